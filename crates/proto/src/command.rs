@@ -1,0 +1,527 @@
+//! Dialplan commands: what a call's controller tells the switch (Kazoo `kapi_dialplan`, exchange `callctl`).
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::lenient::{opt_lenient_bool, opt_lenient_u64};
+use crate::{CallId, Envelope, HangupCause, Headers, RecordingId};
+
+/// Where a command goes in the switch's queue for the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InsertAt {
+    /// At once, beside the running command.
+    Now,
+    /// Before the waiting commands.
+    Head,
+    /// After the waiting commands.
+    #[default]
+    Tail,
+    /// Break the running media, drop the waiting commands, run this one.
+    Flush,
+}
+
+/// Digits that end a playback or a recording.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "TerminatorsOnWire", into = "Vec<String>")]
+pub struct Terminators(pub String);
+
+impl Terminators {
+    /// Every key of a telephone: Kazoo's default for playback.
+    pub fn any() -> Self {
+        Self("1234567890*#".to_owned())
+    }
+
+    /// No key ends it.
+    pub fn none() -> Self {
+        Self(String::new())
+    }
+
+    /// Whether this key ends it.
+    pub fn contains(&self, digit: char) -> bool {
+        self.0.contains(digit)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum TerminatorsOnWire {
+    Many(Vec<String>),
+    One(String),
+}
+
+impl From<TerminatorsOnWire> for Terminators {
+    fn from(wire: TerminatorsOnWire) -> Self {
+        match wire {
+            TerminatorsOnWire::Many(digits) => Self(digits.concat()),
+            TerminatorsOnWire::One(word) if word == "none" => Self::none(),
+            TerminatorsOnWire::One(digits) => Self(digits),
+        }
+    }
+}
+
+impl From<Terminators> for Vec<String> {
+    fn from(t: Terminators) -> Self {
+        t.0.chars().map(String::from).collect()
+    }
+}
+
+/// One tone of a `tones` command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Tone {
+    /// Frequencies in Hz, sounded together.
+    pub frequencies: Vec<String>,
+    /// Milliseconds of sound.
+    #[serde(rename = "Duration-ON")]
+    pub duration_on: String,
+    /// Milliseconds of silence after it.
+    #[serde(rename = "Duration-OFF")]
+    pub duration_off: String,
+    /// How often; 1 when absent.
+    #[serde(
+        default,
+        deserialize_with = "opt_lenient_u64",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub repeat: Option<u64>,
+}
+
+impl Tone {
+    /// Kazoo's voicemail beep: 440 Hz for 500 ms, then 100 ms of silence.
+    pub fn beep() -> Self {
+        Self {
+            frequencies: vec!["440".to_owned()],
+            duration_on: "500".to_owned(),
+            duration_off: "100".to_owned(),
+            repeat: None,
+        }
+    }
+}
+
+/// Where a switch of ours forks a recorded channel's audio: RTP as described in docs/fork.md.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaFork {
+    /// Receives what the phone sends.
+    #[serde(rename = "A")]
+    pub a: SocketAddr,
+    /// Receives what the phone is sent.
+    #[serde(rename = "B")]
+    pub b: SocketAddr,
+}
+
+/// What a `record_call` command wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordAction {
+    /// Begin.
+    Start,
+    /// End.
+    Stop,
+    /// Record silence from here.
+    Mask,
+    /// Record audio again.
+    Unmask,
+}
+
+/// One place a bridge may ring.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// `username`: resolve `To-Username`@`To-Realm` by registration. `route`: use `Route` as the request URI.
+    #[serde(rename = "Invite-Format")]
+    pub invite_format: String,
+    /// User part of the request URI, when it differs from the registration's.
+    #[serde(rename = "To-User", default, skip_serializing_if = "Option::is_none")]
+    pub to_user: Option<String>,
+    /// SIP username of the device.
+    #[serde(
+        rename = "To-Username",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub to_username: Option<String>,
+    /// SIP realm of the device.
+    #[serde(rename = "To-Realm", default, skip_serializing_if = "Option::is_none")]
+    pub to_realm: Option<String>,
+    /// A SIP URI, for `route`.
+    #[serde(rename = "Route", default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// Seconds before this endpoint is rung.
+    #[serde(
+        rename = "Endpoint-Delay",
+        default,
+        deserialize_with = "opt_lenient_u64",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub delay_s: Option<u64>,
+    /// Seconds this endpoint is rung.
+    #[serde(
+        rename = "Endpoint-Timeout",
+        default,
+        deserialize_with = "opt_lenient_u64",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub timeout_s: Option<u64>,
+    /// Variables of the B leg.
+    #[serde(
+        rename = "Custom-Channel-Vars",
+        default,
+        skip_serializing_if = "Map::is_empty"
+    )]
+    pub custom_channel_vars: Map<String, Value>,
+    /// Headers of the B leg's INVITE.
+    #[serde(
+        rename = "Custom-SIP-Headers",
+        default,
+        skip_serializing_if = "Map::is_empty"
+    )]
+    pub custom_sip_headers: Map<String, Value>,
+}
+
+/// The command itself, by `Application-Name`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "Application-Name", rename_all = "snake_case")]
+pub enum Application {
+    /// 200 OK if not yet answered. Completes as `answer`.
+    Answer,
+    /// 180 Ringing.
+    Ring,
+    /// End the call, or only its other leg.
+    Hangup {
+        /// Why; normal clearing when absent.
+        #[serde(
+            rename = "Hangup-Cause",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
+        hangup_cause: Option<HangupCause>,
+        /// End the other leg and keep this one.
+        #[serde(
+            rename = "Other-Leg-Only",
+            default,
+            deserialize_with = "opt_lenient_bool",
+            skip_serializing_if = "Option::is_none"
+        )]
+        other_leg_only: Option<bool>,
+    },
+    /// A final SIP answer to an unanswered call.
+    Respond {
+        /// SIP status code.
+        #[serde(rename = "Response-Code")]
+        code: String,
+        /// SIP reason phrase.
+        #[serde(
+            rename = "Response-Message",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
+        message: Option<String>,
+    },
+    /// Play a file. Completes as `play`.
+    Play {
+        /// `/<account id>/<media document id>`, `/system_media/<prompt id>`, `tone_stream://…`, `silence_stream://MS`
+        /// or an HTTP URL.
+        #[serde(rename = "Media-Name")]
+        media_name: String,
+        /// Keys that end it; completion then carries `DTMF-Digit`.
+        #[serde(rename = "Terminators", default)]
+        terminators: Terminators,
+        /// Start again at the end, until broken.
+        #[serde(
+            rename = "Endless-Playback",
+            default,
+            deserialize_with = "opt_lenient_bool",
+            skip_serializing_if = "Option::is_none"
+        )]
+        endless: Option<bool>,
+        /// How often; 1 when absent.
+        #[serde(
+            rename = "Loop-Count",
+            default,
+            deserialize_with = "opt_lenient_u64",
+            skip_serializing_if = "Option::is_none"
+        )]
+        loop_count: Option<u64>,
+    },
+    /// Speak a text. Completes as `tts`.
+    Tts {
+        /// What to say.
+        #[serde(rename = "Text")]
+        text: String,
+        /// `male` or `female`.
+        #[serde(rename = "Voice", default, skip_serializing_if = "Option::is_none")]
+        voice: Option<String>,
+        /// Such as `en-us`.
+        #[serde(rename = "Language", default, skip_serializing_if = "Option::is_none")]
+        language: Option<String>,
+        /// Keys that end it.
+        #[serde(rename = "Terminators", default)]
+        terminators: Terminators,
+    },
+    /// Sound tones. Completes as `tones`.
+    Tones {
+        /// One after the other.
+        #[serde(rename = "Tones")]
+        tones: Vec<Tone>,
+        /// Keys that end it.
+        #[serde(rename = "Terminators", default)]
+        terminators: Terminators,
+    },
+    /// Record the caller alone until a key, silence, the limit or hangup. Completes as `RECORD_STOP`.
+    Record {
+        /// File name; events name it.
+        #[serde(rename = "Media-Name")]
+        media_name: String,
+        /// Keys that end it.
+        #[serde(rename = "Terminators", default)]
+        terminators: Terminators,
+        /// Seconds.
+        #[serde(
+            rename = "Time-Limit",
+            default,
+            deserialize_with = "opt_lenient_u64",
+            skip_serializing_if = "Option::is_none"
+        )]
+        time_limit_s: Option<u64>,
+        /// Mean absolute amplitude (of 32767) below which the caller is silent; 200 when absent.
+        #[serde(
+            rename = "Silence-Threshold",
+            default,
+            deserialize_with = "opt_lenient_u64",
+            skip_serializing_if = "Option::is_none"
+        )]
+        silence_threshold: Option<u64>,
+        /// Seconds of silence that end it; 5 when absent.
+        #[serde(
+            rename = "Silence-Hits",
+            default,
+            deserialize_with = "opt_lenient_u64",
+            skip_serializing_if = "Option::is_none"
+        )]
+        silence_hits: Option<u64>,
+        /// Ours: the recording this is for.
+        #[serde(
+            rename = "Media-Recording-ID",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
+        recording_id: Option<RecordingId>,
+        /// Ours: fork the audio here instead of writing a file.
+        #[serde(
+            rename = "Media-Fork",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
+        fork: Option<MediaFork>,
+    },
+    /// Start, stop or mask a recording of the call; always sent with `Insert-At: now`.
+    RecordCall {
+        /// What to do.
+        #[serde(rename = "Record-Action")]
+        action: RecordAction,
+        /// File name; events name it.
+        #[serde(
+            rename = "Media-Name",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
+        media_name: Option<String>,
+        /// The recording, echoed in events.
+        #[serde(
+            rename = "Media-Recording-ID",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
+        recording_id: Option<RecordingId>,
+        /// Who owns it: `callreel`.
+        #[serde(
+            rename = "Media-Recorder",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
+        recorder: Option<String>,
+        /// Seconds.
+        #[serde(
+            rename = "Time-Limit",
+            default,
+            deserialize_with = "opt_lenient_u64",
+            skip_serializing_if = "Option::is_none"
+        )]
+        time_limit_s: Option<u64>,
+        /// Ours: fork both streams here instead of writing a file.
+        #[serde(
+            rename = "Media-Fork",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
+        fork: Option<MediaFork>,
+    },
+    /// Ring endpoints and join the first that answers. Completes as `bridge`, after the bridge has ended.
+    Bridge {
+        /// Whom to ring.
+        #[serde(rename = "Endpoints")]
+        endpoints: Vec<Endpoint>,
+        /// Seconds to ring; 20 when absent.
+        #[serde(
+            rename = "Timeout",
+            default,
+            deserialize_with = "opt_lenient_u64",
+            skip_serializing_if = "Option::is_none"
+        )]
+        timeout_s: Option<u64>,
+        /// `single` (one after the other) or `simultaneous`.
+        #[serde(
+            rename = "Dial-Endpoint-Method",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
+        method: Option<String>,
+        /// One refusal ends the ringing of all.
+        #[serde(
+            rename = "Fail-On-Single-Reject",
+            default,
+            deserialize_with = "opt_lenient_bool",
+            skip_serializing_if = "Option::is_none"
+        )]
+        fail_on_single_reject: Option<bool>,
+        /// Caller's name as the callee sees it.
+        #[serde(
+            rename = "Caller-ID-Name",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
+        caller_id_name: Option<String>,
+        /// Caller's number as the callee sees it.
+        #[serde(
+            rename = "Caller-ID-Number",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
+        caller_id_number: Option<String>,
+    },
+    /// A marker: completes as `noop` with its `Msg-ID` in `Application-Response`, after everything queued before it.
+    Noop,
+    /// Several commands, queued right to left (Kazoo's order for `tail` and `flush`).
+    Queue {
+        /// Bare commands; envelope fields they lack are the outer message's.
+        #[serde(rename = "Commands")]
+        commands: Vec<Value>,
+    },
+    /// Set variables of the channel. No completion event.
+    Set {
+        /// On this leg.
+        #[serde(rename = "Custom-Channel-Vars", default)]
+        custom_channel_vars: Map<String, Value>,
+        /// On this leg and those to come.
+        #[serde(rename = "Custom-Call-Vars", default)]
+        custom_call_vars: Map<String, Value>,
+    },
+    /// Stop the running media. Always `now`.
+    Break,
+}
+
+impl Application {
+    /// The `Application-Name`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::Ring => "ring",
+            Self::Hangup { .. } => "hangup",
+            Self::Respond { .. } => "respond",
+            Self::Play { .. } => "play",
+            Self::Tts { .. } => "tts",
+            Self::Tones { .. } => "tones",
+            Self::Record { .. } => "record",
+            Self::RecordCall { .. } => "record_call",
+            Self::Bridge { .. } => "bridge",
+            Self::Noop => "noop",
+            Self::Queue { .. } => "queue",
+            Self::Set { .. } => "set",
+            Self::Break => "break",
+        }
+    }
+}
+
+/// A dialplan command. Exchange `callctl`, category `call`, name `command`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Command {
+    /// The controlled call.
+    #[serde(rename = "Call-ID")]
+    pub call_id: CallId,
+    /// Where it goes in the queue.
+    #[serde(rename = "Insert-At", default)]
+    pub insert_at: InsertAt,
+    /// What to do.
+    #[serde(flatten)]
+    pub application: Application,
+}
+
+impl Command {
+    /// This command in a fresh envelope.
+    pub fn into_envelope(self) -> Envelope<Self> {
+        Envelope {
+            headers: Headers::new("call", "command"),
+            body: self,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_command_of_a_stock_kazoo_is_read() {
+        let wire = json!({
+            "App-Name": "callflow", "App-Version": "4.0.0", "Event-Category": "call", "Event-Name": "command",
+            "Msg-ID": "m", "Node": "kazoo@h", "Application-Name": "record_call", "Call-ID": "a", "Insert-At": "now",
+            "Record-Action": "start", "Media-Name": "x.mp3", "Time-Limit": "600", "Follow-Transfer": "true"
+        });
+        let read = Envelope::<Command>::from_bytes(wire.to_string().as_bytes()).unwrap();
+        assert_eq!(read.body.insert_at, InsertAt::Now);
+        let Application::RecordCall {
+            time_limit_s,
+            action,
+            ..
+        } = read.body.application
+        else {
+            panic!("not a record_call");
+        };
+        assert_eq!((time_limit_s, action), (Some(600), RecordAction::Start));
+    }
+
+    #[test]
+    fn every_command_survives_the_wire() {
+        for application in [
+            Application::Answer,
+            Application::Noop,
+            Application::Tones {
+                tones: vec![Tone::beep()],
+                terminators: Terminators::none(),
+            },
+            Application::Play {
+                media_name: "/system_media/vm-saved".into(),
+                terminators: Terminators::any(),
+                endless: None,
+                loop_count: Some(2),
+            },
+            Application::Hangup {
+                hangup_cause: Some(HangupCause::UserBusy),
+                other_leg_only: None,
+            },
+        ] {
+            let sent = Command {
+                call_id: CallId::new("a@b"),
+                insert_at: InsertAt::Tail,
+                application,
+            }
+            .into_envelope();
+            let read = Envelope::<Command>::from_bytes(&sent.to_bytes()).unwrap();
+            assert_eq!(read, sent);
+        }
+    }
+}

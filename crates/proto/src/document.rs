@@ -1,0 +1,286 @@
+//! Kazoo's account documents, as far as Callreel reads them. Unknown fields are kept by the store, not here.
+
+use serde_json::{Map, Value};
+
+use crate::{AccountId, lenient_bool, lenient_u64};
+
+/// Values of `pvt_type`.
+pub mod pvt_type {
+    /// A user.
+    pub const USER: &str = "user";
+    /// A device.
+    pub const DEVICE: &str = "device";
+    /// A callflow.
+    pub const CALLFLOW: &str = "callflow";
+    /// A voicemail box.
+    pub const VMBOX: &str = "vmbox";
+    /// An account.
+    pub const ACCOUNT: &str = "account";
+    /// A media file.
+    pub const MEDIA: &str = "media";
+    /// A recording's metadata.
+    pub const CALL_RECORDING: &str = "call_recording";
+    /// A voicemail message's metadata.
+    pub const MAILBOX_MESSAGE: &str = "mailbox_message";
+}
+
+/// Names of an account's databases (Kazoo's "unencoded" form, `account/ab/cd/…`).
+pub struct AccountDb;
+
+impl AccountDb {
+    /// The account's own database.
+    pub fn name(account: &AccountId) -> String {
+        let id = account.as_str();
+        format!("account/{}/{}/{}", &id[..2], &id[2..4], &id[4..])
+    }
+}
+
+/// The account's database of one month, `YYYYMM`.
+pub fn month_db(account: &AccountId, month: &str) -> String {
+    format!("{}-{month}", AccountDb::name(account))
+}
+
+fn text(doc: &Value, pointer: &str) -> Option<String> {
+    doc.pointer(pointer)
+        .and_then(Value::as_str)
+        .filter(|s| !s.is_empty())
+        .map(str::to_owned)
+}
+
+fn flag(doc: &Value, pointer: &str, default: bool) -> bool {
+    doc.pointer(pointer)
+        .and_then(lenient_bool)
+        .unwrap_or(default)
+}
+
+/// An account document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its SIP realm.
+    pub realm: Option<String>,
+    /// Its name.
+    pub name: Option<String>,
+    /// Disabled accounts get no service.
+    pub enabled: bool,
+}
+
+impl Account {
+    /// Reads the fields Callreel needs.
+    pub fn read(doc: &Value) -> Self {
+        Self {
+            realm: text(doc, "/realm"),
+            name: text(doc, "/name"),
+            enabled: flag(doc, "/enabled", true),
+        }
+    }
+}
+
+/// A user document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Document id.
+    pub id: String,
+    /// First and last name, or the username.
+    pub name: Option<String>,
+    /// Disabled users are not rung.
+    pub enabled: bool,
+    /// Do not disturb.
+    pub do_not_disturb: bool,
+}
+
+impl User {
+    /// Reads the fields Callreel needs.
+    pub fn read(doc: &Value) -> Self {
+        let full = [text(doc, "/first_name"), text(doc, "/last_name")]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(" ");
+        Self {
+            id: text(doc, "/_id").unwrap_or_default(),
+            name: Some(full)
+                .filter(|n| !n.is_empty())
+                .or_else(|| text(doc, "/username")),
+            enabled: flag(doc, "/enabled", true),
+            do_not_disturb: flag(doc, "/do_not_disturb/enabled", false),
+        }
+    }
+}
+
+/// A device document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Document id.
+    pub id: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// The user it belongs to.
+    pub owner_id: Option<String>,
+    /// Disabled devices neither call nor ring.
+    pub enabled: bool,
+    /// Do not disturb.
+    pub do_not_disturb: bool,
+    /// SIP username.
+    pub username: Option<String>,
+    /// SIP password.
+    pub password: Option<String>,
+    /// SIP realm, when it is not the account's.
+    pub realm: Option<String>,
+    /// `username`, `route`, …
+    pub invite_format: String,
+    /// SIP URI for `route`.
+    pub route: Option<String>,
+    /// Codec names in order of preference, such as `PCMU`.
+    pub codecs: Vec<String>,
+    /// Headers of INVITEs to it.
+    pub custom_sip_headers: Map<String, Value>,
+}
+
+impl Device {
+    /// Reads the fields Callreel needs.
+    pub fn read(doc: &Value) -> Self {
+        let codecs = doc
+            .pointer("/media/audio/codecs")
+            .and_then(Value::as_array)
+            .map(|names| {
+                names
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .map(str::to_owned)
+                    .collect()
+            })
+            .unwrap_or_default();
+        Self {
+            id: text(doc, "/_id").unwrap_or_default(),
+            name: text(doc, "/name"),
+            owner_id: text(doc, "/owner_id"),
+            enabled: flag(doc, "/enabled", true),
+            do_not_disturb: flag(doc, "/do_not_disturb/enabled", false),
+            username: text(doc, "/sip/username"),
+            password: text(doc, "/sip/password"),
+            realm: text(doc, "/sip/realm"),
+            invite_format: text(doc, "/sip/invite_format").unwrap_or_else(|| "username".into()),
+            route: text(doc, "/sip/route"),
+            codecs,
+            custom_sip_headers: doc
+                .pointer("/sip/custom_sip_headers")
+                .and_then(Value::as_object)
+                .cloned()
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// A voicemail box document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vmbox {
+    /// Document id.
+    pub id: String,
+    /// Its number.
+    pub mailbox: Option<String>,
+    /// The user it belongs to.
+    pub owner_id: Option<String>,
+    /// Media document of the greeting, if one was recorded.
+    pub greeting: Option<String>,
+    /// No greeting at all.
+    pub skip_greeting: bool,
+    /// No instructions after the greeting.
+    pub skip_instructions: bool,
+    /// Messages it may hold; 0 is no limit.
+    pub max_message_count: u64,
+    /// File format of messages.
+    pub media_extension: Option<String>,
+}
+
+impl Vmbox {
+    /// Reads the fields Callreel needs.
+    pub fn read(doc: &Value) -> Self {
+        let greeting =
+            text(doc, "/media/temporary_unavailable").or_else(|| text(doc, "/media/unavailable"));
+        Self {
+            id: text(doc, "/_id").unwrap_or_default(),
+            mailbox: text(doc, "/mailbox"),
+            owner_id: text(doc, "/owner_id"),
+            greeting,
+            skip_greeting: flag(doc, "/skip_greeting", false),
+            skip_instructions: flag(doc, "/skip_instructions", false),
+            max_message_count: doc
+                .pointer("/max_message_count")
+                .and_then(lenient_u64)
+                .unwrap_or(100),
+            media_extension: text(doc, "/media_extension"),
+        }
+    }
+}
+
+/// Kazoo's `system_config/media`, with Kazoo's defaults. A key is looked up in the document's `default` section, then
+/// at its top level.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaConfig {
+    /// Longest recording, seconds; 10800 by default.
+    pub max_recording_time_limit: u64,
+    /// Whether recordings without a `url` go into the account's database; false by default.
+    pub store_recordings: bool,
+    /// Shorter recordings are discarded, seconds; 0 by default.
+    pub record_min_sec: u64,
+    /// Format when an action names none; `mp3` by default.
+    pub call_recording_extension: String,
+}
+
+impl MediaConfig {
+    /// Reads the document; `Value::Null` gives the defaults.
+    pub fn read(doc: &Value) -> Self {
+        let find = |path: &str| {
+            doc.pointer(&format!("/default{path}"))
+                .or_else(|| doc.pointer(path))
+        };
+        Self {
+            max_recording_time_limit: find("/max_recording_time_limit")
+                .and_then(lenient_u64)
+                .filter(|s| *s > 0)
+                .unwrap_or(10_800),
+            store_recordings: find("/store_recordings")
+                .and_then(lenient_bool)
+                .unwrap_or(false),
+            record_min_sec: find("/record_min_sec").and_then(lenient_u64).unwrap_or(0),
+            call_recording_extension: find("/call_recording/extension")
+                .or_else(|| find("/call_recording.extension"))
+                .and_then(Value::as_str)
+                .unwrap_or("mp3")
+                .to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn databases_are_named_as_kazoo_names_them() {
+        let account = AccountId::parse("abcd0123456789abcdef0123456789ab").unwrap();
+        assert_eq!(
+            AccountDb::name(&account),
+            "account/ab/cd/0123456789abcdef0123456789ab"
+        );
+        assert_eq!(
+            month_db(&account, "202403"),
+            "account/ab/cd/0123456789abcdef0123456789ab-202403"
+        );
+    }
+
+    #[test]
+    fn media_settings_are_found_in_the_default_section_and_at_the_top() {
+        let config = MediaConfig::read(
+            &json!({"default": {"store_recordings": "true"}, "max_recording_time_limit": 60}),
+        );
+        assert!(config.store_recordings);
+        assert_eq!(config.max_recording_time_limit, 60);
+        assert_eq!(
+            MediaConfig::read(&Value::Null).max_recording_time_limit,
+            10_800
+        );
+    }
+}

@@ -1,0 +1,201 @@
+//! The envelope every bus message travels in: Kazoo's default headers, flat beside the message's own fields.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::lenient::opt_lenient_bool;
+
+/// The exchanges of a Kazoo broker that Callreel uses. All are declared non-durable and non-auto-delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Exchange {
+    /// Direct: replies and anything sent straight to one queue.
+    Targeted,
+    /// Direct: dialplan commands to a call's control queue.
+    Callctl,
+    /// Topic: call events, status requests, usurp messages, dialplan errors.
+    Callevt,
+    /// Topic: `route_req`.
+    Callmgr,
+    /// Topic: notices of changed documents.
+    Configuration,
+    /// Topic: application traffic; Callreel's own recording notices travel here.
+    Kapps,
+    /// Fanout: node heartbeats.
+    Nodes,
+    /// Topic: notification requests such as `voicemail_new`.
+    Notifications,
+    /// Topic: message-waiting and presence.
+    Presence,
+    /// Topic: registrations.
+    Registrar,
+    /// Topic: commands to switch nodes.
+    Switch,
+}
+
+impl Exchange {
+    /// Every exchange, in the order they are declared.
+    pub const ALL: [Self; 11] = [
+        Self::Targeted,
+        Self::Callctl,
+        Self::Callevt,
+        Self::Callmgr,
+        Self::Configuration,
+        Self::Kapps,
+        Self::Nodes,
+        Self::Notifications,
+        Self::Presence,
+        Self::Registrar,
+        Self::Switch,
+    ];
+
+    /// The exchange's name on the broker.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Targeted => "targeted",
+            Self::Callctl => "callctl",
+            Self::Callevt => "callevt",
+            Self::Callmgr => "callmgr",
+            Self::Configuration => "configuration",
+            Self::Kapps => "kapps",
+            Self::Nodes => "nodes",
+            Self::Notifications => "notifications",
+            Self::Presence => "presence",
+            Self::Registrar => "registrar",
+            Self::Switch => "switch",
+        }
+    }
+
+    /// The exchange's AMQP type: `direct`, `topic` or `fanout`.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Targeted | Self::Callctl => "direct",
+            Self::Nodes => "fanout",
+            _ => "topic",
+        }
+    }
+}
+
+/// Kazoo's default headers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Headers {
+    /// The sending application: `callreel`.
+    #[serde(rename = "App-Name")]
+    pub app_name: String,
+    /// Its version.
+    #[serde(rename = "App-Version")]
+    pub app_version: String,
+    /// The message family, such as `call_event`.
+    #[serde(rename = "Event-Category")]
+    pub event_category: String,
+    /// The message name, such as `CHANNEL_ANSWER`.
+    #[serde(rename = "Event-Name")]
+    pub event_name: String,
+    /// Correlation id of request and reply.
+    #[serde(rename = "Msg-ID")]
+    pub msg_id: String,
+    /// The sending node, `callreel@host`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub node: String,
+    /// The queue replies go to (exchange `targeted`); absent or empty means no reply is wanted.
+    #[serde(rename = "Server-ID", default, skip_serializing_if = "Option::is_none")]
+    pub server_id: Option<String>,
+    /// A reply that counts only if no better one comes in time.
+    #[serde(
+        rename = "Defer-Response",
+        default,
+        deserialize_with = "opt_lenient_bool",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub defer_response: Option<bool>,
+}
+
+impl Headers {
+    /// Headers of a new message from the application `callreel` with a random `Msg-ID`.
+    pub fn new(category: &str, name: &str) -> Self {
+        Self {
+            app_name: "callreel".to_owned(),
+            app_version: env!("CARGO_PKG_VERSION").to_owned(),
+            event_category: category.to_owned(),
+            event_name: name.to_owned(),
+            msg_id: random_hex(32),
+            node: String::new(),
+            server_id: None,
+            defer_response: None,
+        }
+    }
+
+    /// The same headers with this `Msg-ID`.
+    #[must_use]
+    pub fn msg_id(mut self, id: impl Into<String>) -> Self {
+        self.msg_id = id.into();
+        self
+    }
+
+    /// The same headers asking for replies at this queue.
+    #[must_use]
+    pub fn server_id(mut self, queue: impl Into<String>) -> Self {
+        self.server_id = Some(queue.into());
+        self
+    }
+}
+
+/// A message: default headers and a body, flat in one JSON object.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Envelope<T> {
+    /// Kazoo's default headers.
+    #[serde(flatten)]
+    pub headers: Headers,
+    /// The message's own fields.
+    #[serde(flatten)]
+    pub body: T,
+}
+
+/// A bus message that could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("malformed {what}: {source}")]
+pub struct MalformedMessage {
+    /// Category and name if they could be read, else "message".
+    pub what: String,
+    /// What the JSON reader said.
+    source: serde_json::Error,
+}
+
+impl<T: Serialize> Envelope<T> {
+    /// The JSON bytes of the message. Absent fields are left out.
+    ///
+    /// # Panics
+    /// Never for the types of this crate: all have string keys and finite numbers.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("bus messages serialise: string keys, finite numbers")
+    }
+}
+
+impl<T: DeserializeOwned> Envelope<T> {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// The bytes are not JSON, a default header is missing, or a field has a wrong type.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, MalformedMessage> {
+        serde_json::from_slice(bytes).map_err(|source| MalformedMessage {
+            what: peek(bytes),
+            source,
+        })
+    }
+}
+
+fn peek(bytes: &[u8]) -> String {
+    let Ok(value) = serde_json::from_slice::<Value>(bytes) else {
+        return "message".to_owned();
+    };
+    let text = |key| value.get(key).and_then(Value::as_str).unwrap_or("?");
+    format!("{}/{}", text("Event-Category"), text("Event-Name"))
+}
+
+/// `digits` random lower-case hex digits.
+pub fn random_hex(digits: usize) -> String {
+    let bytes: Vec<u8> = (0..digits.div_ceil(2)).map(|_| rand::random()).collect();
+    let mut text = hex::encode(bytes);
+    text.truncate(digits);
+    text
+}

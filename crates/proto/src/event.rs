@@ -1,0 +1,352 @@
+//! Call events: what the switch says happened to a channel (Kazoo `kapi_call`, exchange `callevt`).
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::lenient::{opt_lenient_bool, opt_lenient_u64};
+use crate::{CallId, Envelope, Headers, RecordingId, Utc, encode_word};
+
+/// The events Callreel's switch publishes and its calls understand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum EventName {
+    /// A new leg.
+    ChannelCreate,
+    /// Early media.
+    ChannelProgressMedia,
+    /// The leg was answered.
+    ChannelAnswer,
+    /// Two legs were joined.
+    ChannelBridge,
+    /// They were parted.
+    ChannelUnbridge,
+    /// A command is done.
+    ChannelExecuteComplete,
+    /// A phone put its call on hold.
+    ChannelHold,
+    /// And took it back.
+    ChannelUnhold,
+    /// A digit.
+    Dtmf,
+    /// A recording began.
+    RecordStart,
+    /// A recording ended.
+    RecordStop,
+    /// The leg is gone; the last event.
+    ChannelDestroy,
+    /// A command could not be executed (category `error`, name `dialplan`).
+    #[serde(rename = "dialplan")]
+    DialplanError,
+    /// Any event this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl EventName {
+    /// The `Event-Name`, also a word of the routing key.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ChannelCreate => "CHANNEL_CREATE",
+            Self::ChannelProgressMedia => "CHANNEL_PROGRESS_MEDIA",
+            Self::ChannelAnswer => "CHANNEL_ANSWER",
+            Self::ChannelBridge => "CHANNEL_BRIDGE",
+            Self::ChannelUnbridge => "CHANNEL_UNBRIDGE",
+            Self::ChannelExecuteComplete => "CHANNEL_EXECUTE_COMPLETE",
+            Self::ChannelHold => "CHANNEL_HOLD",
+            Self::ChannelUnhold => "CHANNEL_UNHOLD",
+            Self::Dtmf => "DTMF",
+            Self::RecordStart => "RECORD_START",
+            Self::RecordStop => "RECORD_STOP",
+            Self::ChannelDestroy => "CHANNEL_DESTROY",
+            Self::DialplanError => "dialplan",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Why a leg or a bridge ended, in FreeSWITCH's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum HangupCause {
+    /// BYE, or the flow's end.
+    NormalClearing,
+    /// The caller gave up while it rang (CANCEL).
+    OriginatorCancel,
+    /// 486, 600.
+    UserBusy,
+    /// It rang too long.
+    NoAnswer,
+    /// Nothing came back at all (408).
+    NoUserResponse,
+    /// 403, 603 and other refusals.
+    CallRejected,
+    /// 404.
+    UnallocatedNumber,
+    /// Not registered (480).
+    UserNotRegistered,
+    /// Another endpoint answered first.
+    LoseRace,
+    /// No common codec (488).
+    IncompatibleDestination,
+    /// 5xx.
+    NormalTemporaryFailure,
+    /// RTP or the SIP dialog went silent.
+    MediaTimeout,
+    /// The node is shutting down.
+    ManagerRequest,
+    /// Any cause this version does not know.
+    #[serde(other)]
+    NormalUnspecified,
+}
+
+impl HangupCause {
+    /// The cause's name on the wire: also a branch key of a callflow.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NormalClearing => "NORMAL_CLEARING",
+            Self::OriginatorCancel => "ORIGINATOR_CANCEL",
+            Self::UserBusy => "USER_BUSY",
+            Self::NoAnswer => "NO_ANSWER",
+            Self::NoUserResponse => "NO_USER_RESPONSE",
+            Self::CallRejected => "CALL_REJECTED",
+            Self::UnallocatedNumber => "UNALLOCATED_NUMBER",
+            Self::UserNotRegistered => "USER_NOT_REGISTERED",
+            Self::LoseRace => "LOSE_RACE",
+            Self::IncompatibleDestination => "INCOMPATIBLE_DESTINATION",
+            Self::NormalTemporaryFailure => "NORMAL_TEMPORARY_FAILURE",
+            Self::MediaTimeout => "MEDIA_TIMEOUT",
+            Self::ManagerRequest => "MANAGER_REQUEST",
+            Self::NormalUnspecified => "NORMAL_UNSPECIFIED",
+        }
+    }
+
+    /// The SIP status a leg that never was answered is refused with for this cause (RFC 3398 §8.2.6, as FreeSWITCH maps it).
+    pub fn sip_status(self) -> u16 {
+        match self {
+            Self::UserBusy => 486,
+            Self::NoAnswer | Self::UserNotRegistered | Self::NormalClearing => 480,
+            Self::NoUserResponse => 408,
+            Self::CallRejected => 603,
+            Self::UnallocatedNumber => 404,
+            Self::OriginatorCancel | Self::LoseRace => 487,
+            Self::IncompatibleDestination => 488,
+            Self::NormalTemporaryFailure | Self::ManagerRequest => 503,
+            Self::MediaTimeout | Self::NormalUnspecified => 480,
+        }
+    }
+
+    /// The cause a refusing SIP status means (RFC 3398 §7.2.4.1, as FreeSWITCH maps it).
+    pub fn from_sip_status(status: u16) -> Self {
+        match status {
+            486 | 600 => Self::UserBusy,
+            480 => Self::NoAnswer,
+            408 => Self::NoUserResponse,
+            403 | 401 | 407 | 603 | 607 | 608 => Self::CallRejected,
+            404 | 410 | 604 => Self::UnallocatedNumber,
+            487 => Self::OriginatorCancel,
+            415 | 488 | 606 => Self::IncompatibleDestination,
+            500..=599 => Self::NormalTemporaryFailure,
+            _ => Self::NormalUnspecified,
+        }
+    }
+}
+
+/// The recording an event is about (Kazoo 5's `Recording` object, extended).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RecordingInfo {
+    /// The recording.
+    #[serde(rename = "ID", default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<RecordingId>,
+    /// File name.
+    #[serde(rename = "Name", default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Who owns it.
+    #[serde(rename = "Recorder", default, skip_serializing_if = "Option::is_none")]
+    pub recorder: Option<String>,
+    /// Ours: where the forked RTP comes from.
+    #[serde(
+        rename = "Fork-Source",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub fork_source: Option<SocketAddr>,
+    /// `stopped`, `time_limit`, `hangup` or `silence`.
+    #[serde(
+        rename = "Completion-Cause",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub completion_cause: Option<String>,
+}
+
+macro_rules! call_event {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $wire:literal $(, $with:literal)?;)*) => {
+        /// A call event. Category `call_event`; only the fields that fit the event are there.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        pub struct CallEvent {
+            /// The leg it happened to.
+            #[serde(rename = "Call-ID")]
+            pub call_id: CallId,
+            /// Gregorian seconds.
+            #[serde(rename = "Timestamp", default)]
+            pub timestamp: i64,
+            /// Variables of the channel.
+            #[serde(rename = "Custom-Channel-Vars", default, skip_serializing_if = "Map::is_empty")]
+            pub custom_channel_vars: Map<String, Value>,
+            $(
+                $(#[$doc])*
+                #[serde(rename = $wire, default, skip_serializing_if = "Option::is_none" $(, deserialize_with = $with)?)]
+                pub $name: Option<$type>,
+            )*
+        }
+
+        impl CallEvent {
+            /// An event about this leg, at this instant, with no further field.
+            pub fn new(call_id: CallId, at: Utc) -> Self {
+                Self {
+                    call_id,
+                    timestamp: at.gregorian_seconds(),
+                    custom_channel_vars: Map::new(),
+                    $($name: None,)*
+                }
+            }
+        }
+    };
+}
+
+call_event! {
+    /// `inbound` or `outbound`, as the switch sees it.
+    call_direction: String = "Call-Direction";
+    /// Caller, `user@realm`.
+    from: String = "From";
+    /// Callee, `user@realm`.
+    to: String = "To";
+    /// Dialled, `user@realm`.
+    request: String = "Request";
+    /// Caller's name.
+    caller_id_name: String = "Caller-ID-Name";
+    /// Caller's number.
+    caller_id_number: String = "Caller-ID-Number";
+    /// Callee's name.
+    callee_id_name: String = "Callee-ID-Name";
+    /// Callee's number.
+    callee_id_number: String = "Callee-ID-Number";
+    /// The switch.
+    switch_nodename: String = "Switch-Nodename";
+    /// The leg at the other side.
+    other_leg_call_id: CallId = "Other-Leg-Call-ID";
+    /// Which command is done.
+    application_name: String = "Application-Name";
+    /// Its result: a noop's Msg-ID, a bridge's cause or `SUCCESS`, a recording's file name.
+    application_response: String = "Application-Response";
+    /// `SUCCESS` or a cause.
+    disposition: String = "Disposition";
+    /// Why the leg or bridge ended.
+    hangup_cause: HangupCause = "Hangup-Cause";
+    /// The SIP status behind it, as `sip:486`.
+    hangup_code: String = "Hangup-Code";
+    /// The digit.
+    dtmf_digit: String = "DTMF-Digit";
+    /// Its length in RTP ticks of 1/8000 s.
+    dtmf_duration: u64 = "DTMF-Duration", "opt_lenient_u64";
+    /// Length of a recording, ms.
+    length_ms: u64 = "Length", "opt_lenient_u64";
+    /// The digit that ended a recording.
+    terminator: String = "Terminator";
+    /// A recording ended because the caller fell silent.
+    silence_terminated: bool = "Silence-Terminated", "opt_lenient_bool";
+    /// Seconds from creation to end.
+    duration_s: u64 = "Duration-Seconds", "opt_lenient_u64";
+    /// Seconds from answer to end.
+    billing_s: u64 = "Billing-Seconds", "opt_lenient_u64";
+    /// Which recording.
+    recording: RecordingInfo = "Recording";
+    /// What went wrong (category `error`).
+    error_message: String = "Error-Message";
+    /// The refused command (category `error`).
+    refused: Value = "Request-Command";
+}
+
+impl CallEvent {
+    /// `call.<EVENT>.<call id>`.
+    pub fn routing_key(&self, name: EventName) -> String {
+        format!(
+            "call.{}.{}",
+            name.name(),
+            encode_word(self.call_id.as_str())
+        )
+    }
+
+    /// The topic pattern that hears everything about one leg.
+    pub fn pattern(call_id: &CallId) -> String {
+        format!("call.*.{}", encode_word(call_id.as_str()))
+    }
+
+    /// This event in its envelope: category `call_event`, or `error` for a dialplan error.
+    pub fn into_envelope(self, name: EventName) -> Envelope<Self> {
+        let category = if name == EventName::DialplanError {
+            "error"
+        } else {
+            "call_event"
+        };
+        Envelope {
+            headers: Headers::new(category, name.name()),
+            body: self,
+        }
+    }
+}
+
+impl Envelope<CallEvent> {
+    /// Which event this is.
+    pub fn name(&self) -> EventName {
+        serde_json::from_value(Value::String(self.headers.event_name.clone()))
+            .unwrap_or(EventName::Unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_stock_record_stop_is_read() {
+        let wire = json!({
+            "App-Name": "ecallmgr", "App-Version": "4.0.0", "Event-Category": "call_event", "Event-Name": "RECORD_STOP",
+            "Msg-ID": "1", "Call-ID": "a", "Timestamp": 63_800_000_000_i64, "Application-Name": "record",
+            "Application-Response": "/tmp/x.mp3", "Length": "4200", "Silence-Terminated": false, "Unheard-Of": {}
+        });
+        let event = Envelope::<CallEvent>::from_bytes(wire.to_string().as_bytes()).unwrap();
+        assert_eq!(event.name(), EventName::RecordStop);
+        assert_eq!(event.body.length_ms, Some(4200));
+        assert_eq!(event.body.silence_terminated, Some(false));
+    }
+
+    #[test]
+    fn an_unheard_of_cause_does_not_spoil_an_event() {
+        let cause: HangupCause = serde_json::from_value(json!("MOON_PHASE")).unwrap();
+        assert_eq!(cause, HangupCause::NormalUnspecified);
+    }
+
+    #[test]
+    fn names_and_serde_agree() {
+        for name in [
+            EventName::ChannelCreate,
+            EventName::Dtmf,
+            EventName::RecordStop,
+            EventName::DialplanError,
+        ] {
+            assert_eq!(serde_json::to_value(name).unwrap(), json!(name.name()));
+        }
+        for cause in [
+            HangupCause::UserBusy,
+            HangupCause::NoAnswer,
+            HangupCause::MediaTimeout,
+        ] {
+            assert_eq!(serde_json::to_value(cause).unwrap(), json!(cause.name()));
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The words of Callreel: every byte it exchanges with others, and the ids. Parse, print and validate; nothing else.
+//!
+//! Entrance rule: a type lives here only if it crosses a process boundary (a bus message, a file of the spool,
+//! a document of the store). The names on the wire are those of Kazoo 4.3, by serde rename.
+
+mod command;
+mod document;
+mod envelope;
+mod event;
+mod ids;
+mod lenient;
+mod notice;
+mod recording;
+mod route;
+mod routing_key;
+mod time;
+
+pub use command::{
+    Application, Command, Endpoint, InsertAt, MediaFork, RecordAction, Terminators, Tone,
+};
+pub use document::{Account, AccountDb, Device, MediaConfig, User, Vmbox, month_db, pvt_type};
+pub use envelope::{Envelope, Exchange, Headers, MalformedMessage, random_hex};
+pub use event::{CallEvent, EventName, HangupCause, RecordingInfo};
+pub use ids::{AccountId, CallId, CaptureId, MalformedId, RecordingId};
+pub use lenient::{lenient_bool, lenient_f64, lenient_u64, opt_lenient_bool, opt_lenient_u64};
+pub use notice::{RecordingFact, RecordingNotice};
+pub use recording::{
+    AudioFormat, Channels, Destination, EndReason, HttpMethod, Leg, RecordingState,
+};
+pub use route::{RouteMethod, RouteReq, RouteResp, RouteWin};
+pub use routing_key::{encode_word, topic_matches};
+pub use time::{GREGORIAN_UNIX_OFFSET, Utc};

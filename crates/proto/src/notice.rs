@@ -1,0 +1,101 @@
+//! Notices about recordings, by which calls, delivery and the API hear of each other's progress.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AccountId, CallId, EndReason, Envelope, Headers, RecordingId, encode_word};
+
+/// What happened to a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingFact {
+    /// Recording began; the ticket is on disk.
+    Started,
+    /// Recording ended; delivery may begin.
+    Ended,
+    /// The audio file is on disk.
+    Rendered,
+    /// A delivery failed and will be tried again.
+    Retrying,
+    /// The destination acknowledged it.
+    Delivered,
+    /// Given up on; kept and visible.
+    Undeliverable,
+    /// Dropped by the rule named in `detail`.
+    Discarded,
+    /// Never begun, for the reason named in `detail`.
+    Skipped,
+}
+
+impl RecordingFact {
+    /// The fact's name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Ended => "ended",
+            Self::Rendered => "rendered",
+            Self::Retrying => "retrying",
+            Self::Delivered => "delivered",
+            Self::Undeliverable => "undeliverable",
+            Self::Discarded => "discarded",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// A notice about one recording. Exchange `kapps`, category `recording`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingNotice {
+    /// What happened.
+    #[serde(rename = "Fact")]
+    pub fact: RecordingFact,
+    /// The account it belongs to.
+    #[serde(rename = "Account-ID")]
+    pub account_id: AccountId,
+    /// The recorded call.
+    #[serde(rename = "Call-ID")]
+    pub call_id: CallId,
+    /// The recording; absent when it was skipped before it had an id.
+    #[serde(
+        rename = "Recording-ID",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub recording_id: Option<RecordingId>,
+    /// Why it ended, once it has.
+    #[serde(
+        rename = "End-Reason",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub end_reason: Option<EndReason>,
+    /// A sentence for people: where it went, why it failed, which rule dropped it.
+    #[serde(rename = "Detail", default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl RecordingNotice {
+    /// The topic pattern that hears one fact of every recording.
+    pub fn pattern(fact: RecordingFact) -> String {
+        format!("callreel.recording.{}.*", fact.name())
+    }
+
+    /// The topic pattern that hears everything about every recording.
+    pub const ALL: &str = "callreel.recording.#";
+
+    /// This notice's routing key: `callreel.recording.<fact>.<account>`.
+    pub fn routing_key(&self) -> String {
+        format!(
+            "callreel.recording.{}.{}",
+            self.fact.name(),
+            encode_word(self.account_id.as_str())
+        )
+    }
+
+    /// This notice in its envelope.
+    pub fn into_envelope(self) -> Envelope<Self> {
+        Envelope {
+            headers: Headers::new("recording", self.fact.name()),
+            body: self,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The three messages that give a new call to a controller: `route_req`, `route_resp`, `route_win` (Kazoo `kapi_route`).
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{AccountId, CallId, encode_word};
+
+/// "Who wants this call?" From a switch, on exchange `callmgr`, category `dialplan`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RouteReq {
+    /// The A leg.
+    #[serde(rename = "Call-ID")]
+    pub call_id: CallId,
+    /// Caller, as `user@realm`.
+    #[serde(rename = "From")]
+    pub from: String,
+    /// Callee of the To header, as `user@realm`.
+    #[serde(rename = "To")]
+    pub to: String,
+    /// Dialled number, as `user@realm`.
+    #[serde(rename = "Request")]
+    pub request: String,
+    /// Caller's number.
+    #[serde(rename = "Caller-ID-Number", default)]
+    pub caller_id_number: String,
+    /// Caller's display name.
+    #[serde(rename = "Caller-ID-Name", default)]
+    pub caller_id_name: String,
+    /// `audio`.
+    #[serde(rename = "Resource-Type", default = "audio")]
+    pub resource_type: String,
+    /// `inbound`: into the switch.
+    #[serde(rename = "Call-Direction", default = "inbound")]
+    pub call_direction: String,
+    /// The switch's node name.
+    #[serde(rename = "Switch-Nodename", default)]
+    pub switch_nodename: String,
+    /// Variables of the channel; `Account-ID`, `Authorizing-ID`, `Authorizing-Type`, `Owner-ID`, `Fetch-ID` matter.
+    #[serde(rename = "Custom-Channel-Vars", default)]
+    pub custom_channel_vars: Map<String, Value>,
+}
+
+fn audio() -> String {
+    "audio".to_owned()
+}
+
+fn inbound() -> String {
+    "inbound".to_owned()
+}
+
+impl RouteReq {
+    /// A channel variable that is a string.
+    pub fn channel_var(&self, name: &str) -> Option<&str> {
+        self.custom_channel_vars.get(name).and_then(Value::as_str)
+    }
+
+    /// The account the call belongs to, if the channel carries a well-formed one.
+    pub fn account_id(&self) -> Option<AccountId> {
+        AccountId::parse(self.channel_var("Account-ID")?).ok()
+    }
+
+    /// The dialled user part.
+    pub fn dialled(&self) -> &str {
+        self.request.split('@').next().unwrap_or_default()
+    }
+
+    /// `route.req.audio.<account>`, or `route.req.audio.<realm>.<user>` of the caller when no account is known.
+    pub fn routing_key(&self) -> String {
+        let kind = encode_word(&self.resource_type);
+        if let Some(account) = self.channel_var("Account-ID") {
+            return format!("route.req.{kind}.{}", encode_word(account));
+        }
+        let (user, realm) = self.from.split_once('@').unwrap_or((&self.from, ""));
+        format!(
+            "route.req.{kind}.{}.{}",
+            encode_word(realm),
+            encode_word(user)
+        )
+    }
+}
+
+/// What the answering application offers to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RouteMethod {
+    /// Park the channel and control it.
+    Park,
+    /// Refuse the call with `Route-Error-Code`.
+    Error,
+}
+
+/// "I do." To the asking switch's queue on exchange `targeted`; its `Msg-ID` is the request's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RouteResp {
+    /// Park or refuse.
+    #[serde(rename = "Method")]
+    pub method: RouteMethod,
+    /// `none`, `ring_ready` or `answer`: what the switch does before parking.
+    #[serde(rename = "Pre-Park", default, skip_serializing_if = "Option::is_none")]
+    pub pre_park: Option<String>,
+    /// Always empty for a park.
+    #[serde(rename = "Routes", default)]
+    pub routes: Vec<Value>,
+    /// SIP code of a refusal, such as `"404"`.
+    #[serde(
+        rename = "Route-Error-Code",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub route_error_code: Option<String>,
+    /// SIP reason phrase of a refusal.
+    #[serde(
+        rename = "Route-Error-Message",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub route_error_message: Option<String>,
+    /// Set on the channel before it is parked.
+    #[serde(
+        rename = "Custom-Channel-Vars",
+        default,
+        skip_serializing_if = "Map::is_empty"
+    )]
+    pub custom_channel_vars: Map<String, Value>,
+}
+
+/// "It is yours." To the winner's queue on exchange `targeted`; its `Msg-ID` is the Call-ID.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RouteWin {
+    /// The won call.
+    #[serde(rename = "Call-ID")]
+    pub call_id: CallId,
+    /// Where commands for it go: routing key on exchange `callctl`.
+    #[serde(rename = "Control-Queue")]
+    pub control_queue: String,
+    /// The channel's variables now.
+    #[serde(rename = "Custom-Channel-Vars", default)]
+    pub custom_channel_vars: Map<String, Value>,
+}
