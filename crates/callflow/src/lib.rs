@@ -1,1 +1,17 @@
-//! Placeholder.
+//! Walks a callflow: which node a call is at, what it waits for, what it wants done. No I/O, no clock, no randomness.
+//!
+//! [`Cursor`] is told what happened by [`Cursor::handle_input`] and asked what to do by [`Cursor::poll_output`].
+//! `docs/modules/` describes each module; [`lint`] checks a document, [`explain`] walks one with a made-up call.
+
+mod cursor;
+pub mod destination;
+mod flow;
+mod order;
+mod problem;
+mod talk;
+
+pub use cursor::{Cursor, Position};
+pub use flow::{Flow, MalformedFlow};
+pub use order::{OrderDestination, RecordingKind, RecordingOrder, Silence, Slot};
+pub use problem::{Problem, Severity};
+pub use talk::{Answer, CallInfo, Effect, Endpoints, Input, Output, Query, Settings};

@@ -1,0 +1,102 @@
+//! Recording orders: what the flow wants recorded, how long, and where it must go. Never how it is captured.
+
+use std::time::Duration;
+
+use callreel_proto::{AudioFormat, Channels, Destination, HttpMethod, Terminators};
+use serde::Serialize;
+use url::Url;
+
+/// Names one recording within one [`crate::Cursor`]'s talk; numbers grow in the order of the orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Slot(pub u32);
+
+/// What a recording is of, and what becomes of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum RecordingKind {
+    /// `record_call`: both legs, beside the flow.
+    Recording,
+    /// `record_caller`: the caller alone; the flow waits for its end.
+    Message,
+    /// A message for a voicemail box; the flow waits for its end. Becomes a `mailbox_message` document.
+    Voicemail {
+        /// The box's document id.
+        box_id: String,
+        /// The box's number, if it has one.
+        mailbox: Option<String>,
+        /// The user the box belongs to.
+        owner_id: Option<String>,
+    },
+}
+
+/// Where the file must go. The request URL is made of it by [`crate::destination::request_url`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "to")]
+pub enum OrderDestination {
+    /// Below this URL. It may carry credentials: print it with [`OrderDestination::describe`] only.
+    Url {
+        /// The action's `url`, scheme http or https.
+        base: Url,
+        /// PUT or POST.
+        method: HttpMethod,
+    },
+    /// Into the account's month database.
+    AccountDb,
+}
+
+impl OrderDestination {
+    /// The destination for people: credentials and query are left out.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Url { base, method } => Destination::Http {
+                url: base.clone(),
+                method: *method,
+            }
+            .describe(),
+            Self::AccountDb => Destination::AccountDb.describe(),
+        }
+    }
+}
+
+/// When the caller counts as silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Silence {
+    /// Mean absolute amplitude, of 32767, below which there is silence.
+    pub threshold: u32,
+    /// So much silence ends the recording.
+    pub after: Duration,
+}
+
+/// A recording the flow wants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RecordingOrder {
+    /// Its name in this talk.
+    pub slot: Slot,
+    /// What it is of.
+    pub kind: RecordingKind,
+    /// The file's format.
+    pub format: AudioFormat,
+    /// Where the file goes.
+    pub destination: OrderDestination,
+    /// It ends by itself after this, already clamped to the system's limit.
+    pub time_limit: Duration,
+    /// Shorter ones are discarded; zero keeps all.
+    pub min: Duration,
+    /// Which legs, and how they share the file.
+    pub channels: Channels,
+    /// Hz, when the action names one.
+    pub sample_rate: Option<u32>,
+    /// Keys that end it; none for [`RecordingKind::Recording`].
+    pub terminators: Terminators,
+    /// Silence that ends it; none for [`RecordingKind::Recording`].
+    pub silence: Option<Silence>,
+    /// The file name the action asks for, already safe as a file name and with its extension.
+    pub media_name: Option<String>,
+    /// Whether it goes on after a transfer.
+    pub follow_transfer: bool,
+    /// Who wanted it, for the metadata document: `callflow : ` and a name.
+    pub origin: String,
+    /// The action's place in its document.
+    pub pointer: String,
+}

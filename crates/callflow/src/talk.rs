@@ -1,0 +1,199 @@
+//! The words between a [`crate::Cursor`] and the call actor that owns it. What they look like in print is in `print`.
+
+use std::time::{Duration, Instant};
+
+use callreel_proto::{
+    AccountId, Application, CallEvent, CallId, Device, EndReason, EventName, InsertAt, MediaConfig,
+    User, Vmbox,
+};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::order::{RecordingOrder, Slot};
+
+/// What the cursor is told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// The call is ours: begin. First and once.
+    Started,
+    /// The reply to the one outstanding [`Effect::Lookup`].
+    Found(Answer),
+    /// The switch said something about the call. Events about other legs are ignored.
+    Event {
+        /// Which event.
+        name: EventName,
+        /// Its fields.
+        event: Box<CallEvent>,
+    },
+    /// A recording has ended: for [`Effect::RecordMessage`] the flow goes on, for [`Effect::StartRecording`] it is only noted.
+    RecordingEnded {
+        /// Which one.
+        slot: Slot,
+        /// Why.
+        reason: EndReason,
+        /// How much audio it has, milliseconds.
+        length_ms: u64,
+    },
+    /// A recording could not be begun.
+    RecordingRefused {
+        /// Which one.
+        slot: Slot,
+        /// Why, for people.
+        reason: String,
+    },
+    /// The instant named by [`Output::Wait`] has come. Harmless at any other time.
+    Tick,
+}
+
+/// What was found in the account's documents.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// A callflow document.
+    Flow(Value),
+    /// Devices that may be rung.
+    Endpoints(Endpoints),
+    /// A voicemail box.
+    Vmbox(Vmbox),
+    /// How many messages a box holds.
+    Count(u64),
+    /// There is no such document, or it could not be read.
+    Missing,
+}
+
+/// The devices of a user, or one device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoints {
+    /// The account's SIP realm, for devices without their own.
+    pub realm: String,
+    /// The user asked for, or the device's owner. A disabled owner, or one who must not be disturbed, is not rung.
+    pub owner: Option<User>,
+    /// The devices as stored, whatever their state.
+    pub devices: Vec<Device>,
+}
+
+/// What the cursor wants to know. At most one is outstanding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Query {
+    /// A callflow by document id → [`Answer::Flow`].
+    Callflow {
+        /// Document id.
+        id: String,
+    },
+    /// A user's devices → [`Answer::Endpoints`].
+    UserEndpoints {
+        /// The user's document id.
+        id: String,
+    },
+    /// One device → [`Answer::Endpoints`] with one device.
+    DeviceEndpoint {
+        /// The device's document id.
+        id: String,
+    },
+    /// A voicemail box → [`Answer::Vmbox`].
+    Vmbox {
+        /// Document id.
+        id: String,
+    },
+    /// How many messages (not deleted ones) a box holds → [`Answer::Count`].
+    MessageCount {
+        /// The box's document id.
+        box_id: String,
+    },
+}
+
+/// What the cursor wants done.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Send this to the call's control queue.
+    Command {
+        /// Where it goes in the queue.
+        insert_at: InsertAt,
+        /// What to do.
+        application: Application,
+        /// The envelope's `Msg-ID`, when the cursor will recognise the completion by it; else any.
+        msg_id: Option<String>,
+    },
+    /// Find this out and answer with [`Input::Found`].
+    Lookup(Query),
+    /// Begin recording beside the flow. Never awaited.
+    StartRecording(Box<RecordingOrder>),
+    /// End the newest running recording that this flow started. None running is no error.
+    StopRecording,
+    /// Record the caller alone, after what is already queued on the switch; answer with [`Input::RecordingEnded`] or
+    /// [`Input::RecordingRefused`].
+    RecordMessage(Box<RecordingOrder>),
+    /// A recording will not be made: tell those who ask where it is.
+    Skipped {
+        /// The action's place in its document.
+        pointer: String,
+        /// Why, for people.
+        reason: String,
+    },
+    /// Something was accepted, skipped or changed that the flow's author should know of: log it.
+    Warn {
+        /// The place in the document.
+        pointer: String,
+        /// What was done about it, for people.
+        message: String,
+    },
+}
+
+/// What comes out of the cursor.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Do this, then ask again.
+    Effect(Effect),
+    /// Nothing to do before the next input, or before this instant, at which [`Input::Tick`] is due.
+    Wait(Option<Instant>),
+    /// The flow is over: the channel is gone, or does not answer to being hung up.
+    Finished,
+}
+
+/// The call a cursor walks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallInfo {
+    /// The account whose callflow it is.
+    pub account_id: AccountId,
+    /// The A leg.
+    pub call_id: CallId,
+    /// A word that no other controller of this call has used: message ids begin with it.
+    pub talk_id: String,
+    /// What was dialled.
+    pub number: String,
+    /// The callflow's name, if it has one.
+    pub callflow_name: Option<String>,
+    /// Caller's name, as the callee shall see it.
+    pub caller_id_name: Option<String>,
+    /// Caller's number, as the callee shall see it.
+    pub caller_id_number: Option<String>,
+    /// The calling device's document id, when the caller is one of the account's own.
+    pub calling_device: Option<String>,
+    /// Whether the A leg is answered already.
+    pub answered: bool,
+}
+
+/// What holds for every call of the system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `system_config/media`.
+    pub media: MediaConfig,
+    /// Shorter voicemail messages are discarded: Kazoo's `voicemail.min_message_size`, 500 ms.
+    pub min_message: Duration,
+    /// How often one call may branch into another callflow: Kazoo's `callflow/max_branch_count`, 50.
+    pub max_branches: u32,
+    /// Refuse branched-to documents that need leniency.
+    pub strict: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            media: MediaConfig::read(&Value::Null),
+            min_message: Duration::from_millis(500),
+            max_branches: 50,
+            strict: false,
+        }
+    }
+}
