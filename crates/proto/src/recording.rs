@@ -113,8 +113,8 @@ impl Destination {
 fn redacted(url: &Url) -> String {
     let mut plain = url.clone();
     // Both setters only refuse URLs without a host, which have no credentials to begin with.
-    drop(plain.set_username(""));
-    drop(plain.set_password(None));
+    plain.set_username("").ok();
+    plain.set_password(None).ok();
     plain.set_query(None);
     plain.set_fragment(None);
     plain.into()

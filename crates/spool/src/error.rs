@@ -1,0 +1,116 @@
+//! What can go wrong with a spool, said so that a person knows which path to look at.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use callreel_proto::{CaptureId, MalformedId, RecordingId, RecordingState};
+
+/// A failed operation on the spool.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system refused: a full disk, a missing permission, a vanished folder.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Another process works in this spool.
+    #[error("the spool {} is in use by {holder}: stop that process or choose another folder", dir.display())]
+    InUse {
+        /// The spool's folder.
+        dir: PathBuf,
+        /// The other process, as far as its lock file tells.
+        holder: String,
+    },
+    /// An id that must not become part of a path.
+    #[error(transparent)]
+    Id(#[from] MalformedId),
+    /// A file name that must not become part of a path.
+    #[error("the file name {name:?} cannot be used in the spool: {reason}")]
+    FileName {
+        /// The name.
+        name: String,
+        /// The rule it breaks.
+        reason: &'static str,
+    },
+    /// The capture's folder is there already.
+    #[error("capture {0} exists already: every call needs a capture id of its own")]
+    CaptureExists(CaptureId),
+    /// There is no such capture.
+    #[error("there is no capture {0}: it was never created, or removed with its last recording")]
+    NoCapture(CaptureId),
+    /// The file is not a journal this version reads.
+    #[error("{} is not a journal: {reason}", path.display())]
+    NotAJournal {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A record that fits no journal.
+    #[error(
+        "a record of {bytes} bytes is too long for a journal: at most {} fit",
+        crate::MAX_RECORD
+    )]
+    RecordTooLong {
+        /// Its encoded size.
+        bytes: usize,
+    },
+    /// The disk has refused writes for so long that the journal's buffer is full; the record was not taken.
+    #[error("the journal {} cannot take more: {} bytes wait for the disk", path.display(), crate::MAX_BUFFERED)]
+    BufferFull {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// There is a ticket for this recording already.
+    #[error("recording {0} has a ticket already")]
+    TicketExists(RecordingId),
+    /// There is no such ticket.
+    #[error("there is no ticket for recording {0}")]
+    NoTicket(RecordingId),
+    /// The ticket's file cannot be understood.
+    #[error("the ticket {} cannot be read: {reason}", path.display())]
+    MalformedTicket {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A step that the recording's state does not allow.
+    #[error(transparent)]
+    Transition(#[from] ImpossibleTransition),
+}
+
+/// A step that the recording's state does not allow; docs/recording-lifecycle.md shows those that are.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("recording {recording_id} is {from:?}: {step} is not possible now")]
+pub struct ImpossibleTransition {
+    /// The recording.
+    pub recording_id: RecordingId,
+    /// Its state.
+    pub from: RecordingState,
+    /// The refused step.
+    pub step: &'static str,
+}
+
+/// Turns an [`io::Error`] into one that names the path.
+pub(crate) trait At<T> {
+    /// `action` completes "cannot … <path>".
+    fn at(self, action: &'static str, path: &Path) -> Result<T, Error>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T, Error> {
+        self.map_err(|source| Error::Io {
+            action,
+            path: path.to_owned(),
+            source,
+        })
+    }
+}

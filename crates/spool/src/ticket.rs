@@ -1,0 +1,493 @@
+//! The ticket: a recording's promise on disk, and the only steps its state can take. Reads and writes no file.
+
+use callreel_proto::{
+    AccountId, AudioFormat, CallId, CaptureId, Channels, Destination, EndReason, RecordingId,
+    RecordingState, Utc,
+};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::{Map, Value};
+
+use crate::{Error, ImpossibleTransition};
+
+/// The version this program writes and the only one it reads.
+const VERSION: u32 = 1;
+
+/// The longest file name a ticket may carry, bytes: the usual file systems take 255, and renderers add `.part`.
+pub const MAX_FILE_NAME: usize = 240;
+
+/// What kind of promise a recording is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TicketKind {
+    /// A `call_recording`: `record_call`, `record_caller`.
+    Recording,
+    /// A `mailbox_message`.
+    Voicemail,
+}
+
+/// What was promised when the recording started; it never changes afterwards.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Promise {
+    /// The recording; also the id of its document.
+    pub recording_id: RecordingId,
+    /// The capture its audio is cut from.
+    pub capture_id: CaptureId,
+    /// The account it belongs to.
+    pub account_id: AccountId,
+    /// The recorded call's A leg.
+    pub call_id: CallId,
+    /// A call recording or a voicemail message.
+    pub kind: TicketKind,
+    /// The file's format.
+    pub format: AudioFormat,
+    /// How the legs share the file's channels.
+    pub channels: Channels,
+    /// Hz; `None` lets the renderer choose by the audio's bandwidth.
+    pub sample_rate: Option<u32>,
+    /// Where the file must go.
+    pub destination: Destination,
+    /// The file's name in the spool and at the destination; [`check_file_name`] says which are allowed.
+    pub file_name: String,
+    /// Wall-clock time of its start.
+    pub started_at: Utc,
+    /// Its start on the capture's clock, nanoseconds.
+    pub start_ns: u64,
+    /// Longest duration, seconds.
+    pub time_limit_s: u64,
+    /// Shorter ones are discarded, seconds; 0 keeps all.
+    pub min_s: u64,
+}
+
+impl Promise {
+    /// Checks everything that becomes part of a path.
+    ///
+    /// # Errors
+    /// An id without its kind's shape, or a file name [`check_file_name`] refuses.
+    pub fn check(&self) -> Result<(), Error> {
+        RecordingId::parse(self.recording_id.as_str())?;
+        CaptureId::parse(self.capture_id.as_str())?;
+        AccountId::parse(self.account_id.as_str())?;
+        check_file_name(&self.file_name)
+    }
+}
+
+/// Whether a rendition may have this name: one path component, visible, at most [`MAX_FILE_NAME`] bytes, and none of
+/// the spool's own names.
+///
+/// # Errors
+/// The rule it breaks.
+pub fn check_file_name(name: &str) -> Result<(), Error> {
+    let broken = if name.is_empty() {
+        Some("it is empty")
+    } else if name.len() > MAX_FILE_NAME {
+        Some("it is longer than 240 bytes")
+    } else if name.starts_with('.') {
+        Some("it starts with a dot")
+    } else if name.contains(['/', '\\']) {
+        Some("it contains a path separator")
+    } else if name.chars().any(char::is_control) {
+        Some("it contains a control character")
+    } else if name.starts_with("ticket.json") || name.ends_with(".part") {
+        Some("the spool uses such names itself")
+    } else {
+        None
+    };
+    broken.map_or(Ok(()), |reason| {
+        Err(Error::FileName {
+            name: name.to_owned(),
+            reason,
+        })
+    })
+}
+
+/// The audio file that was made of a recording.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenditionInfo {
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 of its bytes, lower-case hex.
+    pub sha256: String,
+    /// Its duration, milliseconds.
+    pub duration_ms: u64,
+    /// Hz.
+    pub sample_rate: u32,
+    /// 1 or 2.
+    pub channels: u16,
+}
+
+/// What has been tried to keep the promise, and what is next. On disk, so that a restart goes on where it was.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DeliveryLog {
+    /// Failed tries to render the file.
+    pub render_failures: u32,
+    /// Finished tries to deliver it.
+    pub attempts: u32,
+    /// When the first delivery ended.
+    pub first_attempt_at: Option<Utc>,
+    /// When to try again; `None` is "as soon as possible".
+    pub next_attempt_at: Option<Utc>,
+    /// Why the last try failed, or why the recording was given up or dropped: a sentence for people.
+    pub last_error: Option<String>,
+    /// When the destination acknowledged the file.
+    pub uploaded_at: Option<Utc>,
+    /// When the recording reached its final state.
+    pub finished_at: Option<Utc>,
+}
+
+/// A recording's ticket. Everything but the state's own fields is settled by the [`Promise`]; the state moves only by
+/// the steps below (docs/recording-lifecycle.md).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ticket {
+    #[serde(rename = "ticket", deserialize_with = "known_version")]
+    version: u32,
+    #[serde(flatten, deserialize_with = "checked_promise")]
+    promise: Promise,
+    state: RecordingState,
+    #[serde(default)]
+    end_ns: Option<u64>,
+    #[serde(default)]
+    end_reason: Option<EndReason>,
+    #[serde(default)]
+    masks: Vec<(u64, Option<u64>)>,
+    #[serde(default)]
+    rendition: Option<RenditionInfo>,
+    #[serde(default)]
+    delivery: DeliveryLog,
+    #[serde(default)]
+    document: Map<String, Value>,
+}
+
+fn known_version<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    match u32::deserialize(from)? {
+        VERSION => Ok(VERSION),
+        other => Err(D::Error::custom(format!(
+            "ticket version {other} is not known: this program reads version {VERSION}"
+        ))),
+    }
+}
+
+fn checked_promise<'de, D: Deserializer<'de>>(from: D) -> Result<Promise, D::Error> {
+    let promise = Promise::deserialize(from)?;
+    promise.check().map_err(D::Error::custom)?;
+    Ok(promise)
+}
+
+impl Ticket {
+    /// The ticket of a recording that starts now; `document` is its metadata document as far as it is known.
+    ///
+    /// # Errors
+    /// See [`Promise::check`].
+    pub fn new(promise: Promise, document: Map<String, Value>) -> Result<Self, Error> {
+        promise.check()?;
+        Ok(Self {
+            version: VERSION,
+            promise,
+            state: RecordingState::Growing,
+            end_ns: None,
+            end_reason: None,
+            masks: Vec::new(),
+            rendition: None,
+            delivery: DeliveryLog::default(),
+            document,
+        })
+    }
+
+    /// What was promised.
+    pub fn promise(&self) -> &Promise {
+        &self.promise
+    }
+
+    /// The recording.
+    pub fn recording_id(&self) -> &RecordingId {
+        &self.promise.recording_id
+    }
+
+    /// The capture its audio is cut from.
+    pub fn capture_id(&self) -> &CaptureId {
+        &self.promise.capture_id
+    }
+
+    /// Where the recording is on its way.
+    pub fn state(&self) -> RecordingState {
+        self.state
+    }
+
+    /// Its end on the capture's clock, nanoseconds, once it has ended.
+    pub fn end_ns(&self) -> Option<u64> {
+        self.end_ns
+    }
+
+    /// Why it ended, once it has.
+    pub fn end_reason(&self) -> Option<EndReason> {
+        self.end_reason
+    }
+
+    /// Spans that are heard as silence, nanoseconds of the capture's clock; only a growing recording's last one can be
+    /// open.
+    pub fn masks(&self) -> &[(u64, Option<u64>)] {
+        &self.masks
+    }
+
+    /// The audio file, once there is one.
+    pub fn rendition(&self) -> Option<&RenditionInfo> {
+        self.rendition.as_ref()
+    }
+
+    /// What has been tried to deliver it, and what is next.
+    pub fn delivery(&self) -> &DeliveryLog {
+        &self.delivery
+    }
+
+    /// The metadata document as far as it is known.
+    pub fn document(&self) -> &Map<String, Value> {
+        &self.document
+    }
+
+    /// The metadata document, to add what has become known.
+    pub fn document_mut(&mut self) -> &mut Map<String, Value> {
+        &mut self.document
+    }
+
+    /// Milliseconds from start to end on the capture's clock, once it has ended.
+    pub fn length_ms(&self) -> Option<u64> {
+        Some(self.end_ns?.saturating_sub(self.promise.start_ns) / 1_000_000)
+    }
+
+    /// From `at_ns` the recording hears silence; no change if it already does.
+    ///
+    /// # Errors
+    /// The recording is not growing.
+    pub fn masked(&mut self, at_ns: u64) -> Result<(), ImpossibleTransition> {
+        self.only_from(&[RecordingState::Growing], "masking")?;
+        if !matches!(self.masks.last(), Some((_, None))) {
+            self.masks.push((at_ns, None));
+        }
+        Ok(())
+    }
+
+    /// From `at_ns` the recording hears audio again; no change if it already does.
+    ///
+    /// # Errors
+    /// The recording is not growing.
+    pub fn unmasked(&mut self, at_ns: u64) -> Result<(), ImpossibleTransition> {
+        self.only_from(&[RecordingState::Growing], "unmasking")?;
+        self.close_mask(at_ns);
+        Ok(())
+    }
+
+    /// The recording ended at `end_ns` (its start, if that lies before it). An open mask ends with it.
+    ///
+    /// # Errors
+    /// The recording is not growing.
+    pub fn end(&mut self, end_ns: u64, reason: EndReason) -> Result<(), ImpossibleTransition> {
+        self.only_from(&[RecordingState::Growing], "ending it")?;
+        let end_ns = end_ns.max(self.promise.start_ns);
+        self.close_mask(end_ns);
+        self.end_ns = Some(end_ns);
+        self.end_reason = Some(reason);
+        self.state = RecordingState::Ended;
+        Ok(())
+    }
+
+    /// The audio file is on disk.
+    ///
+    /// # Errors
+    /// The recording has not ended, or has been rendered already.
+    pub fn rendered(&mut self, rendition: RenditionInfo) -> Result<(), ImpossibleTransition> {
+        self.only_from(&[RecordingState::Ended], "rendering")?;
+        self.rendition = Some(rendition);
+        self.delivery.next_attempt_at = None;
+        self.delivery.last_error = None;
+        self.state = RecordingState::Rendered;
+        Ok(())
+    }
+
+    /// Rendering failed and will be tried again at `next`.
+    ///
+    /// # Errors
+    /// The recording does not wait to be rendered.
+    pub fn rendering_failed(
+        &mut self,
+        error: impl Into<String>,
+        next: Utc,
+    ) -> Result<(), ImpossibleTransition> {
+        self.only_from(&[RecordingState::Ended], "a failed rendering")?;
+        self.delivery.render_failures = self.delivery.render_failures.saturating_add(1);
+        self.delivery.last_error = Some(error.into());
+        self.delivery.next_attempt_at = Some(next);
+        Ok(())
+    }
+
+    /// The audio file is gone or spoilt: it must be rendered once more.
+    ///
+    /// # Errors
+    /// There is no audio file that could be missed.
+    pub fn rendition_lost(&mut self) -> Result<(), ImpossibleTransition> {
+        self.only_from(
+            &[RecordingState::Rendered, RecordingState::Delivering],
+            "losing its rendition",
+        )?;
+        self.rendition = None;
+        self.state = RecordingState::Ended;
+        Ok(())
+    }
+
+    /// A delivery failed at `at` and will be tried again at `next`.
+    ///
+    /// # Errors
+    /// The recording is not on its way.
+    pub fn attempt_failed(
+        &mut self,
+        at: Utc,
+        error: impl Into<String>,
+        next: Utc,
+    ) -> Result<(), ImpossibleTransition> {
+        self.attempted(at, "a failed delivery")?;
+        self.delivery.last_error = Some(error.into());
+        self.delivery.next_attempt_at = Some(next);
+        Ok(())
+    }
+
+    /// The destination acknowledged the file, but something (the document) is still owed, to be tried at `next`.
+    ///
+    /// # Errors
+    /// The recording is not on its way.
+    pub fn uploaded(&mut self, at: Utc, next: Option<Utc>) -> Result<(), ImpossibleTransition> {
+        self.attempted(at, "an upload")?;
+        self.delivery.uploaded_at.get_or_insert(at);
+        self.delivery.last_error = None;
+        self.delivery.next_attempt_at = next;
+        Ok(())
+    }
+
+    /// Everything that was promised is done.
+    ///
+    /// # Errors
+    /// The recording is not on its way.
+    pub fn delivered(&mut self, at: Utc) -> Result<(), ImpossibleTransition> {
+        if self.delivery.uploaded_at.is_none() {
+            self.attempted(at, "being delivered")?;
+            self.delivery.uploaded_at = Some(at);
+        }
+        self.only_from(&[RecordingState::Delivering], "being delivered")?;
+        self.delivery.last_error = None;
+        self.finish(RecordingState::Delivered, at);
+        Ok(())
+    }
+
+    /// Given up at `at` for this reason; everything stays on disk.
+    ///
+    /// # Errors
+    /// The recording has not ended, or its story is over.
+    pub fn undeliverable(
+        &mut self,
+        at: Utc,
+        reason: impl Into<String>,
+    ) -> Result<(), ImpossibleTransition> {
+        self.only_from(
+            &[
+                RecordingState::Ended,
+                RecordingState::Rendered,
+                RecordingState::Delivering,
+            ],
+            "giving up",
+        )?;
+        self.delivery.last_error = Some(reason.into());
+        self.finish(RecordingState::Undeliverable, at);
+        Ok(())
+    }
+
+    /// Dropped at `at` by the rule or the order named in `why`.
+    ///
+    /// # Errors
+    /// The recording has not ended, or its story is over.
+    pub fn discarded(
+        &mut self,
+        at: Utc,
+        why: impl Into<String>,
+    ) -> Result<(), ImpossibleTransition> {
+        self.only_from(
+            &[
+                RecordingState::Ended,
+                RecordingState::Rendered,
+                RecordingState::Delivering,
+                RecordingState::Undeliverable,
+            ],
+            "discarding",
+        )?;
+        self.delivery.last_error = Some(why.into());
+        self.finish(RecordingState::Discarded, at);
+        Ok(())
+    }
+
+    /// Dropped because it is shorter than [`Promise::min_s`]; the end reason says so from now on.
+    ///
+    /// # Errors
+    /// The recording has not ended, or its story is over.
+    pub fn too_short(&mut self, at: Utc) -> Result<(), ImpossibleTransition> {
+        let min_s = self.promise.min_s;
+        self.discarded(at, format!("shorter than the minimum of {min_s} s"))?;
+        self.end_reason = Some(EndReason::TooShort);
+        Ok(())
+    }
+
+    /// A person wants it tried again, at once: the count of failures and the time to give up start anew.
+    ///
+    /// # Errors
+    /// The recording has not ended, or was delivered or discarded.
+    pub fn retry(&mut self) -> Result<(), ImpossibleTransition> {
+        use RecordingState::{Delivering, Ended, Rendered, Undeliverable};
+        self.only_from(&[Ended, Rendered, Delivering, Undeliverable], "a retry")?;
+        if self.state == Undeliverable {
+            self.state = match (&self.rendition, self.delivery.attempts) {
+                (None, _) => Ended,
+                (Some(_), 0) => Rendered,
+                (Some(_), _) => Delivering,
+            };
+        }
+        self.delivery.render_failures = 0;
+        self.delivery.first_attempt_at = None;
+        self.delivery.next_attempt_at = None;
+        self.delivery.finished_at = None;
+        Ok(())
+    }
+
+    fn attempted(&mut self, at: Utc, step: &'static str) -> Result<(), ImpossibleTransition> {
+        self.only_from(
+            &[RecordingState::Rendered, RecordingState::Delivering],
+            step,
+        )?;
+        self.state = RecordingState::Delivering;
+        self.delivery.attempts = self.delivery.attempts.saturating_add(1);
+        self.delivery.first_attempt_at.get_or_insert(at);
+        Ok(())
+    }
+
+    fn finish(&mut self, state: RecordingState, at: Utc) {
+        self.state = state;
+        self.delivery.next_attempt_at = None;
+        self.delivery.finished_at = Some(at);
+    }
+
+    fn close_mask(&mut self, at_ns: u64) {
+        if let Some((from, until @ None)) = self.masks.last_mut() {
+            *until = Some(at_ns.max(*from));
+        }
+    }
+
+    fn only_from(
+        &self,
+        states: &[RecordingState],
+        step: &'static str,
+    ) -> Result<(), ImpossibleTransition> {
+        if states.contains(&self.state) {
+            return Ok(());
+        }
+        Err(ImpossibleTransition {
+            recording_id: self.promise.recording_id.clone(),
+            from: self.state,
+            step,
+        })
+    }
+}
