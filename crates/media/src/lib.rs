@@ -1,1 +1,20 @@
-//! Placeholder.
+//! RTP payloads in, aligned two-leg audio out, as WAV or MP3; prompts, tones, DTMF. A mind: it never opens a socket or reads a clock.
+//!
+//! Two halves share this crate. The **live half** is what a switch needs while a call lives: [`Decoder`], [`Encoder`], [`Resampler`],
+//! [`tones`], [`speak`], [`dtmf`], [`level`]. The **late half** turns a capture's journal into a file after the fact:
+//! a first pass over all packets builds a [`Timeline`], a second pass feeds a [`Renderer`], which writes the cut of one recording.
+
+mod audio_file;
+mod codec;
+pub mod dtmf;
+mod error;
+mod pcm;
+mod resample;
+mod tones;
+
+pub use audio_file::read_audio;
+pub use codec::{Codec, Decoder, Encoder, TELEPHONE_EVENT};
+pub use error::Error;
+pub use pcm::{Pcm, level};
+pub use resample::Resampler;
+pub use tones::{ToneStream, tone_stream, tones};
