@@ -23,7 +23,7 @@ pub use envelope::{Envelope, Exchange, Headers, MalformedMessage, random_hex};
 pub use event::{CallEvent, EventName, HangupCause, RecordingInfo};
 pub use ids::{AccountId, CallId, CaptureId, MalformedId, RecordingId};
 pub use lenient::{lenient_bool, lenient_f64, lenient_u64, opt_lenient_bool, opt_lenient_u64};
-pub use notice::{RecordingFact, RecordingNotice};
+pub use notice::{DeliveryAction, DeliveryOrder, RecordingFact, RecordingNotice};
 pub use recording::{
     AudioFormat, Channels, Destination, EndReason, HttpMethod, Leg, RecordingState,
 };

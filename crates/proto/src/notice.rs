@@ -99,3 +99,57 @@ impl RecordingNotice {
         }
     }
 }
+
+/// What a person wants done with a recording that is still owed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryAction {
+    /// Try it again at once, also if it was given up on.
+    Retry,
+    /// Remove it undelivered.
+    Drop,
+}
+
+impl DeliveryAction {
+    /// The action's name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Drop => "drop",
+        }
+    }
+}
+
+/// An order to whichever delivery role holds the recording. Exchange `kapps`, category `delivery`. It is answered by
+/// [`RecordingNotice`]s only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryOrder {
+    /// What to do.
+    #[serde(rename = "Action")]
+    pub action: DeliveryAction,
+    /// With which recording.
+    #[serde(rename = "Recording-ID")]
+    pub recording_id: RecordingId,
+}
+
+impl DeliveryOrder {
+    /// The topic pattern that hears every order.
+    pub const ALL: &str = "callreel.delivery.*.*";
+
+    /// This order's routing key: `callreel.delivery.<action>.<recording>`.
+    pub fn routing_key(&self) -> String {
+        format!(
+            "callreel.delivery.{}.{}",
+            self.action.name(),
+            encode_word(self.recording_id.as_str())
+        )
+    }
+
+    /// This order in its envelope.
+    pub fn into_envelope(self) -> Envelope<Self> {
+        Envelope {
+            headers: Headers::new("delivery", self.action.name()),
+            body: self,
+        }
+    }
+}
