@@ -9,12 +9,16 @@ mod codec;
 pub mod dtmf;
 mod error;
 mod pcm;
+mod prompts;
 mod resample;
+mod speech;
 mod tones;
 
 pub use audio_file::read_audio;
 pub use codec::{Codec, Decoder, Encoder, TELEPHONE_EVENT};
 pub use error::Error;
 pub use pcm::{Pcm, level};
+pub use prompts::prompt_text;
 pub use resample::Resampler;
+pub use speech::{MAX_SPOKEN_BYTES, speak};
 pub use tones::{ToneStream, tone_stream, tones};
