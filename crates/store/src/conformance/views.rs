@@ -1,0 +1,161 @@
+//! Conformance of views: what they show, what they hide, in which order.
+
+use callreel_proto::{month_db, random_hex};
+use serde_json::{Value, json};
+
+use super::{
+    account,
+    attachments::{attach, read},
+    get, ids, put,
+};
+use crate::{ACCOUNTS, RecordingKey, Recordings, Store, View};
+
+pub(super) async fn callflows(store: Store) {
+    let (_, db) = account();
+    let flow = |id: &str, numbers: &[&str], patterns: &[&str]| json!({"_id": id, "pvt_type": "callflow", "numbers": numbers, "patterns": patterns});
+    put(
+        &store,
+        &db,
+        flow("c1", &["100", "+14155550100", "100"], &[]),
+    )
+    .await;
+    put(&store, &db, flow("c2", &["200"], &["^\\*97$"])).await;
+    let user = json!({"_id": "u", "pvt_type": "user", "numbers": ["100"]});
+    put(&store, &db, user).await;
+    let by_number = |n: &str| View::CallflowsByNumber(n.to_owned());
+    assert_eq!(ids(&store, &db, by_number("100")).await, ["c1"]);
+    assert_eq!(ids(&store, &db, by_number("+14155550100")).await, ["c1"]);
+    assert!(ids(&store, &db, by_number("10")).await.is_empty());
+    assert_eq!(ids(&store, &db, View::CallflowPatterns).await, ["c2"]);
+    let mut moved = get(&store, &db, "c1").await;
+    moved["numbers"] = json!(["300"]);
+    put(&store, &db, moved).await;
+    assert!(ids(&store, &db, by_number("100")).await.is_empty());
+    assert_eq!(ids(&store, &db, by_number("300")).await, ["c1"]);
+    let all = ids(&store, &db, View::OfType("callflow".into())).await;
+    assert_eq!(all, ["c1", "c2"]);
+}
+
+pub(super) async fn devices(store: Store) {
+    let (_, db) = account();
+    for (id, owner, username) in [
+        ("d2", "u1", "Bob"),
+        ("d1", "u1", "alice"),
+        ("d3", "u2", "eve"),
+    ] {
+        let sip = json!({"username": username});
+        let doc = json!({"_id": id, "pvt_type": "device", "owner_id": owner, "sip": sip});
+        put(&store, &db, doc).await;
+    }
+    let by_owner = ids(&store, &db, View::DevicesByOwner("u1".into())).await;
+    assert_eq!(by_owner, ["d1", "d2"]);
+    let by_name = ids(&store, &db, View::DeviceBySipUsername("bOB".into())).await;
+    assert_eq!(by_name, ["d2"]);
+}
+
+pub(super) async fn accounts(store: Store) {
+    let (id, _) = account();
+    let realm = format!("{}.Example.org", random_hex(8));
+    let doc = json!({"_id": id.as_str(), "pvt_type": "account", "realm": realm});
+    put(&store, ACCOUNTS, doc).await;
+    let view = View::AccountByRealm(realm.to_uppercase());
+    assert_eq!(ids(&store, ACCOUNTS, view).await, [id.as_str()]);
+    let gone = store.delete(ACCOUNTS, id.as_str()).await;
+    assert!(gone.expect("cleaned up"));
+}
+
+pub(super) async fn soft_deletes(store: Store) {
+    let (_, db) = account();
+    let device = json!({"_id": "d", "pvt_type": "device", "owner_id": "u"});
+    put(&store, &db, device).await;
+    attach(&store, &db, "d", "x", b"1").await;
+    assert!(store.soft_delete(&db, "d").await.expect("marked"));
+    for view in [
+        View::DevicesByOwner("u".into()),
+        View::OfType("device".into()),
+    ] {
+        assert!(ids(&store, &db, view).await.is_empty());
+    }
+    assert_eq!(get(&store, &db, "d").await["pvt_deleted"], true);
+    assert_eq!(read(&store, &db, "d", "x").await, b"1");
+}
+
+fn recording(id: &str, owner: &str, created: i64) -> Value {
+    json!({"_id": id, "pvt_type": "call_recording", "owner_id": owner, "pvt_created": created})
+}
+
+pub(super) async fn recording_pages(store: Store) {
+    let (account, _) = account();
+    let db = month_db(&account, "202403");
+    for (id, created) in [("a", 10), ("b", 30), ("c", 30), ("d", 20), ("e", 40)] {
+        put(&store, &db, recording(id, "u", created)).await;
+    }
+    let all = View::Recordings(Recordings::default());
+    assert_eq!(ids(&store, &db, all).await, ["e", "c", "b", "d", "a"]);
+    let (mut start, mut seen) = (None, Vec::new());
+    loop {
+        let page = View::Recordings(Recordings {
+            start,
+            limit: 3,
+            ..Recordings::default()
+        });
+        let docs = store.query(&db, page).await.expect("listed");
+        seen.extend(docs.iter().take(2).map(|d| d["_id"].clone()));
+        match docs.get(2) {
+            Some(next) => start = Some(RecordingKey::of(next)),
+            None => break,
+        }
+    }
+    assert_eq!(seen, ["e", "c", "b", "d", "a"]);
+}
+
+pub(super) async fn recording_filters(store: Store) {
+    let (account, _) = account();
+    let db = month_db(&account, "202403");
+    for (id, owner, created) in [("a", "u", 10), ("b", "v", 20), ("c", "u", 30)] {
+        put(&store, &db, recording(id, owner, created)).await;
+    }
+    let of_user = View::Recordings(Recordings {
+        owner: Some("u".into()),
+        ..Recordings::default()
+    });
+    assert_eq!(ids(&store, &db, of_user).await, ["c", "a"]);
+    let span = View::Recordings(Recordings {
+        created_from: Some(10),
+        created_to: Some(20),
+        ..Recordings::default()
+    });
+    assert_eq!(ids(&store, &db, span).await, ["b", "a"]);
+}
+
+pub(super) async fn messages(store: Store) {
+    let (account, _) = account();
+    let db = month_db(&account, "202403");
+    for (id, mailbox, folder, at) in [
+        ("m1", "box", "new", 20),
+        ("m2", "box", "saved", 10),
+        ("m3", "box", "deleted", 5),
+        ("m4", "other", "new", 1),
+    ] {
+        let doc = json!({
+            "_id": id, "pvt_type": "mailbox_message", "source_id": mailbox,
+            "metadata": {"folder": folder, "timestamp": at}
+        });
+        put(&store, &db, doc).await;
+    }
+    let of_box = ids(&store, &db, View::MailboxMessages("box".into())).await;
+    assert_eq!(of_box, ["m2", "m1"]);
+}
+
+pub(super) async fn databases(store: Store) {
+    let (account, db) = account();
+    assert!(!store.databases().await.expect("listed").contains(&db));
+    let months = ["202402", "202312", "202403"].map(|m| month_db(&account, m));
+    for name in months.iter().chain([&db]) {
+        put(&store, name, json!({"_id": "a"})).await;
+    }
+    assert!(store.databases().await.expect("listed").contains(&db));
+    let listed = store.month_databases(&account).await.expect("listed");
+    let expected = ["202403", "202402", "202312"].map(|m| month_db(&account, m));
+    assert_eq!(listed, expected);
+}

@@ -1,0 +1,236 @@
+//! Documents, their revisions and the rows of their views, as SQL on one connection. Decides no transaction.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    Error, View,
+    document::{Draft, next_revision},
+    view::{Index, Recordings, entries, fold},
+};
+
+/// Whose revision a write must build on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    /// The one the document names; attachments without a stub go.
+    Named,
+    /// Whatever is stored; all attachments stay.
+    Any,
+}
+
+/// A document's row.
+pub(super) struct Stored {
+    pub(super) seq: i64,
+    pub(super) id: String,
+    pub(super) rev: String,
+    body: String,
+}
+
+impl Stored {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            seq: row.get("seq")?,
+            id: row.get("id")?,
+            rev: row.get("rev")?,
+            body: row.get("body")?,
+        })
+    }
+
+    /// The document as CouchDB would show it.
+    fn into_document(self, conn: &Connection) -> Result<Value, Error> {
+        let body: Map<String, Value> = serde_json::from_str(&self.body).map_err(|e| {
+            Error::Storage(format!("document {:?} is damaged on disk: {e}", self.id))
+        })?;
+        let mut doc = Map::new();
+        doc.insert("_id".into(), self.id.into());
+        doc.insert("_rev".into(), self.rev.into());
+        doc.extend(body);
+        let stubs = stubs(conn, self.seq)?;
+        if !stubs.is_empty() {
+            doc.insert("_attachments".into(), Value::Object(stubs));
+        }
+        Ok(Value::Object(doc))
+    }
+}
+
+pub(super) fn find(conn: &Connection, db: &str, id: &str) -> Result<Option<Stored>, Error> {
+    let sql = "SELECT d.* FROM document d JOIN database b ON b.id = d.database WHERE b.name = ?1 AND d.id = ?2";
+    let found = conn
+        .prepare_cached(sql)?
+        .query_row([db, id], Stored::read)
+        .optional()?;
+    Ok(found)
+}
+
+pub(super) fn get(conn: &Connection, db: &str, id: &str) -> Result<Option<Value>, Error> {
+    find(conn, db, id)?
+        .map(|stored| stored.into_document(conn))
+        .transpose()
+}
+
+/// Writes a document and returns its new revision.
+pub(super) fn put(conn: &Connection, db: &str, draft: &Draft, over: Over) -> Result<String, Error> {
+    let stored = find(conn, db, &draft.id)?;
+    let current = stored.as_ref().map(|s| s.rev.as_str());
+    if over == Over::Named && draft.rev.as_deref() != current {
+        return Err(Error::Conflict {
+            db: db.to_owned(),
+            id: draft.id.clone(),
+        });
+    }
+    let rev = next_revision(current, draft.json.as_bytes());
+    let database = database(conn, db)?;
+    let seq = match stored {
+        Some(stored) => {
+            let sql = "UPDATE document SET rev = ?2, body = ?3 WHERE seq = ?1";
+            conn.prepare_cached(sql)?
+                .execute(params![stored.seq, rev, draft.json])?;
+            stored.seq
+        }
+        None => {
+            let sql = "INSERT INTO document (database, id, rev, body) VALUES (?1, ?2, ?3, ?4)";
+            conn.prepare_cached(sql)?
+                .insert(params![database, draft.id, rev, draft.json])?
+        }
+    };
+    index(conn, database, seq, draft)?;
+    if over == Over::Named {
+        keep_attachments(conn, seq, draft)?;
+    }
+    Ok(rev)
+}
+
+/// Gives a document whose attachments changed its next revision.
+pub(super) fn touch(conn: &Connection, stored: &Stored, change: &str) -> Result<String, Error> {
+    let rev = next_revision(Some(&stored.rev), change.as_bytes());
+    conn.prepare_cached("UPDATE document SET rev = ?2 WHERE seq = ?1")?
+        .execute(params![stored.seq, rev])?;
+    Ok(rev)
+}
+
+pub(super) fn delete(conn: &Connection, db: &str, id: &str) -> Result<bool, Error> {
+    let Some(stored) = find(conn, db, id)? else {
+        return Ok(false);
+    };
+    conn.execute("DELETE FROM document WHERE seq = ?1", [stored.seq])?;
+    Ok(true)
+}
+
+pub(super) fn databases(conn: &Connection) -> Result<Vec<String>, Error> {
+    let mut statement = conn.prepare_cached("SELECT name FROM database ORDER BY name")?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    Ok(names.collect::<Result<_, _>>()?)
+}
+
+fn database(conn: &Connection, name: &str) -> Result<i64, Error> {
+    conn.prepare_cached("INSERT OR IGNORE INTO database (name) VALUES (?1)")?
+        .execute([name])?;
+    let sql = "SELECT id FROM database WHERE name = ?1";
+    let id = conn
+        .prepare_cached(sql)?
+        .query_row([name], |row| row.get(0))?;
+    Ok(id)
+}
+
+fn index(conn: &Connection, database: i64, seq: i64, draft: &Draft) -> Result<(), Error> {
+    conn.prepare_cached("DELETE FROM entry WHERE document = ?1")?
+        .execute([seq])?;
+    let sql = "INSERT OR IGNORE INTO entry (database, view, key, at, id, document) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let mut insert = conn.prepare_cached(sql)?;
+    for row in entries(&draft.body) {
+        insert.execute(params![
+            database,
+            row.index as i64,
+            row.key,
+            row.at,
+            draft.id,
+            seq
+        ])?;
+    }
+    Ok(())
+}
+
+/// CouchDB drops what the new revision has no stub for, and refuses stubs of what is not there.
+fn keep_attachments(conn: &Connection, seq: i64, draft: &Draft) -> Result<(), Error> {
+    let present = stubs(conn, seq)?;
+    if let Some(name) = draft.stubs.iter().find(|name| !present.contains_key(*name)) {
+        return Err(Error::Document {
+            id: draft.id.clone(),
+            reason: format!("it has a stub for {name:?}, which is not attached"),
+        });
+    }
+    for name in present.keys().filter(|name| !draft.stubs.contains(name)) {
+        conn.prepare_cached("DELETE FROM attachment WHERE document = ?1 AND name = ?2")?
+            .execute(params![seq, name])?;
+    }
+    Ok(())
+}
+
+fn stubs(conn: &Connection, seq: i64) -> Result<Map<String, Value>, Error> {
+    let sql = "SELECT name, content_type, revpos, digest, length FROM attachment WHERE document = ?1 ORDER BY name";
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map([seq], |row| {
+        let stub = json!({
+            "content_type": row.get::<_, String>(1)?,
+            "revpos": row.get::<_, i64>(2)?,
+            "digest": row.get::<_, String>(3)?,
+            "length": row.get::<_, i64>(4)?,
+            "stub": true,
+        });
+        Ok((row.get::<_, String>(0)?, stub))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn query(conn: &Connection, db: &str, view: &View) -> Result<Vec<Value>, Error> {
+    let found = match view {
+        View::CallflowsByNumber(number) => listing(conn, db, Index::CallflowNumber, number),
+        View::CallflowPatterns => listing(conn, db, Index::CallflowPattern, ""),
+        View::DevicesByOwner(owner) => listing(conn, db, Index::DeviceOwner, owner),
+        View::DeviceBySipUsername(name) => listing(conn, db, Index::DeviceUsername, &fold(name)),
+        View::AccountByRealm(realm) => listing(conn, db, Index::AccountRealm, &fold(realm)),
+        View::OfType(kind) => listing(conn, db, Index::Type, kind),
+        View::MailboxMessages(mailbox) => listing(conn, db, Index::MailboxMessage, mailbox),
+        View::Recordings(which) => recordings(conn, db, which),
+    }?;
+    found
+        .into_iter()
+        .map(|stored| stored.into_document(conn))
+        .collect()
+}
+
+fn listing(conn: &Connection, db: &str, index: Index, key: &str) -> Result<Vec<Stored>, Error> {
+    let sql = "SELECT d.* FROM database b JOIN entry e ON e.database = b.id JOIN document d ON d.seq = e.document
+        WHERE b.name = ?1 AND e.view = ?2 AND e.key = ?3 ORDER BY e.at, e.id";
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map(params![db, index as i64, key], Stored::read)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn recordings(conn: &Connection, db: &str, which: &Recordings) -> Result<Vec<Stored>, Error> {
+    let (index, key) = match &which.owner {
+        Some(owner) => (Index::RecordingOwner, owner.as_str()),
+        None => (Index::Recording, ""),
+    };
+    let start = which.start.as_ref();
+    let sql = "SELECT d.* FROM database b JOIN entry e ON e.database = b.id JOIN document d ON d.seq = e.document
+        WHERE b.name = ?1 AND e.view = ?2 AND e.key = ?3 AND e.at >= ?4 AND e.at <= ?5
+        AND (e.at < ?6 OR (e.at = ?6 AND e.id <= ?7))
+        ORDER BY e.at DESC, e.id DESC LIMIT ?8";
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map(
+        params![
+            db,
+            index as i64,
+            key,
+            which.created_from.unwrap_or(i64::MIN),
+            which.created_to.unwrap_or(i64::MAX),
+            // Without a start every row is smaller than the greatest key there can be.
+            start.map_or(i64::MAX, |key| key.created),
+            start.map_or("", |key| &key.id),
+            i64::try_from(which.limit).unwrap_or(i64::MAX),
+        ],
+        Stored::read,
+    )?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

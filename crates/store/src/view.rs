@@ -1,0 +1,204 @@
+//! Which documents a view shows and in which order: the rules of Kazoo's views, as pure functions of a document.
+
+use callreel_proto::{lenient_u64, pvt_type};
+use serde_json::Value;
+
+use crate::document::is_soft_deleted;
+
+/// A question a database can answer without reading all of its documents. Soft-deleted documents are in none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum View {
+    /// Callflows with this number (Kazoo's `callflows/listing_by_number`).
+    CallflowsByNumber(String),
+    /// Callflows with at least one pattern (`callflows/listing_by_pattern`).
+    CallflowPatterns,
+    /// Devices with this `owner_id`, by document id.
+    DevicesByOwner(String),
+    /// Devices with this `sip.username`, in any case (`devices/sip_credentials`).
+    DeviceBySipUsername(String),
+    /// In database `accounts`: accounts with this realm, in any case (`accounts/listing_by_realm`).
+    AccountByRealm(String),
+    /// Documents with this `pvt_type`, by document id.
+    OfType(String),
+    /// In a month database: recordings, newest first (`recordings/crossbar_listing`, `recordings/listing_by_user`).
+    Recordings(Recordings),
+    /// In a month database: messages of this voicemail box, oldest first, those in folder `deleted` left out
+    /// (`mailbox_messages/listing_by_mailbox`).
+    MailboxMessages(String),
+}
+
+/// Which recordings of a month database, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recordings {
+    /// Only those of this user.
+    pub owner: Option<String>,
+    /// Created at or after, gregorian seconds.
+    pub created_from: Option<i64>,
+    /// Created at or before, gregorian seconds.
+    pub created_to: Option<i64>,
+    /// Begin with this one, as a page's next key said.
+    pub start: Option<RecordingKey>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Default for Recordings {
+    fn default() -> Self {
+        Self {
+            owner: None,
+            created_from: None,
+            created_to: None,
+            start: None,
+            limit: 50,
+        }
+    }
+}
+
+/// Where a recording stands in its listing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecordingKey {
+    /// `pvt_created`, gregorian seconds.
+    pub created: i64,
+    /// The document's id.
+    pub id: String,
+}
+
+impl RecordingKey {
+    /// The key of a recording document.
+    pub fn of(doc: &Value) -> Self {
+        let id = doc.get("_id").and_then(Value::as_str).unwrap_or_default();
+        Self {
+            created: created(doc),
+            id: id.to_owned(),
+        }
+    }
+}
+
+/// The index a view reads; the numbers are part of the file format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Index {
+    CallflowNumber = 1,
+    CallflowPattern = 2,
+    DeviceOwner = 3,
+    DeviceUsername = 4,
+    AccountRealm = 5,
+    Type = 6,
+    Recording = 7,
+    RecordingOwner = 8,
+    MailboxMessage = 9,
+}
+
+/// One row of an index: the document is found under `key`, ordered by `at` and then by its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) index: Index,
+    pub(crate) key: String,
+    pub(crate) at: i64,
+}
+
+fn entry(index: Index, key: impl Into<String>, at: i64) -> Entry {
+    Entry {
+        index,
+        key: key.into(),
+        at,
+    }
+}
+
+/// The rows a document has in the indexes.
+pub(crate) fn entries(doc: &Value) -> Vec<Entry> {
+    let Some(kind) = doc.get("pvt_type").and_then(Value::as_str) else {
+        return Vec::new();
+    };
+    if is_soft_deleted(doc) {
+        return Vec::new();
+    }
+    let mut rows = vec![entry(Index::Type, kind, 0)];
+    let text = |pointer: &str| doc.pointer(pointer).and_then(Value::as_str);
+    match kind {
+        pvt_type::CALLFLOW => {
+            rows.extend(strings(doc, "numbers").map(|n| entry(Index::CallflowNumber, n, 0)));
+            if strings(doc, "patterns").next().is_some() {
+                rows.push(entry(Index::CallflowPattern, "", 0));
+            }
+        }
+        pvt_type::DEVICE => {
+            rows.extend(text("/owner_id").map(|o| entry(Index::DeviceOwner, o, 0)));
+            rows.extend(text("/sip/username").map(|u| entry(Index::DeviceUsername, fold(u), 0)));
+        }
+        pvt_type::ACCOUNT => {
+            rows.extend(text("/realm").map(|r| entry(Index::AccountRealm, fold(r), 0)));
+        }
+        pvt_type::CALL_RECORDING => {
+            rows.push(entry(Index::Recording, "", created(doc)));
+            rows.extend(text("/owner_id").map(|o| entry(Index::RecordingOwner, o, created(doc))));
+        }
+        pvt_type::MAILBOX_MESSAGE if text("/metadata/folder") != Some("deleted") => {
+            let at = number(doc.pointer("/metadata/timestamp")).unwrap_or_else(|| created(doc));
+            rows.extend(text("/source_id").map(|b| entry(Index::MailboxMessage, b, at)));
+        }
+        _ => {}
+    }
+    rows
+}
+
+/// Names that are the same in any case are the same key.
+pub(crate) fn fold(name: &str) -> String {
+    name.to_lowercase()
+}
+
+fn strings<'a>(doc: &'a Value, field: &str) -> impl Iterator<Item = &'a str> {
+    let list = doc.get(field).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// `pvt_created`, or else the recording's `start`.
+fn created(doc: &Value) -> i64 {
+    number(doc.get("pvt_created"))
+        .or_else(|| number(doc.get("start")))
+        .unwrap_or(0)
+}
+
+fn number(value: Option<&Value>) -> Option<i64> {
+    i64::try_from(lenient_u64(value?)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn keys(doc: Value) -> Vec<(Index, String, i64)> {
+        let rows = entries(&doc);
+        rows.into_iter().map(|e| (e.index, e.key, e.at)).collect()
+    }
+
+    #[test]
+    fn a_device_is_found_by_owner_and_by_username_in_any_case() {
+        let doc = json!({"pvt_type": "device", "owner_id": "U", "sip": {"username": "Alice"}});
+        assert_eq!(
+            keys(doc),
+            [
+                (Index::Type, "device".into(), 0),
+                (Index::DeviceOwner, "U".into(), 0),
+                (Index::DeviceUsername, "alice".into(), 0),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_recording_is_ordered_by_creation_or_else_by_start() {
+        let doc = json!({"pvt_type": "call_recording", "pvt_created": "7", "start": 5});
+        assert_eq!(keys(doc)[1], (Index::Recording, String::new(), 7));
+        let doc = json!({"pvt_type": "call_recording", "start": 5});
+        assert_eq!(keys(doc)[1], (Index::Recording, String::new(), 5));
+    }
+
+    #[test]
+    fn documents_without_type_deleted_ones_and_odd_shapes_are_in_no_view() {
+        assert!(keys(json!({"numbers": ["1"]})).is_empty());
+        assert!(keys(json!({"pvt_type": "device", "pvt_deleted": "true"})).is_empty());
+        let odd = json!({"pvt_type": "callflow", "numbers": {"a": 1}, "patterns": [3]});
+        assert_eq!(keys(odd), [(Index::Type, "callflow".into(), 0)]);
+    }
+}

@@ -1,0 +1,4 @@
+//! The embedded store and its importer, tested from outside with real files.
+
+#[cfg(test)]
+mod embedded;
