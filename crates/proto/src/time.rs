@@ -12,7 +12,7 @@ pub struct Utc(i64);
 
 impl Utc {
     /// The instant `ms` milliseconds after 1970-01-01T00:00:00Z.
-    pub fn from_unix_ms(ms: i64) -> Self {
+    pub const fn from_unix_ms(ms: i64) -> Self {
         Self(ms)
     }
 

@@ -1,104 +1,15 @@
 //! The ticket: a recording's promise on disk, and the only steps its state can take. Reads and writes no file.
 
-use callreel_proto::{
-    AccountId, AudioFormat, CallId, CaptureId, Channels, Destination, EndReason, RecordingId,
-    RecordingState, Utc,
-};
+use std::collections::BTreeMap;
+
+use callreel_proto::{CaptureId, EndReason, RecordingId, RecordingState, Utc};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
 
-use crate::{Error, ImpossibleTransition};
+use crate::{Error, ImpossibleTransition, Promise};
 
 /// The version this program writes and the only one it reads.
 const VERSION: u32 = 1;
-
-/// The longest file name a ticket may carry, bytes: the usual file systems take 255, and renderers add `.part`.
-pub const MAX_FILE_NAME: usize = 240;
-
-/// What kind of promise a recording is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TicketKind {
-    /// A `call_recording`: `record_call`, `record_caller`.
-    Recording,
-    /// A `mailbox_message`.
-    Voicemail,
-}
-
-/// What was promised when the recording started; it never changes afterwards.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Promise {
-    /// The recording; also the id of its document.
-    pub recording_id: RecordingId,
-    /// The capture its audio is cut from.
-    pub capture_id: CaptureId,
-    /// The account it belongs to.
-    pub account_id: AccountId,
-    /// The recorded call's A leg.
-    pub call_id: CallId,
-    /// A call recording or a voicemail message.
-    pub kind: TicketKind,
-    /// The file's format.
-    pub format: AudioFormat,
-    /// How the legs share the file's channels.
-    pub channels: Channels,
-    /// Hz; `None` lets the renderer choose by the audio's bandwidth.
-    pub sample_rate: Option<u32>,
-    /// Where the file must go.
-    pub destination: Destination,
-    /// The file's name in the spool and at the destination; [`check_file_name`] says which are allowed.
-    pub file_name: String,
-    /// Wall-clock time of its start.
-    pub started_at: Utc,
-    /// Its start on the capture's clock, nanoseconds.
-    pub start_ns: u64,
-    /// Longest duration, seconds.
-    pub time_limit_s: u64,
-    /// Shorter ones are discarded, seconds; 0 keeps all.
-    pub min_s: u64,
-}
-
-impl Promise {
-    /// Checks everything that becomes part of a path.
-    ///
-    /// # Errors
-    /// An id without its kind's shape, or a file name [`check_file_name`] refuses.
-    pub fn check(&self) -> Result<(), Error> {
-        RecordingId::parse(self.recording_id.as_str())?;
-        CaptureId::parse(self.capture_id.as_str())?;
-        AccountId::parse(self.account_id.as_str())?;
-        check_file_name(&self.file_name)
-    }
-}
-
-/// Whether a rendition may have this name: one path component, visible, at most [`MAX_FILE_NAME`] bytes, and none of
-/// the spool's own names.
-///
-/// # Errors
-/// The rule it breaks.
-pub fn check_file_name(name: &str) -> Result<(), Error> {
-    let broken = if name.is_empty() {
-        Some("it is empty")
-    } else if name.len() > MAX_FILE_NAME {
-        Some("it is longer than 240 bytes")
-    } else if name.starts_with('.') {
-        Some("it starts with a dot")
-    } else if name.contains(['/', '\\']) {
-        Some("it contains a path separator")
-    } else if name.chars().any(char::is_control) {
-        Some("it contains a control character")
-    } else if name.starts_with("ticket.json") || name.ends_with(".part") {
-        Some("the spool uses such names itself")
-    } else {
-        None
-    };
-    broken.map_or(Ok(()), |reason| {
-        Err(Error::FileName {
-            name: name.to_owned(),
-            reason,
-        })
-    })
-}
 
 /// The audio file that was made of a recording.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,6 +104,22 @@ impl Ticket {
         })
     }
 
+    /// Reads a ticket's file; the error is a sentence for people.
+    pub(crate) fn from_json(bytes: &[u8]) -> Result<Self, String> {
+        let ticket: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let ended = ticket.end_ns.is_some() && ticket.end_reason.is_some();
+        let rendered = ticket.rendition.is_some();
+        match ticket.state {
+            RecordingState::Growing if ended => Err("it is growing and has an end".to_owned()),
+            RecordingState::Growing => Ok(ticket),
+            _ if !ended => Err("it is not growing and has no end".to_owned()),
+            RecordingState::Rendered | RecordingState::Delivering if !rendered => {
+                Err("it is on its way and has no rendition".to_owned())
+            }
+            _ => Ok(ticket),
+        }
+    }
+
     /// What was promised.
     pub fn promise(&self) -> &Promise {
         &self.promise
@@ -227,6 +154,13 @@ impl Ticket {
     /// open.
     pub fn masks(&self) -> &[(u64, Option<u64>)] {
         &self.masks
+    }
+
+    /// [`Ticket::masks`] for a renderer: one that is still open lasts to the end.
+    pub fn closed_masks(&self) -> Vec<(u64, u64)> {
+        let end = self.end_ns.unwrap_or(u64::MAX);
+        let close = |(from, until): &(u64, Option<u64>)| (*from, until.unwrap_or(end));
+        self.masks.iter().map(close).collect()
     }
 
     /// The audio file, once there is one.
@@ -451,6 +385,18 @@ impl Ticket {
         self.delivery.next_attempt_at = None;
         self.delivery.finished_at = None;
         Ok(())
+    }
+
+    /// Takes over what the journal knows about masks: where both know one, by its start, the journal is right.
+    pub(crate) fn merge_masks(&mut self, journal: &BTreeMap<u64, Option<u64>>) {
+        let mut merged: BTreeMap<u64, Option<u64>> = self.masks.drain(..).collect();
+        merged.extend(journal);
+        self.masks = merged.into_iter().collect();
+        // Only the last one may stay open.
+        for nth in 1..self.masks.len() {
+            let next = self.masks[nth].0;
+            self.masks[nth - 1].1.get_or_insert(next);
+        }
     }
 
     fn attempted(&mut self, at: Utc, step: &'static str) -> Result<(), ImpossibleTransition> {

@@ -1,0 +1,189 @@
+//! Looks through a spool for what does not fit together (`callreel check`), and says it in words. Repairs nothing.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use callreel_proto::{CaptureId, RecordingState};
+
+use crate::{
+    Error, Ticket, View, files,
+    view::{Content, list},
+};
+
+/// Something in a spool that a person should know about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What is wrong with it, and what can be done.
+    pub words: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.words)
+    }
+}
+
+impl View {
+    /// Reads the whole spool and tells what does not fit together. A spool in use may show what has just changed.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn check(&self) -> Result<Vec<Finding>, Error> {
+        let mut found = Findings(Vec::new());
+        let mut served: HashMap<CaptureId, Vec<Ticket>> = HashMap::new();
+        for entry in self.entries()? {
+            match entry.content {
+                Content::Ticket(ticket) => {
+                    self.check_ticket(&ticket, &entry.path, &mut found)?;
+                    served
+                        .entry(ticket.capture_id().clone())
+                        .or_default()
+                        .push(*ticket);
+                }
+                Content::Unreadable(reason) => found.add(
+                    &entry.path,
+                    format!("its ticket cannot be read ({reason}); the next start moves it to quarantine/"),
+                ),
+                Content::Leftover => found.add(
+                    &entry.path,
+                    "a crash left it before anything was promised; the next start removes it",
+                ),
+                Content::Foreign => {
+                    found.add(&entry.path, "it is not a recording; nothing uses it");
+                }
+            }
+        }
+        self.check_captures(&served, &mut found)?;
+        for name in self.quarantined()? {
+            found.add(
+                &self.quarantine_dir().join(&name),
+                format!("its ticket could not be read: see {name}.reason.txt, mend it, and move it back to recordings/"),
+            );
+        }
+        Ok(found.0)
+    }
+
+    fn check_ticket(&self, ticket: &Ticket, dir: &Path, found: &mut Findings) -> Result<(), Error> {
+        use RecordingState::{Delivered, Discarded, Ended, Growing};
+        let journal = self.journal_path(ticket.capture_id())?;
+        let needs_journal = matches!(ticket.state(), Growing | Ended);
+        if !journal.exists() && needs_journal {
+            found.add(
+                dir,
+                format!(
+                    "its capture {} is gone: there is nothing to render",
+                    ticket.capture_id()
+                ),
+            );
+        }
+        let over = matches!(ticket.state(), Delivered | Discarded);
+        if over {
+            found.add(
+                dir,
+                "its story is over; delivery removes it at the next start",
+            );
+        }
+        let path = self.rendition_path(ticket);
+        if let Some(rendition) = ticket.rendition().filter(|_| !over) {
+            match path.metadata() {
+                Err(_) => found.add(
+                    &path,
+                    "the audio file is missing: it must be rendered again",
+                ),
+                Ok(file) if file.len() != rendition.bytes => found.add(
+                    &path,
+                    format!(
+                        "it has {} bytes, its ticket says {}: it must be rendered again",
+                        file.len(),
+                        rendition.bytes
+                    ),
+                ),
+                Ok(_) => {}
+            }
+        }
+        for (name, path) in list(dir)? {
+            if name.to_string_lossy().ends_with(files::TEMPORARY) {
+                found.add(&path, "a crash left it half written; nothing uses it");
+            }
+        }
+        Ok(())
+    }
+
+    fn check_captures(
+        &self,
+        served: &HashMap<CaptureId, Vec<Ticket>>,
+        found: &mut Findings,
+    ) -> Result<(), Error> {
+        for (name, path) in list(&self.captures_dir())? {
+            let id = name.to_str().and_then(|name| CaptureId::parse(name).ok());
+            let Some(id) = id else {
+                found.add(&path, "it is not a capture; nothing uses it");
+                continue;
+            };
+            let tickets = served.get(&id).map_or(&[][..], Vec::as_slice);
+            if tickets.is_empty() {
+                found.add(
+                    &path,
+                    "no ticket needs it: its recordings were delivered or dropped, or its call has not been recorded yet",
+                );
+            }
+            let live = tickets
+                .iter()
+                .any(|ticket| ticket.state() == RecordingState::Growing);
+            self.check_journal(&id, live, found)?;
+        }
+        Ok(())
+    }
+
+    fn check_journal(&self, id: &CaptureId, live: bool, found: &mut Findings) -> Result<(), Error> {
+        let path = self.journal_path(id)?;
+        let mut reader = match self.read_journal(id) {
+            Ok(reader) => reader,
+            Err(error @ Error::NotAJournal { .. }) => {
+                found.add(&path, error.to_string());
+                return Ok(());
+            }
+            Err(Error::NoCapture(_)) => {
+                found.add(&path, "the journal is missing");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        while reader.next_record()?.is_some() {}
+        if let Some(tail) = reader.tail()?.filter(|_| !live) {
+            found.add(
+                &path,
+                format!(
+                    "{}: {} bytes from byte {} on are not used",
+                    tail.reason, tail.bytes, tail.offset
+                ),
+            );
+        }
+        if reader.unknown() > 0 {
+            found.add(
+                &path,
+                format!(
+                    "{} records are of a newer version and not used",
+                    reader.unknown()
+                ),
+            );
+        }
+        Ok(())
+    }
+}
+
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, path: &Path, words: impl Into<String>) {
+        self.0.push(Finding {
+            path: path.to_owned(),
+            words: words.into(),
+        });
+    }
+}

@@ -1,0 +1,96 @@
+//! What a ticket promises when its recording starts, and which names may become part of a path. Never changes afterwards.
+
+use callreel_proto::{
+    AccountId, AudioFormat, CallId, CaptureId, Channels, Destination, RecordingId, Utc,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// The longest file name a ticket may carry, bytes: the usual file systems take 255, and renderers add `.part`.
+pub const MAX_FILE_NAME: usize = 240;
+
+/// What kind of promise a recording is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TicketKind {
+    /// A `call_recording`: `record_call`, `record_caller`.
+    Recording,
+    /// A `mailbox_message`.
+    Voicemail,
+}
+
+/// What was promised when the recording started; it never changes afterwards.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Promise {
+    /// The recording; also the id of its document.
+    pub recording_id: RecordingId,
+    /// The capture its audio is cut from.
+    pub capture_id: CaptureId,
+    /// The account it belongs to.
+    pub account_id: AccountId,
+    /// The recorded call's A leg.
+    pub call_id: CallId,
+    /// A call recording or a voicemail message.
+    pub kind: TicketKind,
+    /// The file's format.
+    pub format: AudioFormat,
+    /// How the legs share the file's channels.
+    pub channels: Channels,
+    /// Hz; `None` lets the renderer choose by the audio's bandwidth.
+    pub sample_rate: Option<u32>,
+    /// Where the file must go.
+    pub destination: Destination,
+    /// The file's name in the spool and at the destination; [`check_file_name`] says which are allowed.
+    pub file_name: String,
+    /// Wall-clock time of its start.
+    pub started_at: Utc,
+    /// Its start on the capture's clock, nanoseconds.
+    pub start_ns: u64,
+    /// Longest duration, seconds.
+    pub time_limit_s: u64,
+    /// Shorter ones are discarded, seconds; 0 keeps all.
+    pub min_s: u64,
+}
+
+impl Promise {
+    /// Checks everything that becomes part of a path.
+    ///
+    /// # Errors
+    /// An id without its kind's shape, or a file name [`check_file_name`] refuses.
+    pub fn check(&self) -> Result<(), Error> {
+        RecordingId::parse(self.recording_id.as_str())?;
+        CaptureId::parse(self.capture_id.as_str())?;
+        AccountId::parse(self.account_id.as_str())?;
+        check_file_name(&self.file_name)
+    }
+}
+
+/// Whether a rendition may have this name: one path component, visible, at most [`MAX_FILE_NAME`] bytes, and none of
+/// the spool's own names.
+///
+/// # Errors
+/// The rule it breaks.
+pub fn check_file_name(name: &str) -> Result<(), Error> {
+    let broken = if name.is_empty() {
+        Some("it is empty")
+    } else if name.len() > MAX_FILE_NAME {
+        Some("it is longer than 240 bytes")
+    } else if name.starts_with('.') {
+        Some("it starts with a dot")
+    } else if name.contains(['/', '\\']) {
+        Some("it contains a path separator")
+    } else if name.chars().any(char::is_control) {
+        Some("it contains a control character")
+    } else if name.starts_with("ticket.json") || name.ends_with(".part") {
+        Some("the spool uses such names itself")
+    } else {
+        None
+    };
+    broken.map_or(Ok(()), |reason| {
+        Err(Error::FileName {
+            name: name.to_owned(),
+            reason,
+        })
+    })
+}

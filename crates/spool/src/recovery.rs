@@ -1,0 +1,124 @@
+//! After a crash: gives every recording that was growing its end, from what its journal holds. Done twice, it changes
+//! nothing more.
+
+use std::collections::{BTreeMap, HashMap};
+
+use callreel_proto::{CaptureId, EndReason, RecordingId, RecordingState};
+
+use crate::{Error, Mark, Record, Spool, Ticket};
+
+impl Spool {
+    /// Ends every growing recording: at the end its journal names, or else interrupted at the journal's last record.
+    /// Returns those it ended. To be called once after [`Spool::open`], before any call is taken.
+    ///
+    /// A recording whose journal cannot be opened at the moment (a missing permission, say) stays growing and is named
+    /// in the log: ending it would throw away audio that is still there.
+    ///
+    /// # Errors
+    /// The disk refused to write a ticket.
+    pub fn recover(&self) -> Result<Vec<Ticket>, Error> {
+        let mut by_capture: HashMap<CaptureId, Vec<Ticket>> = HashMap::new();
+        for ticket in self.tickets()? {
+            if ticket.state() == RecordingState::Growing {
+                by_capture
+                    .entry(ticket.capture_id().clone())
+                    .or_default()
+                    .push(ticket);
+            }
+        }
+        let mut ended = Vec::new();
+        for (capture, tickets) in by_capture {
+            let Some(story) = self.story(&capture) else {
+                continue;
+            };
+            for mut ticket in tickets {
+                story.end(&mut ticket)?;
+                self.room().write_ticket(&ticket)?;
+                tracing::warn!(
+                    recording_id = %ticket.recording_id(), end_reason = ?ticket.end_reason(),
+                    length_ms = ticket.length_ms(), "ended a recording that a crash had left growing"
+                );
+                ended.push(ticket);
+            }
+        }
+        ended.sort_by_key(|ticket| ticket.promise().started_at);
+        Ok(ended)
+    }
+
+    fn story(&self, capture: &CaptureId) -> Option<Story> {
+        let mut story = Story::default();
+        let read = self.read_journal(capture).and_then(|mut reader| {
+            while let Some(record) = reader.next_record()? {
+                story.hear(&record);
+            }
+            if let Some(tail) = reader.tail()? {
+                tracing::warn!(
+                    capture_id = %capture, bytes = tail.bytes, reason = tail.reason,
+                    "a journal's tail was dropped"
+                );
+            }
+            Ok(())
+        });
+        match read {
+            Ok(()) => Some(story),
+            Err(error @ (Error::NoCapture(_) | Error::NotAJournal { .. })) => {
+                tracing::error!(capture_id = %capture, %error, "a growing recording has no audio");
+                Some(story)
+            }
+            Err(error) => {
+                tracing::error!(capture_id = %capture, %error, "a growing recording must wait for its journal");
+                None
+            }
+        }
+    }
+}
+
+/// What a journal tells about its recordings.
+#[derive(Default)]
+struct Story {
+    last_ns: u64,
+    ends: HashMap<RecordingId, (u64, EndReason)>,
+    masks: HashMap<RecordingId, BTreeMap<u64, Option<u64>>>,
+}
+
+impl Story {
+    fn hear(&mut self, record: &Record<'_>) {
+        self.last_ns = self.last_ns.max(record.at_ns());
+        let Record::Mark { at_ns, mark } = record else {
+            return;
+        };
+        match mark {
+            Mark::RecordingEnded(id, reason) => {
+                self.ends.entry(id.clone()).or_insert((*at_ns, *reason));
+            }
+            Mark::Masked(id) => {
+                self.masks
+                    .entry(id.clone())
+                    .or_default()
+                    .insert(*at_ns, None);
+            }
+            Mark::Unmasked(id) => {
+                if let Some(mut last) = self.masks.get_mut(id).and_then(BTreeMap::last_entry) {
+                    last.get_mut().get_or_insert(*at_ns);
+                }
+            }
+            Mark::RecordingStarted(_)
+            | Mark::Answered
+            | Mark::Bridged
+            | Mark::Unbridged
+            | Mark::HungUp => {}
+        }
+    }
+
+    fn end(&self, ticket: &mut Ticket) -> Result<(), Error> {
+        if let Some(masks) = self.masks.get(ticket.recording_id()) {
+            ticket.merge_masks(masks);
+        }
+        let (end_ns, reason) = self
+            .ends
+            .get(ticket.recording_id())
+            .copied()
+            .unwrap_or((self.last_ns, EndReason::Interrupted));
+        Ok(ticket.end(end_ns, reason)?)
+    }
+}

@@ -1,0 +1,260 @@
+//! The spool as anybody may look at it, without a lock: where things lie, tickets and journals. Never changes anything.
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use callreel_proto::{CaptureId, RecordingId};
+
+use crate::{Error, JournalReader, Ticket, error::At, files};
+
+/// The largest ticket that is read or written, bytes; real ones have two or three thousand.
+const MAX_TICKET: u64 = 1 << 20;
+
+/// A folder that holds a spool.
+#[derive(Debug, Clone)]
+pub struct View {
+    dir: PathBuf,
+}
+
+/// One entry of `recordings/`.
+pub(crate) struct Entry {
+    pub(crate) name: OsString,
+    pub(crate) path: PathBuf,
+    pub(crate) content: Content,
+}
+
+/// What an entry of `recordings/` holds.
+pub(crate) enum Content {
+    Ticket(Box<Ticket>),
+    /// A recording's folder without a ticket, and without anything else either.
+    Leftover,
+    /// A recording's folder whose ticket is missing or cannot be understood, for this reason.
+    Unreadable(String),
+    /// Not a recording's folder.
+    Foreign,
+}
+
+impl View {
+    pub(crate) fn new(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+        }
+    }
+
+    /// The spool's folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn captures_dir(&self) -> PathBuf {
+        self.dir.join("captures")
+    }
+
+    pub(crate) fn recordings_dir(&self) -> PathBuf {
+        self.dir.join("recordings")
+    }
+
+    pub(crate) fn quarantine_dir(&self) -> PathBuf {
+        self.dir.join("quarantine")
+    }
+
+    pub(crate) fn lock_path(&self) -> PathBuf {
+        self.dir.join("lock")
+    }
+
+    /// The capture's folder; refuses ids that are not validated text.
+    pub(crate) fn capture_dir(&self, id: &CaptureId) -> Result<PathBuf, Error> {
+        Ok(self
+            .captures_dir()
+            .join(CaptureId::parse(id.as_str())?.as_str()))
+    }
+
+    /// The recording's folder; refuses ids that are not validated text.
+    pub(crate) fn recording_dir(&self, id: &RecordingId) -> Result<PathBuf, Error> {
+        Ok(self
+            .recordings_dir()
+            .join(RecordingId::parse(id.as_str())?.as_str()))
+    }
+
+    /// Where a capture's journal lies, whether or not it exists.
+    ///
+    /// # Errors
+    /// The id has not its kind's shape.
+    pub fn journal_path(&self, id: &CaptureId) -> Result<PathBuf, Error> {
+        Ok(self.capture_dir(id)?.join("journal"))
+    }
+
+    /// Where a recording's audio file lies, whether or not it exists.
+    pub fn rendition_path(&self, ticket: &Ticket) -> PathBuf {
+        self.recordings_dir()
+            .join(ticket.recording_id().as_str())
+            .join(&ticket.promise().file_name)
+    }
+
+    /// Opens a journal for reading; it may still be growing.
+    ///
+    /// # Errors
+    /// [`Error::NoCapture`], [`Error::NotAJournal`] when its head is damaged, or the disk refused.
+    pub fn read_journal(&self, id: &CaptureId) -> Result<JournalReader, Error> {
+        let path = self.journal_path(id)?;
+        let reader = match JournalReader::open(&path) {
+            Err(Error::Io { source, .. }) if files::is_missing(&source) => {
+                return Err(Error::NoCapture(id.clone()));
+            }
+            other => other?,
+        };
+        if reader.header().capture_id != *id {
+            return Err(Error::NotAJournal {
+                path,
+                reason: format!("it belongs to capture {}", reader.header().capture_id),
+            });
+        }
+        Ok(reader)
+    }
+
+    /// A recording's ticket, if it has one.
+    ///
+    /// # Errors
+    /// [`Error::MalformedTicket`], or the disk refused.
+    pub fn ticket(&self, id: &RecordingId) -> Result<Option<Ticket>, Error> {
+        let path = self.recording_dir(id)?.join("ticket.json");
+        let Some(bytes) = files::read_bounded(&path, MAX_TICKET)? else {
+            return Ok(None);
+        };
+        let malformed = |reason| Error::MalformedTicket {
+            path: path.clone(),
+            reason,
+        };
+        let ticket = Ticket::from_json(&bytes).map_err(malformed)?;
+        if ticket.recording_id() != id {
+            return Err(malformed(format!(
+                "it belongs to recording {}",
+                ticket.recording_id()
+            )));
+        }
+        Ok(Some(ticket))
+    }
+
+    /// All tickets that can be read, the oldest first. Others are named in the log and by [`View::check`].
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn tickets(&self) -> Result<Vec<Ticket>, Error> {
+        let mut tickets = Vec::new();
+        for entry in self.entries()? {
+            match entry.content {
+                Content::Ticket(ticket) => tickets.push(*ticket),
+                Content::Unreadable(reason) => {
+                    tracing::warn!(path = %entry.path.display(), reason, "passing over a ticket that cannot be read");
+                }
+                Content::Leftover | Content::Foreign => {}
+            }
+        }
+        tickets.sort_by(|a, b| {
+            let key = |t: &Ticket| (t.promise().started_at, t.recording_id().clone());
+            key(a).cmp(&key(b))
+        });
+        Ok(tickets)
+    }
+
+    /// Names of the recordings whose tickets were set aside because they could not be read.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn quarantined(&self) -> Result<Vec<String>, Error> {
+        let mut names: Vec<String> = list(&self.quarantine_dir())?
+            .into_iter()
+            .filter(|(_, path)| path.is_dir())
+            .map(|(name, _)| name.to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Everything in `recordings/`. Fails only if the disk refuses for a reason that says nothing about one ticket.
+    pub(crate) fn entries(&self) -> Result<Vec<Entry>, Error> {
+        let mut entries = Vec::new();
+        for (name, path) in list(&self.recordings_dir())? {
+            let content = self.content(&name, &path)?;
+            entries.push(Entry {
+                name,
+                path,
+                content,
+            });
+        }
+        Ok(entries)
+    }
+
+    fn content(&self, name: &OsString, path: &Path) -> Result<Content, Error> {
+        let id = name.to_str().and_then(|name| RecordingId::parse(name).ok());
+        let Some(id) = id.filter(|_| path.is_dir()) else {
+            return Ok(Content::Foreign);
+        };
+        match self.ticket(&id) {
+            Ok(Some(ticket)) => Ok(Content::Ticket(Box::new(ticket))),
+            Ok(None) => leftover(path),
+            Err(error @ Error::MalformedTicket { .. }) => {
+                Ok(Content::Unreadable(error.to_string()))
+            }
+            Err(Error::Io { source, .. }) if is_about_this_file(&source) => {
+                Ok(Content::Unreadable(source.to_string()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A folder without a ticket: nothing was promised yet if it holds nothing but an unfinished ticket.
+fn leftover(path: &Path) -> Result<Content, Error> {
+    let bare = list(path)?
+        .iter()
+        .all(|(name, _)| name.to_string_lossy().ends_with(files::TEMPORARY));
+    Ok(if bare {
+        Content::Leftover
+    } else {
+        Content::Unreadable("there is no ticket.json beside these files".to_owned())
+    })
+}
+
+/// Out of file handles says nothing about the file; a missing permission does.
+fn is_about_this_file(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{InvalidData, IsADirectory, NotADirectory, PermissionDenied};
+    matches!(
+        error.kind(),
+        PermissionDenied | InvalidData | IsADirectory | NotADirectory
+    )
+}
+
+/// A folder's entries in order of name; none if there is no such folder.
+pub(crate) fn list(dir: &Path) -> Result<Vec<(OsString, PathBuf)>, Error> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if files::is_missing(&error) => return Ok(Vec::new()),
+        other => other.at("list the folder", dir)?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.at("list the folder", dir)?;
+        found.push((entry.file_name(), entry.path()));
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The ticket's bytes for the disk.
+pub(crate) fn ticket_bytes(ticket: &Ticket, path: &Path) -> Result<Vec<u8>, Error> {
+    let mut bytes = serde_json::to_vec_pretty(ticket).expect("a ticket has string keys");
+    bytes.push(b'\n');
+    if bytes.len() as u64 > MAX_TICKET {
+        return Err(Error::MalformedTicket {
+            path: path.to_owned(),
+            reason: format!(
+                "it would have {} bytes, the limit is {MAX_TICKET}",
+                bytes.len()
+            ),
+        });
+    }
+    Ok(bytes)
+}

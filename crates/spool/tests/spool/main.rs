@@ -1,0 +1,97 @@
+//! The spool's promises, tested through its public interface on a real disk.
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up must fail")]
+
+mod check;
+mod journal;
+mod places;
+mod recovery;
+mod tickets;
+
+use callreel_proto::{
+    AccountId, AudioFormat, CallId, CaptureId, Channels, Destination, HttpMethod, Leg, RecordingId,
+    Utc,
+};
+use callreel_spool::{
+    CaptureHeader, Journal, Mark, PacketRecord, Promise, Record, RenditionInfo, Spool, Ticket,
+    TicketKind,
+};
+use serde_json::Map;
+
+/// 2024-03-01T00:00:00Z.
+const START: Utc = Utc::from_unix_ms(1_709_251_200_000);
+
+fn spool() -> (tempfile::TempDir, Spool) {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = Spool::open(dir.path()).unwrap();
+    (dir, spool)
+}
+
+fn header(capture_id: &CaptureId) -> CaptureHeader {
+    CaptureHeader {
+        capture_id: capture_id.clone(),
+        call_id: CallId::new("3e7f@10.0.0.1"),
+        account_id: AccountId::parse("0123456789abcdef0123456789abcdef").unwrap(),
+        started_at: START,
+    }
+}
+
+fn capture(spool: &Spool) -> (CaptureId, Journal) {
+    let id = CaptureId::random();
+    let journal = spool.create_capture(header(&id)).unwrap();
+    (id, journal)
+}
+
+fn promise(capture_id: &CaptureId) -> Promise {
+    Promise {
+        recording_id: RecordingId::random(START),
+        capture_id: capture_id.clone(),
+        account_id: AccountId::parse("0123456789abcdef0123456789abcdef").unwrap(),
+        call_id: CallId::new("3e7f@10.0.0.1"),
+        kind: TicketKind::Recording,
+        format: AudioFormat::Mp3,
+        channels: Channels::Stereo,
+        sample_rate: None,
+        destination: Destination::Http {
+            url: "http://127.0.0.1/kzr/call_recording_3e7f%4010.0.0.1.mp3"
+                .parse()
+                .unwrap(),
+            method: HttpMethod::Put,
+        },
+        file_name: "call_recording_3e7f%4010.0.0.1.mp3".to_owned(),
+        started_at: START,
+        start_ns: 1_000_000_000,
+        time_limit_s: 360,
+        min_s: 0,
+    }
+}
+
+fn ticket(capture_id: &CaptureId) -> Ticket {
+    Ticket::new(promise(capture_id), Map::new()).unwrap()
+}
+
+fn rendition(bytes: u64) -> RenditionInfo {
+    RenditionInfo {
+        bytes,
+        sha256: "00".repeat(32),
+        duration_ms: 1000,
+        sample_rate: 8000,
+        channels: 2,
+    }
+}
+
+fn packet(arrival_ns: u64, payload: &[u8]) -> Record<'_> {
+    Record::Packet(PacketRecord {
+        leg: Leg::A,
+        arrival_ns,
+        payload_type: 0,
+        marker: false,
+        sequence: 7,
+        timestamp: 160,
+        ssrc: 0xdead_beef,
+        payload,
+    })
+}
+
+fn mark(at_ns: u64, mark: Mark) -> Record<'static> {
+    Record::Mark { at_ns, mark }
+}

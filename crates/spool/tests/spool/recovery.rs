@@ -1,0 +1,165 @@
+//! After a crash every growing recording gets its end, and doing it twice changes nothing more.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use callreel_proto::{EndReason, RecordingState};
+use callreel_spool::{Mark, Spool};
+
+use crate::{capture, mark, packet, rendition, spool, ticket};
+
+const S: u64 = 1_000_000_000;
+
+#[test]
+fn a_growing_recording_ends_interrupted_at_the_last_record() {
+    let (dir, spool) = spool();
+    let (id, mut journal) = capture(&spool);
+    let growing = ticket(&id);
+    spool.create_ticket(&growing).unwrap();
+    journal.append(&packet(2 * S, b"audio")).unwrap();
+    journal.append(&packet(7 * S, b"audio")).unwrap();
+    journal
+        .append(&packet(6 * S, b"the other socket, read later"))
+        .unwrap();
+    journal.flush().unwrap();
+    drop(journal);
+    drop(spool);
+
+    let spool = Spool::open(dir.path()).unwrap();
+    let ended = spool.recover().unwrap();
+    assert_eq!(ended.len(), 1);
+    assert_eq!(ended[0].state(), RecordingState::Ended);
+    assert_eq!(ended[0].end_reason(), Some(EndReason::Interrupted));
+    assert_eq!(ended[0].end_ns(), Some(7 * S));
+    assert_eq!(
+        spool.ticket(growing.recording_id()).unwrap().as_ref(),
+        Some(&ended[0])
+    );
+    assert_eq!(
+        spool.recover().unwrap(),
+        [],
+        "a second time changes nothing"
+    );
+}
+
+#[test]
+fn a_recording_whose_end_reached_only_the_journal_keeps_its_reason() {
+    let (_dir, spool) = spool();
+    let (id, mut journal) = capture(&spool);
+    let (stopped, growing) = (ticket(&id), ticket(&id));
+    spool.create_ticket(&stopped).unwrap();
+    spool.create_ticket(&growing).unwrap();
+    let end = Mark::RecordingEnded(stopped.recording_id().clone(), EndReason::TimeLimit);
+    journal.append(&mark(5 * S, end)).unwrap();
+    journal.append(&packet(9 * S, b"audio")).unwrap();
+    drop(journal);
+    for ended in spool.recover().unwrap() {
+        let expected = if ended.recording_id() == stopped.recording_id() {
+            (Some(5 * S), Some(EndReason::TimeLimit))
+        } else {
+            (Some(9 * S), Some(EndReason::Interrupted))
+        };
+        assert_eq!((ended.end_ns(), ended.end_reason()), expected);
+    }
+}
+
+#[test]
+fn masks_are_recovered_from_the_journal() {
+    let (_dir, spool) = spool();
+    let (id, mut journal) = capture(&spool);
+    let mut growing = ticket(&id);
+    growing.masked(2 * S).unwrap();
+    spool.create_ticket(&growing).unwrap();
+    for (at, what) in [
+        (2 * S, Mark::Masked(growing.recording_id().clone())),
+        (3 * S, Mark::Unmasked(growing.recording_id().clone())),
+        (4 * S, Mark::Masked(growing.recording_id().clone())),
+    ] {
+        journal.append(&mark(at, what)).unwrap();
+    }
+    journal.append(&packet(6 * S, b"")).unwrap();
+    drop(journal);
+    let ended = spool.recover().unwrap();
+    assert_eq!(ended[0].closed_masks(), [(2 * S, 3 * S), (4 * S, 6 * S)]);
+}
+
+#[test]
+fn a_torn_tail_costs_only_itself() {
+    let (_dir, spool) = spool();
+    let (id, mut journal) = capture(&spool);
+    spool.create_ticket(&ticket(&id)).unwrap();
+    journal.append(&packet(3 * S, b"whole")).unwrap();
+    journal.append(&packet(4 * S, b"torn")).unwrap();
+    drop(journal);
+    let path = spool.view().journal_path(&id).unwrap();
+    let length = path.metadata().unwrap().len();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(length - 1)
+        .unwrap();
+    assert_eq!(spool.recover().unwrap()[0].end_ns(), Some(3 * S));
+}
+
+#[test]
+fn a_recording_without_its_capture_ends_where_it_began() {
+    let (_dir, spool) = spool();
+    let (id, journal) = capture(&spool);
+    spool.create_ticket(&ticket(&id)).unwrap();
+    drop(journal);
+    fs::remove_dir_all(spool.view().journal_path(&id).unwrap().parent().unwrap()).unwrap();
+    let ended = spool.recover().unwrap();
+    assert_eq!(ended[0].length_ms(), Some(0));
+    assert_eq!(ended[0].end_reason(), Some(EndReason::Interrupted));
+}
+
+#[test]
+fn a_journal_that_cannot_be_opened_now_keeps_its_recording_growing() {
+    let (_dir, spool) = spool();
+    let (id, mut journal) = capture(&spool);
+    let growing = ticket(&id);
+    spool.create_ticket(&growing).unwrap();
+    journal.append(&packet(3 * S, b"audio")).unwrap();
+    drop(journal);
+    let path = spool.view().journal_path(&id).unwrap();
+    let away = path.with_file_name("away");
+    fs::rename(&path, &away).unwrap();
+    // A link to itself cannot be opened, not even by root, and says nothing about the audio.
+    std::os::unix::fs::symlink(&path, &path).unwrap();
+    assert_eq!(spool.recover().unwrap(), []);
+    fs::rename(&away, &path).unwrap();
+    assert_eq!(spool.recover().unwrap()[0].end_ns(), Some(3 * S));
+}
+
+#[test]
+fn recordings_that_have_ended_are_left_as_they_are() {
+    let (_dir, spool) = spool();
+    let (id, mut journal) = capture(&spool);
+    let mut done = ticket(&id);
+    done.end(2 * S, EndReason::Stopped).unwrap();
+    done.rendered(rendition(5)).unwrap();
+    done.attempt_failed(crate::START, "HTTP 500", crate::START.plus_ms(5000))
+        .unwrap();
+    spool.create_ticket(&done).unwrap();
+    journal.append(&packet(9 * S, b"audio")).unwrap();
+    drop(journal);
+    assert_eq!(spool.recover().unwrap(), []);
+    assert_eq!(spool.ticket(done.recording_id()).unwrap(), Some(done));
+}
+
+#[test]
+fn a_disk_that_refuses_the_ticket_is_named_and_the_next_try_succeeds() {
+    let (_dir, spool) = spool();
+    let (id, journal) = capture(&spool);
+    let growing = ticket(&id);
+    spool.create_ticket(&growing).unwrap();
+    drop(journal);
+    let folder = spool.rendition_path(&growing).parent().unwrap().to_owned();
+    let blocker = folder.join("ticket.json.tmp");
+    fs::create_dir(&blocker).unwrap();
+    fs::set_permissions(&blocker, fs::Permissions::from_mode(0o700)).unwrap();
+    let refused = spool.recover().unwrap_err().to_string();
+    assert!(refused.contains("ticket.json.tmp"), "{refused}");
+    fs::remove_dir(&blocker).unwrap();
+    assert_eq!(spool.recover().unwrap().len(), 1);
+}
