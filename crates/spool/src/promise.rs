@@ -49,8 +49,8 @@ pub struct Promise {
     pub start_ns: u64,
     /// Longest duration, seconds.
     pub time_limit_s: u64,
-    /// Shorter ones are discarded, seconds; 0 keeps all.
-    pub min_s: u64,
+    /// Shorter ones are discarded, milliseconds; 0 keeps all.
+    pub min_ms: u64,
 }
 
 impl Promise {

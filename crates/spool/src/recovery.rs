@@ -45,6 +45,25 @@ impl Spool {
         Ok(ended)
     }
 
+    /// Ends one growing recording as interrupted, as [`Spool::recover`] would at the next start: its recorder died in a
+    /// process that lives. Its journal must be sealed. A recording that has ended already stays as it is.
+    ///
+    /// # Errors
+    /// There is no such ticket, its journal cannot be read for now, or the ticket cannot be written.
+    pub fn interrupt(&self, id: &RecordingId) -> Result<Ticket, Error> {
+        let Some(mut ticket) = self.ticket(id)? else {
+            return Err(Error::NoTicket(id.clone()));
+        };
+        if ticket.state() != RecordingState::Growing {
+            return Ok(ticket);
+        }
+        if let Some(story) = self.story(ticket.capture_id()) {
+            story.end(&mut ticket)?;
+            self.room().write_ticket(&ticket)?;
+        }
+        Ok(ticket)
+    }
+
     fn story(&self, capture: &CaptureId) -> Option<Story> {
         let mut story = Story::default();
         let read = self.read_journal(capture).and_then(|mut reader| {

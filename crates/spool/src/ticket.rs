@@ -210,6 +210,18 @@ impl Ticket {
         Ok(())
     }
 
+    /// The first audio came only now: the recording starts here, not where it was ordered. A message waits for what is
+    /// played before it.
+    ///
+    /// # Errors
+    /// The recording is not growing.
+    pub fn begin(&mut self, start_ns: u64, at: Utc) -> Result<(), ImpossibleTransition> {
+        self.only_from(&[RecordingState::Growing], "beginning")?;
+        self.promise.start_ns = start_ns;
+        self.promise.started_at = at;
+        Ok(())
+    }
+
     /// The recording ended at `end_ns` (its start, if that lies before it). An open mask ends with it.
     ///
     /// # Errors
@@ -355,13 +367,13 @@ impl Ticket {
         Ok(())
     }
 
-    /// Dropped because it is shorter than [`Promise::min_s`]; the end reason says so from now on.
+    /// Dropped because it is shorter than [`Promise::min_ms`]; the end reason says so from now on.
     ///
     /// # Errors
     /// The recording has not ended, or its story is over.
     pub fn too_short(&mut self, at: Utc) -> Result<(), ImpossibleTransition> {
-        let min_s = self.promise.min_s;
-        self.discarded(at, format!("shorter than the minimum of {min_s} s"))?;
+        let min_ms = self.promise.min_ms;
+        self.discarded(at, format!("shorter than the minimum of {min_ms} ms"))?;
         self.end_reason = Some(EndReason::TooShort);
         Ok(())
     }

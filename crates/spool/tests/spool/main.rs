@@ -61,7 +61,7 @@ fn promise(capture_id: &CaptureId) -> Promise {
         started_at: START,
         start_ns: 1_000_000_000,
         time_limit_s: 360,
-        min_s: 0,
+        min_ms: 0,
     }
 }
 
