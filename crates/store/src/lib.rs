@@ -11,6 +11,7 @@ pub mod conformance;
 mod document;
 mod embedded;
 mod error;
+pub mod import;
 mod names;
 mod view;
 

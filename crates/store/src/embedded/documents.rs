@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Error, View,
+    attachment::Place,
     document::{Draft, next_revision},
     view::{Index, Recordings, entries, fold},
 };
@@ -162,6 +163,15 @@ fn keep_attachments(conn: &Connection, seq: i64, draft: &Draft) -> Result<(), Er
     for name in present.keys().filter(|name| !draft.stubs.contains(name)) {
         conn.prepare_cached("DELETE FROM attachment WHERE document = ?1 AND name = ?2")?
             .execute(params![seq, name])?;
+    }
+    Ok(())
+}
+
+/// Takes all attachments from a document.
+pub(super) fn drop_attachments(conn: &Connection, place: &Place) -> Result<(), Error> {
+    if let Some(stored) = find(conn, &place.db, &place.id)? {
+        conn.prepare_cached("DELETE FROM attachment WHERE document = ?1")?
+            .execute([stored.seq])?;
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ pub struct Saving {
     pub attachment: Option<AttachmentFile>,
 }
 
-/// A file that becomes an attachment.
+/// A file that becomes a document's only attachment.
 #[derive(Debug, Clone)]
 pub struct AttachmentFile {
     /// The attachment's name.
@@ -97,6 +97,7 @@ impl Embedded {
                 documents::put(conn, db, draft, Over::Any)?;
                 if let Some(file) = file {
                     let place = Place::new(db, &draft.id, &file.name);
+                    documents::drop_attachments(conn, &place)?;
                     upload::attach_file(conn, &place, &file.content_type, &file.path)?;
                 }
             }

@@ -1,0 +1,376 @@
+//! The importer: good trees, broken trees, and what is in the store afterwards.
+
+use std::{fs, path::Path};
+
+use bytes::Bytes;
+use callreel_proto::{Account, Device, MediaConfig};
+use callreel_store::{
+    ACCOUNTS, SYSTEM_CONFIG, Store, View,
+    import::{Problem, Report, import},
+};
+use futures::TryStreamExt;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const ACCOUNT: &str = "abcd0123456789abcdef0123456789ab";
+const OTHER: &str = "0bcd0123456789abcdef0123456789ab";
+const DB: &str = "account/ab/cd/0123456789abcdef0123456789ab";
+
+struct Tree(TempDir);
+
+impl Tree {
+    fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    fn write(&self, path: &str, bytes: impl AsRef<[u8]>) -> &Self {
+        let path = self.0.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+        self
+    }
+
+    fn doc(&self, path: &str, doc: Value) -> &Self {
+        self.write(path, doc.to_string())
+    }
+
+    /// A document of the account.
+    fn own(&self, path: &str, doc: Value) -> &Self {
+        self.doc(&format!("accounts/{ACCOUNT}/{path}"), doc)
+    }
+
+    fn good() -> Self {
+        let tree = Self::new();
+        tree.own(
+            "account.json",
+            json!({"id": ACCOUNT, "name": "Acme", "realm": "Acme.example"}),
+        )
+        .own(
+            "users/u1.json",
+            json!({"id": "u1", "username": "alice", "_read_only": {}}),
+        )
+        .own(
+            "devices/desk.json",
+            json!({"id": "d1", "owner_id": "u1",
+                "sip": {"username": "alice", "password": "s3cret"}}),
+        )
+        .own(
+            "callflows/main.json",
+            json!({"numbers": ["100"], "patterns": ["^1..$"],
+                "flow": {"module": "user", "data": {"id": "u1"}, "children": {}}}),
+        )
+        .own(
+            "vmboxes/box.json",
+            json!({"mailbox": "100", "owner_id": "u1"}),
+        )
+        .own(
+            "media/greeting.json",
+            json!({"id": "g1", "name": "Greeting"}),
+        );
+        tree.write(
+            &format!("accounts/{ACCOUNT}/media/greeting.mp3"),
+            "mp3 bytes",
+        )
+        .write(&format!("accounts/{ACCOUNT}/media/moh.WAV"), "wav bytes")
+        .write("README.md", "for people")
+        .doc(
+            "system_config/media.json",
+            json!({"default": {"store_recordings": true}}),
+        );
+        tree
+    }
+}
+
+fn store() -> (TempDir, Store) {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(&dir.path().join("store.db")).unwrap();
+    (dir, store)
+}
+
+async fn run(store: &Store, tree: &Tree) -> Result<Report, Vec<Problem>> {
+    import(store, tree.0.path(), |_| Vec::new()).await
+}
+
+/// The problems as a person reads them, the account's folder cut off.
+async fn problems(store: &Store, tree: &Tree) -> Vec<String> {
+    let refused = run(store, tree).await.unwrap_err();
+    let own = format!("accounts/{ACCOUNT}/");
+    let show = |p: &Problem| p.to_string().replace(&own, "");
+    refused.iter().map(show).collect()
+}
+
+async fn doc(store: &Store, db: &str, id: &str) -> Value {
+    store.get(db, id).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_good_tree_is_in_the_store_as_kazoo_would_have_it() {
+    let (_dir, store) = store();
+    let report = run(&store, &Tree::good()).await.unwrap();
+    assert_eq!(
+        report.to_string(),
+        "1 account, 1 user, 1 device, 1 callflow, 1 voicemail box, 2 media files, 1 settings document"
+    );
+    let view = View::AccountByRealm("acme.example".into());
+    let accounts = store.query(ACCOUNTS, view).await.unwrap();
+    assert_eq!(accounts[0]["_id"], ACCOUNT);
+    assert_eq!(
+        Account::read(&doc(&store, DB, ACCOUNT).await).name.unwrap(),
+        "Acme"
+    );
+    let devices = store
+        .query(DB, View::DevicesByOwner("u1".into()))
+        .await
+        .unwrap();
+    let device = &devices[0];
+    assert_eq!(Device::read(device).password.unwrap(), "s3cret");
+    assert_eq!(device["pvt_type"], "device");
+    assert_eq!(device["pvt_account_id"], ACCOUNT);
+    assert_eq!(device["pvt_account_db"], DB);
+    assert!(device["pvt_created"].as_i64().unwrap() > 63_000_000_000);
+    assert_eq!(device["pvt_created"], device["pvt_modified"]);
+    assert!(
+        device.get("id").is_none(),
+        "the public id is no field of a stored document"
+    );
+    assert!(doc(&store, DB, "u1").await.get("_read_only").is_none());
+    let flows = store
+        .query(DB, View::CallflowsByNumber("100".into()))
+        .await
+        .unwrap();
+    assert_eq!(flows[0]["_id"], "main");
+    let config = doc(&store, SYSTEM_CONFIG, "media").await;
+    assert!(MediaConfig::read(&config).store_recordings);
+}
+
+#[tokio::test]
+async fn audio_files_become_attachments_of_media_documents() {
+    let (_dir, store) = store();
+    run(&store, &Tree::good()).await.unwrap();
+    let greeting = doc(&store, DB, "g1").await;
+    assert_eq!(greeting["name"], "Greeting");
+    assert_eq!(greeting["content_type"], "audio/mpeg");
+    assert_eq!(read(&store, "g1", "greeting.mp3").await, "mp3 bytes");
+    let moh = doc(&store, DB, "moh").await;
+    assert_eq!(
+        (&moh["pvt_type"], &moh["content_length"]),
+        (&json!("media"), &json!(9))
+    );
+    assert_eq!(read(&store, "moh", "moh.WAV").await, "wav bytes");
+}
+
+async fn read(store: &Store, id: &str, name: &str) -> String {
+    let found = store.attachment(DB, id, name).await.unwrap().unwrap();
+    let bytes: Vec<Bytes> = found.body.try_collect().await.unwrap();
+    String::from_utf8(bytes.concat()).unwrap()
+}
+
+#[tokio::test]
+async fn importing_again_replaces_documents_and_keeps_their_age() {
+    let (_dir, store) = store();
+    let tree = Tree::good();
+    run(&store, &tree).await.unwrap();
+    let mut old = doc(&store, DB, "d1").await;
+    old["pvt_created"] = json!(63_000_000_001_i64);
+    store.put(DB, old).await.unwrap();
+    fs::remove_file(
+        tree.0
+            .path()
+            .join(format!("accounts/{ACCOUNT}/media/greeting.mp3")),
+    )
+    .unwrap();
+    tree.write(&format!("accounts/{ACCOUNT}/media/greeting.wav"), "new");
+    tree.own(
+        "devices/desk.json",
+        json!({"id": "d1", "name": "new", "sip": {"username": "alice"}}),
+    );
+    run(&store, &tree).await.unwrap();
+    let device = doc(&store, DB, "d1").await;
+    assert_eq!(device["name"], "new");
+    assert_eq!(device["pvt_created"], 63_000_000_001_i64);
+    assert!(
+        store
+            .query(DB, View::DevicesByOwner("u1".into()))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let media = doc(&store, DB, "g1").await;
+    let names: Vec<_> = media["_attachments"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["greeting.wav"]);
+}
+
+#[tokio::test]
+async fn all_problems_are_told_at_once_and_nothing_is_written() {
+    let (_dir, store) = store();
+    let tree = Tree::good();
+    tree.own(
+        "devices/a.json",
+        json!({"sip": {"username": 7, "password": ["x"]}, "enabled": "maybe"}),
+    )
+    .own(
+        "callflows/b.json",
+        json!({"numbers": ["200", 300], "name": "no flow"}),
+    )
+    .own(
+        "callflows/c.json",
+        json!({"numbers": "100", "flow": {"module": "hangup"}}),
+    )
+    .own("vmboxes/d.json", json!([]))
+    .own(
+        "users/e.json",
+        json!({"id": "x", "_id": "y", "pvt_type": "device", "_secret": 1}),
+    );
+    tree.write(
+        &format!("accounts/{ACCOUNT}/users/f.json"),
+        "{\"a\": 1,\n oops}",
+    );
+    assert_eq!(
+        problems(&store, &tree).await,
+        [
+            "callflows/b.json at /flow: is missing",
+            "callflows/b.json at /numbers/1: must be a string, is a number",
+            "callflows/c.json at /numbers: must be an array of strings, is a string",
+            "devices/a.json at /enabled: must be true or false, is a string",
+            "devices/a.json at /sip/password: must be a string, is an array",
+            "devices/a.json at /sip/username: must be a string, is a number",
+            "users/e.json at /_secret: is a reserved name: no field of a document begins with an underscore",
+            "users/e.json at /id: differs from _id",
+            "users/e.json at /pvt_type: must be \"user\" in this folder, or be left out",
+            "users/f.json: is not JSON: key must be a string at line 2 column 2",
+            "vmboxes/d.json: must be a JSON object, is an array",
+        ]
+    );
+    assert_eq!(store.databases().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn names_that_must_be_the_only_one_are_told_with_their_owner() {
+    let (_dir, store) = store();
+    let tree = Tree::good();
+    tree.own(
+        "callflows/z.json",
+        json!({"numbers": ["7", "100"], "flow": {"module": "hangup"}}),
+    )
+    .own("devices/y.json", json!({"sip": {"username": "ALICE"}}))
+    .own("users/z.json", json!({"id": "d1"}))
+    .doc(
+        &format!("accounts/{OTHER}/account.json"),
+        json!({"realm": "acme.EXAMPLE"}),
+    );
+    assert_eq!(
+        problems(&store, &tree).await,
+        [
+            format!(
+                "account.json at /realm: the realm \"Acme.example\" belongs already to accounts/{OTHER}/account.json"
+            ),
+            "callflows/z.json at /numbers/1: the number \"100\" belongs already to callflows/main.json".into(),
+            "devices/y.json at /sip/username: the SIP username \"ALICE\" belongs already to devices/desk.json".into(),
+            "users/z.json at /id: the id \"d1\" belongs already to devices/desk.json".into(),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn names_taken_in_the_store_are_told_unless_the_tree_brings_their_owner() {
+    let (_dir, store) = store();
+    run(&store, &Tree::good()).await.unwrap();
+    let tree = Tree::new();
+    tree.own("account.json", json!({"realm": "acme.example"}))
+        .own(
+            "callflows/new.json",
+            json!({"numbers": ["100"], "flow": {"module": "hangup"}}),
+        );
+    assert_eq!(
+        problems(&store, &tree).await,
+        [
+            "callflows/new.json at /numbers/0: the number \"100\" belongs already to document main of the store"
+        ]
+    );
+    tree.own("callflows/main.json", json!({"flow": {"module": "hangup"}}));
+    run(&store, &tree).await.unwrap();
+    let flows = store
+        .query(DB, View::CallflowsByNumber("100".into()))
+        .await
+        .unwrap();
+    assert_eq!(flows[0]["_id"], "new");
+}
+
+#[tokio::test]
+async fn files_in_the_wrong_place_are_told() {
+    let (_dir, store) = store();
+    let tree = Tree::new();
+    tree.write("accounts/ABC/account.json", "{}")
+        .write(&format!("accounts/{ACCOUNT}/user/x.json"), "{}")
+        .write(&format!("accounts/{ACCOUNT}/users/x.yaml"), "")
+        .write(&format!("accounts/{ACCOUNT}/media/x.ogg"), "x")
+        .write(&format!("accounts/{ACCOUNT}/media/y.mp3"), "")
+        .write(&format!("accounts/{ACCOUNT}/media/z.mp3"), "1")
+        .write(&format!("accounts/{ACCOUNT}/media/z.wav"), "2")
+        .write("extra.json", "{}");
+    assert_eq!(
+        problems(&store, &tree).await,
+        [
+            "accounts/ABC: account id \"ABC\" is not valid: it must be 32 lower-case hex digits",
+            "account.json: is missing",
+            "media/x.ogg: is not expected here; this folder holds JSON documents and .mp3 or .wav files",
+            "media/y.mp3: is empty",
+            "media/z.wav: a media document has one audio file, and there is another of this name",
+            "user: is not expected here; this folder holds account.json and the folders users, devices, callflows, vmboxes and media",
+            "users/x.yaml: is not expected here; this folder holds JSON documents",
+            "extra.json: is not expected here; this folder holds the folders accounts and system_config",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_account_document_of_another_account_or_without_realm_is_told() {
+    let (_dir, store) = store();
+    let tree = Tree::new();
+    tree.own("account.json", json!({"id": OTHER}));
+    assert_eq!(
+        problems(&store, &tree).await,
+        [
+            format!("account.json at /id: must be the name of the folder, {ACCOUNT}"),
+            "account.json at /realm: is missing".into(),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_callers_lint_sees_callflows_and_stops_the_import() {
+    let (_dir, store) = store();
+    let tree = Tree::good();
+    let lint = |flow: &Value| {
+        assert_eq!(
+            flow["numbers"],
+            json!(["100"]),
+            "only the callflow is shown"
+        );
+        vec![("/flow/data/id".to_owned(), "no such user".to_owned())]
+    };
+    let refused = import(&store, tree.0.path(), lint).await.unwrap_err();
+    assert_eq!(refused.len(), 1);
+    assert!(
+        refused[0]
+            .to_string()
+            .ends_with("main.json at /flow/data/id: no such user")
+    );
+    assert!(store.databases().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_empty_or_absent_folder_is_told() {
+    let (_dir, store) = store();
+    let tree = Tree::new();
+    assert_eq!(
+        problems(&store, &tree).await,
+        [".: holds neither accounts nor system_config: nothing to import"]
+    );
+    let nowhere = Path::new("/nowhere/at/all");
+    let refused = import(&store, nowhere, |_| Vec::new()).await.unwrap_err();
+    assert_eq!(
+        refused[0].to_string(),
+        "/nowhere/at/all: cannot be read: No such file or directory (os error 2)"
+    );
+}
