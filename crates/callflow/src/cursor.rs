@@ -1,16 +1,21 @@
-//! The cursor: where in its callflow a call is.
+//! The cursor: where in its callflow a call is. Knows Kazoo's verbs (continue, branch, stop); never a module by name.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use callreel_proto::{CallEvent, EventName, InsertAt};
 use serde::Serialize;
 
-use crate::flow::Flow;
+use crate::flow::{Child, Flow, Node};
+use crate::modules;
+use crate::problem::Problem;
+use crate::stage::{Await, Module, Outcome, Stage, Turn};
 use crate::talk::{CallInfo, Input, Output, Settings};
 
 /// Where a call is in its flow, for people and for the API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Position {
-    /// The action's place in its document.
+    /// The action's place in its document; in a branched-to document, the document's id and `#` stand before it.
     pub pointer: String,
     /// Its module.
     pub module: String,
@@ -19,30 +24,239 @@ pub struct Position {
 }
 
 /// Walks one call through its callflow.
+///
+/// The verbs are Kazoo's. An action *continues* at the child named by its result, else at `_`; where there is neither, or the
+/// child is `{}`, the flow *stops*. An action may *branch* into another flow; then its own `_` child is saved, and a stop
+/// goes on there instead of ending the call. A stop with nothing saved hangs up.
 #[derive(Debug)]
 pub struct Cursor {
-    _call: CallInfo,
+    stage: Stage,
+    phase: Phase,
+    flow: Flow,
+    saved: Vec<Arc<Node>>,
+    branches_left: u32,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Fresh,
+    Walking(Box<dyn Module>, Await),
+    /// The flow has ended the call and waits for the channel to go.
+    Leaving(Await),
+    Over,
 }
 
 impl Cursor {
     /// A cursor at the flow's first action; nothing happens before [`Input::Started`].
     pub fn new(flow: Flow, call: CallInfo, settings: Settings) -> Self {
-        let _ = (flow, settings);
-        Self { _call: call }
+        Self {
+            branches_left: settings.max_branches,
+            stage: Stage::new(call, settings),
+            phase: Phase::Fresh,
+            flow,
+            saved: Vec::new(),
+        }
     }
 
     /// Tells the cursor what happened. Ask [`Cursor::poll_output`] until it says wait or finished.
     pub fn handle_input(&mut self, now: Instant, input: Input) {
-        let _ = (now, input);
+        if matches!(self.phase, Phase::Over) {
+            return;
+        }
+        self.stage.now = Some(now);
+        if let Input::Event { name, event } = &input {
+            if event.call_id != self.stage.call.call_id {
+                return;
+            }
+            self.note(*name, event);
+        }
+        if let Input::RecordingEnded { slot, .. } | Input::RecordingRefused { slot, .. } = &input {
+            self.stage.recordings.ended(*slot);
+        }
+        self.go_on(now, input);
     }
 
     /// What to do next.
     pub fn poll_output(&mut self) -> Output {
-        Output::Finished
+        if let Some(effect) = self.stage.outbox.pop_front() {
+            return Output::Effect(effect);
+        }
+        match &self.phase {
+            Phase::Fresh => Output::Wait(None),
+            Phase::Walking(_, awaited) | Phase::Leaving(awaited) => {
+                Output::Wait(awaited.deadline())
+            }
+            Phase::Over => Output::Finished,
+        }
     }
 
-    /// Where the call is; none before the start and after the end.
+    /// Where the call is; none before the start and after the end of the flow.
     pub fn position(&self) -> Option<Position> {
-        None
+        let Phase::Walking(_, awaited) = &self.phase else {
+            return None;
+        };
+        let node = self.stage.node.as_ref()?;
+        Some(Position {
+            pointer: node.pointer.clone(),
+            module: node.module.clone(),
+            waiting_for: awaited.to_string(),
+        })
+    }
+
+    /// What is true of the channel whatever the running module waits for.
+    fn note(&mut self, name: EventName, event: &CallEvent) {
+        match name {
+            EventName::ChannelAnswer => self.stage.set_answered(),
+            EventName::ChannelExecuteComplete
+                if event.application_name.as_deref() == Some("answer") =>
+            {
+                self.stage.set_answered();
+            }
+            EventName::ChannelBridge => self.stage.set_bridged(true),
+            EventName::ChannelUnbridge => self.stage.set_bridged(false),
+            EventName::ChannelDestroy => {
+                self.stage.abandon();
+                self.phase = Phase::Over;
+            }
+            EventName::DialplanError => {
+                let what = event.error_message.as_deref().unwrap_or("no reason given");
+                self.stage
+                    .warn(format!("the switch refused a command: {what}"));
+            }
+            _ => {}
+        }
+    }
+
+    fn go_on(&mut self, now: Instant, input: Input) {
+        match &mut self.phase {
+            Phase::Fresh if input == Input::Started => self.begin(),
+            Phase::Walking(module, awaited) => {
+                let Some(outcome) = awaited.hear(now, input) else {
+                    return;
+                };
+                let turn = module.resume(&mut self.stage, outcome);
+                self.follow(turn);
+            }
+            Phase::Leaving(awaited) => {
+                if let Some(Outcome::TimedOut) = awaited.hear(now, input) {
+                    self.phase = Phase::Over;
+                }
+            }
+            Phase::Fresh | Phase::Over => {}
+        }
+    }
+
+    fn begin(&mut self) {
+        let flow = self.flow.clone();
+        self.repeat_warnings(flow.warnings());
+        let turn = match flow.root() {
+            Some(root) => self.enter(root.clone()),
+            None => Turn::Stop,
+        };
+        self.follow(turn);
+    }
+
+    fn repeat_warnings(&mut self, warnings: &[Problem]) {
+        for problem in warnings {
+            self.stage.warn_at(&problem.pointer, &problem.message);
+        }
+    }
+
+    /// Walks from action to action until one has to wait. Bounded: a flow is finite and a branch waits for its document.
+    fn follow(&mut self, mut turn: Turn) {
+        loop {
+            turn = match turn {
+                Turn::Wait(awaited) => {
+                    match &mut self.phase {
+                        Phase::Walking(_, waiting) => *waiting = awaited,
+                        other => *other = Phase::Leaving(awaited),
+                    }
+                    return;
+                }
+                Turn::Continue(key) => self.continue_at(&key),
+                Turn::Attempt(keys) => self.attempt(&keys),
+                Turn::Branch(flow) => self.branch(&flow),
+                Turn::Stop => self.stop(),
+                Turn::Leave => {
+                    self.phase = Phase::Leaving(self.stage.leaving());
+                    return;
+                }
+            };
+        }
+    }
+
+    /// Enters an action: builds its module and lets it begin.
+    fn enter(&mut self, node: Arc<Node>) -> Turn {
+        self.stage.node = Some(node.clone());
+        if self.stage.flag("skip_module") == Some(true) {
+            return Turn::next();
+        }
+        let Some(mut module) = modules::build(&node.module) else {
+            let message = match node.module.as_str() {
+                "" => "an action without a module is skipped".to_owned(),
+                name => format!("there is no module {name:?}; skipped"),
+            };
+            self.stage.warn(message);
+            return Turn::next();
+        };
+        let turn = module.start(&mut self.stage);
+        self.phase = Phase::Walking(module, Await::nothing());
+        turn
+    }
+
+    /// Kazoo's `continue`: the child of that name, else `_`, else the flow ends. A child `{}` ends it too.
+    fn continue_at(&mut self, key: &str) -> Turn {
+        let Some(node) = self.stage.node.clone() else {
+            return Turn::Stop;
+        };
+        match node.child(key).or_else(|| node.child("_")) {
+            Some(Child::Action(action)) => self.enter(action.clone()),
+            Some(Child::Empty) | None => Turn::Stop,
+        }
+    }
+
+    /// Kazoo's `attempt`, key after key: the first child that is there and not `{}`, else as `continue`.
+    fn attempt(&mut self, keys: &[String]) -> Turn {
+        let wanted = self.stage.node.as_ref().and_then(|node| {
+            keys.iter().find_map(|key| match node.child(key) {
+                Some(Child::Action(action)) => Some(action.clone()),
+                Some(Child::Empty) | None => None,
+            })
+        });
+        match wanted {
+            Some(action) => self.enter(action),
+            None => self.continue_at("_"),
+        }
+    }
+
+    fn branch(&mut self, flow: &Flow) -> Turn {
+        if self.branches_left == 0 {
+            let most = self.stage.settings.max_branches;
+            self.stage
+                .warn(format!("a call branches at most {most} times; hanging up"));
+            self.saved.clear();
+            return Turn::Stop;
+        }
+        self.branches_left -= 1;
+        self.repeat_warnings(flow.warnings());
+        if let Some(node) = &self.stage.node
+            && let Some(Child::Action(after)) = node.child("_")
+        {
+            self.saved.push(after.clone());
+        }
+        match flow.root() {
+            Some(root) => self.enter(root.clone()),
+            None => Turn::Stop,
+        }
+    }
+
+    /// Goes on where the last branch left off, else hangs up.
+    fn stop(&mut self) -> Turn {
+        if let Some(node) = self.saved.pop() {
+            return self.enter(node);
+        }
+        // To a caller who never was answered, the hang-up is the answer: it says why nobody could be reached.
+        let cause = self.stage.last_failure.filter(|_| !self.stage.answered);
+        self.stage.hang_up(InsertAt::Tail, cause)
     }
 }

@@ -5,13 +5,24 @@
 
 mod cursor;
 pub mod destination;
+mod explain;
 mod flow;
+mod modules;
 mod order;
+mod pending;
+mod print;
 mod problem;
+mod recording;
+mod ring;
+mod speech;
+mod stage;
 mod talk;
+mod transcript;
 
 pub use cursor::{Cursor, Position};
+pub use explain::{World, explain};
 pub use flow::{Flow, MalformedFlow};
 pub use order::{OrderDestination, RecordingKind, RecordingOrder, Silence, Slot};
 pub use problem::{Problem, Severity};
 pub use talk::{Answer, CallInfo, Effect, Endpoints, Input, Output, Query, Settings};
+pub use transcript::{Heard, Transcript};

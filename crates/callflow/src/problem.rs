@@ -16,6 +16,16 @@ pub enum Severity {
     Error,
 }
 
+impl Severity {
+    /// This severity, but what leniency would put right is an error to the strict.
+    pub(crate) fn when(self, strict: bool) -> Self {
+        match self {
+            Self::Warning if strict => Self::Error,
+            other => other,
+        }
+    }
+}
+
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

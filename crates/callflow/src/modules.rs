@@ -1,0 +1,72 @@
+//! The callflow modules: one file, one doc page and one schema each, all of the same stem. Never walks from one to another.
+
+mod answer;
+mod callflow;
+mod device;
+mod hangup;
+mod noop;
+mod play;
+mod record_call;
+mod record_caller;
+mod response;
+mod say;
+mod sleep;
+mod tts;
+mod user;
+mod voicemail;
+
+use crate::stage::Module;
+
+/// A module as the flow's author knows it.
+struct Registered {
+    name: &'static str,
+    /// JSON Schema of its `data`.
+    schema: &'static str,
+    build: fn() -> Box<dyn Module>,
+}
+
+macro_rules! registered {
+    ($($stem:ident: $module:ident),* $(,)?) => {
+        const ALL: &[Registered] = &[$(Registered {
+            name: stringify!($stem),
+            schema: include_str!(concat!("../../../proto/callflow/", stringify!($stem), ".json")),
+            build: || Box::new($stem::$module::default()),
+        }),*];
+    };
+}
+
+registered! {
+    answer: Answer,
+    callflow: Callflow,
+    device: Device,
+    hangup: Hangup,
+    noop: Noop,
+    play: Play,
+    record_call: RecordCall,
+    record_caller: RecordCaller,
+    response: Response,
+    say: Say,
+    sleep: Sleep,
+    tts: Tts,
+    user: User,
+    voicemail: Voicemail,
+}
+
+/// The names of all modules, in alphabetical order.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|module| module.name)
+}
+
+/// The JSON Schema (draft 2020-12) of a module's `data`.
+pub(crate) fn schema(name: &str) -> Option<&'static str> {
+    find(name).map(|module| module.schema)
+}
+
+/// A fresh module for one visit of one action.
+pub(crate) fn build(name: &str) -> Option<Box<dyn Module>> {
+    find(name).map(|module| (module.build)())
+}
+
+fn find(name: &str) -> Option<&'static Registered> {
+    ALL.iter().find(|module| module.name == name)
+}

@@ -1,0 +1,37 @@
+//! `callflow`: branches into another callflow of the account and comes back to `_`.
+
+use crate::flow::Flow;
+use crate::stage::{Module, Outcome, Stage, Turn};
+use crate::talk::{Answer, Query};
+
+#[derive(Debug, Default)]
+pub(crate) struct Callflow {
+    id: String,
+}
+
+impl Module for Callflow {
+    fn start(&mut self, stage: &mut Stage) -> Turn {
+        let Some(id) = stage.text("id") else {
+            stage.warn_of("id", "no callflow is named; skipped");
+            return Turn::next();
+        };
+        self.id.clone_from(&id);
+        Turn::Wait(stage.ask(Query::Callflow { id }))
+    }
+
+    fn resume(&mut self, stage: &mut Stage, outcome: Outcome) -> Turn {
+        let Outcome::Reply(Answer::Flow(document)) = outcome else {
+            let message = format!("there is no callflow {:?} in the account; skipped", self.id);
+            stage.warn_of("id", message);
+            return Turn::next();
+        };
+        let origin = format!("{}#", self.id);
+        match Flow::parse_below(&origin, &document, stage.settings.strict) {
+            Ok(flow) => Turn::Branch(flow),
+            Err(malformed) => {
+                stage.warn_of("id", format!("{malformed}; skipped"));
+                Turn::next()
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `record_caller`: answers, sounds a beep, records the caller alone and goes on when that has ended.
+
+use callreel_proto::{Application, EndReason, InsertAt, Terminators, Tone};
+
+use crate::order::{RecordingKind, RecordingOrder};
+use crate::recording;
+use crate::stage::{Await, Module, Outcome, Stage, Turn};
+use crate::talk::Effect;
+
+#[derive(Debug, Default)]
+pub(crate) struct RecordCaller {
+    /// What is yet to be recorded, while the call is being answered.
+    order: Option<Box<RecordingOrder>>,
+}
+
+impl Module for RecordCaller {
+    fn start(&mut self, stage: &mut Stage) -> Turn {
+        let Some(order) = recording::order(stage, RecordingKind::Message) else {
+            return Turn::next();
+        };
+        self.order = Some(Box::new(order));
+        match stage.answer() {
+            Some(answered) => Turn::Wait(answered),
+            None => self.record(stage),
+        }
+    }
+
+    fn resume(&mut self, stage: &mut Stage, outcome: Outcome) -> Turn {
+        match outcome {
+            Outcome::Recorded {
+                reason: EndReason::Hangup,
+                ..
+            } => stage.hang_up(InsertAt::Tail, None),
+            Outcome::Recorded { .. } => Turn::next(),
+            Outcome::NotRecorded(reason) => {
+                stage.warn(format!("the caller could not be recorded: {reason}"));
+                Turn::next()
+            }
+            _ => self.record(stage),
+        }
+    }
+}
+
+impl RecordCaller {
+    fn record(&mut self, stage: &mut Stage) -> Turn {
+        let Some(order) = self.order.take() else {
+            return Turn::next();
+        };
+        if stage.flag("beep").unwrap_or(true) {
+            beep(stage);
+        }
+        let slot = order.slot;
+        stage.effect(Effect::RecordMessage(order));
+        Turn::Wait(Await::Recording(slot))
+    }
+}
+
+/// Tells the caller to speak. Nothing waits for its end: the switch records as soon as it is over.
+pub(super) fn beep(stage: &mut Stage) {
+    stage.command(Application::Tones {
+        tones: vec![Tone::beep()],
+        terminators: Terminators::none(),
+    });
+}

@@ -1,0 +1,268 @@
+//! What inputs and effects look like to people: one line each, without credentials. Used by `explain`, tests and logs.
+
+use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
+
+use callreel_proto::{
+    Application, CallEvent, Channels, Endpoint, EventName, InsertAt, Terminators,
+};
+
+use crate::order::{RecordingKind, RecordingOrder, Slot};
+use crate::talk::{Answer, Effect, Input, Query};
+
+impl Display for Slot {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+impl Display for Input {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started => f.write_str("Started"),
+            Self::Found(answer) => write!(f, "Found {answer}"),
+            Self::Event { name, event } => print_event(f, *name, event),
+            Self::RecordingEnded {
+                slot,
+                reason,
+                length_ms,
+            } => write!(f, "RecordingEnded {slot}: {reason:?} after {length_ms} ms"),
+            Self::RecordingRefused { slot, reason } => {
+                write!(f, "RecordingRefused {slot}: {reason}")
+            }
+            Self::Tick => f.write_str("Tick"),
+        }
+    }
+}
+
+fn print_event(f: &mut Formatter<'_>, name: EventName, event: &CallEvent) -> fmt::Result {
+    f.write_str(name.name())?;
+    let words = [
+        &event.application_name,
+        &event.application_response,
+        &event.hangup_code,
+        &event.dtmf_digit,
+        &event.error_message,
+    ];
+    for word in words.into_iter().flatten() {
+        write!(f, " {word}")?;
+    }
+    match event.hangup_cause {
+        Some(cause) => write!(f, " {}", cause.name()),
+        None => Ok(()),
+    }
+}
+
+impl Display for Answer {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flow(_) => f.write_str("a callflow"),
+            Self::Endpoints(found) => {
+                let ids: Vec<_> = found.devices.iter().map(|d| d.id.as_str()).collect();
+                write!(f, "devices [{}] in {}", ids.join(", "), found.realm)
+            }
+            Self::Vmbox(found) => write!(f, "box {}", found.id),
+            Self::Count(n) => write!(f, "{n} messages"),
+            Self::Missing => f.write_str("nothing"),
+        }
+    }
+}
+
+impl Display for Query {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Callflow { id } => write!(f, "callflow {id}"),
+            Self::UserEndpoints { id } => write!(f, "devices of user {id}"),
+            Self::DeviceEndpoint { id } => write!(f, "device {id}"),
+            Self::Vmbox { id } => write!(f, "voicemail box {id}"),
+            Self::MessageCount { box_id } => write!(f, "messages in box {box_id}"),
+        }
+    }
+}
+
+impl Display for Effect {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Command {
+                insert_at,
+                application,
+                msg_id,
+            } => {
+                Line(application).fmt(f)?;
+                if let Some(id) = msg_id {
+                    write!(f, " {id}")?;
+                }
+                match insert_at {
+                    InsertAt::Tail => Ok(()),
+                    InsertAt::Head => f.write_str(" (head)"),
+                    InsertAt::Now => f.write_str(" (now)"),
+                    InsertAt::Flush => f.write_str(" (flush)"),
+                }
+            }
+            Self::Lookup(query) => write!(f, "look up {query}"),
+            Self::StartRecording(order) => write!(f, "start recording {order}"),
+            Self::StopRecording => f.write_str("stop the newest recording"),
+            Self::RecordMessage(order) => write!(f, "record the caller {order}"),
+            Self::Skipped { pointer, reason } => write!(f, "not recording at {pointer}: {reason}"),
+            Self::Warn { pointer, message } => write!(f, "warn at {pointer}: {message}"),
+        }
+    }
+}
+
+/// A command in one line.
+struct Line<'a>(&'a Application);
+
+impl Display for Line<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.name())?;
+        match self.0 {
+            Application::Hangup {
+                hangup_cause: Some(cause),
+                ..
+            } => write!(f, " {}", cause.name()),
+            Application::Respond { code, message } => {
+                write!(f, " {code} {}", message.as_deref().unwrap_or_default())
+            }
+            Application::Play {
+                media_name,
+                terminators,
+                endless,
+                loop_count,
+            } => {
+                write!(f, " {media_name}")?;
+                if let Some(times) = loop_count {
+                    write!(f, " {times} times")?;
+                }
+                if *endless == Some(true) {
+                    f.write_str(" endlessly")?;
+                }
+                keys(f, terminators)
+            }
+            Application::Tts {
+                text,
+                voice,
+                language,
+                terminators,
+            } => {
+                write!(f, " {text:?}")?;
+                for word in [voice, language].into_iter().flatten() {
+                    write!(f, " {word}")?;
+                }
+                keys(f, terminators)
+            }
+            Application::Tones { tones, .. } => {
+                for tone in tones {
+                    let ms = &tone.duration_on;
+                    write!(f, " {} Hz {ms} ms", tone.frequencies.join("+"))?;
+                }
+                Ok(())
+            }
+            Application::Bridge { .. } => print_bridge(f, self.0),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn keys(f: &mut Formatter<'_>, terminators: &Terminators) -> fmt::Result {
+    if *terminators == Terminators::any() {
+        f.write_str(", any key ends it")
+    } else if terminators.0.is_empty() {
+        Ok(())
+    } else {
+        write!(f, ", {} ends it", terminators.0)
+    }
+}
+
+fn print_bridge(f: &mut Formatter<'_>, bridge: &Application) -> fmt::Result {
+    let Application::Bridge {
+        endpoints,
+        timeout_s,
+        method,
+        fail_on_single_reject,
+        caller_id_name,
+        caller_id_number,
+    } = bridge
+    else {
+        return Ok(());
+    };
+    let who: Vec<_> = endpoints.iter().map(print_endpoint).collect();
+    write!(f, " {}", who.join(", "))?;
+    if let Some(s) = timeout_s {
+        write!(f, " for {s}s")?;
+    }
+    if let Some(method) = method {
+        write!(f, ", {method}")?;
+    }
+    if *fail_on_single_reject == Some(true) {
+        f.write_str(", one refusal is enough")?;
+    }
+    let caller = [caller_id_name.as_deref(), caller_id_number.as_deref()];
+    if caller.iter().any(Option::is_some) {
+        let words: Vec<_> = caller.into_iter().flatten().collect();
+        write!(f, ", from {}", words.join(" "))?;
+    }
+    Ok(())
+}
+
+fn print_endpoint(endpoint: &Endpoint) -> String {
+    let mut text = match &endpoint.route {
+        Some(route) => route.clone(),
+        None => format!(
+            "{}@{}",
+            endpoint.to_username.as_deref().unwrap_or("?"),
+            endpoint.to_realm.as_deref().unwrap_or("?")
+        ),
+    };
+    if let Some(user) = endpoint
+        .to_user
+        .as_ref()
+        .filter(|u| Some(*u) != endpoint.to_username.as_ref())
+    {
+        text += &format!(" as {user}");
+    }
+    if let Some(s) = endpoint.delay_s {
+        text += &format!(" after {s}s");
+    }
+    text
+}
+
+impl Display for RecordingOrder {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let channels = match self.channels {
+            Channels::Stereo => "stereo",
+            Channels::Mono => "mono",
+            Channels::Caller => "caller only",
+        };
+        write!(f, "{}: {} {channels}", self.slot, self.format)?;
+        if let Some(rate) = self.sample_rate {
+            write!(f, " {rate} Hz")?;
+        }
+        write!(f, ", at most {}", seconds(self.time_limit))?;
+        if !self.min.is_zero() {
+            write!(f, ", at least {}", seconds(self.min))?;
+        }
+        keys(f, &self.terminators)?;
+        if let Some(silence) = self.silence {
+            write!(f, ", {} of silence ends it", seconds(silence.after))?;
+        }
+        if !self.follow_transfer {
+            f.write_str(", not beyond a transfer")?;
+        }
+        match &self.kind {
+            RecordingKind::Recording | RecordingKind::Message => {}
+            RecordingKind::Voicemail { box_id, .. } => write!(f, ", for box {box_id}")?,
+        }
+        write!(f, ", to {}", self.destination.describe())?;
+        if let Some(name) = &self.media_name {
+            write!(f, ", named {name}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A time in seconds, with as many decimals as it needs, at most three.
+pub(crate) fn seconds(time: Duration) -> String {
+    let ms = time.as_millis();
+    let text = format!("{}.{:03}", ms / 1000, ms % 1000);
+    format!("{}s", text.trim_end_matches('0').trim_end_matches('.'))
+}
