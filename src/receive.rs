@@ -7,6 +7,7 @@ use std::{
     net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    process::ExitCode,
     sync::Arc,
 };
 
@@ -52,7 +53,7 @@ const UNFINISHED: &str = ".part";
 
 /// `callreel receive`.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct ReceiveArgs {
+pub(crate) struct Args {
     /// Folder the files go to; made if it does not exist.
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: PathBuf,
@@ -278,7 +279,7 @@ fn file_name(path: &str) -> Result<String, Refusal> {
 ///
 /// # Errors
 /// The folder cannot be made, or the address is taken.
-pub(crate) async fn run(args: ReceiveArgs) -> anyhow::Result<()> {
+pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let steps = Steps::start();
     let mut receiver = Receiver::open(&args.dir, args.listen).await?;
     steps.title(&format!(
@@ -305,7 +306,7 @@ pub(crate) async fn run(args: ReceiveArgs) -> anyhow::Result<()> {
         );
     }
     receiver.stop().await;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]
