@@ -1,0 +1,232 @@
+//! The example messages in `proto/amqp`: each is read as its type and printed back equal, and nothing lacks one.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use callreel_proto::{
+    Application, CallEvent, Command, DeliveryAction, DeliveryOrder, EndReason, Envelope, EventName,
+    Headers, InsertAt, RecordAction, RecordingFact, RecordingNotice, RouteMethod, RouteReq,
+    RouteResp, RouteWin,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+/// A function that names a value's variant, and all the names: a new variant does not compile until it is listed here,
+/// and does not pass until it has an example.
+macro_rules! variants {
+    ($all:ident, $name_of:ident, $of:ty, { $($variant:pat => $name:literal,)* }, not { $($never:pat)? }) => {
+        const $all: &[&str] = &[$(concat!(stringify!($of), "::", $name)),*];
+
+        fn $name_of(value: &$of) -> &'static str {
+            match value {
+                $($variant => concat!(stringify!($of), "::", $name),)*
+                $($never => "nothing",)?
+            }
+        }
+    };
+}
+
+variants!(APPLICATIONS, application, Application, {
+    Application::Answer => "answer",
+    Application::Ring => "ring",
+    Application::Hangup { .. } => "hangup",
+    Application::Respond { .. } => "respond",
+    Application::Play { .. } => "play",
+    Application::Tts { .. } => "tts",
+    Application::Tones { .. } => "tones",
+    Application::Record { .. } => "record",
+    Application::RecordCall { .. } => "record_call",
+    Application::Bridge { .. } => "bridge",
+    Application::Noop => "noop",
+    Application::Queue { .. } => "queue",
+    Application::Set { .. } => "set",
+    Application::Break => "break",
+}, not {});
+
+variants!(INSERTS, insert_at, InsertAt, {
+    InsertAt::Now => "now",
+    InsertAt::Head => "head",
+    InsertAt::Tail => "tail",
+    InsertAt::Flush => "flush",
+}, not {});
+
+variants!(RECORD_ACTIONS, record_action, RecordAction, {
+    RecordAction::Start => "start",
+    RecordAction::Stop => "stop",
+    RecordAction::Mask => "mask",
+    RecordAction::Unmask => "unmask",
+}, not {});
+
+variants!(EVENTS, event, EventName, {
+    EventName::ChannelCreate => "CHANNEL_CREATE",
+    EventName::ChannelProgressMedia => "CHANNEL_PROGRESS_MEDIA",
+    EventName::ChannelAnswer => "CHANNEL_ANSWER",
+    EventName::ChannelBridge => "CHANNEL_BRIDGE",
+    EventName::ChannelUnbridge => "CHANNEL_UNBRIDGE",
+    EventName::ChannelExecuteComplete => "CHANNEL_EXECUTE_COMPLETE",
+    EventName::ChannelHold => "CHANNEL_HOLD",
+    EventName::ChannelUnhold => "CHANNEL_UNHOLD",
+    EventName::Dtmf => "DTMF",
+    EventName::RecordStart => "RECORD_START",
+    EventName::RecordStop => "RECORD_STOP",
+    EventName::ChannelDestroy => "CHANNEL_DESTROY",
+    EventName::DialplanError => "dialplan",
+}, not { EventName::Unknown });
+
+variants!(FACTS, fact, RecordingFact, {
+    RecordingFact::Started => "started",
+    RecordingFact::Ended => "ended",
+    RecordingFact::Rendered => "rendered",
+    RecordingFact::Retrying => "retrying",
+    RecordingFact::Delivered => "delivered",
+    RecordingFact::Undeliverable => "undeliverable",
+    RecordingFact::Discarded => "discarded",
+    RecordingFact::Skipped => "skipped",
+}, not {});
+
+variants!(END_REASONS, end_reason, EndReason, {
+    EndReason::Stopped => "stopped",
+    EndReason::TimeLimit => "time_limit",
+    EndReason::Hangup => "hangup",
+    EndReason::Silence => "silence",
+    EndReason::Interrupted => "interrupted",
+    EndReason::TooShort => "too_short",
+}, not {});
+
+variants!(ROUTE_METHODS, route_method, RouteMethod, {
+    RouteMethod::Park => "park",
+    RouteMethod::Error => "error",
+}, not {});
+
+variants!(DELIVERY_ACTIONS, delivery_action, DeliveryAction, {
+    DeliveryAction::Retry => "retry",
+    DeliveryAction::Drop => "drop",
+}, not {});
+
+/// Messages without variants.
+const PLAIN: &[&str] = &["RouteReq", "RouteWin"];
+
+/// File stem and contents of every example.
+fn examples() -> Vec<(String, Vec<u8>)> {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../proto/amqp");
+    let mut found: Vec<_> = fs::read_dir(dir)
+        .expect("the examples lie in proto/amqp")
+        .map(|entry| entry.expect("a folder can be listed").path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
+        .map(|path| {
+            let stem = path.file_stem().expect("a file has a name");
+            let bytes = fs::read(&path).expect("an example can be read");
+            (stem.to_string_lossy().into_owned(), bytes)
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// Reads the example as a `T` and holds that it is printed back equal.
+fn read<T: Serialize + DeserializeOwned>(stem: &str, bytes: &[u8]) -> Envelope<T> {
+    let message = Envelope::<T>::from_bytes(bytes)
+        .unwrap_or_else(|error| panic!("{stem} is not read: {error}"));
+    let written: Value = serde_json::from_slice(bytes).expect("it was read just now");
+    let printed: Value =
+        serde_json::from_slice(&message.to_bytes()).expect("what is printed is JSON");
+    assert_eq!(
+        printed, written,
+        "{stem} is printed otherwise than it was read"
+    );
+    message
+}
+
+/// Reads the example as the type its name says, and tells which variants it shows.
+fn shown_by(stem: &str, bytes: &[u8]) -> (Headers, Vec<&'static str>) {
+    let kind: Vec<&str> = stem.split('.').collect();
+    match kind.as_slice() {
+        ["dialplan", "route_req"] => (read::<RouteReq>(stem, bytes).headers, vec!["RouteReq"]),
+        ["dialplan", "route_win"] => (read::<RouteWin>(stem, bytes).headers, vec!["RouteWin"]),
+        ["dialplan", "route_resp", ..] => {
+            let message = read::<RouteResp>(stem, bytes);
+            (message.headers, vec![route_method(&message.body.method)])
+        }
+        ["call", "command", ..] => {
+            let Envelope { headers, body } = read::<Command>(stem, bytes);
+            let mut shown = vec![application(&body.application), insert_at(&body.insert_at)];
+            if let Application::RecordCall { action, .. } = &body.application {
+                shown.push(record_action(action));
+            }
+            assert!(kind.contains(&body.application.name()), "{stem}");
+            (headers, shown)
+        }
+        ["call_event" | "error", ..] => {
+            let message = read::<CallEvent>(stem, bytes);
+            let shown = vec![event(&message.name())];
+            (message.headers, shown)
+        }
+        ["recording", ..] => {
+            let Envelope { headers, body } = read::<RecordingNotice>(stem, bytes);
+            let mut shown = vec![fact(&body.fact)];
+            shown.extend(body.end_reason.as_ref().map(end_reason));
+            assert_eq!(headers.event_name, body.fact.name(), "{stem}");
+            (headers, shown)
+        }
+        ["delivery", ..] => {
+            let Envelope { headers, body } = read::<DeliveryOrder>(stem, bytes);
+            assert_eq!(headers.event_name, body.action.name(), "{stem}");
+            (headers, vec![delivery_action(&body.action)])
+        }
+        _ => panic!("{stem}.json is named like no message we know"),
+    }
+}
+
+#[test]
+fn every_example_is_read_as_its_type_and_printed_back_equal() {
+    let examples = examples();
+    assert!(!examples.is_empty());
+    for (stem, bytes) in &examples {
+        let (headers, _) = shown_by(stem, bytes);
+        let named = format!("{}.{}", headers.event_category, headers.event_name);
+        assert!(
+            *stem == named || stem.starts_with(&format!("{named}.")),
+            "{stem}.json says it is {named}"
+        );
+    }
+}
+
+#[test]
+fn every_message_and_every_variant_has_an_example() {
+    let examples = examples();
+    let shown: BTreeSet<&str> = examples
+        .iter()
+        .flat_map(|(stem, bytes)| shown_by(stem, bytes).1)
+        .collect();
+    let lacking: Vec<&&str> = [
+        PLAIN,
+        APPLICATIONS,
+        INSERTS,
+        RECORD_ACTIONS,
+        EVENTS,
+        FACTS,
+        END_REASONS,
+        ROUTE_METHODS,
+        DELIVERY_ACTIONS,
+    ]
+    .into_iter()
+    .flatten()
+    .filter(|name| !shown.contains(**name))
+    .collect();
+    assert_eq!(lacking, Vec::<&&str>::new());
+}
+
+#[test]
+fn an_example_with_a_misspelt_field_does_not_pass() {
+    let (stem, bytes) = examples()
+        .into_iter()
+        .find(|(stem, _)| stem == "call.command.record")
+        .expect("there is one");
+    let misspelt = String::from_utf8(bytes)
+        .expect("JSON is text")
+        .replace("Silence-Hits", "Silence-Hit");
+    let refused = std::panic::catch_unwind(|| read::<Command>(&stem, misspelt.as_bytes()));
+    assert!(refused.is_err());
+}
