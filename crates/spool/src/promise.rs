@@ -1,4 +1,4 @@
-//! What a ticket promises when its recording starts, and which names may become part of a path. Never changes afterwards.
+//! What a ticket promises when its recording starts, and which names may become part of a path.
 
 use callreel_proto::{
     AccountId, AudioFormat, CallId, CaptureId, Channels, Destination, RecordingId, Utc,
@@ -20,7 +20,8 @@ pub enum TicketKind {
     Voicemail,
 }
 
-/// What was promised when the recording started; it never changes afterwards.
+/// What was promised when the recording was ordered. Afterwards only its start can move, to the first audio
+/// ([`Ticket::begin`](crate::Ticket::begin)).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Promise {
     /// The recording; also the id of its document.

@@ -49,18 +49,23 @@ impl Spool {
     /// process that lives. Its journal must be sealed. A recording that has ended already stays as it is.
     ///
     /// # Errors
-    /// There is no such ticket, its journal cannot be read for now, or the ticket cannot be written.
+    /// There is no such ticket, or it cannot be written. A journal that cannot be read for now is no error: the ticket
+    /// comes back growing, and the next start ends it.
     pub fn interrupt(&self, id: &RecordingId) -> Result<Ticket, Error> {
-        let Some(mut ticket) = self.ticket(id)? else {
-            return Err(Error::NoTicket(id.clone()));
-        };
+        let ticket = self
+            .ticket(id)?
+            .ok_or_else(|| Error::NoTicket(id.clone()))?;
         if ticket.state() != RecordingState::Growing {
             return Ok(ticket);
         }
-        if let Some(story) = self.story(ticket.capture_id()) {
-            story.end(&mut ticket)?;
-            self.room().write_ticket(&ticket)?;
-        }
+        // The journal is read before the ticket is taken: nobody waits for a ticket meanwhile.
+        let Some(story) = self.story(ticket.capture_id()) else {
+            return Ok(ticket);
+        };
+        let (ticket, ()) = self.update_ticket(id, |ticket| match ticket.state() {
+            RecordingState::Growing => story.end(ticket),
+            _ => Ok(()),
+        })?;
         Ok(ticket)
     }
 

@@ -2,8 +2,8 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use callreel_proto::{EndReason, RecordingState};
-use callreel_spool::{Mark, Spool};
+use callreel_proto::{EndReason, RecordingId, RecordingState};
+use callreel_spool::{Error, Mark, Spool};
 
 use crate::{capture, mark, packet, rendition, spool, ticket};
 
@@ -80,6 +80,25 @@ fn masks_are_recovered_from_the_journal() {
     drop(journal);
     let ended = spool.recover().unwrap();
     assert_eq!(ended[0].closed_masks(), [(2 * S, 3 * S), (4 * S, 6 * S)]);
+}
+
+#[test]
+fn one_recording_can_be_interrupted_while_the_others_go_on() {
+    let (_dir, spool) = spool();
+    let (id, mut journal) = capture(&spool);
+    let (dead, alive) = (ticket(&id), ticket(&id));
+    spool.create_ticket(&dead).unwrap();
+    spool.create_ticket(&alive).unwrap();
+    journal.append(&packet(4 * S, b"audio")).unwrap();
+    drop(journal);
+    let ended = spool.interrupt(dead.recording_id()).unwrap();
+    assert_eq!(ended.end_ns(), Some(4 * S));
+    assert_eq!(ended.end_reason(), Some(EndReason::Interrupted));
+    assert_eq!(spool.interrupt(dead.recording_id()).unwrap(), ended);
+    assert_eq!(spool.ticket(dead.recording_id()).unwrap(), Some(ended));
+    assert_eq!(spool.ticket(alive.recording_id()).unwrap(), Some(alive));
+    let nobody = RecordingId::random(crate::START);
+    assert!(matches!(spool.interrupt(&nobody), Err(Error::NoTicket(_))));
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn at(s: i64) -> Utc {
     crate::START.plus_ms(s * 1000)
 }
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     ("mask", |t| t.masked(2_000_000_000)),
     ("unmask", |t| t.unmasked(3_000_000_000)),
     ("end", |t| t.end(5_000_000_000, EndReason::Stopped)),
@@ -32,6 +32,7 @@ const STEPS: [Step; 12] = [
     ("undeliverable", |t| t.undeliverable(at(4), "gave up")),
     ("discarded", |t| t.discarded(at(5), "dropped by an order")),
     ("retry", Ticket::retry),
+    ("begin", |t| t.begin(1_500_000_000, at(0))),
 ];
 
 /// A ticket brought into this state by the shortest way.
@@ -61,7 +62,12 @@ fn only_the_steps_of_the_lifecycle_are_possible() {
     let allowed: [(RecordingState, &[(&str, RecordingState)]); 7] = [
         (
             Growing,
-            &[("mask", Growing), ("unmask", Growing), ("end", Ended)],
+            &[
+                ("mask", Growing),
+                ("unmask", Growing),
+                ("end", Ended),
+                ("begin", Growing),
+            ],
         ),
         (
             Ended,
@@ -204,6 +210,15 @@ fn an_end_closes_what_was_open_and_never_lies_before_the_start() {
         (early.end_ns(), early.length_ms()),
         (Some(1_000_000_000), Some(0))
     );
+}
+
+#[test]
+fn a_recording_that_begins_late_is_as_long_as_its_audio() {
+    let mut ticket = ticket(&CaptureId::random());
+    ticket.begin(3_000_000_000, at(2)).unwrap();
+    ticket.end(5_000_000_000, EndReason::Silence).unwrap();
+    assert_eq!(ticket.length_ms(), Some(2000));
+    assert_eq!(ticket.promise().started_at, at(2));
 }
 
 #[test]
