@@ -1,0 +1,375 @@
+//! One call: owns its callflow cursor, performs what the cursor wants, and feeds it what happens.
+//!
+//! | Who sends | Message | Why |
+//! |---|---|---|
+//! | the dispatcher | `Won` | the switch gave us the call |
+//! | the dispatcher | `Event` | the switch said something about the channel |
+//! | the dispatcher | `Lost` | another controller has it, or nobody gave it to us in time |
+//! | its own timer | `Tick` | the cursor asked to be woken |
+//! | its own look-up task | `Found` | the answer to the cursor's question |
+//! | its recorder | `RecordingEnded`, `RecordingRefused` | the flow may wait for it |
+//!
+//! If its recorder dies, the call goes on and the recordings are finished as interrupted.
+
+use std::{sync::Arc, time::Instant};
+
+use callreel_callflow::{
+    Answer, CallInfo, Cursor, Effect, Flow, Input, Output, Query, RecordingOrder, Settings, Slot,
+};
+use callreel_proto::{
+    AccountId, CallEvent, CallId, EndReason, EventName, RecordingFact, RecordingNotice, RouteReq,
+    RouteWin,
+};
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use crate::{
+    abandon,
+    context::{Context, Control},
+    lookup,
+    recorder::{self, Recorder, RecorderMsg},
+};
+
+/// The actor; all it knows is in [`State`].
+pub(crate) struct Call;
+
+/// What a call is told.
+pub(crate) enum CallMsg {
+    /// From the dispatcher: the switch gave us the call.
+    Won(RouteWin),
+    /// From the dispatcher: the switch said something about the channel.
+    Event(EventName, Box<CallEvent>),
+    /// From the dispatcher or this actor's timer: the call is not ours.
+    Lost(&'static str),
+    /// From this actor's timer: the cursor asked to be woken.
+    Tick,
+    /// From this actor's look-up task: what was found.
+    Found(Box<Answer>),
+    /// From the recorder: a recording has ended.
+    RecordingEnded {
+        /// Which one.
+        slot: Slot,
+        /// Why.
+        reason: EndReason,
+        /// How much audio it has.
+        length_ms: u64,
+    },
+    /// From the recorder: a recording could not be begun.
+    RecordingRefused {
+        /// Which one.
+        slot: Slot,
+        /// Why, for people.
+        reason: String,
+    },
+    /// From the dispatcher, for people: where the call is.
+    Describe(RpcReplyPort<Value>),
+}
+
+/// What a call is started with.
+pub(crate) struct Args {
+    pub(crate) context: Arc<Context>,
+    pub(crate) route: Arc<RouteReq>,
+    pub(crate) account: AccountId,
+    pub(crate) flow: Flow,
+    pub(crate) flow_name: Option<String>,
+    pub(crate) settings: Settings,
+}
+
+/// Everything a call knows.
+pub(crate) struct State {
+    context: Arc<Context>,
+    route: Arc<RouteReq>,
+    account: AccountId,
+    cursor: Cursor,
+    /// Set when the call is won.
+    control: Option<Control>,
+    recorder: Option<ActorRef<RecorderMsg>>,
+    timer: Option<JoinHandle<()>>,
+    /// The flow is over; the actor ends with its recorder.
+    finished: bool,
+}
+
+impl Actor for Call {
+    type Msg = CallMsg;
+    type State = State;
+    type Arguments = Args;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<CallMsg>,
+        args: Args,
+    ) -> Result<State, ActorProcessingErr> {
+        let wait = std::time::Duration::from_secs(args.context.config.route_win_timeout_s);
+        myself.send_after(wait, || CallMsg::Lost("no route_win came in time"));
+        Ok(State::new(args))
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<CallMsg>,
+        message: CallMsg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            CallMsg::Won(win) => state.won(win, &myself).await,
+            CallMsg::Event(name, event) => state.hear(name, event, &myself).await,
+            CallMsg::Lost(why) => state.lost(why, &myself),
+            CallMsg::Tick => state.feed(Input::Tick, &myself).await,
+            CallMsg::Found(answer) => state.feed(Input::Found(*answer), &myself).await,
+            CallMsg::RecordingEnded {
+                slot,
+                reason,
+                length_ms,
+            } => {
+                let input = Input::RecordingEnded {
+                    slot,
+                    reason,
+                    length_ms,
+                };
+                state.feed(input, &myself).await;
+            }
+            CallMsg::RecordingRefused { slot, reason } => {
+                state
+                    .feed(Input::RecordingRefused { slot, reason }, &myself)
+                    .await;
+            }
+            CallMsg::Describe(reply) => drop(reply.send(state.describe().await)),
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<CallMsg>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorTerminated(..) => state.recorder = None,
+            SupervisionEvent::ActorFailed(_, error) => {
+                tracing::error!(call_id = %state.route.call_id, %error, "the recorder died; its recordings are kept up to here");
+                state.recorder = None;
+                abandon::abandon(&state.context, &state.route.call_id).await;
+            }
+            _ => return Ok(()),
+        }
+        state.stop_when_done(&myself);
+        Ok(())
+    }
+}
+
+impl State {
+    fn new(args: Args) -> Self {
+        let route = &args.route;
+        let text = |text: &str| Some(text.to_owned()).filter(|t| !t.is_empty());
+        let calling_device = (route.channel_var("Authorizing-Type") == Some("device"))
+            .then(|| route.channel_var("Authorizing-ID").map(str::to_owned))
+            .flatten();
+        let info = CallInfo {
+            account_id: args.account.clone(),
+            call_id: route.call_id.clone(),
+            talk_id: callreel_proto::random_hex(12),
+            number: route.dialled().to_owned(),
+            callflow_name: args.flow_name,
+            caller_id_name: text(&route.caller_id_name),
+            caller_id_number: text(&route.caller_id_number),
+            calling_device,
+            answered: false,
+        };
+        Self {
+            cursor: Cursor::new(args.flow, info, args.settings),
+            context: args.context,
+            route: args.route,
+            account: args.account,
+            control: None,
+            recorder: None,
+            timer: None,
+            finished: false,
+        }
+    }
+
+    async fn won(&mut self, win: RouteWin, myself: &ActorRef<CallMsg>) {
+        if self.control.is_some() {
+            return;
+        }
+        tracing::info!(call_id = %self.route.call_id, account_id = %self.account, number = self.route.dialled(), "call won");
+        self.control = Some(Control {
+            context: Arc::clone(&self.context),
+            call_id: self.route.call_id.clone(),
+            queue: win.control_queue,
+        });
+        self.feed(Input::Started, myself).await;
+    }
+
+    fn lost(&mut self, why: &'static str, myself: &ActorRef<CallMsg>) {
+        if self.control.is_none() {
+            tracing::info!(call_id = %self.route.call_id, why, "call not won");
+            myself.stop(None);
+        }
+    }
+
+    async fn hear(&mut self, name: EventName, event: Box<CallEvent>, myself: &ActorRef<CallMsg>) {
+        if self.control.is_none() {
+            if name == EventName::ChannelDestroy {
+                self.lost("the caller gave up before the call was ours", myself);
+            }
+            return;
+        }
+        if let Some(recorder) = &self.recorder {
+            // A recorder that just died is reported by supervision.
+            drop(recorder.cast(RecorderMsg::Event(name, event.clone())));
+        }
+        self.feed(Input::Event { name, event }, myself).await;
+    }
+
+    /// Tells the cursor one thing and does all it wants because of it.
+    async fn feed(&mut self, input: Input, myself: &ActorRef<CallMsg>) {
+        if self.finished {
+            return;
+        }
+        let now = tokio::time::Instant::now().into_std();
+        self.cursor.handle_input(now, input);
+        loop {
+            match self.cursor.poll_output() {
+                Output::Effect(effect) => self.perform(effect, myself).await,
+                Output::Wait(until) => return self.wait(until, myself),
+                Output::Finished => return self.finish(myself),
+            }
+        }
+    }
+
+    /// The only place that acts.
+    async fn perform(&mut self, effect: Effect, myself: &ActorRef<CallMsg>) {
+        match effect {
+            Effect::Command {
+                insert_at,
+                application,
+                msg_id,
+            } => {
+                let control = self.control.as_ref().expect("fed only after the win");
+                control.send(insert_at, application, msg_id).await;
+            }
+            Effect::Lookup(query) => self.look_up(query, myself),
+            Effect::StartRecording(order) | Effect::RecordMessage(order) => {
+                self.record(order, myself).await;
+            }
+            Effect::StopRecording => {
+                if let Some(recorder) = &self.recorder {
+                    drop(recorder.cast(RecorderMsg::StopNewest));
+                }
+            }
+            Effect::Skipped { pointer, reason } => self.skipped(&pointer, reason).await,
+            Effect::Warn { pointer, message } => {
+                tracing::warn!(call_id = %self.route.call_id, account_id = %self.account, pointer, message, "callflow");
+            }
+        }
+    }
+
+    fn look_up(&self, query: Query, myself: &ActorRef<CallMsg>) {
+        let (context, account, myself) = (
+            Arc::clone(&self.context),
+            self.account.clone(),
+            myself.clone(),
+        );
+        tokio::spawn(async move {
+            let answer = lookup::answer(&context.store, &account, &query).await;
+            // The call may have ended meanwhile.
+            drop(myself.cast(CallMsg::Found(Box::new(answer))));
+        });
+    }
+
+    async fn record(&mut self, order: Box<RecordingOrder>, myself: &ActorRef<CallMsg>) {
+        let slot = order.slot;
+        let recorder = match self.recorder(myself).await {
+            Ok(recorder) => recorder,
+            Err(error) => {
+                tracing::error!(call_id = %self.route.call_id, %error, "no recorder: this audio is not kept");
+                let reason = error.to_string();
+                drop(myself.cast(CallMsg::RecordingRefused { slot, reason }));
+                return;
+            }
+        };
+        drop(recorder.cast(RecorderMsg::Start(order)));
+    }
+
+    /// The call's recorder, spawned at its first use.
+    async fn recorder(
+        &mut self,
+        myself: &ActorRef<CallMsg>,
+    ) -> Result<ActorRef<RecorderMsg>, ractor::SpawnErr> {
+        if let Some(recorder) = &self.recorder {
+            return Ok(recorder.clone());
+        }
+        let args = recorder::Args {
+            call: myself.clone(),
+            control: self.control.clone().expect("fed only after the win"),
+            route: Arc::clone(&self.route),
+        };
+        let (recorder, _) = Actor::spawn_linked(None, Recorder, args, myself.get_cell()).await?;
+        self.recorder = Some(recorder.clone());
+        Ok(recorder)
+    }
+
+    async fn skipped(&self, pointer: &str, reason: String) {
+        tracing::warn!(call_id = %self.route.call_id, account_id = %self.account, pointer, reason, "not recorded");
+        let notice = RecordingNotice {
+            fact: RecordingFact::Skipped,
+            account_id: self.account.clone(),
+            call_id: self.route.call_id.clone(),
+            recording_id: None,
+            end_reason: None,
+            detail: Some(reason),
+        };
+        self.context.notify(notice).await;
+    }
+
+    fn wait(&mut self, until: Option<Instant>, myself: &ActorRef<CallMsg>) {
+        if let Some(timer) = self.timer.take() {
+            timer.abort();
+        }
+        let Some(until) = until else { return };
+        let myself = myself.clone();
+        self.timer = Some(tokio::spawn(async move {
+            tokio::time::sleep_until(until.into()).await;
+            drop(myself.cast(CallMsg::Tick));
+        }));
+    }
+
+    fn finish(&mut self, myself: &ActorRef<CallMsg>) {
+        self.finished = true;
+        self.wait(None, myself);
+        if let Some(recorder) = &self.recorder {
+            drop(recorder.cast(RecorderMsg::CallEnded));
+        }
+        self.stop_when_done(myself);
+    }
+
+    /// A call outlives its flow until its recorder has sealed.
+    fn stop_when_done(&self, myself: &ActorRef<CallMsg>) {
+        if self.finished && self.recorder.is_none() {
+            tracing::info!(call_id = %self.route.call_id, account_id = %self.account, "call over");
+            myself.stop(None);
+        }
+    }
+
+    async fn describe(&self) -> Value {
+        let recording = match &self.recorder {
+            Some(recorder) => ractor::call!(recorder, RecorderMsg::Describe).unwrap_or_default(),
+            None => Value::Null,
+        };
+        json!({
+            "call_id": self.call_id(),
+            "account_id": self.account,
+            "from": self.route.from,
+            "request": self.route.request,
+            "won": self.control.is_some(),
+            "position": self.cursor.position(),
+            "recorder": recording,
+        })
+    }
+
+    fn call_id(&self) -> &CallId {
+        &self.route.call_id
+    }
+}

@@ -1,0 +1,415 @@
+//! The capture thread: sweeps the RTP sockets of all recorded calls and appends what it finds to their journals.
+//!
+//! It decodes nothing and knows nothing of recordings. A sweep every [`SWEEP`] costs a quarter of a wake-up per packet;
+//! the kernel's receive timestamps keep arrival times exact all the same.
+
+use std::{
+    collections::HashMap,
+    io::IoSliceMut,
+    net::{SocketAddr, UdpSocket},
+    os::fd::AsRawFd,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use callreel_proto::{CaptureId, Leg};
+use callreel_spool::{Journal, Mark, PacketRecord, Record};
+use nix::{
+    errno::Errno,
+    sys::socket::{
+        ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, setsockopt,
+        sockopt::ReceiveTimestampns,
+    },
+};
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+/// Time between two sweeps, and so the most audio a killed process loses (with the flush that ends each sweep).
+const SWEEP: Duration = Duration::from_millis(100);
+/// Datagrams taken from a socket by one system call: twice what a leg sends between two sweeps, with room for a burst.
+const BATCH: usize = 16;
+/// Longest datagram kept. RTP of telephone codecs is under 400 bytes; Ethernet ends at 1500.
+const DATAGRAM: usize = 2048;
+/// Orders waiting for the thread: it takes them at least every [`SWEEP`], a node starts far fewer calls in that time.
+const ORDERS: usize = 1024;
+/// A receive timestamp further back than this says the wall clock was set, not that the packet waited.
+const OLDEST: Duration = Duration::from_secs(10);
+
+/// What a capture has received so far; read by `Describe` without asking the thread.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Counters {
+    /// RTP packets journalled, per leg.
+    pub(crate) packets: [AtomicU64; 2],
+    /// Datagrams that were not RTP.
+    pub(crate) malformed: AtomicU64,
+    /// RTP from a source other than the switch's fork.
+    pub(crate) foreign: AtomicU64,
+    /// Writes to the journal that failed.
+    pub(crate) failed_writes: AtomicU64,
+}
+
+/// One call being captured: its two sockets and its journal.
+pub(crate) struct Capture {
+    pub(crate) id: CaptureId,
+    /// Receives leg A and leg B, in this order.
+    pub(crate) sockets: [UdpSocket; 2],
+    pub(crate) journal: Journal,
+    pub(crate) clock: CaptureClock,
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// The clock of one capture: nanoseconds since it began, monotonic.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CaptureClock(Instant);
+
+impl CaptureClock {
+    /// A clock that reads zero now.
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Nanoseconds since the start.
+    pub(crate) fn now_ns(self) -> u64 {
+        u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+enum Order {
+    /// From a recorder: sweep this one too.
+    Open(Box<Capture>),
+    /// From a recorder: packets come from here and nowhere else.
+    Source(CaptureId, SocketAddr),
+    /// From a recorder: write down all that has arrived, then these marks, and flush.
+    Marks(CaptureId, Vec<(u64, Mark)>, oneshot::Sender<()>),
+    /// From a recorder, or from whoever found it dead: write down all that has arrived and seal the journal.
+    Close(CaptureId, oneshot::Sender<()>),
+}
+
+/// A handle to the capture thread; the thread ends, with every journal sealed, when the last handle is gone.
+#[derive(Clone)]
+pub(crate) struct CaptureThread(Arc<Running>);
+
+struct Running {
+    orders: Option<SyncSender<Order>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.orders.take();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!(
+                "the capture thread panicked; recovery finishes its journals at the next start"
+            );
+        }
+    }
+}
+
+impl CaptureThread {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The operating system refuses another thread.
+    pub(crate) fn start() -> std::io::Result<Self> {
+        let (orders, inbox) = sync_channel(ORDERS);
+        let thread = std::thread::Builder::new()
+            .name("capture".to_owned())
+            .spawn(move || Sweeper::new(inbox).run())?;
+        Ok(Self(Arc::new(Running {
+            orders: Some(orders),
+            thread: Some(thread),
+        })))
+    }
+
+    /// Takes a capture into the sweep.
+    pub(crate) fn open(&self, capture: Capture) {
+        self.order(Order::Open(Box::new(capture)));
+    }
+
+    /// Accepts packets of this capture from `source` only.
+    pub(crate) fn expect_source(&self, id: &CaptureId, source: SocketAddr) {
+        self.order(Order::Source(id.clone(), source));
+    }
+
+    /// Appends marks after everything that has arrived, and returns once they are flushed.
+    pub(crate) async fn mark(&self, id: &CaptureId, marks: Vec<(u64, Mark)>) {
+        let (done, flushed) = oneshot::channel();
+        self.order(Order::Marks(id.clone(), marks, done));
+        // A closed channel means the capture is gone, and with it everything there was to flush.
+        drop(flushed.await);
+    }
+
+    /// Seals a capture's journal, and returns once that is done.
+    pub(crate) async fn close(&self, id: &CaptureId) {
+        let (done, sealed) = oneshot::channel();
+        self.order(Order::Close(id.clone(), done));
+        drop(sealed.await);
+    }
+
+    fn order(&self, order: Order) {
+        let orders = self.0.orders.as_ref().expect("taken only on drop");
+        if orders.send(order).is_err() {
+            tracing::error!("the capture thread is gone; nothing more is recorded until a restart");
+        }
+    }
+}
+
+struct Sweeper {
+    inbox: Receiver<Order>,
+    captures: HashMap<CaptureId, Swept>,
+    headers: MultiHeaders<SockaddrStorage>,
+    buffers: Vec<[u8; DATAGRAM]>,
+}
+
+struct Swept {
+    capture: Capture,
+    /// Where packets must come from: told by the switch, or else the first that sent RTP, per leg.
+    sources: [Option<SocketAddr>; 2],
+}
+
+impl Sweeper {
+    fn new(inbox: Receiver<Order>) -> Self {
+        Self {
+            inbox,
+            captures: HashMap::new(),
+            headers: MultiHeaders::preallocate(
+                BATCH,
+                Some(nix::cmsg_space!(nix::sys::time::TimeSpec)),
+            ),
+            buffers: vec![[0; DATAGRAM]; BATCH],
+        }
+    }
+
+    fn run(mut self) {
+        let mut next_sweep = Instant::now() + SWEEP;
+        loop {
+            let wait = next_sweep.saturating_duration_since(Instant::now());
+            match self.inbox.recv_timeout(wait) {
+                Ok(order) => self.obey(order),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.sweep_all();
+                    next_sweep = Instant::now() + SWEEP;
+                }
+                Err(RecvTimeoutError::Disconnected) => return self.close_all(),
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Open(capture) => self.open(*capture),
+            Order::Source(id, source) => {
+                if let Some(swept) = self.captures.get_mut(&id) {
+                    swept.sources = [Some(source); 2];
+                }
+            }
+            Order::Marks(id, marks, done) => {
+                if let Some(mut swept) = self.captures.remove(&id) {
+                    self.sweep(&mut swept);
+                    swept.mark(marks);
+                    self.captures.insert(id, swept);
+                }
+                // Nobody waits any more when the recorder died meanwhile.
+                done.send(()).ok();
+            }
+            Order::Close(id, done) => {
+                if let Some(mut swept) = self.captures.remove(&id) {
+                    self.sweep(&mut swept);
+                    swept.seal();
+                }
+                done.send(()).ok();
+            }
+        }
+    }
+
+    fn open(&mut self, capture: Capture) {
+        for socket in &capture.sockets {
+            if let Err(error) = setsockopt(socket, ReceiveTimestampns, &true) {
+                tracing::warn!(%error, "no receive timestamps; arrival times are those of the sweep");
+            }
+        }
+        let swept = Swept {
+            capture,
+            sources: [None; 2],
+        };
+        self.captures.insert(swept.capture.id.clone(), swept);
+    }
+
+    fn sweep_all(&mut self) {
+        let mut captures = std::mem::take(&mut self.captures);
+        for swept in captures.values_mut() {
+            self.sweep(swept);
+            swept.flush();
+        }
+        self.captures = captures;
+    }
+
+    fn close_all(mut self) {
+        let captures = std::mem::take(&mut self.captures);
+        for mut swept in captures.into_values() {
+            self.sweep(&mut swept);
+            swept.seal();
+        }
+    }
+
+    fn sweep(&mut self, swept: &mut Swept) {
+        for leg in [Leg::A, Leg::B] {
+            while self.receive(swept, leg) == BATCH {}
+        }
+    }
+
+    /// Takes one batch from one socket and says how many datagrams it held.
+    fn receive(&mut self, swept: &mut Swept, leg: Leg) -> usize {
+        let fd = swept.capture.sockets[index(leg)].as_raw_fd();
+        let mut slices: Vec<[IoSliceMut<'_>; 1]> = self
+            .buffers
+            .iter_mut()
+            .map(|buffer| [IoSliceMut::new(buffer)])
+            .collect();
+        let flags = MsgFlags::MSG_DONTWAIT;
+        let batch = match recvmmsg(fd, &mut self.headers, slices.iter_mut(), flags, None) {
+            Ok(batch) => batch,
+            Err(Errno::EAGAIN) => return 0,
+            Err(error) => {
+                tracing::warn!(%error, "cannot receive RTP");
+                return 0;
+            }
+        };
+        let now = Now::read(swept.capture.clock);
+        let mut count = 0;
+        for message in batch {
+            count += 1;
+            let stamp = message.cmsgs().ok().and_then(|mut all| {
+                all.find_map(|one| match one {
+                    ControlMessageOwned::ScmTimestampns(at) => Some(Duration::from(at)),
+                    _ => None,
+                })
+            });
+            let source = message.address.as_ref().and_then(socket_address);
+            let arrival_ns = now.arrival_ns(stamp);
+            if let Some(bytes) = message.iovs().next() {
+                swept.take(leg, source, arrival_ns, bytes);
+            }
+        }
+        count
+    }
+}
+
+impl Swept {
+    fn take(&mut self, leg: Leg, source: Option<SocketAddr>, arrival_ns: u64, datagram: &[u8]) {
+        let counters = Arc::clone(&self.capture.counters);
+        let Ok(rtp) = rtp_types::RtpPacket::parse(datagram) else {
+            counters.malformed.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        let expected = &mut self.sources[index(leg)];
+        if expected.is_some() && *expected != source {
+            counters.foreign.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        *expected = source;
+        counters.packets[index(leg)].fetch_add(1, Ordering::Relaxed);
+        let packet = PacketRecord {
+            leg,
+            arrival_ns,
+            payload_type: rtp.payload_type(),
+            marker: rtp.marker_bit(),
+            sequence: rtp.sequence_number(),
+            timestamp: rtp.timestamp(),
+            ssrc: rtp.ssrc(),
+            payload: rtp.payload(),
+        };
+        self.append(&Record::Packet(packet));
+    }
+
+    fn mark(&mut self, marks: Vec<(u64, Mark)>) {
+        for (at_ns, mark) in marks {
+            self.append(&Record::Mark { at_ns, mark });
+        }
+        self.flush();
+    }
+
+    fn append(&mut self, record: &Record<'_>) {
+        if let Err(error) = self.capture.journal.append(record) {
+            self.write_failed(&error);
+        }
+    }
+
+    fn flush(&mut self) {
+        if let Err(error) = self.capture.journal.flush() {
+            self.write_failed(&error);
+        }
+    }
+
+    fn seal(self) {
+        let id = self.capture.id.clone();
+        if let Err(error) = self.capture.journal.seal() {
+            tracing::error!(capture_id = %id, %error, "journal not sealed; what was flushed is kept");
+        }
+    }
+
+    fn write_failed(&self, error: &callreel_spool::Error) {
+        let before = self
+            .capture
+            .counters
+            .failed_writes
+            .fetch_add(1, Ordering::Relaxed);
+        if before == 0 {
+            tracing::error!(capture_id = %self.capture.id, %error, "audio is being lost: the journal cannot be written");
+        }
+    }
+}
+
+/// The two clocks, read together once per batch.
+struct Now {
+    capture_ns: u64,
+    wall: Duration,
+}
+
+impl Now {
+    fn read(clock: CaptureClock) -> Self {
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            capture_ns: clock.now_ns(),
+            wall,
+        }
+    }
+
+    /// When a packet arrived by the capture's clock, given the kernel's wall-clock stamp. A stamp from a clock that
+    /// was set meanwhile is worth nothing: the packet then arrived now.
+    fn arrival_ns(&self, stamp: Option<Duration>) -> u64 {
+        let waited = stamp
+            .and_then(|stamp| self.wall.checked_sub(stamp))
+            .filter(|age| *age <= OLDEST)
+            .unwrap_or_default();
+        let waited_ns = u64::try_from(waited.as_nanos()).unwrap_or(0);
+        self.capture_ns.saturating_sub(waited_ns)
+    }
+}
+
+fn index(leg: Leg) -> usize {
+    match leg {
+        Leg::A => 0,
+        Leg::B => 1,
+    }
+}
+
+fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = address
+        .as_sockaddr_in()
+        .map(|v4| SocketAddr::V4((*v4).into()));
+    v4.or_else(|| {
+        address
+            .as_sockaddr_in6()
+            .map(|v6| SocketAddr::V6((*v6).into()))
+    })
+}

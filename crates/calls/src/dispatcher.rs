@@ -1,0 +1,463 @@
+//! The dispatcher: hears of new calls, bids for those with a callflow, spawns a call actor for each, and hands it its events.
+//!
+//! | Who sends | Message | Why |
+//! |---|---|---|
+//! | the inbox task | `Delivery` | something arrived at this node's queue |
+//! | a look-up task | `Bid` | a callflow was found for a new call |
+//! | the node | `Drain` | no more bids: the node is shutting down |
+//! | anybody | `Describe` | for people |
+//!
+//! If a call actor dies, its recordings are finished as interrupted and the channel is hung up.
+
+use std::{collections::HashMap, sync::Arc};
+
+use callreel_bus::{Binder, Binding, Bus, Delivery, QueueOptions, Subscription};
+use callreel_callflow::{Flow, Settings};
+use callreel_proto::{
+    Application, CallEvent, CallId, EndReason, Envelope, Exchange, HangupCause, Headers, InsertAt,
+    RecordingFact, RecordingNotice, RouteMethod, RouteReq, RouteResp, RouteWin,
+};
+use callreel_spool::Spool;
+use callreel_store::Store;
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use serde_json::{Map, Value, json};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    RecordingConfig, abandon,
+    call::{self, Call, CallMsg},
+    capture::CaptureThread,
+    context::{Context, Control},
+    lookup,
+    sockets::CapturePorts,
+};
+
+/// Messages taken from the queue and not yet handled. ractor's mailboxes have no bound; the inbox task stops taking at
+/// this many, and the queue's own bound holds the rest.
+const IN_HAND: usize = 1024;
+/// Messages the node's queue holds: a burst of 500 calls with twenty events each.
+const QUEUE: usize = 10_000;
+
+/// The role could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The bus refused the node's queue.
+    #[error("cannot subscribe: {0}")]
+    Bus(#[from] callreel_bus::Error),
+    /// The recordings of an earlier run could not be recovered.
+    #[error("cannot recover the spool: {0}")]
+    Spool(#[from] callreel_spool::Error),
+    /// The operating system refused the capture thread.
+    #[error("cannot start the capture thread: {0}")]
+    Thread(#[from] std::io::Error),
+    /// The dispatcher did not start.
+    #[error("cannot start the dispatcher: {0}")]
+    Spawn(#[from] ractor::SpawnErr),
+}
+
+/// The running role.
+pub struct Calls {
+    dispatcher: ActorRef<DispatcherMsg>,
+    ended: tokio::task::JoinHandle<()>,
+}
+
+impl Calls {
+    /// Finishes what an earlier run left in the spool, then takes calls.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn start(
+        config: RecordingConfig,
+        bus: Bus,
+        store: Store,
+        spool: Spool,
+        node: &str,
+    ) -> Result<Self, Error> {
+        let options = QueueOptions {
+            name: Some(format!("{node}-calls-{}", callreel_proto::random_hex(8))),
+            shared: false,
+            capacity: QUEUE,
+        };
+        let inbox = bus.subscribe(options, Vec::new()).await?;
+        let context = Arc::new(Context {
+            bus,
+            store,
+            spool,
+            captures: CaptureThread::start()?,
+            ports: CapturePorts::new(config.capture_bind, config.capture_ports),
+            config,
+            node: node.to_owned(),
+            queue: inbox.queue().to_owned(),
+        });
+        recover(&context).await?;
+        let binder = inbox.binder();
+        let state = State::new(Arc::clone(&context), binder.clone());
+        let (dispatcher, ended) = Actor::spawn(None, Dispatcher, state).await?;
+        tokio::spawn(take(inbox, dispatcher.clone()));
+        let own = |exchange| Binding::new(exchange, context.queue.clone());
+        binder.bind(own(Exchange::Targeted)).await?;
+        binder
+            .bind(Binding::new(Exchange::Callmgr, "route.req.audio.*"))
+            .await?;
+        Ok(Self { dispatcher, ended })
+    }
+
+    /// Bids for no more calls; those that run go on.
+    pub fn drain(&self) {
+        drop(self.dispatcher.cast(DispatcherMsg::Drain));
+    }
+
+    /// What this role is doing, for people.
+    pub async fn describe(&self) -> Value {
+        ractor::call!(self.dispatcher, DispatcherMsg::Describe).unwrap_or_default()
+    }
+
+    /// Stops: running calls are cut off, their recordings end as interrupted.
+    pub async fn stop(self) {
+        self.dispatcher.stop(None);
+        drop(self.ended.await);
+    }
+}
+
+/// Ends every recording that an earlier run left growing.
+async fn recover(context: &Context) -> Result<(), Error> {
+    let spool = context.spool.clone();
+    let recovered = tokio::task::spawn_blocking(move || spool.recover())
+        .await
+        .map_err(|panic| std::io::Error::other(panic.to_string()))??;
+    for ticket in recovered {
+        tracing::warn!(recording_id = %ticket.recording_id(), length_ms = ticket.length_ms(), "recording of an earlier run finished");
+        let promise = ticket.promise();
+        let notice = RecordingNotice {
+            fact: RecordingFact::Ended,
+            account_id: promise.account_id.clone(),
+            call_id: promise.call_id.clone(),
+            recording_id: Some(promise.recording_id.clone()),
+            end_reason: Some(EndReason::Interrupted),
+            detail: Some("its process died".to_owned()),
+        };
+        context.notify(notice).await;
+    }
+    Ok(())
+}
+
+/// The inbox task: hands on what arrives, at most [`IN_HAND`] at a time.
+async fn take(mut inbox: Subscription, dispatcher: ActorRef<DispatcherMsg>) {
+    let room = Arc::new(Semaphore::new(IN_HAND));
+    while let Some(delivery) = inbox.recv().await {
+        let permit = Arc::clone(&room)
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed");
+        let message = DispatcherMsg::Delivery(Box::new(delivery), permit);
+        if dispatcher.cast(message).is_err() {
+            return;
+        }
+    }
+}
+
+struct Dispatcher;
+
+/// What the dispatcher is told.
+enum DispatcherMsg {
+    /// From the inbox task: something arrived at this node's queue.
+    Delivery(Box<Delivery>, OwnedSemaphorePermit),
+    /// From a look-up task: this call is worth a bid.
+    Bid(Box<Bid>),
+    /// From the node: no more bids.
+    Drain,
+    /// From anybody, for people.
+    Describe(RpcReplyPort<Value>),
+}
+
+/// A call we can run.
+struct Bid {
+    route: Arc<RouteReq>,
+    headers: Headers,
+    call: call::Args,
+    flow_id: String,
+}
+
+struct State {
+    context: Arc<Context>,
+    binder: Binder,
+    calls: HashMap<CallId, Running>,
+    by_actor: HashMap<ActorId, CallId>,
+    draining: bool,
+}
+
+struct Running {
+    actor: ActorRef<CallMsg>,
+    /// Where to hang the channel up if the actor dies.
+    control_queue: Option<String>,
+}
+
+impl Actor for Dispatcher {
+    type Msg = DispatcherMsg;
+    type State = State;
+    type Arguments = State;
+
+    async fn pre_start(
+        &self,
+        _: ActorRef<DispatcherMsg>,
+        state: State,
+    ) -> Result<State, ActorProcessingErr> {
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<DispatcherMsg>,
+        message: DispatcherMsg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            DispatcherMsg::Delivery(delivery, _in_hand) => state.deliver(&delivery, &myself),
+            DispatcherMsg::Bid(bid) => state.bid(*bid, &myself).await,
+            DispatcherMsg::Drain => state.draining = true,
+            DispatcherMsg::Describe(reply) => drop(reply.send(state.describe().await)),
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<DispatcherMsg>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorTerminated(actor, ..) => {
+                state.forget(actor.get_id()).await;
+            }
+            SupervisionEvent::ActorFailed(actor, error) => {
+                state.bury(actor.get_id(), &error.to_string()).await;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn post_stop(
+        &self,
+        _: ActorRef<DispatcherMsg>,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        for call_id in state.calls.keys() {
+            abandon::abandon(&state.context, call_id).await;
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn new(context: Arc<Context>, binder: Binder) -> Self {
+        Self {
+            context,
+            binder,
+            calls: HashMap::new(),
+            by_actor: HashMap::new(),
+            draining: false,
+        }
+    }
+
+    fn deliver(&mut self, delivery: &Delivery, myself: &ActorRef<DispatcherMsg>) {
+        let outcome = match delivery.exchange {
+            Exchange::Callmgr => self.route_requested(&delivery.body, myself),
+            Exchange::Targeted => self.route_won(&delivery.body),
+            Exchange::Callevt => self.call_event(&delivery.body),
+            _ => Ok(()),
+        };
+        if let Err(error) = outcome {
+            tracing::warn!(%error, key = delivery.routing_key, "message dropped");
+        }
+    }
+
+    fn route_requested(
+        &mut self,
+        body: &[u8],
+        myself: &ActorRef<DispatcherMsg>,
+    ) -> Result<(), callreel_proto::MalformedMessage> {
+        let request = Envelope::<RouteReq>::from_bytes(body)?;
+        let call_id = &request.body.call_id;
+        if self.draining || self.calls.contains_key(call_id) {
+            return Ok(());
+        }
+        if self.calls.len() >= self.context.config.max_calls {
+            tracing::warn!(%call_id, max_calls = self.context.config.max_calls, "full: the call is left to others");
+            return Ok(());
+        }
+        let (context, myself) = (Arc::clone(&self.context), myself.clone());
+        tokio::spawn(async move {
+            if let Some(bid) = consider(context, request).await {
+                drop(myself.cast(DispatcherMsg::Bid(Box::new(bid))));
+            }
+        });
+        Ok(())
+    }
+
+    fn route_won(&mut self, body: &[u8]) -> Result<(), callreel_proto::MalformedMessage> {
+        let win = Envelope::<RouteWin>::from_bytes(body)?.body;
+        match self.calls.get_mut(&win.call_id) {
+            Some(running) => {
+                running.control_queue = Some(win.control_queue.clone());
+                drop(running.actor.cast(CallMsg::Won(win)));
+            }
+            None => tracing::warn!(call_id = %win.call_id, "won a call that is gone"),
+        }
+        Ok(())
+    }
+
+    fn call_event(&mut self, body: &[u8]) -> Result<(), callreel_proto::MalformedMessage> {
+        let event = Envelope::<CallEvent>::from_bytes(body)?;
+        let name = event.name();
+        if let Some(running) = self.calls.get(&event.body.call_id) {
+            // A call that just died is reported by supervision.
+            drop(
+                running
+                    .actor
+                    .cast(CallMsg::Event(name, Box::new(event.body))),
+            );
+        }
+        Ok(())
+    }
+
+    async fn bid(&mut self, bid: Bid, myself: &ActorRef<DispatcherMsg>) {
+        let call_id = bid.route.call_id.clone();
+        if self.draining || self.calls.contains_key(&call_id) {
+            return;
+        }
+        // Bound before the bid, so that the first event after the win is heard.
+        let events = Binding::new(Exchange::Callevt, CallEvent::pattern(&call_id));
+        if let Err(error) = self.binder.bind(events).await {
+            tracing::error!(%call_id, %error, "no bid: the call's events cannot be heard");
+            return;
+        }
+        let spawned = Actor::spawn_linked(None, Call, bid.call, myself.get_cell()).await;
+        let (actor, _) = match spawned {
+            Ok(spawned) => spawned,
+            Err(error) => {
+                tracing::error!(%call_id, %error, "no bid: the call actor did not start");
+                return;
+            }
+        };
+        self.by_actor.insert(actor.get_id(), call_id.clone());
+        let running = Running {
+            actor,
+            control_queue: None,
+        };
+        self.calls.insert(call_id, running);
+        self.answer(&bid.headers, &bid.flow_id).await;
+    }
+
+    async fn answer(&self, request: &Headers, flow_id: &str) {
+        let mut channel_vars = Map::new();
+        channel_vars.insert("CallFlow-ID".to_owned(), json!(flow_id));
+        let mut headers = Headers::new("dialplan", "route_resp")
+            .msg_id(request.msg_id.clone())
+            .server_id(self.context.queue.clone());
+        headers.node.clone_from(&self.context.node);
+        let response = Envelope {
+            headers,
+            body: RouteResp {
+                method: RouteMethod::Park,
+                pre_park: Some("none".to_owned()),
+                routes: Vec::new(),
+                route_error_code: None,
+                route_error_message: None,
+                custom_channel_vars: channel_vars,
+            },
+        };
+        let Some(asker) = request.server_id.as_deref().filter(|s| !s.is_empty()) else {
+            return;
+        };
+        let bus = &self.context.bus;
+        if let Err(error) = bus
+            .send(Exchange::Targeted, asker, response.to_bytes())
+            .await
+        {
+            tracing::warn!(%error, "bid not sent");
+        }
+    }
+
+    async fn forget(&mut self, actor: ActorId) -> Option<(CallId, Running)> {
+        let call_id = self.by_actor.remove(&actor)?;
+        let running = self.calls.remove(&call_id)?;
+        let events = Binding::new(Exchange::Callevt, CallEvent::pattern(&call_id));
+        if let Err(error) = self.binder.unbind(events).await {
+            tracing::warn!(%call_id, %error, "events of a finished call still arrive");
+        }
+        Some((call_id, running))
+    }
+
+    async fn bury(&mut self, actor: ActorId, error: &str) {
+        let Some((call_id, running)) = self.forget(actor).await else {
+            return;
+        };
+        tracing::error!(%call_id, error, "the call actor died; its recordings are kept up to here");
+        abandon::abandon(&self.context, &call_id).await;
+        let Some(queue) = running.control_queue else {
+            return;
+        };
+        let control = Control {
+            context: Arc::clone(&self.context),
+            call_id,
+            queue,
+        };
+        let hangup = Application::Hangup {
+            hangup_cause: Some(HangupCause::NormalTemporaryFailure),
+            other_leg_only: None,
+        };
+        control.send(InsertAt::Now, hangup, None).await;
+    }
+
+    async fn describe(&self) -> Value {
+        let mut calls = Vec::with_capacity(self.calls.len());
+        for running in self.calls.values() {
+            if let Ok(call) = ractor::call!(running.actor, CallMsg::Describe) {
+                calls.push(call);
+            }
+        }
+        json!({ "draining": self.draining, "calls": calls })
+    }
+}
+
+/// Whether we can run this call: its account's callflow, if it is one.
+async fn consider(context: Arc<Context>, request: Envelope<RouteReq>) -> Option<Bid> {
+    let Envelope { headers, body } = request;
+    let account = body.account_id()?;
+    let number = body.dialled().to_owned();
+    let doc = match lookup::callflow_of(&context.store, &account, &number).await {
+        Ok(doc) => doc?,
+        Err(error) => {
+            tracing::error!(call_id = %body.call_id, account_id = %account, %error, "no bid: the callflow cannot be read");
+            return None;
+        }
+    };
+    let text = |key: &str| doc.get(key).and_then(Value::as_str).map(str::to_owned);
+    let flow = match Flow::parse(&doc, false) {
+        Ok(flow) => flow,
+        Err(error) => {
+            tracing::error!(call_id = %body.call_id, account_id = %account, number, %error, "no bid: the callflow is broken");
+            return None;
+        }
+    };
+    let settings = Settings {
+        media: lookup::media_config(&context.store).await,
+        ..Settings::default()
+    };
+    let route = Arc::new(body);
+    Some(Bid {
+        headers,
+        flow_id: text("_id").unwrap_or_default(),
+        call: call::Args {
+            context,
+            route: Arc::clone(&route),
+            account,
+            flow,
+            flow_name: text("name"),
+            settings,
+        },
+        route,
+    })
+}

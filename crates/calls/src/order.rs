@@ -1,0 +1,123 @@
+//! What an order of the flow becomes: a ticket for the spool and a command for the switch. Does neither.
+
+use callreel_callflow::{OrderDestination, RecordingKind, RecordingOrder, destination};
+use callreel_proto::{
+    AccountId, Application, CaptureId, Destination, InsertAt, MediaFork, RecordAction, RecordingId,
+    RouteReq, Utc, random_hex,
+};
+use callreel_spool::{Promise, Ticket, TicketKind};
+
+use crate::document;
+
+/// The `Media-Recorder` that marks recordings of ours in the switch's events.
+const RECORDER: &str = "callreel";
+
+/// Where and of what a recording is made.
+pub(crate) struct Place<'a> {
+    /// The recorded call.
+    pub(crate) route: &'a RouteReq,
+    /// Its account.
+    pub(crate) account: AccountId,
+    /// Its capture.
+    pub(crate) capture_id: &'a CaptureId,
+    /// Now, on the capture's clock.
+    pub(crate) start_ns: u64,
+    /// The how-manieth file this call asks for, from 1.
+    pub(crate) nth: u32,
+}
+
+/// The ticket of a recording that starts now.
+///
+/// # Errors
+/// The order's file name cannot be used, in words.
+pub(crate) fn ticket(order: &RecordingOrder, place: Place<'_>) -> Result<Ticket, String> {
+    let started_at = Utc::now();
+    let recording_id = RecordingId::random(started_at);
+    let extension = order.format.extension();
+    let file_name = order
+        .media_name
+        .clone()
+        .unwrap_or_else(|| format!("{}.{extension}", random_hex(32)));
+    let call_id = &place.route.call_id;
+    let destination = match &order.destination {
+        OrderDestination::AccountDb => Destination::AccountDb,
+        OrderDestination::Url { base, method } => Destination::Http {
+            url: destination::request_url(base, call_id, extension, place.nth),
+            method: *method,
+        },
+    };
+    let document = document::at_start(&document::Subject {
+        route: place.route,
+        order,
+        id: &recording_id,
+        file_name: &file_name,
+        started_at,
+    });
+    let promise = Promise {
+        recording_id,
+        capture_id: place.capture_id.clone(),
+        account_id: place.account,
+        call_id: call_id.clone(),
+        kind: match order.kind {
+            RecordingKind::Recording | RecordingKind::Message => TicketKind::Recording,
+            RecordingKind::Voicemail { .. } => TicketKind::Voicemail,
+        },
+        format: order.format,
+        channels: order.channels,
+        sample_rate: order.sample_rate,
+        destination,
+        file_name,
+        started_at,
+        start_ns: place.start_ns,
+        time_limit_s: order.time_limit.as_secs(),
+        min_ms: u64::try_from(order.min.as_millis()).unwrap_or(u64::MAX),
+    };
+    Ticket::new(promise, document).map_err(|error| error.to_string())
+}
+
+/// The command that makes the switch send us the audio: `record_call` beside the flow, `record` in its turn.
+pub(crate) fn command(
+    order: &RecordingOrder,
+    id: RecordingId,
+    media_name: String,
+    fork: MediaFork,
+) -> (InsertAt, Application) {
+    let limit = Some(order.time_limit.as_secs());
+    match order.kind {
+        RecordingKind::Recording => (
+            InsertAt::Now,
+            Application::RecordCall {
+                action: RecordAction::Start,
+                media_name: Some(media_name),
+                recording_id: Some(id),
+                recorder: Some(RECORDER.to_owned()),
+                time_limit_s: limit,
+                fork: Some(fork),
+            },
+        ),
+        RecordingKind::Message | RecordingKind::Voicemail { .. } => (
+            InsertAt::Tail,
+            Application::Record {
+                media_name,
+                terminators: order.terminators.clone(),
+                time_limit_s: limit,
+                silence_threshold: order.silence.map(|s| u64::from(s.threshold)),
+                silence_hits: order.silence.map(|s| s.after.as_secs()),
+                recording_id: Some(id),
+                fork: Some(fork),
+            },
+        ),
+    }
+}
+
+/// The command that tells the switch a `record_call` needs no audio any more.
+pub(crate) fn stop(id: RecordingId, media_name: String) -> Application {
+    Application::RecordCall {
+        action: RecordAction::Stop,
+        media_name: Some(media_name),
+        recording_id: Some(id),
+        recorder: Some(RECORDER.to_owned()),
+        time_limit_s: None,
+        fork: None,
+    }
+}
