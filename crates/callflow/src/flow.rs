@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::print::place;
 use crate::problem::{Problem, Severity};
 
 /// A flow nested deeper is refused. A JSON text cannot nest deeper either: every action costs two of the reader's 128 levels.
@@ -60,12 +61,11 @@ fn summary(problems: &[Problem]) -> String {
     let first = problems.first().map_or_else(
         || "the callflow is malformed".to_owned(),
         |p| {
-            let place = if p.pointer.is_empty() {
-                "the document"
-            } else {
-                &p.pointer
-            };
-            format!("the callflow is malformed at {place}: {}", p.message)
+            format!(
+                "the callflow is malformed at {}: {}",
+                place(&p.pointer),
+                p.message
+            )
         },
     );
     match errors {

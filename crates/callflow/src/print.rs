@@ -103,8 +103,10 @@ impl Display for Effect {
             Self::StartRecording(order) => write!(f, "start recording {order}"),
             Self::StopRecording => f.write_str("stop the newest recording"),
             Self::RecordMessage(order) => write!(f, "record the caller {order}"),
-            Self::Skipped { pointer, reason } => write!(f, "not recording at {pointer}: {reason}"),
-            Self::Warn { pointer, message } => write!(f, "warn at {pointer}: {message}"),
+            Self::Skipped { pointer, reason } => {
+                write!(f, "not recording at {}: {reason}", place(pointer))
+            }
+            Self::Warn { pointer, message } => write!(f, "warn at {}: {message}", place(pointer)),
         }
     }
 }
@@ -257,6 +259,15 @@ impl Display for RecordingOrder {
             write!(f, ", named {name}")?;
         }
         Ok(())
+    }
+}
+
+/// A JSON pointer in a sentence; the empty one, which is the whole document, needs a word.
+pub(crate) fn place(pointer: &str) -> &str {
+    if pointer.is_empty() {
+        "(root)"
+    } else {
+        pointer
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use crate::cursor::Cursor;
-use crate::print::seconds;
+use crate::print::{place, seconds};
 use crate::talk::{Effect, Input, Output};
 
 /// A cursor and the record of its talk.
@@ -88,14 +88,13 @@ impl Transcript {
     }
 
     fn say_where(&mut self) {
-        let place = self.cursor.position();
-        let place = place.map(|at| format!("   at {} {}", at.module, at.pointer));
-        if self.place != place {
-            if let Some(line) = &place {
-                let line = line.clone();
-                self.line(&line);
+        let at = self.cursor.position();
+        let line = at.map(|at| format!("   at {} {}", at.module, place(&at.pointer)));
+        if self.place != line {
+            if let Some(line) = &line {
+                self.line(line);
             }
-            self.place = place;
+            self.place = line;
         }
     }
 

@@ -1,0 +1,217 @@
+//! Checks a callflow document without a call: shape, modules, data, and flows that cannot do what they seem to.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::flow::{Child, Node, read};
+use crate::problem::{Problem, Severity};
+use crate::recording::http_url;
+use crate::{modules, schema};
+
+/// Kazoo's modules that are not built here. They are skipped to `_`, like any unknown module.
+const NOT_BUILT: &[&str] = &[
+    "acdc_agent",
+    "acdc_member",
+    "acdc_queue",
+    "acdc_wait_time",
+    "after_bridge",
+    "audio_macro",
+    "branch_bnumber",
+    "branch_variable",
+    "call_forward",
+    "call_waiting",
+    "camping_feature",
+    "check_cid",
+    "cidlistmatch",
+    "collect_dtmf",
+    "conference",
+    "conference_feature",
+    "dead_air",
+    "directory",
+    "disa",
+    "do_not_disturb",
+    "dynamic_cid",
+    "eavesdrop",
+    "eavesdrop_feature",
+    "edr",
+    "fax_detect",
+    "faxbox",
+    "flush_dtmf",
+    "function",
+    "group",
+    "group_pickup",
+    "group_pickup_feature",
+    "hotdesk",
+    "intercept",
+    "intercept_feature",
+    "intercom",
+    "language",
+    "lookupcidname",
+    "manual_presence",
+    "menu",
+    "missed_call_alert",
+    "move",
+    "nomorobo",
+    "notification",
+    "offnet",
+    "page_group",
+    "park",
+    "pivot",
+    "prepend_cid",
+    "privacy",
+    "receive_fax",
+    "resources",
+    "ring_group",
+    "ring_group_toggle",
+    "route_to_cid",
+    "send_dtmf",
+    "set",
+    "set_alert_info",
+    "set_cid",
+    "set_variable",
+    "set_variables",
+    "skel",
+    "temporal_route",
+    "transfer",
+    "wait_for_hangup",
+    "webhook",
+];
+
+/// Everything worth knowing about a callflow document, or a bare action.
+///
+/// Errors are what a call cannot do anything sensible with. With `strict`, what leniency puts right is an error too: the
+/// document is then one that Kazoo's own validation would take as well.
+pub fn check(document: &Value, strict: bool) -> Vec<Problem> {
+    let (root, problems) = read("", document, strict);
+    let mut linter = Linter { strict, problems };
+    if let Some(root) = root {
+        linter.action(&root);
+    }
+    linter.problems
+}
+
+/// The names of all modules, in alphabetical order.
+pub fn modules() -> impl Iterator<Item = &'static str> {
+    modules::names()
+}
+
+/// The JSON Schema (draft 2020-12) of a module's `data`; none if there is no such module.
+pub fn schema(module: &str) -> Option<Value> {
+    let text = modules::schema(module)?;
+    Some(serde_json::from_str(text).expect("a test reads every built-in schema"))
+}
+
+struct Linter {
+    strict: bool,
+    problems: Vec<Problem>,
+}
+
+impl Linter {
+    fn action(&mut self, node: &Arc<Node>) {
+        self.module(node);
+        self.placeholders(node);
+        self.url(node);
+        self.recording_of_nothing(node);
+        self.unreachable(node);
+        for (_, child) in &node.children {
+            if let Child::Action(child) = child {
+                self.action(child);
+            }
+        }
+    }
+
+    fn module(&mut self, node: &Node) {
+        if let Some(schema) = schema(&node.module) {
+            let place = format!("{}/data", node.pointer);
+            let data = Value::Object(node.data.clone());
+            schema::check(&schema, &data, &place, self.strict, &mut self.problems);
+            return;
+        }
+        let name = &node.module;
+        let message = if name.is_empty() {
+            // The reader has said so.
+            return;
+        } else if NOT_BUILT.contains(&name.as_str()) {
+            format!("the module {name:?} is not built yet; it is skipped")
+        } else {
+            format!("there is no module {name:?}; it is skipped")
+        };
+        let place = format!("{}/module", node.pointer);
+        self.remark(Severity::Warning.when(self.strict), place, message);
+    }
+
+    fn placeholders(&mut self, node: &Node) {
+        for (key, value) in &node.data {
+            let names = placeholders(value.as_str().unwrap_or_default());
+            if !names.is_empty() {
+                let names = names.join(", ");
+                let message = format!("{names} is used as it stands; fill it in");
+                self.remark(Severity::Info, node.pointer_to(key), message);
+            }
+        }
+    }
+
+    fn url(&mut self, node: &Node) {
+        if !node.module.starts_with("record_") {
+            return;
+        }
+        let url = node.data.get("url").and_then(Value::as_str);
+        if let Some(Err(reason)) = url.filter(|url| !url.is_empty()).map(http_url) {
+            let message = format!("{reason}; nothing is recorded");
+            self.remark(Severity::Error, node.pointer_to("url"), message);
+        }
+    }
+
+    /// The mission's first sample, taken for a whole callflow.
+    fn recording_of_nothing(&mut self, node: &Node) {
+        let starts = node.module == "record_call"
+            && node.data.get("action").and_then(Value::as_str) != Some("stop");
+        if starts && !matches!(node.child("_"), Some(Child::Action(_))) {
+            let message = "nothing follows the start of the recording, so the call is hung up at once \
+                           (unless another callflow branches here); put what is to be recorded under \"_\"";
+            self.remark(Severity::Warning, node.pointer.clone(), message);
+        }
+    }
+
+    /// Branches no result of the module leads to. A module that is not built may know more branches than we do.
+    fn unreachable(&mut self, node: &Node) {
+        let known = modules::names().any(|name| name == node.module);
+        for (key, _) in &node.children {
+            let reached = match node.module.as_str() {
+                "hangup" | "response" => false,
+                "user" | "device" => key == "_" || is_bridge_result(key),
+                _ => !known || key == "_",
+            };
+            if !reached {
+                let message = format!("{} never goes on at {key:?}", node.module);
+                let place = format!("{}/children/{}", node.pointer, crate::flow::escaped(key));
+                self.remark(Severity::Warning, place, message);
+            }
+        }
+    }
+
+    fn remark(&mut self, severity: Severity, pointer: String, message: impl Into<String>) {
+        self.problems.push(Problem::new(severity, pointer, message));
+    }
+}
+
+/// A hangup cause, or a SIP code as `sip:486`.
+fn is_bridge_result(key: &str) -> bool {
+    match key.strip_prefix("sip:") {
+        Some(code) => code.len() == 3 && code.bytes().all(|b| b.is_ascii_digit()),
+        None => !key.is_empty() && key.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'),
+    }
+}
+
+/// Every `{NAME}` in a text: the mission's samples have them for their author to fill in.
+fn placeholders(text: &str) -> Vec<&str> {
+    let shape = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    text.match_indices('{')
+        .filter_map(|(start, _)| {
+            let end = start + text[start..].find('}')?;
+            let name = &text[start + 1..end];
+            (!name.is_empty() && name.chars().all(shape)).then(|| &text[start..=end])
+        })
+        .collect()
+}

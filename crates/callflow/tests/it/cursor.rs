@@ -1,0 +1,223 @@
+//! The verbs: continue, stop, branch, off the end, and what is not ours to hear.
+
+use callreel_callflow::{Answer, Input};
+use callreel_proto::{CallId, EventName};
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use crate::support::{Talk, event};
+
+fn sleep(seconds: u64, children: Value) -> Value {
+    json!({"module": "sleep", "data": {"duration": seconds}, "children": children})
+}
+
+fn branch(id: &str, children: Value) -> Value {
+    json!({"module": "callflow", "data": {"id": id}, "children": children})
+}
+
+#[test]
+fn a_flow_that_runs_off_its_end_hangs_up() {
+    for children in [
+        json!({}),
+        Value::Null,
+        json!({"_": {}}),
+        json!({"1": {"module": "answer", "data": {}}}),
+    ] {
+        let mut talk = Talk::through(&json!({"module": "noop", "data": {}, "children": children}));
+        assert!(talk.text().contains("< hangup"), "{}", talk.text());
+        talk.gone(0.1);
+        assert!(talk.last.unwrap().finished);
+    }
+    assert_snapshot!(Talk::through(&json!({"flow": {}})).text(), @r#"
+    0s > Started
+       < hangup
+       wait until 40s
+    "#);
+}
+
+#[test]
+fn unknown_modules_are_passed_by() {
+    let talk = Talk::through(&json!({
+        "module": "teleport", "data": {}, "children": {"_": {"data": {}, "children": {"_": {"module": "answer", "data": {}}}}}
+    }));
+    assert_snapshot!(talk.text(), @r#"
+    0s > Started
+       < warn at /children/_: the action names no "module"; it is skipped
+       < warn at (root): there is no module "teleport"; skipped
+       < warn at /children/_: an action without a module is skipped
+       < answer
+       at answer /children/_/children/_
+       wait until 5s
+    "#);
+}
+
+#[test]
+fn a_branch_comes_back_to_where_it_left() {
+    let flow = branch("inner", json!({"_": sleep(9, json!({}))}));
+    let mut talk = Talk::through(&flow);
+    talk.found(
+        0.0,
+        Answer::Flow(json!({"_id": "inner", "flow": sleep(1, json!({}))})),
+    );
+    talk.hear(1.0, Input::Tick);
+    talk.hear(10.0, Input::Tick);
+    assert_snapshot!(talk.text(), @r#"
+    0s > Started
+       < look up callflow inner
+       at callflow (root)
+       wait
+    0s > Found a callflow
+       at sleep inner#/flow
+       wait until 1s
+    1s > Tick
+       at sleep /children/_
+       wait until 10s
+    10s > Tick
+       < hangup
+       wait until 50s
+    "#);
+}
+
+#[test]
+fn a_branch_within_a_branch_comes_back_twice() {
+    let mut talk = Talk::through(&branch("one", json!({"_": sleep(3, json!({}))})));
+    talk.found(
+        0.0,
+        Answer::Flow(json!({"flow": branch("two", json!({"_": sleep(2, json!({}))}))})),
+    );
+    talk.found(0.0, Answer::Flow(json!({"flow": sleep(1, json!({}))})));
+    for at in [1.0, 3.0, 6.0] {
+        talk.hear(at, Input::Tick);
+    }
+    let waits: Vec<_> = talk
+        .text()
+        .lines()
+        .filter(|l| l.contains("at sleep"))
+        .collect();
+    assert_eq!(
+        waits,
+        [
+            "   at sleep two#/flow",
+            "   at sleep one#/flow/children/_",
+            "   at sleep /children/_"
+        ]
+    );
+    assert!(talk.text().contains("< hangup"));
+}
+
+#[test]
+fn a_branch_with_nothing_after_it_keeps_what_was_saved_before() {
+    let mut talk = Talk::through(&branch("one", json!({"_": sleep(3, json!({}))})));
+    talk.found(0.0, Answer::Flow(json!({"flow": branch("two", json!({}))})));
+    talk.found(0.0, Answer::Flow(json!({"flow": {}})));
+    assert!(
+        talk.text().contains("at sleep /children/_"),
+        "{}",
+        talk.text()
+    );
+}
+
+#[test]
+fn a_hangup_within_a_branch_ends_the_call() {
+    let mut talk = Talk::through(&branch("one", json!({"_": sleep(3, json!({}))})));
+    talk.found(
+        0.0,
+        Answer::Flow(json!({"flow": {"module": "hangup", "data": {}}})),
+    );
+    assert!(!talk.text().contains("at sleep"), "{}", talk.text());
+}
+
+#[test]
+fn a_call_that_branches_in_circles_is_hung_up() {
+    let circle = branch("circle", json!({"_": sleep(1, json!({}))}));
+    let mut talk = Talk::with(&circle, |_, settings| settings.max_branches = 3);
+    for _ in 0..4 {
+        assert!(!talk.text().contains("hangup"));
+        talk.found(0.0, Answer::Flow(json!({"flow": circle})));
+    }
+    assert!(talk.text().contains("at most 3 times"), "{}", talk.text());
+    assert!(talk.text().contains("< hangup"), "{}", talk.text());
+}
+
+#[test]
+fn a_missing_or_broken_callflow_is_passed_by() {
+    for answer in [
+        Answer::Missing,
+        Answer::Flow(json!({"numbers": ["1"]})),
+        Answer::Count(1),
+    ] {
+        let mut talk = Talk::through(&branch("inner", json!({"_": sleep(9, json!({}))})));
+        talk.found(0.0, answer);
+        assert!(talk.text().contains("warn at /data/id"), "{}", talk.text());
+        assert!(
+            talk.text().contains("at sleep /children/_"),
+            "{}",
+            talk.text()
+        );
+    }
+    let malformed =
+        json!({"flow": {"module": "noop", "data": {}, "children": {"module": "noop", "data": {}}}});
+    let mut strict = Talk::with(&branch("inner", json!({})), |_, settings| {
+        settings.strict = true
+    });
+    strict.found(0.0, Answer::Flow(malformed));
+    assert_snapshot!(strict.text(), @r#"
+    0s > Started
+       < look up callflow inner
+       at callflow (root)
+       wait
+    0s > Found a callflow
+       < warn at /data/id: the callflow is malformed at inner#/flow/children: an action stands where a map of branches belongs; taken as if it were under "_"; skipped
+       < hangup
+       wait until 40s
+    "#);
+}
+
+#[test]
+fn other_legs_and_stray_words_change_nothing() {
+    let mut talk = Talk::through(&sleep(9, json!({})));
+    let before = talk.text().matches("wait until 9s").count();
+    let other = CallId::new("b-leg");
+    for name in [
+        EventName::ChannelDestroy,
+        EventName::ChannelAnswer,
+        EventName::Unknown,
+    ] {
+        let event = event(&other, |_| {});
+        talk.hear(1.0, Input::Event { name, event });
+    }
+    talk.hear(2.0, Input::Started);
+    talk.found(2.0, Answer::Missing);
+    talk.recorded(2.0, 9, callreel_proto::EndReason::Stopped, 1);
+    talk.hear(2.0, Input::Tick);
+    assert_eq!(talk.text().matches("wait until 9s").count(), before + 7);
+    assert!(!talk.text().contains("<"), "{}", talk.text());
+}
+
+#[test]
+fn nothing_comes_after_the_end() {
+    let mut talk = Talk::through(&sleep(9, json!({"_": sleep(9, json!({}))})));
+    talk.gone(1.0);
+    talk.hear(9.0, Input::Tick);
+    talk.hear(9.0, Input::Started);
+    let heard = talk.last.unwrap();
+    assert!(heard.finished && heard.effects.is_empty());
+}
+
+#[test]
+fn a_channel_that_will_not_go_is_left_after_a_while() {
+    let mut talk = Talk::through(&json!({"module": "hangup", "data": {}}));
+    assert_eq!(talk.last.as_ref().unwrap().wake_at.unwrap().as_secs(), 40);
+    talk.hear(40.0, Input::Tick);
+    assert!(talk.last.unwrap().finished);
+}
+
+#[test]
+fn leniency_is_confessed_with_the_place() {
+    let talk = Talk::through(&crate::support::sample("3-per-user"));
+    assert!(
+        talk.text().contains("warn at /children/_/children/_/children: an action stands where a map of branches belongs"),
+        "{}",
+        talk.text()
+    );
+}

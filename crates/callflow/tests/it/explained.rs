@@ -1,0 +1,137 @@
+//! `explain`: the whole talk of a flow with a made-up call.
+
+use std::time::Instant;
+
+use callreel_callflow::{Flow, Settings, World, explain};
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use crate::support::sample;
+
+fn walk(flow: &Value, world: World) -> String {
+    let flow = Flow::parse(flow, false).unwrap();
+    explain(&flow, &Settings::default(), world, Instant::now())
+}
+
+#[test]
+fn the_third_sample_is_explained_for_an_answered_call() {
+    assert_snapshot!(walk(&sample("3-per-user"), World::Answered), @r#"
+    0s > Started
+       < warn at /children/_/children/_/children: an action stands where a map of branches belongs; taken as if it were under "_"
+       < start recording #1: mp3 stereo, at most 360s, to http://my.recording.server/%7BACCOUNT_ID%7D/%7BUSER_ID%7D
+       < look up devices of user {USER_ID}
+       at user /children/_
+       wait
+    0s > Found devices [phone] in example.com
+       < bridge phone@example.com for 20s, simultaneous, from Alice 1000
+       wait until 40s
+    5s > CHANNEL_ANSWER
+       wait until 40s
+    5s > CHANNEL_BRIDGE
+       wait
+    15s > CHANNEL_EXECUTE_COMPLETE bridge SUCCESS
+       < hangup
+       wait until 55s
+    15s > CHANNEL_DESTROY
+       finished
+    "#);
+}
+
+#[test]
+fn the_third_sample_is_explained_for_a_call_nobody_answers() {
+    assert_snapshot!(walk(&sample("3-per-user"), World::NotAnswered), @r#"
+    0s > Started
+       < warn at /children/_/children/_/children: an action stands where a map of branches belongs; taken as if it were under "_"
+       < start recording #1: mp3 stereo, at most 360s, to http://my.recording.server/%7BACCOUNT_ID%7D/%7BUSER_ID%7D
+       < look up devices of user {USER_ID}
+       at user /children/_
+       wait
+    0s > Found devices [phone] in example.com
+       < bridge phone@example.com for 20s, simultaneous, from Alice 1000
+       wait until 40s
+    20s > CHANNEL_EXECUTE_COMPLETE bridge NO_ANSWER sip:480
+       < stop the newest recording
+       < look up voicemail box {VMBOX_ID}
+       at voicemail /children/_/children/_/children
+       wait
+    20s > Found box {VMBOX_ID}
+       < look up messages in box {VMBOX_ID}
+       wait
+    20s > Found 0 messages
+       < answer
+       wait until 25s
+    20.1s > CHANNEL_EXECUTE_COMPLETE answer
+       < play /system_media/vm-person, any key ends it
+       < tts "2 0 0 0", any key ends it
+       < play /system_media/vm-not_available, any key ends it
+       < play /system_media/vm-record_message, any key ends it
+       < noop mark-1
+       wait
+    23.1s > CHANNEL_EXECUTE_COMPLETE play
+       wait
+    24.1s > CHANNEL_EXECUTE_COMPLETE tts
+       wait
+    27.1s > CHANNEL_EXECUTE_COMPLETE play
+       wait
+    30.1s > CHANNEL_EXECUTE_COMPLETE play
+       wait
+    30.1s > CHANNEL_EXECUTE_COMPLETE noop mark-1
+       < tones 440 Hz 500 ms
+       < record the caller #2: mp3 caller only, at most 500s, at least 0.5s, any key ends it, 5s of silence ends it, for box {VMBOX_ID}, to the account's database
+       wait
+    30.7s > CHANNEL_EXECUTE_COMPLETE tones
+       wait
+    40.7s > RecordingEnded #2: Silence after 10000 ms
+       < play /system_media/vm-saved, any key ends it
+       < play /system_media/vm-thank_you, any key ends it
+       < noop mark-2
+       wait
+    43.7s > CHANNEL_EXECUTE_COMPLETE play
+       wait
+    46.7s > CHANNEL_EXECUTE_COMPLETE play
+       wait
+    46.7s > CHANNEL_EXECUTE_COMPLETE noop mark-2
+       < hangup
+       wait until 86.7s
+    46.7s > CHANNEL_DESTROY
+       finished
+    "#);
+}
+
+#[test]
+fn the_fourth_sample_is_explained() {
+    assert_snapshot!(walk(&sample("4-caller"), World::Answered), @r#"
+    0s > Started
+       < answer
+       at say (root)
+       wait until 5s
+    0.1s > CHANNEL_EXECUTE_COMPLETE answer
+       < tts "Please leave your message after the beep" female, any key ends it
+       < noop mark-1
+       wait
+    3.1s > CHANNEL_EXECUTE_COMPLETE tts
+       wait
+    3.1s > CHANNEL_EXECUTE_COMPLETE noop mark-1
+       < tones 440 Hz 500 ms
+       < record the caller #1: mp3 caller only, at most 360s, any key ends it, 5s of silence ends it, to http://my.recording.server/voicemail/%7BACCOUNT_ID%7D/%7BBOX_ID%7D
+       at record_caller /children/_
+       wait
+    3.7s > CHANNEL_EXECUTE_COMPLETE tones
+       wait
+    13.7s > RecordingEnded #1: Silence after 10000 ms
+       < hangup
+       wait until 53.7s
+    13.7s > CHANNEL_DESTROY
+       finished
+    "#);
+}
+
+#[test]
+fn endless_flows_are_explained_in_finite_words() {
+    let endless = json!({"module": "play", "data": {"id": "x", "endless_playback": true}});
+    assert!(walk(&endless, World::Answered).ends_with("finished\n"));
+    let busy = json!({"module": "device", "data": {"id": "d"}, "children": {"USER_BUSY": endless}});
+    assert!(
+        walk(&busy, World::Busy).contains("play /0123456789abcdef0123456789abcdef/x endlessly")
+    );
+}

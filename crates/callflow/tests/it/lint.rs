@@ -1,0 +1,184 @@
+//! The linter: what it says, where, and how bad it is; and the reader's shape rules, which it shares with calls.
+
+use callreel_callflow::{Flow, Severity, lint};
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use crate::support::sample;
+
+fn said(document: &Value, strict: bool) -> String {
+    let problems = lint::check(document, strict);
+    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn the_samples_are_what_they_are() {
+    assert_snapshot!(said(&sample("1-start"), false), @r#"
+    warning at (root): nothing follows the start of the recording, so the call is hung up at once (unless another callflow branches here); put what is to be recorded under "_"
+    "#);
+    assert_snapshot!(said(&sample("2-stop"), false), @"");
+    assert_snapshot!(said(&sample("3-per-user"), false), @r#"
+    warning at /children/_/children/_/children: an action stands where a map of branches belongs; taken as if it were under "_"
+    info at /data/url: {ACCOUNT_ID}, {USER_ID} is used as it stands; fill it in
+    info at /children/_/data/id: {USER_ID} is used as it stands; fill it in
+    info at /children/_/children/_/children/data/id: {VMBOX_ID} is used as it stands; fill it in
+    "#);
+    assert_snapshot!(said(&sample("4-caller"), false), @r#"
+    info at /children/_/data/url: {ACCOUNT_ID}, {BOX_ID} is used as it stands; fill it in
+    "#);
+}
+
+#[test]
+fn the_third_sample_is_refused_by_the_strict() {
+    assert_snapshot!(said(&sample("3-per-user"), true), @r#"
+    error at /children/_/children/_/children: an action stands where a map of branches belongs; taken as if it were under "_"
+    info at /data/url: {ACCOUNT_ID}, {USER_ID} is used as it stands; fill it in
+    info at /children/_/data/id: {USER_ID} is used as it stands; fill it in
+    info at /children/_/children/_/children/data/id: {VMBOX_ID} is used as it stands; fill it in
+    "#);
+    let refused = Flow::parse(&sample("3-per-user"), true).unwrap_err();
+    assert_snapshot!(refused, @r#"
+    the callflow is malformed at /children/_/children/_/children: an action stands where a map of branches belongs; taken as if it were under "_"
+    "#);
+    assert!(Flow::parse(&sample("3-per-user"), false).is_ok());
+}
+
+#[test]
+fn a_mistyped_document_is_told_where() {
+    let document = json!({"flow": {
+        "module": "record_call",
+        "data": {"acton": "stop", "time_limit": "36O", "format": "MP3", "url": "ftp://u:pw@h/", "record_on_answer": "yes"},
+        "children": {"_": {
+            "module": "user", "data": {"timeout": "20", "strategy": "random", "delay": -1},
+            "children": {"USER_BUSY": {"module": "menu", "data": {"id": "x"}}, "sip:486": {}, "busy": {},
+                         "_": {"module": "noop", "data": {}, "children": {"1/2": {"module": "warp", "data": {}}}}}
+        }}
+    }});
+    assert_snapshot!(said(&document, false), @r#"
+    warning at /flow/data/acton: unknown key, ignored; known are action, format, url, method, time_limit, label, origin, media_name, record_min_sec, record_sample_rate, should_follow_transfer, record_on_answer, record_on_bridge, skip_module
+    error at /flow/data/time_limit: wanted a whole number, found a string
+    warning at /flow/data/format: "MP3" is not one of "mp3", "wav"
+    error at /flow/data/record_on_answer: wanted true or false, found a string
+    error at /flow/data/url: the "url" must be http or https, not ftp; nothing is recorded
+    error at /flow/children/_/data: "id" is missing
+    warning at /flow/children/_/data/timeout: "20" is taken as 20; write 20
+    warning at /flow/children/_/data/strategy: "random" is not one of "simultaneous", "single"
+    warning at /flow/children/_/data/delay: -1 is less than 0
+    warning at /flow/children/_/children/busy: user never goes on at "busy"
+    warning at /flow/children/_/children/USER_BUSY/module: the module "menu" is not built yet; it is skipped
+    warning at /flow/children/_/children/_/children/1~12: noop never goes on at "1/2"
+    warning at /flow/children/_/children/_/children/1~12/module: there is no module "warp"; it is skipped
+    "#);
+}
+
+#[test]
+fn time_limits_out_of_range_and_texts_too_long_are_seen() {
+    let limit = |value: Value| {
+        said(
+            &json!({"module": "record_caller", "data": {"url": "http://h", "time_limit": value}}),
+            false,
+        )
+    };
+    assert_snapshot!(limit(json!(4)), @r#"
+    warning at /data/time_limit: 4 is less than 5
+    "#);
+    assert_snapshot!(limit(json!("99999")), @r#"
+    warning at /data/time_limit: "99999" is taken as 99999; write 99999
+    warning at /data/time_limit: 99999 is more than 10800
+    "#);
+    let speak = |text: String| {
+        said(
+            &json!({"module": "tts", "data": {"text": text, "terminators": ["1", "x"]}}),
+            false,
+        )
+    };
+    assert_snapshot!(speak("x".repeat(1001)), @r##"
+    warning at /data/text: 1001 characters, 1000 are allowed
+    warning at /data/terminators/1: "x" is not one of "1", "2", "3", "4", "5", "6", "7", "8", "9", "0", "*", "#"
+    "##);
+    assert_snapshot!(speak(String::new()), @r##"
+    error at /data: "text" is missing
+    warning at /data/text: empty; counts as absent
+    warning at /data/terminators/1: "x" is not one of "1", "2", "3", "4", "5", "6", "7", "8", "9", "0", "*", "#"
+    "##);
+}
+
+#[test]
+fn what_strictness_refuses_leniency_warns_of() {
+    let document = json!({"module": "sleep", "data": {"duration": "5", "zzz": 1}, "children": {"module": "nowhere", "data": {}}});
+    let worst = |strict| {
+        lint::check(&document, strict)
+            .into_iter()
+            .map(|p| p.severity)
+            .max()
+    };
+    assert_eq!(worst(false), Some(Severity::Warning));
+    assert_eq!(worst(true), Some(Severity::Error));
+}
+
+#[test]
+fn odd_shapes_are_read_as_far_as_they_go() {
+    let odd = json!({"module": 7, "data": [], "children": {"_": {"data": 5, "children": 6}, "1": null, "2": []}, "note": "x"});
+    assert_snapshot!(said(&odd, false), @r#"
+    warning at /module: a module's name is a string, not a number
+    info at /note: an action has "module", "data" and "children"; this is ignored
+    warning at /children/_: the action names no "module"; it is skipped
+    warning at /children/_/data: "data" is an object, not a number; taken as {}
+    warning at /children/_/children: "children" is an object, not a number; ignored
+    warning at /children/1: an action is an object, not null; taken as {}
+    "#);
+    assert!(Flow::parse(&odd, false).is_ok());
+    for hopeless in [
+        json!(null),
+        json!([]),
+        json!("x"),
+        json!({}),
+        json!({"flow": 5}),
+        json!({"flow": []}),
+        json!({"numbers": []}),
+    ] {
+        let worst = lint::check(&hopeless, false)
+            .into_iter()
+            .map(|p| p.severity)
+            .max();
+        assert_eq!(worst, Some(Severity::Error), "{hopeless}");
+        assert!(Flow::parse(&hopeless, false).is_err(), "{hopeless}");
+    }
+}
+
+#[test]
+fn a_flow_too_deep_or_too_large_is_refused_once() {
+    let deep = (0..200).fold(
+        json!({}),
+        |inner, _| json!({"module": "noop", "data": {}, "children": {"_": inner}}),
+    );
+    let wide: serde_json::Map<_, _> = (0..5000)
+        .map(|n| (n.to_string(), json!({"module": "noop", "data": {}})))
+        .collect();
+    let wide = json!({"module": "noop", "data": {}, "children": wide});
+    for document in [deep, wide] {
+        let errors = lint::check(&document, false)
+            .into_iter()
+            .filter(|p| p.severity == Severity::Error)
+            .count();
+        assert_eq!(errors, 1);
+        assert!(
+            Flow::parse(&document, false)
+                .unwrap_err()
+                .to_string()
+                .contains("at most")
+        );
+    }
+}
+
+#[test]
+fn a_pointer_escapes_its_words() {
+    let document =
+        json!({"module": "noop", "data": {}, "children": {"a/b~c": {"module": "x", "data": {}}}});
+    assert!(
+        said(&document, false).contains("/children/a~1b~0c/module"),
+        "{}",
+        said(&document, false)
+    );
+}

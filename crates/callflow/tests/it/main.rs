@@ -1,0 +1,17 @@
+//! The callflow mind from outside: talks as snapshots, the linter, the twins, and properties of every flow.
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy sees only #[test] functions as tests, not what they share"
+)]
+
+mod support;
+
+mod bridges;
+mod cursor;
+mod explained;
+mod lint;
+mod media;
+mod properties;
+mod recordings;
+mod twins;
+mod voicemail;
