@@ -22,7 +22,7 @@ macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(transparent)]
+        #[serde(into = "String", try_from = "String")]
         pub struct $name(String);
 
         impl $name {
@@ -35,6 +35,14 @@ macro_rules! text_id {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = MalformedId;
+
+            fn try_from(text: String) -> Result<Self, MalformedId> {
+                Self::parse(&text)
             }
         }
 
@@ -57,6 +65,24 @@ impl CallId {
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
+
+    /// Takes the text as it came, within reason.
+    ///
+    /// # Errors
+    /// The text is longer than [`CallId::MAX_BYTES`].
+    pub fn parse(text: &str) -> Result<Self, MalformedId> {
+        if text.len() <= Self::MAX_BYTES {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(MalformedId {
+            kind: "call id",
+            value: text.chars().take(64).collect(),
+            reason: "it is too long",
+        })
+    }
+
+    /// Longest Call-ID taken: no phone makes one this long, and a routing key ends at 255 bytes.
+    pub const MAX_BYTES: usize = 1024;
 }
 
 text_id! {
@@ -165,6 +191,12 @@ mod tests {
         let id = RecordingId::random(Utc::from_unix_ms(1_709_251_199_999));
         assert_eq!(id.month(), "202402");
         assert_eq!(RecordingId::parse(id.as_str()), Ok(id));
+    }
+
+    #[test]
+    fn malformed_ids_are_refused_in_json_too() {
+        assert!(serde_json::from_str::<AccountId>("\"ab\"").is_err());
+        assert!(serde_json::from_str::<RecordingId>("\"../x\"").is_err());
     }
 
     #[test]
