@@ -1,0 +1,184 @@
+//! What a leg's phone sends: whether it is the phone's at all, keys, silence, how long it has been quiet. Sends only forks.
+
+use std::net::SocketAddr;
+use std::sync::Weak;
+use std::time::{Duration, Instant};
+
+use callreel_media::dtmf::{Digit, DigitDetector, Event};
+
+use super::core::Core;
+use super::ear::{Ear, Silence};
+use super::fork::Copies;
+use super::packet::{DATAGRAM_ROOM, Incoming, Kind, parse};
+use super::source::SourceLock;
+use super::{LegStats, MediaEvent, Remote, SilenceWatch};
+
+/// A key whose packets stop without an end counts as let go after this long (packets come every 20 to 50 ms).
+const KEY_GONE_AFTER: Duration = Duration::from_millis(200);
+
+/// A leg's receiving half.
+pub(super) struct Inbound {
+    remote: Option<Remote>,
+    source: SourceLock,
+    /// Where the phone's packets are sent on to.
+    pub(super) peer: Option<Weak<Core>>,
+    pub(super) copies: Copies,
+    pub(super) ear: Ear,
+    silence: Option<Silence>,
+    keys: DigitDetector,
+    key_at: Option<Instant>,
+    inactivity: Option<Duration>,
+    /// The last packet, agreement, or complaint of inactivity.
+    active_at: Instant,
+    /// Counters of this half; the others stay zero.
+    pub(super) stats: LegStats,
+    buffer: [u8; DATAGRAM_ROOM],
+}
+
+impl Inbound {
+    pub(super) fn new(copies: Copies, inactivity: Option<Duration>, now: Instant) -> Self {
+        Self {
+            remote: None,
+            source: SourceLock::default(),
+            peer: None,
+            copies,
+            ear: Ear::default(),
+            silence: None,
+            keys: DigitDetector::new(),
+            key_at: None,
+            inactivity,
+            active_at: now,
+            stats: LegStats::default(),
+            buffer: [0; DATAGRAM_ROOM],
+        }
+    }
+
+    /// Takes a new agreement; gives where to send for now.
+    pub(super) fn set_remote(&mut self, remote: Remote, now: Instant) -> Option<SocketAddr> {
+        self.source.signal(remote.addr);
+        self.remote = Some(remote);
+        self.active_at = now;
+        self.source.target()
+    }
+
+    pub(super) fn watch_silence(&mut self, watch: Option<SilenceWatch>, now: Instant) {
+        self.silence = watch.map(|watch| Silence::new(watch, now));
+    }
+
+    /// Where the phone's packets come from, once known.
+    pub(super) fn source(&self) -> Option<SocketAddr> {
+        self.source.source()
+    }
+
+    /// Judges a datagram: the phone's packet, or `None` after counting why not.
+    pub(super) fn admit<'d>(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        datagram: &'d [u8],
+    ) -> Option<Incoming<'d>> {
+        let Some((header, payload_type, payload)) = parse(datagram) else {
+            self.stats.malformed += 1;
+            return None;
+        };
+        let Some(remote) = self.remote else {
+            self.stats.foreign += 1;
+            return None;
+        };
+        let agreed =
+            payload_type == remote.payload_type || remote.dtmf_payload_type == Some(payload_type);
+        // Only an agreed payload type can win the lock; from the locked source anything we can decode will do.
+        let known = self.source.is_locked_to(from);
+        let kind = Kind::of(payload_type, &remote);
+        match kind {
+            None if known => self.stats.unexpected += 1,
+            Some(_) if (agreed || known) && self.source.admit(now, from) => {
+                if remote.receive {
+                    return kind.map(|kind| Incoming {
+                        kind,
+                        header,
+                        payload,
+                        datagram,
+                    });
+                }
+                self.stats.while_held += 1;
+            }
+            _ => self.stats.foreign += 1,
+        }
+        None
+    }
+
+    /// Takes in an admitted packet: counts, forks, listens. Tells what there is to tell.
+    pub(super) fn take(
+        &mut self,
+        now: Instant,
+        packet: &Incoming,
+        mut tell: impl FnMut(MediaEvent),
+    ) {
+        if self.stats.received == 0 {
+            tell(MediaEvent::FirstPacket);
+        }
+        self.stats.received += 1;
+        self.stats.received_bytes += packet.payload.len() as u64;
+        self.active_at = now;
+        self.copies.received(&mut self.buffer, packet);
+        self.ear.begin_packet();
+        match packet.kind {
+            Kind::Event => self.take_event(now, packet, tell),
+            Kind::Audio(codec) => {
+                if let Some(silence) = &mut self.silence {
+                    silence.hear(now, self.ear.hear(codec, packet.payload));
+                    if silence.is_due(now) {
+                        tell(MediaEvent::Silence);
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_event(&mut self, now: Instant, packet: &Incoming, mut tell: impl FnMut(MediaEvent)) {
+        let Some(event) = Event::parse(packet.payload) else {
+            return;
+        };
+        self.key_at = Some(now);
+        for digit in self.keys.push(packet.header.timestamp, event) {
+            self.stats.digits += 1;
+            tell(told(digit));
+        }
+    }
+
+    /// What only the passing of time brings about.
+    pub(super) fn tick(&mut self, now: Instant, mut tell: impl FnMut(MediaEvent)) {
+        if self
+            .silence
+            .as_mut()
+            .is_some_and(|silence| silence.is_due(now))
+        {
+            tell(MediaEvent::Silence);
+        }
+        let gone = |at: Instant| now.saturating_duration_since(at) >= KEY_GONE_AFTER;
+        if self.key_at.is_some_and(gone) {
+            self.key_at = None;
+            if let Some(digit) = self.keys.finish() {
+                self.stats.digits += 1;
+                tell(told(digit));
+            }
+        }
+        let expected = self.remote.is_some_and(|remote| remote.receive);
+        if !expected {
+            self.active_at = now;
+        }
+        let quiet = now.saturating_duration_since(self.active_at);
+        if self.inactivity.is_some_and(|limit| quiet >= limit) {
+            self.active_at = now;
+            tell(MediaEvent::Inactive);
+        }
+    }
+}
+
+fn told(digit: Digit) -> MediaEvent {
+    MediaEvent::Digit {
+        digit: digit.digit,
+        duration_ticks: digit.duration_ticks,
+    }
+}

@@ -1,0 +1,327 @@
+//! What a leg's phone is sent, whoever it comes from: a bridged phone, a playback, keys. Owns no task and no timer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use callreel_media::{Codec, Encoder};
+
+use super::dial::{Dialer, Step};
+use super::ear::Ear;
+use super::fork::Copies;
+use super::packet::{DATAGRAM_ROOM, FRAME_TICKS, Header, Incoming, Kind, write};
+use super::playback::Player;
+use super::stream::Stream;
+use super::transcode::{Reframer, frame_samples};
+use super::wire::Wire;
+use super::{Error, PlayId, Remote};
+
+/// The longest a phone that sends is sent nothing: a frame of silence then keeps NATs open and its own watch for dead
+/// media content (RFC 6263). It is not forked: a recorder knows silence without being sent it.
+const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(1);
+
+/// How a frame of a playback went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Played {
+    /// The frame's time has been used; sent unless the leg is on hold.
+    Frame,
+    /// No frames are left; the playback is over.
+    Ended,
+    /// Another playback or a stop has taken its place, and told so.
+    Replaced,
+}
+
+/// A leg's sending half.
+pub(super) struct Outbound {
+    line: Line,
+    reframer: Reframer,
+    frame: Vec<i16>,
+    playing: Option<PlayId>,
+    pub(super) copies: Copies,
+    /// Numbering of our own sound in the fork.
+    fork_stream: Stream,
+    dialer: Dialer,
+    dialling: bool,
+    /// Timestamp of the key being pressed.
+    key_timestamp: u32,
+}
+
+/// The way to the phone: agreement, numbering, codec, socket.
+struct Line {
+    wire: Option<Arc<Wire>>,
+    remote: Option<Remote>,
+    target: Option<SocketAddr>,
+    stream: Stream,
+    encoder: Option<Encoder>,
+    payload: Vec<u8>,
+    buffer: [u8; DATAGRAM_ROOM],
+    last_sent: Option<Instant>,
+    sent: u64,
+    failed: u64,
+}
+
+impl Line {
+    /// The agreement, if it lets us send.
+    fn open(&self) -> Option<Remote> {
+        self.remote.filter(|remote| remote.send)
+    }
+
+    fn send(&mut self, now: Instant, header: Header, payload_type: u8, payload: &[u8]) {
+        let (Some(wire), Some(target)) = (&self.wire, self.target) else {
+            return;
+        };
+        let Some(datagram) = write(&mut self.buffer, header, payload_type, payload) else {
+            return;
+        };
+        match wire.send(datagram, target) {
+            Ok(()) => self.sent += 1,
+            Err(_) => self.failed += 1,
+        }
+        self.last_sent = Some(now);
+    }
+
+    fn encode(&mut self, codec: Codec, pcm: &[i16]) {
+        if self.encoder.as_ref().is_none_or(|e| e.codec() != codec) {
+            self.encoder = Some(Encoder::new(codec));
+        }
+        self.payload.clear();
+        if let Some(encoder) = &mut self.encoder {
+            encoder.encode(pcm, &mut self.payload);
+        }
+    }
+
+    /// Sends samples at the codec's rate.
+    fn send_sound(&mut self, now: Instant, header: Header, remote: &Remote, pcm: &[i16]) {
+        self.encode(remote.codec, pcm);
+        let payload = std::mem::take(&mut self.payload);
+        self.send(now, header, remote.payload_type, &payload);
+        self.payload = payload;
+    }
+}
+
+impl Outbound {
+    pub(super) fn new(wire: Arc<Wire>, copies: Copies) -> Self {
+        let line = Line {
+            wire: Some(wire),
+            remote: None,
+            target: None,
+            stream: Stream::new(rand::random(), rand::random(), rand::random()),
+            encoder: None,
+            payload: Vec::new(),
+            buffer: [0; DATAGRAM_ROOM],
+            last_sent: None,
+            sent: 0,
+            failed: 0,
+        };
+        Self {
+            line,
+            reframer: Reframer::default(),
+            frame: Vec::new(),
+            playing: None,
+            copies,
+            fork_stream: Stream::new(rand::random(), rand::random(), rand::random()),
+            dialer: Dialer::default(),
+            dialling: false,
+            key_timestamp: 0,
+        }
+    }
+
+    /// Takes a new agreement, and where to send for now.
+    pub(super) fn set_remote(&mut self, remote: Remote, target: Option<SocketAddr>) {
+        self.line.remote = Some(remote);
+        self.line.target = target;
+    }
+
+    /// The phone turned out to be elsewhere.
+    pub(super) fn set_target(&mut self, target: Option<SocketAddr>) {
+        self.line.target = target;
+    }
+
+    /// Packets sent, and packets the network stack did not take.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.line.sent, self.line.failed)
+    }
+
+    /// What was relayed so far has ended: whatever comes next begins a new stretch.
+    pub(super) fn end_source(&mut self) {
+        self.line.stream.end_source();
+        self.reframer.reset();
+    }
+
+    /// Sends nothing ever again and lets go of the socket.
+    pub(super) fn close(&mut self) -> Option<PlayId> {
+        self.line.wire = None;
+        self.copies.aim(None);
+        self.playing.take()
+    }
+
+    /// Sends on a packet of the bridged phone. A playback has precedence over it; then it is neither sent nor forked.
+    pub(super) fn relay(&mut self, now: Instant, packet: &Incoming, ear: &mut Ear) {
+        let Some(remote) = self.line.open() else {
+            return self.end_source();
+        };
+        if self.playing.is_some() || self.line.wire.is_none() {
+            return;
+        }
+        self.copies.received(&mut self.line.buffer, packet);
+        match packet.kind {
+            Kind::Event => match remote.dtmf_payload_type {
+                Some(payload_type) => self.pass(now, packet, payload_type, 0),
+                None => self.line.stream.skipped(&packet.header),
+            },
+            Kind::Audio(codec) if codec == remote.codec => {
+                let ticks = codec.ticks(packet.payload.len());
+                self.pass(now, packet, remote.payload_type, ticks);
+            }
+            Kind::Audio(codec) => self.transcode(now, packet, codec, &remote, ear),
+        }
+    }
+
+    fn pass(&mut self, now: Instant, packet: &Incoming, payload_type: u8, ticks: u32) {
+        let header = self.line.stream.relayed(now, &packet.header, ticks);
+        self.line.send(now, header, payload_type, packet.payload);
+    }
+
+    /// Codecs have a memory, so a packet that was overtaken is lost here; recordings still get it.
+    fn transcode(
+        &mut self,
+        now: Instant,
+        packet: &Incoming,
+        codec: Codec,
+        remote: &Remote,
+        ear: &mut Ear,
+    ) {
+        let from = packet.header;
+        let Self {
+            line,
+            reframer,
+            frame,
+            ..
+        } = self;
+        if line.stream.is_late(&from) {
+            return;
+        }
+        if !line.stream.is_from(&from) {
+            reframer.reset();
+        }
+        if let Some(timestamp) = reframer.finish_before(from.timestamp, frame) {
+            let header = line.stream.following(now, timestamp, FRAME_TICKS);
+            line.send_sound(now, header, remote, frame);
+        }
+        let pcm = ear.hear(codec, packet.payload);
+        let rates = (codec.sample_rate(), remote.codec.sample_rate());
+        reframer.push(
+            from.timestamp,
+            codec.ticks(packet.payload.len()),
+            pcm,
+            rates,
+        );
+        let mut first = true;
+        while let Some(timestamp) = reframer.next_frame(frame) {
+            let header = if std::mem::take(&mut first) {
+                let of_frame = Header { timestamp, ..from };
+                line.stream.relayed(now, &of_frame, FRAME_TICKS)
+            } else {
+                line.stream.following(now, timestamp, FRAME_TICKS)
+            };
+            line.send_sound(now, header, remote, frame);
+        }
+        if first {
+            line.stream.skipped(&from);
+        }
+    }
+
+    /// Begins a playback; gives the one it replaces.
+    pub(super) fn start_playing(&mut self, id: PlayId) -> Option<PlayId> {
+        self.end_source();
+        self.playing.replace(id)
+    }
+
+    /// Ends the running playback; gives it.
+    pub(super) fn stop_playing(&mut self) -> Option<PlayId> {
+        self.end_source();
+        self.fork_stream.end_source();
+        self.playing.take()
+    }
+
+    /// Sends the next 20 ms of a playback.
+    pub(super) fn play_frame(&mut self, now: Instant, id: PlayId, player: &mut Player) -> Played {
+        if self.playing != Some(id) {
+            return Played::Replaced;
+        }
+        let codec = self.line.remote.map_or(Codec::Pcmu, |remote| remote.codec);
+        if !player.next_frame(codec.sample_rate(), &mut self.frame) {
+            self.stop_playing();
+            return Played::Ended;
+        }
+        let Some(remote) = self.line.open() else {
+            // On hold time goes on: the next frame's timestamp will show how long it was.
+            self.end_source();
+            self.fork_stream.end_source();
+            return Played::Frame;
+        };
+        let header = self.line.stream.own(now, FRAME_TICKS);
+        self.line.send_sound(now, header, &remote, &self.frame);
+        let copied = self.fork_stream.own(now, FRAME_TICKS);
+        if self.copies.wanted() {
+            let Line {
+                buffer, payload, ..
+            } = &mut self.line;
+            self.copies
+                .generated(buffer, copied, codec.payload_type(), payload);
+        }
+        Played::Frame
+    }
+
+    /// Keeps a phone that sends from hearing nothing at all for long.
+    pub(super) fn keep_alive(&mut self, now: Instant) {
+        let Some(remote) = self.line.open() else {
+            return;
+        };
+        let last = *self.line.last_sent.get_or_insert(now);
+        let recent = now.saturating_duration_since(last) < KEEP_ALIVE_AFTER;
+        if recent || self.playing.is_some() {
+            return;
+        }
+        self.end_source();
+        let header = self.line.stream.own(now, FRAME_TICKS);
+        self.frame.clear();
+        self.frame
+            .resize(frame_samples(remote.codec.sample_rate()), 0);
+        self.line.send_sound(now, header, &remote, &self.frame);
+        self.end_source();
+    }
+
+    /// Queues digits; true if the caller must start stepping.
+    pub(super) fn dial(&mut self, digits: &str) -> Result<bool, Error> {
+        if self
+            .line
+            .remote
+            .is_none_or(|remote| remote.dtmf_payload_type.is_none())
+        {
+            return Err(Error::NoTelephoneEvent);
+        }
+        self.dialer.push(digits)?;
+        Ok(!std::mem::replace(&mut self.dialling, true))
+    }
+
+    /// Sends the next packet of the queued digits; false when all are sent. Keys of ours are not forked: they are not sound,
+    /// and another SSRC among a bridged phone's packets would look like a change of source.
+    pub(super) fn dial_frame(&mut self, now: Instant) -> bool {
+        match self.dialer.step() {
+            Step::Done => self.dialling = false,
+            Step::Pause => {}
+            Step::Press { payload, first } => {
+                if first {
+                    self.key_timestamp = self.line.stream.begin_event(now);
+                }
+                let agreed = self.line.open().and_then(|remote| remote.dtmf_payload_type);
+                if let Some(payload_type) = agreed {
+                    let header = self.line.stream.event(self.key_timestamp, first);
+                    self.line.send(now, header, payload_type, &payload);
+                }
+            }
+        }
+        self.dialling
+    }
+}
