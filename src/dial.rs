@@ -13,7 +13,7 @@ use callreel_media::{Codec, Pcm, level, read_audio};
 use rsipstack::sip::{Host, Scheme, Transport, Uri, uri::ParamsExt};
 
 use crate::{
-    phone::{Answering, Call, Ending, Heard, Identity, Phone, Setting},
+    phone::{Answering, Call, Ending, Identity, Phone, Setting},
     steps::{Mark, Steps, size},
 };
 
@@ -140,7 +140,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let answered = ring(&call, &steps).await;
     if answered {
         converse(&call, &args, clip.as_ref(), &steps).await?;
-        report(&call.heard(), args.save.as_deref(), &steps)?;
+        report(&call, args.save.as_deref(), &steps)?;
     }
     phone.stop().await;
     Ok(if answered {
@@ -162,10 +162,18 @@ async fn ring(call: &Call, steps: &Steps) -> bool {
         }
         if let Some(answered) = now.answered {
             let remote = answered.remote;
+            let rang = now.ringing.map_or(Duration::ZERO, |since| {
+                answered.at.saturating_duration_since(since)
+            });
             steps.step(
                 Mark::Good,
                 "answered",
-                format!("{} with {}", remote.codec.name(), remote.address),
+                format!(
+                    "after {:.1} s of ringing, {} with {}",
+                    rang.as_secs_f64(),
+                    remote.codec.name(),
+                    remote.address
+                ),
             );
             return true;
         }
@@ -205,7 +213,13 @@ async fn converse(
                 "playing",
                 format!("{:.1} s", clip.duration().as_secs_f64()),
             );
-            call.say(clip).await?;
+            let played = call.say(clip).await?;
+            let took = played.ended - played.started;
+            steps.step(
+                Mark::Done,
+                "played",
+                format!("in {:.1} s", took.as_secs_f64()),
+            );
         }
         if clip.is_none() || seconds.is_some() {
             std::future::pending::<()>().await;
@@ -243,13 +257,18 @@ fn explain(ending: &Ending) -> String {
     }
 }
 
-fn report(heard: &Heard, save: Option<&Path>, steps: &Steps) -> anyhow::Result<()> {
+fn report(call: &Call, save: Option<&Path>, steps: &Steps) -> anyhow::Result<()> {
+    let heard = call.heard();
     let mut detail = format!(
         "{:.1} s in {} packets, level {}",
         heard.pcm.duration().as_secs_f64(),
         heard.packets,
         level(&heard.pcm.samples)
     );
+    if let (Some(began), Some(answered)) = (heard.began, call.progress().answered) {
+        let late = began.saturating_duration_since(answered.at);
+        detail.push_str(&format!(", from {} ms after the answer", late.as_millis()));
+    }
     if !heard.digits.is_empty() {
         detail.push_str(&format!(", keys {}", heard.digits));
     }

@@ -30,7 +30,7 @@ use rsipstack::{
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use call::{Answered, Call, Ending};
+pub(crate) use call::{Call, Ending};
 pub(crate) use hearing::Heard;
 pub(crate) use speaker::Played;
 

@@ -107,7 +107,7 @@ impl Line {
                     Some(Order::Close) | None => return,
                     Some(order) => self.obey(order),
                 },
-                () = tick(&mut self.pace) => self.speak().await,
+                due = tick(&mut self.pace) => self.speak(due).await,
                 // A refused port on the other side shows here as an error; the call goes on.
                 received = self.socket.recv_from(&mut datagram) => if let Ok((length, _)) = received {
                     let arrived = Instant::now().into_std();
@@ -136,23 +136,22 @@ impl Line {
         }
     }
 
-    async fn speak(&mut self) {
+    /// Sends the packet that was due then. Played spans count from due times: they agree with the RTP time exactly.
+    async fn speak(&mut self, due: Instant) {
         let Some(remote) = self.remote.filter(|remote| remote.hears) else {
             self.speaker.stay_silent();
             return;
         };
-        let packet = self.speaker.next_packet(Instant::now().into_std());
+        let packet = self.speaker.next_packet(due.into_std());
         if let Err(error) = self.socket.send_to(&packet, remote.address).await {
             tracing::debug!(%error, to = %remote.address, "rtp not sent");
         }
     }
 }
 
-async fn tick(pace: &mut Option<Interval>) {
+async fn tick(pace: &mut Option<Interval>) -> Instant {
     match pace {
-        Some(pace) => {
-            pace.tick().await;
-        }
+        Some(pace) => pace.tick().await,
         None => std::future::pending().await,
     }
 }
