@@ -1,0 +1,174 @@
+//! The settings of the delivery role (section `delivery`); reads no file and no environment.
+
+use std::{num::NonZero, path::PathBuf, thread::available_parallelism, time::Duration};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, schedule::Policy};
+
+/// Settings of the encode pool, the upload pool and their schedule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeliveryConfig {
+    /// Deliveries under way at once.
+    pub upload_workers: usize,
+    /// Threads that render recordings; 0 is one per core.
+    pub encode_threads: usize,
+    /// Networks (CIDR) that recordings may be sent to although the guard would refuse them.
+    pub allow_networks: Vec<IpNet>,
+    /// Upper bound of the wait after the first failure, seconds. It doubles with every further failure.
+    pub backoff_first_s: u64,
+    /// The wait never grows beyond this, seconds.
+    pub backoff_max_s: u64,
+    /// Hours after the first failure until a recording is undeliverable.
+    pub give_up_after_h: u64,
+    /// Seconds to resolve the name, connect and finish the TLS handshake.
+    pub connect_timeout_s: u64,
+    /// Seconds without a byte accepted by the receiver, or without its answer, until a try counts as failed.
+    pub stall_timeout_s: u64,
+    /// Seconds one try may last in all.
+    pub total_timeout_s: u64,
+    /// Keep recordings that were given up on; otherwise their files are removed at that moment.
+    pub keep_undeliverable: bool,
+    /// The `User-Agent` header.
+    pub user_agent: String,
+    /// PEM file with certificate authorities to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Every key of [`DeliveryConfig`] and what it means.
+pub const CONFIG_KEYS: &[(&str, &str)] = &[
+    ("upload_workers", "deliveries under way at once"),
+    (
+        "encode_threads",
+        "threads that render recordings into MP3 or WAV; 0 is one per core",
+    ),
+    (
+        "allow_networks",
+        "networks (CIDR) recordings may be sent to although they are loopback, link-local, multicast or cloud metadata",
+    ),
+    (
+        "backoff_first_s",
+        "longest wait in seconds after the first failure; doubles with every further failure",
+    ),
+    ("backoff_max_s", "the wait never grows beyond this, seconds"),
+    (
+        "give_up_after_h",
+        "hours after the first failure until a recording is undeliverable",
+    ),
+    (
+        "connect_timeout_s",
+        "seconds to resolve the name, connect and finish the TLS handshake",
+    ),
+    (
+        "stall_timeout_s",
+        "seconds without progress until a try counts as failed",
+    ),
+    ("total_timeout_s", "seconds one try may last in all"),
+    (
+        "keep_undeliverable",
+        "keep recordings that were given up on, until someone retries or drops them",
+    ),
+    ("user_agent", "the User-Agent header of deliveries"),
+    (
+        "ca_file",
+        "PEM file with certificate authorities to trust beside the system's",
+    ),
+];
+
+impl Default for DeliveryConfig {
+    fn default() -> Self {
+        Self {
+            upload_workers: 16,
+            encode_threads: 0,
+            allow_networks: Vec::new(),
+            backoff_first_s: 5,
+            backoff_max_s: 900,
+            give_up_after_h: 72,
+            connect_timeout_s: 10,
+            stall_timeout_s: 60,
+            total_timeout_s: 3600,
+            keep_undeliverable: true,
+            user_agent: concat!("callreel/", env!("CARGO_PKG_VERSION")).to_owned(),
+            ca_file: None,
+        }
+    }
+}
+
+impl DeliveryConfig {
+    /// Refuses values no delivery could work with.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the key and what it must be.
+    pub fn validate(&self) -> Result<(), Error> {
+        let rules = [
+            ("upload_workers", self.upload_workers > 0, "at least 1"),
+            ("backoff_first_s", self.backoff_first_s > 0, "at least 1"),
+            (
+                "backoff_max_s",
+                self.backoff_max_s >= self.backoff_first_s,
+                "at least backoff_first_s",
+            ),
+            (
+                "connect_timeout_s",
+                self.connect_timeout_s > 0,
+                "at least 1",
+            ),
+            ("stall_timeout_s", self.stall_timeout_s > 0, "at least 1"),
+            ("total_timeout_s", self.total_timeout_s > 0, "at least 1"),
+            (
+                "user_agent",
+                self.user_agent.bytes().all(|b| (b' '..=b'~').contains(&b)),
+                "printable ASCII",
+            ),
+        ];
+        match rules.into_iter().find(|(_, holds, _)| !holds) {
+            Some((key, _, must)) => Err(Error::Config { key, must }),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn policy(&self) -> Policy {
+        Policy {
+            first: Duration::from_secs(self.backoff_first_s),
+            max: Duration::from_secs(self.backoff_max_s),
+            give_up_after: Duration::from_secs(self.give_up_after_h.saturating_mul(3600)),
+        }
+    }
+
+    /// Threads to start: as told, or one per core (one, if the system does not say how many there are).
+    pub(crate) fn encode_threads(&self) -> usize {
+        match self.encode_threads {
+            0 => available_parallelism().map_or(1, NonZero::get),
+            threads => threads,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_explained_and_every_explained_key_exists() {
+        let config = serde_json::to_value(DeliveryConfig::default()).unwrap();
+        let fields: Vec<&String> = config.as_object().unwrap().keys().collect();
+        let explained: Vec<&str> = CONFIG_KEYS.iter().map(|(key, _)| *key).collect();
+        assert_eq!(fields, explained);
+    }
+
+    #[test]
+    fn a_wrong_key_a_wrong_network_and_a_useless_value_are_refused() {
+        let parse = |text: &str| serde_json::from_str::<DeliveryConfig>(text);
+        assert!(parse(r#"{"allow_networks": ["127.0.0.0/8", "::1/128"]}"#).is_ok());
+        assert!(parse(r#"{"allow_networks": ["localhost"]}"#).is_err());
+        assert!(parse(r#"{"upload_worker": 1}"#).is_err());
+        let useless = parse(r#"{"upload_workers": 0}"#).unwrap();
+        assert_eq!(
+            useless.validate().unwrap_err().to_string(),
+            "delivery.upload_workers must be at least 1"
+        );
+        assert!(DeliveryConfig::default().validate().is_ok());
+    }
+}

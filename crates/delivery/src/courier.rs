@@ -1,0 +1,305 @@
+//! Carries one file to one URL: a single try, streamed from disk. Keeps no state between tries and never decides
+//! whether there is another.
+
+use std::{error::Error as _, path::Path, sync::Arc, time::Duration};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use callreel_proto::{HttpMethod, RecordingId, Utc};
+use futures::TryStreamExt as _;
+use reqwest::{
+    Body, Certificate, Client, Method, Response, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER},
+    redirect,
+};
+use tokio::{io::AsyncReadExt as _, sync::Notify};
+use tokio_util::io::ReaderStream;
+use tracing::warn;
+use url::Url;
+
+use crate::{
+    DeliveryConfig, Error,
+    guard::{Forbidden, Guard},
+    schedule::Verdict,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// File bytes per read. Small reads through the blocking pool cost several times the CPU of the whole rest of a PUT.
+const BLOCK: usize = 256 * 1024;
+/// Redirects followed in one try; as many as Kazoo follows.
+const HOPS: usize = 10;
+/// Bytes of an answer's body that are read, to show a person what the receiver said and to reuse the connection.
+const ANSWER_LIMIT: usize = 4096;
+/// Characters of it that are kept.
+const SAID_LIMIT: usize = 200;
+/// An idle connection is not reused after this: common servers close theirs after five seconds, and a streamed body
+/// that meets a closing connection costs a failed try.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// One file and where it goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parcel<'a> {
+    pub(crate) recording_id: &'a RecordingId,
+    pub(crate) url: &'a Url,
+    pub(crate) method: HttpMethod,
+    pub(crate) file: &'a Path,
+    pub(crate) bytes: u64,
+    pub(crate) content_type: &'static str,
+    /// Hex digits.
+    pub(crate) sha256: &'a str,
+    /// 1 for the first try.
+    pub(crate) attempt: u32,
+}
+
+/// The HTTP client with its guard and its patience.
+#[derive(Debug)]
+pub(crate) struct Courier {
+    client: Client,
+    guard: Guard,
+    stall: Duration,
+    total: Duration,
+}
+
+impl Courier {
+    pub(crate) fn new(config: &DeliveryConfig) -> Result<Self, Error> {
+        let guard = Guard::new(&config.allow_networks);
+        Ok(Self {
+            client: client(config, &guard)?,
+            guard,
+            stall: Duration::from_secs(config.stall_timeout_s),
+            total: Duration::from_secs(config.total_timeout_s),
+        })
+    }
+
+    /// Tries once.
+    pub(crate) async fn carry(&self, parcel: Parcel<'_>) -> Verdict {
+        match tokio::time::timeout(self.total, self.follow(parcel)).await {
+            Ok(Ok(verdict) | Err(verdict)) => verdict,
+            Err(_) => Verdict::retry(format!(
+                "not done after {} s (delivery.total_timeout_s)",
+                self.total.as_secs()
+            )),
+        }
+    }
+
+    /// Sends the file, again at every place the receiver redirects to.
+    async fn follow(&self, parcel: Parcel<'_>) -> Result<Verdict, Verdict> {
+        let mut url = parcel.url.clone();
+        for _ in 0..=HOPS {
+            let mut response = self.send(parcel, url.clone()).await?;
+            match next_hop(&url, &response) {
+                Some(next) => url = next.map_err(Verdict::retry)?,
+                None => {
+                    let said = self.read_answer(&mut response).await;
+                    let pause = retry_after(&response, Utc::now());
+                    return Ok(Verdict::of_status(response.status().as_u16(), &said, pause));
+                }
+            }
+        }
+        Err(Verdict::retry(format!("redirected more than {HOPS} times")))
+    }
+
+    async fn send(&self, parcel: Parcel<'_>, url: Url) -> Result<Response, Verdict> {
+        if !matches!(url.scheme(), "http" | "https") {
+            let reason = format!("cannot deliver by {}: use http or https", url.scheme());
+            return Err(Verdict::Refused { reason });
+        }
+        let allowed = self.guard.check_literal(&url);
+        allowed.map_err(|forbidden| Verdict::retry(forbidden.to_string()))?;
+
+        let progress = Arc::new(Notify::new());
+        let body = body(parcel, Arc::clone(&progress)).await?;
+        // A user and password in the URL become basic authorisation in the builder, and the URL loses them.
+        let request = self
+            .client
+            .request(method(parcel.method), url)
+            .header(CONTENT_TYPE, parcel.content_type)
+            .header(CONTENT_LENGTH, parcel.bytes)
+            .header("Repr-Digest", repr_digest(parcel.sha256))
+            .header("Idempotency-Key", parcel.recording_id.as_str())
+            .header("X-Callreel-Recording-Id", parcel.recording_id.as_str())
+            .header("X-Callreel-Attempt", parcel.attempt)
+            .body(body);
+        match unless_stalled(self.stall, &progress, request.send()).await {
+            Some(Ok(response)) => Ok(response),
+            Some(Err(error)) => Err(Verdict::retry(explain(error))),
+            None => Err(Verdict::retry(format!(
+                "no progress for {} s (delivery.stall_timeout_s)",
+                self.stall.as_secs()
+            ))),
+        }
+    }
+
+    /// The beginning of what the receiver said, on one line. A broken or endless answer is what was read of it.
+    async fn read_answer(&self, response: &mut Response) -> String {
+        let mut body = Vec::new();
+        let read = async {
+            while let Ok(Some(chunk)) = response.chunk().await {
+                body.extend_from_slice(&chunk[..chunk.len().min(ANSWER_LIMIT - body.len())]);
+                if body.len() == ANSWER_LIMIT {
+                    break;
+                }
+            }
+        };
+        // The status is known, so an answer that does not end changes nothing.
+        drop(tokio::time::timeout(self.stall, read).await);
+        let text = String::from_utf8_lossy(&body);
+        let words: Vec<&str> = text
+            .split(|c: char| c.is_whitespace() || c.is_control())
+            .filter(|word| !word.is_empty())
+            .collect();
+        words.join(" ").chars().take(SAID_LIMIT).collect()
+    }
+}
+
+fn client(config: &DeliveryConfig, guard: &Guard) -> Result<Client, Error> {
+    // An error means that the product has chosen a provider already, which serves as well.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let builder = || {
+        Client::builder()
+            .user_agent(&config.user_agent)
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            // A proxy would connect for us, past the guard.
+            .no_proxy()
+            .dns_resolver(guard.clone())
+            .connect_timeout(Duration::from_secs(config.connect_timeout_s))
+            .pool_idle_timeout(IDLE)
+    };
+    let ours = private_authorities(config.ca_file.as_deref())?;
+    builder()
+        .tls_certs_merge(ours.clone())
+        .build()
+        .or_else(|error| {
+            warn!(
+                reason = explain(error),
+                "the system's certificate authorities cannot be used; https works only with delivery.ca_file"
+            );
+            builder().tls_certs_only(ours).build()
+        })
+        .map_err(Error::Client)
+}
+
+fn private_authorities(file: Option<&Path>) -> Result<Vec<Certificate>, Error> {
+    let Some(path) = file else {
+        return Ok(Vec::new());
+    };
+    let unusable = |reason: String| Error::CaFile {
+        path: path.to_owned(),
+        reason,
+    };
+    let pem = std::fs::read(path).map_err(|e| unusable(e.to_string()))?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(found) if found.is_empty() => Err(unusable("it holds no certificate".to_owned())),
+        found => found.map_err(|e| unusable(explain(e))),
+    }
+}
+
+/// The file as a stream of blocks that tells of its progress.
+async fn body(parcel: Parcel<'_>, progress: Arc<Notify>) -> Result<Body, Verdict> {
+    let unreadable =
+        |error| Verdict::retry(format!("cannot read {}: {error}", parcel.file.display()));
+    let file = tokio::fs::File::open(parcel.file)
+        .await
+        .map_err(unreadable)?;
+    let length = file.metadata().await.map_err(unreadable)?.len();
+    if length != parcel.bytes {
+        return Err(Verdict::retry(format!(
+            "{} has {length} bytes where {} were rendered",
+            parcel.file.display(),
+            parcel.bytes
+        )));
+    }
+    let blocks = ReaderStream::with_capacity(file.take(length), BLOCK);
+    Ok(Body::wrap_stream(
+        blocks.inspect_ok(move |_| progress.notify_one()),
+    ))
+}
+
+fn method(method: HttpMethod) -> Method {
+    match method {
+        HttpMethod::Put => Method::PUT,
+        HttpMethod::Post => Method::POST,
+    }
+}
+
+/// RFC 9530 §3.
+fn repr_digest(sha256: &str) -> String {
+    let raw = hex::decode(sha256).unwrap_or_default();
+    format!("sha-256=:{}:", BASE64_STANDARD.encode(raw))
+}
+
+/// Waits for `work` as long as it makes progress; `None` if it made none for `patience`.
+async fn unless_stalled<T>(
+    patience: Duration,
+    progress: &Notify,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return Some(done),
+            () = progress.notified() => {}
+            () = tokio::time::sleep(patience) => return None,
+        }
+    }
+}
+
+/// Where a redirect leads: the same method and body go there, as Kazoo does for 301 and 302. Credentials stay with
+/// their origin, and encryption is never given up.
+fn next_hop(from: &Url, response: &Response) -> Option<Result<Url, String>> {
+    let moved = matches!(
+        response.status(),
+        StatusCode::MOVED_PERMANENTLY
+            | StatusCode::FOUND
+            | StatusCode::TEMPORARY_REDIRECT
+            | StatusCode::PERMANENT_REDIRECT
+    );
+    if !moved {
+        return None;
+    }
+    let location = response.headers().get(LOCATION)?.to_str().ok();
+    let Some(mut next) = location.and_then(|location| from.join(location).ok()) else {
+        return Some(Err("redirected to something that is no URL".to_owned()));
+    };
+    if from.scheme() == "https" && next.scheme() != "https" {
+        return Some(Err(format!(
+            "redirected from https to {}, which would give up encryption",
+            next.scheme()
+        )));
+    }
+    if next.origin() == from.origin() && next.username().is_empty() {
+        let takes = "a URL of an origin has a host, and such URLs take credentials";
+        next.set_username(from.username()).expect(takes);
+        next.set_password(from.password()).expect(takes);
+    }
+    Some(Ok(next))
+}
+
+/// RFC 9110 §10.2.3: seconds, or a date.
+fn retry_after(response: &Response, now: Utc) -> Option<Duration> {
+    let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    let since_1970 = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let now = Duration::from_millis(u64::try_from(now.unix_ms()).ok()?);
+    Some(since_1970.saturating_sub(now))
+}
+
+/// The error with its causes and without its URL, which may carry secrets in its query.
+fn explain(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(forbidden) = inner.downcast_ref::<Forbidden>() {
+            return forbidden.to_string();
+        }
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,33 @@
+//! Why the delivery role cannot start or go on, in words a person can act on. Failed tries are no errors: see `Verdict`.
+
+use std::path::PathBuf;
+
+/// A failure of the role itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A setting no delivery could work with.
+    #[error("delivery.{key} must be {must}")]
+    Config {
+        /// The key, without its section.
+        key: &'static str,
+        /// What it must be.
+        must: &'static str,
+    },
+    /// The file with certificate authorities cannot be used.
+    #[error("delivery.ca_file {} cannot be used: {reason}", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The HTTP client cannot be made.
+    #[error("cannot make an HTTP client for deliveries: {0}")]
+    Client(#[source] reqwest::Error),
+    /// The bus refused the role's queue.
+    #[error("cannot listen for ended recordings: {0}")]
+    Bus(#[from] callreel_bus::Error),
+    /// The queue actor or one of its pools did not start.
+    #[error("cannot start the delivery queue: {0}")]
+    Start(#[from] ractor::SpawnErr),
+}

@@ -1,0 +1,361 @@
+//! What every outcome means for a recording's ticket: the next step, its instant, and what the world is told. Blocks on
+//! the spool's disk; time and jitter are told; knows no actor.
+
+use std::{fs, time::Duration};
+
+use callreel_proto::{
+    Destination, RecordingFact, RecordingId, RecordingNotice, RecordingState, Utc,
+};
+use callreel_spool::{Error, Spool, Ticket};
+use tracing::{error, info, warn};
+
+use crate::{
+    book::Stage,
+    render::{Failure, Rendered},
+    schedule::{Decision, History, Policy, Verdict, after},
+    upload::Tried,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// Tries to render a recording whose encoder refuses it or panics. The same bytes seldom fare better a fourth time.
+const RENDER_TRIES: u32 = 3;
+
+/// What an outcome led to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// What is owed next, and when; `None` when nothing is.
+    pub(crate) owed: Option<(Stage, Utc)>,
+    /// What to publish.
+    pub(crate) notice: Option<RecordingNotice>,
+}
+
+/// What a recording needs now.
+#[derive(Debug)]
+pub(crate) enum Needs {
+    /// This work, with this ticket.
+    Work(Box<Ticket>),
+    /// Other work than was thought.
+    Other(Stage),
+    /// Nothing.
+    Nothing,
+}
+
+/// The tickets of one spool and the rules for them.
+#[derive(Clone)]
+pub(crate) struct Ledger {
+    pub(crate) spool: Spool,
+    pub(crate) policy: Policy,
+    pub(crate) keep_undeliverable: bool,
+}
+
+impl Ledger {
+    /// Everything owed, with its instant. Recordings whose story ended while their files could not be removed are
+    /// removed now.
+    pub(crate) fn scan(&self, now: Utc) -> Result<Vec<(RecordingId, Stage, Utc)>, Error> {
+        let mut owed = Vec::new();
+        for ticket in self.spool.tickets()? {
+            match ticket.state() {
+                RecordingState::Delivered | RecordingState::Discarded => self.remove(&ticket)?,
+                _ => {
+                    if let Some((stage, due)) = self.owed(&ticket, now) {
+                        owed.push((ticket.recording_id().clone(), stage, due));
+                    }
+                }
+            }
+        }
+        Ok(owed)
+    }
+
+    /// What one recording is owed, and when; `None` also if it is not in this spool.
+    pub(crate) fn look(&self, id: &RecordingId, now: Utc) -> Result<Option<(Stage, Utc)>, Error> {
+        let ticket = self.spool.ticket(id)?;
+        Ok(ticket.and_then(|ticket| self.owed(&ticket, now)))
+    }
+
+    fn owed(&self, ticket: &Ticket, now: Utc) -> Option<(Stage, Utc)> {
+        let due = self
+            .policy
+            .resume_at(now, ticket.delivery().next_attempt_at);
+        stage(ticket).map(|stage| (stage, due))
+    }
+
+    /// The ticket for a piece of work, just before the work. A file that is gone or cut is rendered again.
+    pub(crate) fn hand_out(&self, id: &RecordingId, wanted: Stage) -> Result<Needs, Error> {
+        let Some(mut ticket) = self.spool.ticket(id)? else {
+            return Ok(Needs::Nothing);
+        };
+        if stage(&ticket) == Some(Stage::Deliver) && self.file_is_spoilt(&ticket) {
+            warn!(recording_id = %id, "the audio file is gone or cut; it is rendered again");
+            ticket.rendition_lost()?;
+            self.spool.save_ticket(&ticket)?;
+        }
+        Ok(match stage(&ticket) {
+            Some(stage) if stage == wanted => Needs::Work(Box::new(ticket)),
+            Some(other) => Needs::Other(other),
+            None => Needs::Nothing,
+        })
+    }
+
+    fn file_is_spoilt(&self, ticket: &Ticket) -> bool {
+        let owes_only_document = ticket.delivery().uploaded_at.is_some();
+        let there = fs::metadata(self.spool.rendition_path(ticket));
+        let bytes = ticket.rendition().map(|rendition| rendition.bytes);
+        !owes_only_document && there.map(|file| file.len()).ok() != bytes
+    }
+
+    /// A rendering came back.
+    pub(crate) fn rendered(
+        &self,
+        id: &RecordingId,
+        outcome: Result<Rendered, Failure>,
+        now: Utc,
+        seed: u64,
+    ) -> Result<Step, Error> {
+        let mut ticket = self.ticket(id)?;
+        match outcome {
+            Ok(Rendered::File(rendition)) => {
+                ticket.rendered(rendition)?;
+                self.spool.save_ticket(&ticket)?;
+                Ok(Step {
+                    owed: Some((Stage::Deliver, now)),
+                    notice: Some(notice(&ticket, RecordingFact::Rendered, None)),
+                })
+            }
+            Ok(Rendered::TooShort) => {
+                ticket.too_short(now)?;
+                self.discard(&ticket)
+            }
+            Ok(Rendered::Nothing) => {
+                ticket.discarded(now, "it ended at the moment it began")?;
+                self.discard(&ticket)
+            }
+            Err(Failure::Stopped) => Ok(Step {
+                owed: Some((Stage::Render, now)),
+                notice: None,
+            }),
+            Err(Failure::Hopeless(reason)) => self.give_up(ticket, &reason, now),
+            Err(Failure::Suspect(reason)) => {
+                let last = ticket.delivery().render_failures + 1 >= RENDER_TRIES;
+                self.render_again(ticket, &reason, last, now, seed)
+            }
+            Err(Failure::Passing(reason)) => self.render_again(ticket, &reason, false, now, seed),
+        }
+    }
+
+    fn render_again(
+        &self,
+        mut ticket: Ticket,
+        reason: &str,
+        last: bool,
+        now: Utc,
+        seed: u64,
+    ) -> Result<Step, Error> {
+        let ended_at = after(
+            ticket.promise().started_at,
+            Duration::from_millis(ticket.length_ms().unwrap_or_default()),
+        );
+        let history = History {
+            failures: ticket.delivery().render_failures + 1,
+            first_at: ended_at,
+        };
+        match self.policy.after_failure(now, history, None, seed) {
+            Decision::TryAt(next) if !last => {
+                error!(recording_id = %ticket.recording_id(), reason, "rendering failed");
+                ticket.rendering_failed(reason, next)?;
+                self.spool.save_ticket(&ticket)?;
+                Ok(retrying(&ticket, Stage::Render, reason, next))
+            }
+            _ => self.give_up(ticket, reason, now),
+        }
+    }
+
+    /// A try came back.
+    pub(crate) fn tried(
+        &self,
+        id: &RecordingId,
+        tried: Tried,
+        now: Utc,
+        seed: u64,
+    ) -> Result<Step, Error> {
+        let mut ticket = self.ticket(id)?;
+        let history = History {
+            failures: ticket.delivery().attempts.saturating_add(1),
+            first_at: ticket.delivery().first_attempt_at.unwrap_or(now),
+        };
+        match tried {
+            Tried::File(Verdict::Delivered) => self.acknowledged(ticket, now),
+            Tried::File(Verdict::Refused { reason }) => self.give_up(ticket, &reason, now),
+            Tried::File(Verdict::Retry {
+                reason,
+                retry_after,
+            }) => match self.policy.after_failure(now, history, retry_after, seed) {
+                Decision::GiveUp => self.give_up(ticket, &reason, now),
+                Decision::TryAt(next) => {
+                    ticket.attempt_failed(now, &*reason, next)?;
+                    self.spool.save_ticket(&ticket)?;
+                    Ok(retrying(&ticket, Stage::Deliver, &reason, next))
+                }
+            },
+            Tried::Document(Verdict::Delivered) => self.finish(ticket, now),
+            Tried::Document(Verdict::Retry { reason, .. } | Verdict::Refused { reason }) => {
+                self.document_failed(ticket, &reason, now, history, seed)
+            }
+        }
+    }
+
+    /// The file is where it must be. For a URL the document is still owed; the store took both.
+    fn acknowledged(&self, mut ticket: Ticket, now: Utc) -> Result<Step, Error> {
+        match ticket.promise().destination {
+            Destination::AccountDb => self.finish(ticket, now),
+            Destination::Http { .. } => {
+                ticket.uploaded(now, None)?;
+                self.spool.save_ticket(&ticket)?;
+                Ok(Step {
+                    owed: Some((Stage::Deliver, now)),
+                    notice: None,
+                })
+            }
+        }
+    }
+
+    /// Everything promised is done: nothing of the recording stays in the spool.
+    fn finish(&self, mut ticket: Ticket, now: Utc) -> Result<Step, Error> {
+        let told_before =
+            ticket.delivery().uploaded_at.is_some() && ticket.delivery().last_error.is_some();
+        ticket.delivered(now)?;
+        self.remove(&ticket)?;
+        let destination = ticket.promise().destination.describe();
+        info!(recording_id = %ticket.recording_id(), destination, "delivered");
+        Ok(Step {
+            owed: None,
+            notice: (!told_before)
+                .then(|| notice(&ticket, RecordingFact::Delivered, Some(destination))),
+        })
+    }
+
+    /// The receiver has the file, so the recording counts as delivered; its document is tried for ever, because a store
+    /// comes back, and the upload never again.
+    fn document_failed(
+        &self,
+        mut ticket: Ticket,
+        reason: &str,
+        now: Utc,
+        history: History,
+        seed: u64,
+    ) -> Result<Step, Error> {
+        let next = match self.policy.after_failure(now, history, None, seed) {
+            Decision::TryAt(next) => next,
+            Decision::GiveUp => after(now, self.policy.max),
+        };
+        warn!(recording_id = %ticket.recording_id(), reason, "the metadata document is not saved yet");
+        let first = ticket.delivery().last_error.is_none();
+        ticket.attempt_failed(now, reason, next)?;
+        self.spool.save_ticket(&ticket)?;
+        let told = format!(
+            "{}; its document is not saved yet: {reason}",
+            ticket.promise().destination.describe()
+        );
+        Ok(Step {
+            owed: Some((Stage::Deliver, next)),
+            notice: first.then(|| notice(&ticket, RecordingFact::Delivered, Some(told))),
+        })
+    }
+
+    fn give_up(&self, mut ticket: Ticket, reason: &str, now: Utc) -> Result<Step, Error> {
+        error!(
+            recording_id = %ticket.recording_id(), reason, kept = self.keep_undeliverable,
+            "undeliverable"
+        );
+        ticket.undeliverable(now, reason)?;
+        if self.keep_undeliverable {
+            self.spool.save_ticket(&ticket)?;
+        } else {
+            self.remove(&ticket)?;
+        }
+        Ok(Step {
+            owed: None,
+            notice: Some(notice(
+                &ticket,
+                RecordingFact::Undeliverable,
+                Some(reason.to_owned()),
+            )),
+        })
+    }
+
+    /// A person wants it tried again at once.
+    pub(crate) fn retry(&self, id: &RecordingId, now: Utc) -> Result<Step, Error> {
+        let (ticket, ()) = self
+            .spool
+            .update_ticket(id, |ticket| ticket.retry().map_err(Error::from))?;
+        Ok(Step {
+            owed: self.owed(&ticket, now),
+            notice: None,
+        })
+    }
+
+    /// A person wants it gone.
+    pub(crate) fn drop_recording(&self, id: &RecordingId, now: Utc) -> Result<Step, Error> {
+        let mut ticket = self.ticket(id)?;
+        ticket.discarded(now, "dropped by order")?;
+        self.discard(&ticket)
+    }
+
+    fn discard(&self, ticket: &Ticket) -> Result<Step, Error> {
+        self.remove(ticket)?;
+        let rule = ticket.delivery().last_error.clone();
+        info!(recording_id = %ticket.recording_id(), rule, "discarded");
+        Ok(Step {
+            owed: None,
+            notice: Some(notice(ticket, RecordingFact::Discarded, rule)),
+        })
+    }
+
+    fn ticket(&self, id: &RecordingId) -> Result<Ticket, Error> {
+        let ticket = self.spool.ticket(id)?;
+        ticket.ok_or_else(|| Error::NoTicket(id.clone()))
+    }
+
+    /// The order matters for a crash in between: a capture without a recording is found and named by `check`.
+    fn remove(&self, ticket: &Ticket) -> Result<(), Error> {
+        self.spool.remove_recording(ticket.recording_id())?;
+        self.spool.remove_capture_if_unused(ticket.capture_id())?;
+        Ok(())
+    }
+}
+
+fn stage(ticket: &Ticket) -> Option<Stage> {
+    match ticket.state() {
+        RecordingState::Ended => Some(Stage::Render),
+        RecordingState::Rendered | RecordingState::Delivering => Some(Stage::Deliver),
+        RecordingState::Growing
+        | RecordingState::Delivered
+        | RecordingState::Undeliverable
+        | RecordingState::Discarded => None,
+    }
+}
+
+fn retrying(ticket: &Ticket, stage: Stage, reason: &str, next: Utc) -> Step {
+    let told = format!("{reason}; next try at {}", next.rfc3339());
+    warn!(
+        recording_id = %ticket.recording_id(), reason, next = next.rfc3339(),
+        "trying again later"
+    );
+    Step {
+        owed: Some((stage, next)),
+        notice: Some(notice(ticket, RecordingFact::Retrying, Some(told))),
+    }
+}
+
+fn notice(ticket: &Ticket, fact: RecordingFact, detail: Option<String>) -> RecordingNotice {
+    let promise = ticket.promise();
+    RecordingNotice {
+        fact,
+        account_id: promise.account_id.clone(),
+        call_id: promise.call_id.clone(),
+        recording_id: Some(promise.recording_id.clone()),
+        end_reason: ticket.end_reason(),
+        detail,
+    }
+}

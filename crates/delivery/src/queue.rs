@@ -1,0 +1,455 @@
+//! The queue actor: one writer, owner of the schedule of all tickets of this spool. It hands work to the pools and puts
+//! their outcomes into the ledger; it renders and sends nothing itself.
+
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use callreel_bus::Bus;
+use callreel_proto::{
+    DeliveryAction, DeliveryOrder, Exchange, RecordingFact, RecordingId, RecordingNotice, Utc,
+};
+use callreel_spool::{Error as SpoolError, Spool, Ticket};
+use callreel_store::Store;
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, concurrency::JoinHandle};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use crate::{
+    DeliveryConfig,
+    book::{Book, Stage},
+    courier::Courier,
+    encode::{self, EncodePool, Work},
+    ledger::{Ledger, Needs, Step},
+    render::{self, Failure, Rendered},
+    upload::{self, Desk, Tried, UploadPool},
+};
+
+/// How often the spool is read for tickets nobody told of: a notice may be lost on a bus that drops the oldest.
+const RESCAN: Duration = Duration::from_secs(60);
+/// The longest sleep of the one timer; a wall clock that was set meanwhile is noticed after at most this.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+/// Wait after the spool's own disk refused something.
+const DISK_PAUSE: Duration = Duration::from_secs(5);
+/// How long tries under way may go on when the role stops; what is cut off then is tried again at the next start.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+/// Owed recordings named one by one in a description; beyond, they are only counted.
+const DESCRIBED: usize = 100;
+
+/// What the queue hears.
+#[derive(Debug)]
+pub(crate) enum QueueMsg {
+    /// From itself, at the start and every minute: read the spool.
+    Scan,
+    /// From the bus; answered when it has been dealt with.
+    Heard(Heard, RpcReplyPort<()>),
+    /// From the encode pool.
+    Rendered(RecordingId, Result<Rendered, Failure>),
+    /// From the upload pool.
+    Tried(RecordingId, Tried),
+    /// From its timer: something is due.
+    Wake,
+    /// From anyone: a picture of the role.
+    Describe(RpcReplyPort<Value>),
+    /// From the role's owner: hand out nothing more, stop when all is back.
+    Stop,
+    /// From itself: stop now.
+    Halt,
+}
+
+/// What the bus told.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// A recording has ended.
+    Ended(RecordingId),
+    /// A person wants something done.
+    Ordered(DeliveryOrder),
+}
+
+/// What the queue is made of.
+pub(crate) struct Parts {
+    pub(crate) config: DeliveryConfig,
+    pub(crate) courier: Courier,
+    pub(crate) bus: Bus,
+    pub(crate) spool: Spool,
+    pub(crate) store: Store,
+}
+
+/// What happened since the start.
+#[derive(Debug, Default, Serialize)]
+struct Counters {
+    rendered: u64,
+    retrying: u64,
+    delivered: u64,
+    undeliverable: u64,
+    discarded: u64,
+}
+
+pub(crate) struct State {
+    bus: Bus,
+    ledger: Ledger,
+    book: Book,
+    encode: EncodePool,
+    encode_capacity: usize,
+    upload: UploadPool,
+    upload_capacity: usize,
+    cut_off: CancellationToken,
+    timer: Option<(Utc, JoinHandle<()>)>,
+    rescan: JoinHandle<()>,
+    counters: Counters,
+    stopping: bool,
+}
+
+/// The actor; its state is made at the start.
+pub(crate) struct Queue;
+
+impl Actor for Queue {
+    type Msg = QueueMsg;
+    type State = State;
+    type Arguments = Parts;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<QueueMsg>,
+        parts: Parts,
+    ) -> Result<State, ActorProcessingErr> {
+        let encode = start_encoding(&parts, &myself)?;
+        let cut_off = CancellationToken::new();
+        let desk = Desk {
+            cut_off: cut_off.clone(),
+            courier: parts.courier,
+            store: parts.store,
+            spool: parts.spool.clone(),
+            report: {
+                let queue = myself.clone();
+                // A queue that is gone has no use for outcomes: the next start tries again.
+                Arc::new(move |id, tried| drop(queue.cast(QueueMsg::Tried(id, tried))))
+            },
+        };
+        let upload_capacity = parts.config.upload_workers;
+        let upload = upload::start(upload_capacity, Arc::new(desk), myself.get_cell()).await?;
+        myself.cast(QueueMsg::Scan)?;
+        Ok(State {
+            bus: parts.bus,
+            ledger: Ledger {
+                spool: parts.spool,
+                policy: parts.config.policy(),
+                keep_undeliverable: parts.config.keep_undeliverable,
+            },
+            book: Book::default(),
+            encode_capacity: encode.capacity(),
+            encode,
+            upload,
+            upload_capacity,
+            cut_off,
+            timer: None,
+            rescan: myself.send_interval(RESCAN, || QueueMsg::Scan),
+            counters: Counters::default(),
+            stopping: false,
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<QueueMsg>,
+        message: QueueMsg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            QueueMsg::Scan => state.scan().await,
+            QueueMsg::Heard(heard, done) => {
+                state.hear(heard).await;
+                // Whoever told may be gone.
+                drop(done.send(()));
+            }
+            QueueMsg::Rendered(id, outcome) => state.rendered(id, outcome).await,
+            QueueMsg::Tried(id, tried) => state.tried(id, tried).await,
+            QueueMsg::Wake => state.timer = None,
+            QueueMsg::Describe(reply) => {
+                // Whoever asked may have stopped waiting.
+                drop(reply.send(state.describe()));
+                return Ok(());
+            }
+            QueueMsg::Stop => {
+                state.stopping = true;
+                state.encode.halt();
+                drop(myself.send_after(STOP_GRACE, || QueueMsg::Halt));
+            }
+            QueueMsg::Halt => {
+                myself.stop(None);
+                return Ok(());
+            }
+        }
+        state.go_on(&myself).await;
+        Ok(())
+    }
+
+    async fn post_stop(
+        &self,
+        _: ActorRef<QueueMsg>,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        state.rescan.abort();
+        if let Some((_, timer)) = state.timer.take() {
+            timer.abort();
+        }
+        // The spool's lock is free only when the last worker has let go of it.
+        state.cut_off.cancel();
+        state.upload.get_cell().stop_and_wait(None, None).await?;
+        Ok(())
+    }
+}
+
+fn start_encoding(
+    parts: &Parts,
+    myself: &ActorRef<QueueMsg>,
+) -> Result<EncodePool, std::io::Error> {
+    let spool = parts.spool.clone();
+    let work: Work =
+        Arc::new(move |ticket: &Ticket, stop: &AtomicBool| render::render(&spool, ticket, stop));
+    let queue = myself.clone();
+    let report: encode::Report =
+        Arc::new(move |id, outcome| drop(queue.cast(QueueMsg::Rendered(id, outcome))));
+    EncodePool::start(parts.config.encode_threads(), &work, &report)
+}
+
+impl State {
+    /// Work with the ledger away from the async threads; one piece at a time, because the actor waits for it.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Ledger) -> Result<T, SpoolError> + Send + 'static,
+    ) -> Result<T, SpoolError> {
+        let ledger = self.ledger.clone();
+        tokio::task::spawn_blocking(move || question(&ledger))
+            .await
+            .expect("the ledger does not panic, and the runtime outlives its actors")
+    }
+
+    async fn scan(&mut self) {
+        match self.ask(|ledger| ledger.scan(Utc::now())).await {
+            Ok(owed) => {
+                for (id, stage, due) in owed {
+                    if !self.book.contains(&id) {
+                        self.book.put(id, stage, due);
+                    }
+                }
+            }
+            Err(error) => error!(%error, "cannot read the spool; trying again in a minute"),
+        }
+    }
+
+    async fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Ended(id) => self.look(id).await,
+            Heard::Ordered(order) => self.obey(order).await,
+        }
+    }
+
+    async fn look(&mut self, id: RecordingId) {
+        if self.book.contains(&id) {
+            return;
+        }
+        let asked = id.clone();
+        match self
+            .ask(move |ledger| ledger.look(&asked, Utc::now()))
+            .await
+        {
+            Ok(Some((stage, due))) => self.book.put(id, stage, due),
+            // Of another node's spool, or done with already.
+            Ok(None) => {}
+            Err(error) => error!(recording_id = %id, %error, "cannot read its ticket"),
+        }
+    }
+
+    async fn obey(&mut self, order: DeliveryOrder) {
+        let id = order.recording_id;
+        let out = self.book.is_out(&id);
+        match order.action {
+            DeliveryAction::Retry if out => {}
+            DeliveryAction::Drop if out => self.book.unwant(&id),
+            DeliveryAction::Retry => {
+                let asked = id.clone();
+                let step = self.ask(move |ledger| ledger.retry(&asked, Utc::now()));
+                let step = step.await;
+                self.ordered(id, step).await;
+            }
+            DeliveryAction::Drop => self.drop_recording(id).await,
+        }
+    }
+
+    async fn drop_recording(&mut self, id: RecordingId) {
+        let asked = id.clone();
+        let step = self.ask(move |ledger| ledger.drop_recording(&asked, Utc::now()));
+        let step = step.await;
+        self.ordered(id, step).await;
+    }
+
+    async fn ordered(&mut self, id: RecordingId, step: Result<Step, SpoolError>) {
+        match step {
+            Ok(step) => self.take_step(id, step).await,
+            // An order for a recording of another node's spool is heard here too.
+            Err(SpoolError::NoTicket(_)) => {}
+            Err(error) => warn!(recording_id = %id, %error, "cannot obey the order"),
+        }
+    }
+
+    async fn rendered(&mut self, id: RecordingId, outcome: Result<Rendered, Failure>) {
+        if self.book.is_unwanted(&id) {
+            return self.drop_recording(id).await;
+        }
+        let asked = id.clone();
+        let step = self
+            .ask(move |ledger| ledger.rendered(&asked, outcome, Utc::now(), rand::random()))
+            .await;
+        self.came_back(id, Stage::Render, step).await;
+    }
+
+    async fn tried(&mut self, id: RecordingId, tried: Tried) {
+        let delivered = matches!(
+            tried,
+            Tried::File(crate::schedule::Verdict::Delivered) | Tried::Document(_)
+        );
+        if self.book.is_unwanted(&id) && !delivered {
+            return self.drop_recording(id).await;
+        }
+        let asked = id.clone();
+        let step = self
+            .ask(move |ledger| ledger.tried(&asked, tried, Utc::now(), rand::random()))
+            .await;
+        self.came_back(id, Stage::Deliver, step).await;
+    }
+
+    async fn came_back(&mut self, id: RecordingId, stage: Stage, step: Result<Step, SpoolError>) {
+        match step {
+            Ok(step) => self.take_step(id, step).await,
+            Err(SpoolError::NoTicket(_)) => drop(self.book.remove(&id)),
+            Err(error) => self.disk_refused(id, stage, &error),
+        }
+    }
+
+    /// The ticket says what it said before, so the same work is done again: nothing is lost, something may be sent twice.
+    fn disk_refused(&mut self, id: RecordingId, stage: Stage, error: &SpoolError) {
+        error!(recording_id = %id, %error, "the spool cannot be written; trying again");
+        let until = crate::schedule::after(Utc::now(), DISK_PAUSE);
+        self.book.put(id, stage, until);
+    }
+
+    async fn take_step(&mut self, id: RecordingId, step: Step) {
+        match step.owed {
+            Some((stage, due)) => self.book.put(id, stage, due),
+            None => drop(self.book.remove(&id)),
+        }
+        if let Some(notice) = step.notice {
+            self.publish(notice).await;
+        }
+    }
+
+    async fn publish(&mut self, notice: RecordingNotice) {
+        let counters = &mut self.counters;
+        match notice.fact {
+            RecordingFact::Rendered => counters.rendered += 1,
+            RecordingFact::Retrying => counters.retrying += 1,
+            RecordingFact::Delivered => counters.delivered += 1,
+            RecordingFact::Undeliverable => counters.undeliverable += 1,
+            RecordingFact::Discarded => counters.discarded += 1,
+            RecordingFact::Started | RecordingFact::Ended | RecordingFact::Skipped => {}
+        }
+        let key = notice.routing_key();
+        let body = notice.into_envelope().to_bytes();
+        if let Err(error) = self.bus.publish(Exchange::Kapps, &key, body).await {
+            warn!(key, %error, "cannot publish a notice");
+        }
+    }
+
+    /// Hands out all that can be worked on, and sets the timer for what is due next.
+    async fn go_on(&mut self, myself: &ActorRef<QueueMsg>) {
+        if self.stopping {
+            if self.book.out(Stage::Render) + self.book.out(Stage::Deliver) == 0 {
+                myself.stop(None);
+            }
+            return;
+        }
+        self.book.advance(Utc::now());
+        while self.book.out(Stage::Render) < self.encode_capacity
+            && let Some(id) = self.book.take(Stage::Render)
+        {
+            self.hand_out(id, Stage::Render).await;
+        }
+        while self.book.out(Stage::Deliver) < self.upload_capacity
+            && let Some(id) = self.book.take(Stage::Deliver)
+        {
+            self.hand_out(id, Stage::Deliver).await;
+        }
+        self.set_timer(myself);
+    }
+
+    async fn hand_out(&mut self, id: RecordingId, stage: Stage) {
+        let asked = id.clone();
+        match self.ask(move |ledger| ledger.hand_out(&asked, stage)).await {
+            Ok(Needs::Work(ticket)) => {
+                let taken = match stage {
+                    Stage::Render => self.encode.submit(ticket).is_ok(),
+                    Stage::Deliver => self.upload.dispatch(id.clone(), ticket).is_ok(),
+                };
+                if !taken {
+                    // Neither happens while both pools live: no more is handed out than they take.
+                    error!(recording_id = %id, ?stage, "a pool refused work");
+                    let until = crate::schedule::after(Utc::now(), DISK_PAUSE);
+                    self.book.put(id, stage, until);
+                }
+            }
+            Ok(Needs::Other(stage)) => self.book.put(id, stage, Utc::now()),
+            Ok(Needs::Nothing) => drop(self.book.remove(&id)),
+            Err(error) => self.disk_refused(id, stage, &error),
+        }
+    }
+
+    fn set_timer(&mut self, myself: &ActorRef<QueueMsg>) {
+        let due = self.book.next_due();
+        if self.timer.as_ref().map(|(at, _)| *at) == due {
+            return;
+        }
+        if let Some((_, old)) = self.timer.take() {
+            old.abort();
+        }
+        let Some(due) = due else {
+            return;
+        };
+        let ms = due.unix_ms().saturating_sub(Utc::now().unix_ms());
+        let wait = Duration::from_millis(u64::try_from(ms).unwrap_or(0)).min(LONGEST_SLEEP);
+        let queue = myself.clone();
+        let timer = ractor::concurrency::spawn(async move {
+            tokio::time::sleep(wait).await;
+            // A queue that is gone needs no waking.
+            drop(queue.cast(QueueMsg::Wake));
+        });
+        self.timer = Some((due, timer));
+    }
+
+    fn describe(&self) -> Value {
+        let owed: Vec<Value> = self
+            .book
+            .iter()
+            .take(DESCRIBED)
+            .map(|(id, stage, place)| {
+                let mut entry = json!({"recording_id": id, "stage": stage});
+                if let (Some(entry), Value::Object(place)) = (entry.as_object_mut(), json!(place)) {
+                    entry.extend(place);
+                }
+                entry
+            })
+            .collect();
+        json!({
+            "owed": self.book.len(),
+            "rendering": self.book.out(Stage::Render),
+            "delivering": self.book.out(Stage::Deliver),
+            "encode_capacity": self.encode_capacity,
+            "upload_workers": self.upload_capacity,
+            "since_start": self.counters,
+            "recordings": owed,
+        })
+    }
+}

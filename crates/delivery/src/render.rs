@@ -1,0 +1,246 @@
+//! Renders one recording: two passes over its journal into the audio file. Blocks on disk and CPU; keeps no state and
+//! changes no ticket.
+
+use std::{
+    fs::{self, File},
+    io::{BufWriter, Read as _},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use callreel_media::{Cut, Packet, Profile, Renderer, Summary, Timeline, TimelineBuilder};
+use callreel_spool::{Error as SpoolError, JournalReader, Record, RenditionInfo, Spool, Ticket};
+use sha2::{Digest as _, Sha256};
+
+/// Bytes of the file per read while it is hashed, and per write while it is made.
+const BLOCK: usize = 256 * 1024;
+/// How long after the end of a recording, by arrival, packets may still belong before it: what a network held back
+/// in a stall. Nanoseconds; the rest of a long capture is not read for a short recording.
+const LATENESS_NS: u64 = 5_000_000_000;
+/// Records between two looks at the stop flag.
+const STOP_EVERY: u64 = 4096;
+
+/// What came of a rendering.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Rendered {
+    /// The file is safe on disk.
+    File(RenditionInfo),
+    /// The recording is shorter than its ticket asks; there is no file.
+    TooShort,
+    /// It ended at the moment it began; there is no file.
+    Nothing,
+}
+
+/// Why there is no file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The disk: it may pass.
+    Passing(String),
+    /// The encoder refused or panicked: it may be the audio's fault.
+    Suspect(String),
+    /// There is nothing to render from.
+    Hopeless(String),
+    /// The role is stopping.
+    Stopped,
+}
+
+impl From<SpoolError> for Failure {
+    fn from(error: SpoolError) -> Self {
+        match error {
+            SpoolError::NoCapture(_) | SpoolError::NotAJournal { .. } => {
+                Self::Hopeless(error.to_string())
+            }
+            other => Self::Passing(other.to_string()),
+        }
+    }
+}
+
+impl From<callreel_media::Error> for Failure {
+    fn from(error: callreel_media::Error) -> Self {
+        match error {
+            callreel_media::Error::Write(_) => Self::Passing(error.to_string()),
+            other => Self::Suspect(other.to_string()),
+        }
+    }
+}
+
+/// Renders an ended recording into its file of the spool, over whatever an earlier try left there.
+pub(crate) fn render(
+    spool: &Spool,
+    ticket: &Ticket,
+    stop: &AtomicBool,
+) -> Result<Rendered, Failure> {
+    let promise = ticket.promise();
+    let mut reader = spool.read_journal(&promise.capture_id)?;
+    let cut = cut(ticket)?;
+    let length_ns = cut.end_ns - cut.start_ns;
+    if length_ns < promise.min_ms.saturating_mul(1_000_000) {
+        return Ok(Rendered::TooShort);
+    }
+    if length_ns == 0 {
+        return Ok(Rendered::Nothing);
+    }
+    let path = spool.rendition_path(ticket);
+    let part = Part::beside(&path);
+    let until_ns = cut.end_ns.saturating_add(LATENESS_NS);
+
+    let mut builder = TimelineBuilder::new();
+    // The capture may still grow for another recording: the second pass must see what the first one saw.
+    let seen = each_packet(&mut reader, until_ns, u64::MAX, stop, |packet| {
+        builder.push(packet);
+        Ok(())
+    })?;
+    report_damage(&reader, ticket);
+    let timeline = builder.finish();
+
+    reader.rewind()?;
+    let profile = Profile {
+        format: promise.format,
+        sample_rate: promise.sample_rate,
+        ..Profile::default()
+    };
+    let summary = encode(cut, profile, &timeline, &part, |renderer| {
+        each_packet(&mut reader, until_ns, seen, stop, |packet| {
+            renderer.push(packet)?;
+            Ok(())
+        })
+    })?;
+    let (bytes, sha256) = digest(&part.path).map_err(|e| passing("read", &part.path, &e))?;
+    part.become_file(&path)?;
+    tracing::debug!(recording_id = %promise.recording_id, ?summary, "rendered");
+    Ok(Rendered::File(RenditionInfo {
+        bytes,
+        sha256,
+        duration_ms: summary.duration_ms,
+        sample_rate: summary.sample_rate,
+        channels: summary.channels,
+    }))
+}
+
+fn cut(ticket: &Ticket) -> Result<Cut, Failure> {
+    let promise = ticket.promise();
+    let Some(end_ns) = ticket.end_ns() else {
+        return Err(Failure::Hopeless("the recording has no end".to_owned()));
+    };
+    Ok(Cut {
+        start_ns: promise.start_ns,
+        end_ns,
+        masks: ticket.closed_masks(),
+        channels: promise.channels,
+    })
+}
+
+/// Feeds the packets of at most `limit` records, and says how many records it read.
+fn each_packet(
+    reader: &mut JournalReader,
+    until_ns: u64,
+    limit: u64,
+    stop: &AtomicBool,
+    mut feed: impl FnMut(&Packet<'_>) -> Result<(), Failure>,
+) -> Result<u64, Failure> {
+    let mut records = 0;
+    while records < limit
+        && let Some(record) = reader.next_record()?
+        && record.at_ns() <= until_ns
+    {
+        records += 1;
+        if let Record::Packet(p) = record {
+            feed(&Packet {
+                leg: p.leg,
+                arrival_ns: p.arrival_ns,
+                payload_type: p.payload_type,
+                marker: p.marker,
+                sequence: p.sequence,
+                timestamp: p.timestamp,
+                ssrc: p.ssrc,
+                payload: p.payload,
+            })?;
+        }
+        if records % STOP_EVERY == 0 && stop.load(Ordering::Relaxed) {
+            return Err(Failure::Stopped);
+        }
+    }
+    Ok(records)
+}
+
+/// A damaged journal is rendered as far as it goes; a person should know.
+fn report_damage(reader: &JournalReader, ticket: &Ticket) {
+    if let Ok(Some(tail)) = reader.tail() {
+        tracing::warn!(
+            recording_id = %ticket.recording_id(), bytes = tail.bytes, reason = tail.reason,
+            "the journal ends before its file does; what lies before is rendered"
+        );
+    }
+}
+
+/// Makes the file and has it safe on disk, under its temporary name.
+fn encode(
+    cut: Cut,
+    profile: Profile,
+    timeline: &Timeline,
+    part: &Part,
+    feed: impl FnOnce(&mut Renderer<'_, &mut BufWriter<File>>) -> Result<u64, Failure>,
+) -> Result<Summary, Failure> {
+    let file = File::create(&part.path).map_err(|e| passing("create", &part.path, &e))?;
+    let mut out = BufWriter::with_capacity(BLOCK, file);
+    let mut renderer = Renderer::new(cut, profile, timeline, &mut out)?;
+    feed(&mut renderer)?;
+    let summary = renderer.finish()?;
+    let file = out
+        .into_inner()
+        .map_err(|e| passing("write", &part.path, e.error()))?;
+    file.sync_all()
+        .map_err(|e| passing("sync", &part.path, &e))?;
+    Ok(summary)
+}
+
+/// The file while it is not whole; removed unless it becomes the file.
+struct Part {
+    path: PathBuf,
+}
+
+impl Part {
+    fn beside(path: &Path) -> Self {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".part");
+        Self { path: name.into() }
+    }
+
+    fn become_file(self, path: &Path) -> Result<(), Failure> {
+        fs::rename(&self.path, path).map_err(|e| passing("replace", path, &e))?;
+        let dir = path
+            .parent()
+            .expect("a rendition lies in its recording's folder");
+        File::open(dir)
+            .and_then(|dir| dir.sync_all())
+            .map_err(|e| passing("sync", dir, &e))
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // Gone when it has become the file; otherwise what is left is overwritten by the next try.
+        fs::remove_file(&self.path).ok();
+    }
+}
+
+/// Size and SHA-256: read back, because an encoder may rewrite the beginning of its file at the end.
+fn digest(path: &Path) -> std::io::Result<(u64, String)> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut block = vec![0; BLOCK];
+    let mut bytes = 0;
+    loop {
+        match file.read(&mut block)? {
+            0 => return Ok((bytes, hex::encode(hash.finalize()))),
+            read => {
+                hash.update(&block[..read]);
+                bytes += read as u64;
+            }
+        }
+    }
+}
+
+fn passing(action: &str, path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Passing(format!("cannot {action} {}: {error}", path.display()))
+}

@@ -1,0 +1,131 @@
+//! The role as its owner holds it: starts the queue, listens to the bus for it, stops both.
+
+use std::time::Duration;
+
+use callreel_bus::{Binding, Bus, QueueOptions, Subscription};
+use callreel_proto::{DeliveryOrder, Envelope, Exchange, RecordingFact, RecordingNotice};
+use callreel_spool::Spool;
+use callreel_store::Store;
+use ractor::{Actor, ActorRef, rpc::CallResult};
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use tracing::warn;
+
+use crate::{
+    DeliveryConfig, Error,
+    courier::Courier,
+    queue::{Heard, Parts, Queue, QueueMsg},
+};
+
+/// Notices and orders that may wait for the queue actor's task: several seconds of a busy node's ended recordings. One
+/// that is dropped all the same is found by the next scan of the spool.
+const BACKLOG: usize = 1024;
+/// How long a description may take: the queue answers between two writes of tickets.
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The running role.
+#[derive(Debug)]
+pub struct Delivery {
+    queue: ActorRef<QueueMsg>,
+    running: JoinHandle<()>,
+    listening: JoinHandle<()>,
+}
+
+/// Starts the role on this spool: finds what is owed, and from then on renders and delivers whatever ends. The spool's
+/// own recovery must have run, so that no recording of a dead process still counts as growing.
+///
+/// # Errors
+/// The settings are unusable, the bus refused, or threads cannot be started.
+pub async fn start(
+    config: DeliveryConfig,
+    bus: Bus,
+    spool: Spool,
+    store: Store,
+) -> Result<Delivery, Error> {
+    config.validate()?;
+    let courier = Courier::new(&config)?;
+    // Before the spool is read, so that nothing that ends in between is missed.
+    let subscription = subscribe(&bus).await?;
+    let parts = Parts {
+        config,
+        courier,
+        bus,
+        spool,
+        store,
+    };
+    let (queue, running) = Actor::spawn(None, Queue, parts).await?;
+    let listening = tokio::spawn(listen(subscription, queue.clone()));
+    Ok(Delivery {
+        queue,
+        running,
+        listening,
+    })
+}
+
+impl Delivery {
+    /// A small picture of the role: how much is owed, what is being worked on, what was done since the start.
+    /// `null` if the role is stopping or too busy to answer.
+    pub async fn describe(&self) -> Value {
+        let answer = self
+            .queue
+            .call(QueueMsg::Describe, Some(DESCRIBE_TIMEOUT))
+            .await;
+        match answer {
+            Ok(CallResult::Success(picture)) => picture,
+            _ => Value::Null,
+        }
+    }
+
+    /// Waits until the role ends: only after [`Delivery::stop`], or because something in it broke.
+    pub async fn ended(&mut self) {
+        if !self.running.is_finished() {
+            // An actor's own task does not panic; how it ended is in the log.
+            drop((&mut self.running).await);
+        }
+    }
+
+    /// Stops the role: rendering breaks off, tries under way get a few seconds. Everything goes on at the next start.
+    pub async fn stop(mut self) {
+        self.listening.abort();
+        // A queue that is gone already has stopped.
+        drop(self.queue.cast(QueueMsg::Stop));
+        self.ended().await;
+    }
+}
+
+async fn subscribe(bus: &Bus) -> Result<Subscription, Error> {
+    let bindings = [
+        RecordingNotice::pattern(RecordingFact::Ended),
+        DeliveryOrder::ALL.to_owned(),
+    ]
+    .map(|pattern| Binding::new(Exchange::Kapps, pattern));
+    let options = QueueOptions::private(BACKLOG);
+    Ok(bus.subscribe(options, bindings.into()).await?)
+}
+
+/// Tells the queue what the bus says, one at a time: what the queue has no time for waits in the bus's bounded ring, not
+/// in the actor's unbounded mailbox. Ends when either side is gone.
+async fn listen(mut subscription: Subscription, queue: ActorRef<QueueMsg>) {
+    while let Some(delivery) = subscription.recv().await {
+        let Some(heard) = read(&delivery) else {
+            continue;
+        };
+        let handled = queue.call(|done| QueueMsg::Heard(heard, done), None).await;
+        if handled.is_err() {
+            return;
+        }
+    }
+}
+
+fn read(delivery: &callreel_bus::Delivery) -> Option<Heard> {
+    let heard = if delivery.routing_key.starts_with("callreel.delivery.") {
+        Envelope::from_bytes(&delivery.body).map(|order| Some(Heard::Ordered(order.body)))
+    } else {
+        Envelope::<RecordingNotice>::from_bytes(&delivery.body)
+            .map(|notice| notice.body.recording_id.map(Heard::Ended))
+    };
+    heard.unwrap_or_else(|error| {
+        warn!(key = delivery.routing_key, %error, "passing over a message");
+        None
+    })
+}

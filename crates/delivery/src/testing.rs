@@ -1,0 +1,69 @@
+//! Made-up recordings for the tests of this crate.
+
+use callreel_proto::{
+    AccountId, AudioFormat, CallId, CaptureId, Channels, Destination, EndReason, HttpMethod,
+    RecordingId, Utc,
+};
+use callreel_spool::{CaptureHeader, Promise, RenditionInfo, Spool, Ticket, TicketKind};
+use serde_json::Map;
+
+/// 2024-02-29T23:59:59.999Z: the last millisecond of a month.
+pub(crate) const STARTED_MS: i64 = 1_709_251_199_999;
+
+/// A ticket that grows; `change` makes it special.
+pub(crate) fn ticket(change: impl FnOnce(&mut Promise)) -> Box<Ticket> {
+    let mut promise = Promise {
+        recording_id: RecordingId::parse("202402-0123456789abcdef0123456789abcdef").unwrap(),
+        capture_id: CaptureId::parse("fedcba9876543210fedcba9876543210").unwrap(),
+        account_id: AccountId::parse("abcd0123456789abcdef0123456789ab").unwrap(),
+        call_id: CallId::new("x@y"),
+        kind: TicketKind::Recording,
+        format: AudioFormat::Wav,
+        channels: Channels::Stereo,
+        sample_rate: None,
+        destination: Destination::Http {
+            url: "http://u:secret@h/r/call_recording_x%40y.wav"
+                .parse()
+                .unwrap(),
+            method: HttpMethod::Put,
+        },
+        file_name: "call_recording_x%40y.wav".to_owned(),
+        started_at: Utc::from_unix_ms(STARTED_MS),
+        start_ns: 0,
+        time_limit_s: 60,
+        min_ms: 0,
+    };
+    change(&mut promise);
+    Box::new(Ticket::new(promise, Map::new()).unwrap())
+}
+
+/// Puts an ended recording of two seconds, and its empty capture, into the spool.
+pub(crate) fn ended(spool: &Spool, change: impl FnOnce(&mut Promise)) -> Box<Ticket> {
+    let mut ticket = ticket(change);
+    let promise = ticket.promise();
+    if spool.read_journal(&promise.capture_id).is_err() {
+        let header = CaptureHeader {
+            capture_id: promise.capture_id.clone(),
+            call_id: promise.call_id.clone(),
+            account_id: promise.account_id.clone(),
+            started_at: promise.started_at,
+        };
+        spool.create_capture(header).unwrap().seal().unwrap();
+    }
+    spool.create_ticket(&ticket).unwrap();
+    ticket.end(2_000_000_000, EndReason::Hangup).unwrap();
+    spool.save_ticket(&ticket).unwrap();
+    ticket
+}
+
+/// Puts a file of four bytes where the recording's rendition belongs.
+pub(crate) fn rendition(spool: &Spool, ticket: &Ticket) -> RenditionInfo {
+    std::fs::write(spool.rendition_path(ticket), "RIFF").unwrap();
+    RenditionInfo {
+        bytes: 4,
+        sha256: "ab".repeat(32),
+        duration_ms: 2000,
+        sample_rate: 8000,
+        channels: 2,
+    }
+}

@@ -1,0 +1,201 @@
+//! The upload pool: a ractor factory whose workers make one try each: to a URL, or into the store. They report what came
+//! of it and decide nothing.
+
+use std::{io, panic::AssertUnwindSafe, sync::Arc};
+
+use callreel_proto::{Destination, RecordingId, Utc};
+use callreel_spool::{RenditionInfo, Spool, Ticket};
+use callreel_store::Store;
+use futures::FutureExt as _;
+use ractor::{
+    Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr,
+    factory::{
+        Factory, FactoryArguments, FactoryMessage, FactoryRef, Job, Worker, WorkerBuilder,
+        WorkerId, queues::DefaultQueue, routing::QueuerRouting,
+    },
+};
+use tokio_util::{io::ReaderStream, sync::CancellationToken};
+
+use crate::{
+    courier::{Courier, Parcel},
+    document,
+    schedule::Verdict,
+};
+
+/// File bytes per read on the way into the store.
+const BLOCK: usize = 256 * 1024;
+
+/// Where outcomes go.
+pub(crate) type Report = Arc<dyn Fn(RecordingId, Tried) + Send + Sync>;
+
+/// What a try was, and what it came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Tried {
+    /// The file, to its destination.
+    File(Verdict),
+    /// The metadata document of a file that was uploaded before.
+    Document(Verdict),
+}
+
+/// What the workers share.
+pub(crate) struct Desk {
+    pub(crate) courier: Courier,
+    pub(crate) store: Store,
+    pub(crate) spool: Spool,
+    pub(crate) report: Report,
+    /// Cancelled when the role stops and has waited long enough: tries break off and are not reported.
+    pub(crate) cut_off: CancellationToken,
+}
+
+/// The pool, as the queue uses it.
+pub(crate) type UploadPool = FactoryRef<RecordingId, Box<Ticket>>;
+
+/// Starts the pool as a child of `owner`.
+pub(crate) async fn start(
+    workers: usize,
+    desk: Arc<Desk>,
+    owner: ActorCell,
+) -> Result<UploadPool, SpawnErr> {
+    let factory = Factory::<
+        RecordingId,
+        Box<Ticket>,
+        Arc<Desk>,
+        UploadWorker,
+        QueuerRouting<RecordingId, Box<Ticket>>,
+        DefaultQueue<RecordingId, Box<Ticket>>,
+    >::default();
+    // The queue hands out no more tickets than there are workers, so the factory's own queue stays empty.
+    let arguments = FactoryArguments::builder()
+        .worker_builder(Box::new(Desks(desk)))
+        .num_initial_workers(workers)
+        .router(QueuerRouting::default())
+        .queue(DefaultQueue::default())
+        .build();
+    let (pool, _) = Actor::spawn_linked(None, factory, arguments, owner).await?;
+    Ok(pool)
+}
+
+struct Desks(Arc<Desk>);
+
+impl WorkerBuilder<UploadWorker, Arc<Desk>> for Desks {
+    fn build(&mut self, _: WorkerId) -> (UploadWorker, Arc<Desk>) {
+        (UploadWorker, Arc::clone(&self.0))
+    }
+}
+
+/// One worker: one try at a time.
+struct UploadWorker;
+
+impl Worker for UploadWorker {
+    type Key = RecordingId;
+    type Message = Box<Ticket>;
+    type Arguments = Arc<Desk>;
+    type State = Arc<Desk>;
+
+    async fn pre_start(
+        &self,
+        _: WorkerId,
+        _: &ActorRef<FactoryMessage<RecordingId, Box<Ticket>>>,
+        desk: Arc<Desk>,
+    ) -> Result<Arc<Desk>, ActorProcessingErr> {
+        Ok(desk)
+    }
+
+    async fn handle(
+        &self,
+        _: WorkerId,
+        _: &ActorRef<FactoryMessage<RecordingId, Box<Ticket>>>,
+        job: Job<RecordingId, Box<Ticket>>,
+        desk: &mut Arc<Desk>,
+    ) -> Result<RecordingId, ActorProcessingErr> {
+        let owes_document = job.msg.delivery().uploaded_at.is_some();
+        let attempt = AssertUnwindSafe(desk.attempt(&job.msg)).catch_unwind();
+        let Some(verdict) = desk.cut_off.run_until_cancelled(attempt).await else {
+            return Ok(job.key);
+        };
+        let verdict = verdict.unwrap_or_else(|payload| {
+            Verdict::retry(format!(
+                "the try panicked: {}",
+                crate::panic_text(&*payload)
+            ))
+        });
+        let tried = if owes_document {
+            Tried::Document(verdict)
+        } else {
+            Tried::File(verdict)
+        };
+        (desk.report)(job.key.clone(), tried);
+        Ok(job.key)
+    }
+}
+
+impl Desk {
+    async fn attempt(&self, ticket: &Ticket) -> Verdict {
+        let Some(rendition) = ticket.rendition() else {
+            return Verdict::retry("it has no file yet");
+        };
+        if ticket.delivery().uploaded_at.is_some() {
+            return verdict(self.save_document(ticket, rendition).await);
+        }
+        match &ticket.promise().destination {
+            Destination::Http { url, method } => {
+                let parcel = Parcel {
+                    recording_id: ticket.recording_id(),
+                    url,
+                    method: *method,
+                    file: &self.spool.rendition_path(ticket),
+                    bytes: rendition.bytes,
+                    content_type: ticket.promise().format.content_type(),
+                    sha256: &rendition.sha256,
+                    attempt: ticket.delivery().attempts.saturating_add(1),
+                };
+                self.courier.carry(parcel).await
+            }
+            Destination::AccountDb => verdict(self.save_all(ticket, rendition).await),
+        }
+    }
+
+    async fn save_document(
+        &self,
+        ticket: &Ticket,
+        rendition: &RenditionInfo,
+    ) -> Result<(), SaveError> {
+        let doc = document::document(ticket, rendition, Utc::now());
+        self.store.save(&document::database(ticket), doc).await?;
+        Ok(())
+    }
+
+    /// Document first, audio second, as Kazoo does. Both again on a second try: the same bytes under the same names.
+    async fn save_all(&self, ticket: &Ticket, rendition: &RenditionInfo) -> Result<(), SaveError> {
+        let file = tokio::fs::File::open(self.spool.rendition_path(ticket)).await?;
+        self.save_document(ticket, rendition).await?;
+        let promise = ticket.promise();
+        self.store
+            .put_attachment(
+                &document::database(ticket),
+                promise.recording_id.as_str(),
+                &promise.file_name,
+                promise.format.content_type(),
+                rendition.bytes,
+                ReaderStream::with_capacity(file, BLOCK),
+            )
+            .await?;
+        Ok(())
+    }
+}
+
+/// Why something did not get into the store.
+#[derive(Debug, thiserror::Error)]
+enum SaveError {
+    #[error("cannot read the file: {0}")]
+    File(#[from] io::Error),
+    #[error(transparent)]
+    Store(#[from] callreel_store::Error),
+}
+
+fn verdict(saved: Result<(), SaveError>) -> Verdict {
+    saved.map_or_else(
+        |error| Verdict::retry(error.to_string()),
+        |()| Verdict::Delivered,
+    )
+}

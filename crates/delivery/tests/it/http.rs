@@ -1,0 +1,169 @@
+//! Recordings that go to a URL.
+
+use callreel_delivery::DeliveryConfig;
+use callreel_proto::{
+    AudioFormat, Destination, EndReason, HttpMethod, RecordingFact, RecordingId, RecordingState,
+    month_db,
+};
+use callreel_spool::{Spool, Ticket};
+use serde_json::Value;
+
+use crate::{
+    call::{assert_heard, put, record},
+    node::{Home, Node, config},
+    receiver::{Receiver, deserted},
+};
+
+async fn document(node: &Node, ticket: &Ticket) -> Value {
+    let promise = ticket.promise();
+    let db = month_db(&promise.account_id, promise.recording_id.month());
+    let found = node.store.get(&db, promise.recording_id.as_str()).await;
+    found
+        .unwrap()
+        .expect("the document is in the month database")
+}
+
+#[tokio::test]
+async fn an_ended_recording_is_put_where_it_must_go_and_nothing_is_left() {
+    let receiver = Receiver::start(&[]).await;
+    let mut node = Home::new().start(config()).await;
+    let ticket = record(&node.spool, 2, put(receiver.at), &|_| {});
+    node.tell_ended(&ticket).await;
+    let done = node
+        .hear(&[RecordingFact::Rendered, RecordingFact::Delivered])
+        .await;
+    assert_eq!(done.recording_id.as_ref(), Some(ticket.recording_id()));
+    assert_eq!(done.end_reason, Some(EndReason::Hangup));
+    node.assert_nothing_owed();
+
+    let received = receiver.received();
+    assert_eq!(received.len(), 1);
+    assert_eq!(received[0].method, "PUT");
+    assert_eq!(received[0].path, "/call_recording_ab12%4010.0.0.5.wav");
+    assert_eq!(received[0].header("content-type"), "audio/wav");
+    let length = received[0].body.len().to_string();
+    assert_eq!(received[0].header("content-length"), length);
+    let id = ticket.recording_id().as_str();
+    assert_eq!(received[0].header("idempotency-key"), id);
+    assert_heard(received[0].body.to_vec(), "wav", 2);
+
+    let doc = document(&node, &ticket).await;
+    assert_eq!(doc["duration_ms"], 2000);
+    assert_eq!(doc["owner_id"], "u1");
+    assert_eq!(doc["pvt_type"], "call_recording");
+    assert!(doc.get("_attachments").is_none());
+    let picture = node.delivery.describe().await;
+    assert_eq!(picture["owed"], 0);
+    assert_eq!(picture["since_start"]["delivered"], 1);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn an_mp3_is_posted_with_its_own_type() {
+    let receiver = Receiver::start(&[]).await;
+    let mut node = Home::new().start(config()).await;
+    let Destination::Http { url, .. } = put(receiver.at) else {
+        unreachable!("put makes a URL");
+    };
+    let to = Destination::Http {
+        url,
+        method: HttpMethod::Post,
+    };
+    let ticket = record(&node.spool, 2, to, &|promise| {
+        promise.format = AudioFormat::Mp3;
+        promise.file_name = "call_recording_ab12.mp3".to_owned();
+    });
+    node.tell_ended(&ticket).await;
+    node.hear(&[RecordingFact::Rendered, RecordingFact::Delivered])
+        .await;
+    let received = receiver.received();
+    assert_eq!(received[0].method, "POST");
+    assert_eq!(received[0].header("content-type"), "audio/mpeg");
+    assert_heard(received[0].body.to_vec(), "mp3", 2);
+}
+
+#[tokio::test]
+async fn a_receiver_that_fails_gets_the_same_file_again() {
+    let receiver = Receiver::start(&[500, 404]).await;
+    let mut node = Home::new().start(config()).await;
+    let ticket = record(&node.spool, 1, put(receiver.at), &|_| {});
+    node.tell_ended(&ticket).await;
+    node.hear(&[RecordingFact::Rendered]).await;
+    let first = node.hear(&[RecordingFact::Retrying]).await;
+    let detail = first.detail.unwrap();
+    assert!(
+        detail.starts_with("the receiver answered 500; next try at 20"),
+        "{detail}"
+    );
+    node.hear(&[RecordingFact::Retrying, RecordingFact::Delivered])
+        .await;
+    node.assert_nothing_owed();
+    let received = receiver.received();
+    let attempts: Vec<&str> = received
+        .iter()
+        .map(|r| r.header("x-callreel-attempt"))
+        .collect();
+    assert_eq!(attempts, ["1", "2", "3"]);
+    let keys: Vec<&str> = received
+        .iter()
+        .map(|r| r.header("idempotency-key"))
+        .collect();
+    assert_eq!(keys, [ticket.recording_id().as_str(); 3]);
+    assert_eq!(received[0].body, received[2].body);
+}
+
+#[tokio::test]
+async fn a_forbidden_address_keeps_the_recording_and_names_the_setting() {
+    let receiver = Receiver::start(&[]).await;
+    let strict = DeliveryConfig {
+        allow_networks: Vec::new(),
+        ..config()
+    };
+    let mut node = Home::new().start(strict).await;
+    let ticket = record(&node.spool, 1, put(receiver.at), &|_| {});
+    node.tell_ended(&ticket).await;
+    let notice = node
+        .hear(&[RecordingFact::Rendered, RecordingFact::Retrying])
+        .await;
+    let detail = notice.detail.unwrap();
+    assert!(detail.contains("a loopback address"), "{detail}");
+    assert!(detail.contains("delivery.allow_networks"), "{detail}");
+    assert!(receiver.received().is_empty());
+    let kept = node.spool.ticket(ticket.recording_id()).unwrap().unwrap();
+    assert_eq!(kept.state(), RecordingState::Delivering);
+}
+
+#[tokio::test]
+async fn a_recording_below_its_minimum_is_discarded() {
+    let mut node = Home::new().start(config()).await;
+    let to = put(deserted().await);
+    let ticket = record(&node.spool, 1, to, &|promise| promise.min_ms = 1001);
+    node.tell_ended(&ticket).await;
+    let notice = node.hear(&[RecordingFact::Discarded]).await;
+    assert_eq!(notice.end_reason, Some(EndReason::TooShort));
+    node.assert_nothing_owed();
+}
+
+#[tokio::test]
+async fn two_recordings_of_one_call_are_both_cut_from_it() {
+    let receiver = Receiver::start(&[]).await;
+    let home = Home::new();
+    let spool = Spool::open(home.spool_dir()).unwrap();
+    let whole = record(&spool, 3, put(receiver.at), &|_| {});
+    let mut promise = whole.promise().clone();
+    promise.recording_id = RecordingId::random(promise.started_at);
+    promise.start_ns = 1_000_000_000;
+    let mut part = Ticket::new(promise, serde_json::Map::new()).unwrap();
+    spool.create_ticket(&part).unwrap();
+    part.end(2_000_000_000, EndReason::Stopped).unwrap();
+    spool.save_ticket(&part).unwrap();
+
+    let mut node = home.start_with(config(), spool).await;
+    node.hear_delivered(2).await;
+    node.assert_nothing_owed();
+    for received in receiver.received() {
+        let is_part = received.header("idempotency-key") == part.recording_id().as_str();
+        let seconds = if is_part { 1 } else { 3 };
+        assert_heard(received.body.to_vec(), "wav", seconds);
+    }
+}

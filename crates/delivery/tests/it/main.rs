@@ -1,0 +1,13 @@
+//! The role as a whole: real journals, a real spool, store and bus, and real receivers on loopback.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up must fail")]
+
+mod call;
+mod node;
+mod receiver;
+
+mod account_db;
+mod http;
+mod https;
+mod orders;
+mod restart;

@@ -1,0 +1,161 @@
+//! A node with nothing but the delivery role, and an ear on its notices.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use callreel_bus::{Binding, Bus, QueueOptions, Subscription};
+use callreel_delivery::{Delivery, DeliveryConfig};
+use callreel_proto::{
+    DeliveryAction, DeliveryOrder, Envelope, Exchange, RecordingFact, RecordingId, RecordingNotice,
+};
+use callreel_spool::{Spool, Ticket};
+use callreel_store::Store;
+
+/// Longest wait for anything that must happen: far beyond what a loaded machine needs.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Node {
+    pub(crate) spool: Spool,
+    pub(crate) store: Store,
+    pub(crate) delivery: Delivery,
+    bus: Bus,
+    notices: Subscription,
+    _home: Home,
+}
+
+/// Settings for receivers on loopback and quick retries.
+pub(crate) fn config() -> DeliveryConfig {
+    DeliveryConfig {
+        allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
+        backoff_first_s: 1,
+        backoff_max_s: 1,
+        encode_threads: 1,
+        ..DeliveryConfig::default()
+    }
+}
+
+/// Where a node keeps everything; survives its restarts.
+#[derive(Clone)]
+pub(crate) struct Home(Arc<tempfile::TempDir>);
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(tempfile::tempdir().unwrap()))
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn spool_dir(&self) -> PathBuf {
+        self.0.path().join("spool")
+    }
+
+    pub(crate) async fn start(&self, config: DeliveryConfig) -> Node {
+        let spool = Spool::open(self.spool_dir()).unwrap();
+        self.start_with(config, spool).await
+    }
+
+    pub(crate) async fn start_with(&self, config: DeliveryConfig, spool: Spool) -> Node {
+        let store = Store::open(&self.0.path().join("store.db")).unwrap();
+        let bus = Bus::embedded();
+        let hears = [
+            RecordingFact::Rendered,
+            RecordingFact::Retrying,
+            RecordingFact::Delivered,
+            RecordingFact::Undeliverable,
+            RecordingFact::Discarded,
+        ]
+        .map(|fact| Binding::new(Exchange::Kapps, RecordingNotice::pattern(fact)));
+        let notices = bus
+            .subscribe(QueueOptions::private(100), hears.into())
+            .await
+            .unwrap();
+        let delivery = callreel_delivery::start(config, bus.clone(), spool.clone(), store.clone())
+            .await
+            .unwrap();
+        Node {
+            spool,
+            store,
+            delivery,
+            bus,
+            notices,
+            _home: self.clone(),
+        }
+    }
+}
+
+impl Node {
+    /// Tells the world that a recording has ended, as calls do.
+    pub(crate) async fn tell_ended(&self, ticket: &Ticket) {
+        let notice = RecordingNotice {
+            fact: RecordingFact::Ended,
+            account_id: ticket.promise().account_id.clone(),
+            call_id: ticket.promise().call_id.clone(),
+            recording_id: Some(ticket.recording_id().clone()),
+            end_reason: ticket.end_reason(),
+            detail: None,
+        };
+        let key = notice.routing_key();
+        let body = notice.into_envelope().to_bytes();
+        let told = self.bus.publish(Exchange::Kapps, &key, body).await;
+        told.unwrap();
+    }
+
+    pub(crate) async fn order(&self, action: DeliveryAction, id: &RecordingId) {
+        let order = DeliveryOrder {
+            action,
+            recording_id: id.clone(),
+        };
+        let key = order.routing_key();
+        let body = order.into_envelope().to_bytes();
+        let told = self.bus.publish(Exchange::Kapps, &key, body).await;
+        told.unwrap();
+    }
+
+    pub(crate) async fn next_notice(&mut self) -> RecordingNotice {
+        let next = tokio::time::timeout(PATIENCE, self.notices.recv()).await;
+        let delivery = next.expect("a notice comes in time").unwrap();
+        let notice = Envelope::<RecordingNotice>::from_bytes(&delivery.body).unwrap();
+        assert_eq!(delivery.routing_key, notice.body.routing_key());
+        notice.body
+    }
+
+    /// The next notices tell of these facts; the last one is returned.
+    pub(crate) async fn hear(&mut self, facts: &[RecordingFact]) -> RecordingNotice {
+        let mut last = None;
+        for fact in facts {
+            let notice = self.next_notice().await;
+            assert_eq!(notice.fact, *fact, "{notice:?}");
+            last = Some(notice);
+        }
+        last.expect("at least one fact is waited for")
+    }
+
+    /// Waits until so many recordings are delivered, in whatever order their steps are told.
+    pub(crate) async fn hear_delivered(&mut self, mut count: usize) {
+        while count > 0 {
+            match self.next_notice().await.fact {
+                RecordingFact::Delivered => count -= 1,
+                fact => assert_eq!(fact, RecordingFact::Rendered),
+            }
+        }
+    }
+
+    /// Nothing of any recording is left on disk.
+    pub(crate) fn assert_nothing_owed(&self) {
+        assert!(self.spool.tickets().unwrap().is_empty());
+        let findings = self.spool.view().check().unwrap();
+        assert!(findings.is_empty(), "{findings:?}");
+    }
+
+    /// Stops the role and lets go of everything, as the end of a process does.
+    pub(crate) async fn stop(self) {
+        tokio::time::timeout(PATIENCE, self.delivery.stop())
+            .await
+            .expect("the role stops in time");
+    }
+}

@@ -1,0 +1,76 @@
+//! What a person may order.
+
+use callreel_delivery::DeliveryConfig;
+use callreel_proto::{DeliveryAction, RecordingFact, RecordingState};
+
+use crate::{
+    call::{put, record},
+    node::{Home, config},
+    receiver::{Receiver, deserted},
+};
+
+/// Gives up at the first failure.
+fn impatient() -> DeliveryConfig {
+    DeliveryConfig {
+        give_up_after_h: 0,
+        ..config()
+    }
+}
+
+#[tokio::test]
+async fn an_undeliverable_recording_is_kept_and_delivered_by_a_retry() {
+    let at = deserted().await;
+    let mut node = Home::new().start(impatient()).await;
+    let ticket = record(&node.spool, 1, put(at), &|_| {});
+    node.tell_ended(&ticket).await;
+    let over = node
+        .hear(&[RecordingFact::Rendered, RecordingFact::Undeliverable])
+        .await;
+    let reason = over.detail.unwrap();
+    assert!(reason.contains("Connection refused"), "{reason}");
+    let kept = node.spool.ticket(ticket.recording_id()).unwrap().unwrap();
+    assert_eq!(kept.state(), RecordingState::Undeliverable);
+    assert!(node.spool.rendition_path(&kept).exists());
+    assert_eq!(node.delivery.describe().await["owed"], 0);
+
+    let receiver = Receiver::start_at(at, &[]).await;
+    node.order(DeliveryAction::Retry, ticket.recording_id())
+        .await;
+    node.hear(&[RecordingFact::Delivered]).await;
+    assert_eq!(receiver.received().len(), 1);
+    node.assert_nothing_owed();
+}
+
+#[tokio::test]
+async fn a_waiting_recording_is_dropped_on_order() {
+    let slow = DeliveryConfig {
+        backoff_first_s: 600,
+        backoff_max_s: 600,
+        ..config()
+    };
+    let mut node = Home::new().start(slow).await;
+    let ticket = record(&node.spool, 1, put(deserted().await), &|_| {});
+    node.tell_ended(&ticket).await;
+    node.hear(&[RecordingFact::Rendered, RecordingFact::Retrying])
+        .await;
+    let picture = node.delivery.describe().await;
+    assert_eq!(picture["recordings"][0]["place"], "waiting");
+    node.order(DeliveryAction::Drop, ticket.recording_id())
+        .await;
+    let notice = node.hear(&[RecordingFact::Discarded]).await;
+    assert_eq!(notice.detail.as_deref(), Some("dropped by order"));
+    node.assert_nothing_owed();
+}
+
+#[tokio::test]
+async fn orders_for_recordings_of_other_nodes_are_passed_over() {
+    let receiver = Receiver::start(&[]).await;
+    let mut node = Home::new().start(config()).await;
+    let other = callreel_proto::RecordingId::random(callreel_proto::Utc::now());
+    node.order(DeliveryAction::Drop, &other).await;
+    node.order(DeliveryAction::Retry, &other).await;
+    let ticket = record(&node.spool, 1, put(receiver.at), &|_| {});
+    node.tell_ended(&ticket).await;
+    node.hear(&[RecordingFact::Rendered, RecordingFact::Delivered])
+        .await;
+}
