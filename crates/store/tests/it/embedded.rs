@@ -305,3 +305,27 @@ async fn a_killed_process_loses_nothing_it_acknowledged() {
     );
     assert!(store.check().await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn damage_is_found_by_the_check_and_never_read_as_audio() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    store.put(DB, json!({"_id": "a"})).await.unwrap();
+    let body = stream::iter([Ok(Bytes::from(vec![1; 1_000_000]))]);
+    store
+        .put_attachment(DB, "a", "x", "audio/wav", 1_000_000, body)
+        .await
+        .unwrap();
+    let conn = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
+    let cut = "UPDATE chunk SET data = substr(data, 1, 1000) WHERE number = 1";
+    assert_eq!(conn.execute(cut, []).unwrap(), 1);
+    let findings = store.check().await.unwrap();
+    assert_eq!(
+        findings,
+        [format!(
+            "attachment \"x\" of document \"a\" in {DB:?} should have 1000000 bytes and has 525288"
+        )]
+    );
+    let body = store.attachment(DB, "a", "x").await.unwrap().unwrap().body;
+    assert!(body.try_collect::<Vec<Bytes>>().await.is_err());
+}
