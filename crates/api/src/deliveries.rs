@@ -1,0 +1,184 @@
+//! What is still owed: the tickets of this node's spool, without secrets, and a person's orders about them. The delivery
+//! role obeys the orders; this only sends them.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, State},
+    http::StatusCode,
+    response::Response,
+};
+use callreel_proto::{
+    DeliveryAction, DeliveryOrder, Destination, Exchange, RecordingId, RecordingState, Utc,
+};
+use callreel_spool::{Spool, Ticket};
+use serde_json::{Value, json};
+
+use crate::{
+    Shared,
+    envelope::{Answer, Page},
+    refusal::{Refusal, Why},
+    request::{self, Params, invalid},
+};
+
+type Answered = Result<Response, Refusal>;
+
+/// Most tickets of an answer; `page_size` may ask for fewer. A ticket is shown in less than a kilobyte.
+const MAX_PAGE: usize = 1000;
+
+/// `GET /deliveries`: oldest first; `state` and `account_id` choose, `start_key` goes on.
+pub(crate) async fn list(State(shared): State<Arc<Shared>>, params: Params) -> Answered {
+    let size = match params.number("page_size")? {
+        None => MAX_PAGE,
+        Some(0) => return Err(invalid("page_size", "must be at least 1")),
+        Some(size) => usize::try_from(size).unwrap_or(MAX_PAGE).min(MAX_PAGE),
+    };
+    let start = params.text("start_key");
+    let mut tickets = blocking(&shared.spool, Spool::tickets).await?;
+    tickets.sort_by_cached_key(key);
+    tickets.retain(|ticket| start.is_none_or(|start| key(ticket).as_str() >= start));
+    let shown = tickets.iter().map(|ticket| (key(ticket), picture(ticket)));
+    let chosen = |ticket: &Value| {
+        let meant = |field| {
+            params
+                .text(field)
+                .is_none_or(|wanted| ticket[field] == wanted)
+        };
+        meant("state") && meant("account_id")
+    };
+    let mut shown = shown.filter(|(_, ticket)| chosen(ticket));
+    let data: Vec<Value> = shown
+        .by_ref()
+        .take(size)
+        .map(|(_, ticket)| ticket)
+        .collect();
+    let page = Page {
+        size: data.len(),
+        start: start.map(str::to_owned),
+        next: shown.next().map(|(key, _)| key),
+    };
+    let answer = Answer {
+        page: Some(page),
+        ..Answer::new(Value::Array(data))
+    };
+    Ok(answer.wrap(&shared))
+}
+
+/// `GET /deliveries/{ID}`.
+pub(crate) async fn show(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answered {
+    let ticket = find(&shared, &id).await?;
+    Ok(Answer::new(picture(&ticket)).wrap(&shared))
+}
+
+/// `POST /deliveries/{ID}/retry`: try it at once, also if it was given up on.
+pub(crate) async fn retry(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answered {
+    order(&shared, &id, DeliveryAction::Retry).await
+}
+
+/// `POST /deliveries/{ID}/drop`: remove it undelivered.
+pub(crate) async fn give_up(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answered {
+    order(&shared, &id, DeliveryAction::Drop).await
+}
+
+async fn order(shared: &Shared, id: &str, action: DeliveryAction) -> Answered {
+    let ticket = find(shared, id).await?;
+    let obstacle = match ticket.state() {
+        RecordingState::Growing => "its call is still being recorded; wait until it has ended",
+        RecordingState::Delivered => "it is delivered already",
+        RecordingState::Discarded => "it is dropped already",
+        _ => "",
+    };
+    if !obstacle.is_empty() {
+        return Err(Refusal::new(Why::Conflict, obstacle).cause(id));
+    }
+    let order = DeliveryOrder {
+        action,
+        recording_id: ticket.recording_id().clone(),
+    };
+    let key = order.routing_key();
+    let sent = shared
+        .bus
+        .publish(Exchange::Kapps, &key, order.into_envelope().to_bytes());
+    sent.await.map_err(|e| {
+        Refusal::new(
+            Why::Unavailable,
+            format!("the order could not be sent: {e}; try again"),
+        )
+    })?;
+    tracing::info!(id, action = action.name(), "ordered by the API");
+    let mut data = picture(&ticket);
+    data["order"] = action.name().into();
+    let answer = Answer {
+        status: StatusCode::ACCEPTED,
+        ..Answer::new(data)
+    };
+    Ok(answer.wrap(shared))
+}
+
+async fn find(shared: &Shared, id: &str) -> Result<Ticket, Refusal> {
+    let wanted: RecordingId = request::recording(id)?;
+    let found = blocking(&shared.spool, move |spool| spool.ticket(&wanted)).await?;
+    found.ok_or_else(|| {
+        let message = format!("nothing is owed for recording {id} on this node: it was delivered, dropped, or never made");
+        Refusal::new(Why::NotFound, message).cause(id)
+    })
+}
+
+/// The spool's calls wait for the disk.
+async fn blocking<T: Send + 'static>(
+    spool: &Spool,
+    work: impl FnOnce(&Spool) -> Result<T, callreel_spool::Error> + Send + 'static,
+) -> Result<T, Refusal> {
+    let spool = spool.clone();
+    let done = tokio::task::spawn_blocking(move || work(&spool)).await;
+    let done =
+        done.map_err(|e| Refusal::new(Why::Broken, format!("reading the spool failed: {e}")))?;
+    Ok(done?)
+}
+
+/// Where a ticket stands in the list: by its start. Twenty digits, so that text is ordered as time is.
+fn key(ticket: &Ticket) -> String {
+    let started = ticket.promise().started_at.unix_ms().max(0);
+    format!("{started:020}.{}", ticket.recording_id())
+}
+
+/// A ticket for people: where it is on its way, never how to get in at its destination.
+fn picture(ticket: &Ticket) -> Value {
+    let promise = ticket.promise();
+    let log = ticket.delivery();
+    let time = |at: Option<Utc>| at.map(Utc::rfc3339);
+    let error = log.last_error.as_deref();
+    json!({
+        "id": promise.recording_id,
+        "account_id": promise.account_id,
+        "call_id": promise.call_id,
+        "kind": promise.kind,
+        "state": ticket.state(),
+        "end_reason": ticket.end_reason(),
+        "destination": promise.destination.describe(),
+        "name": promise.file_name,
+        "started_at": promise.started_at.rfc3339(),
+        "start": promise.started_at.gregorian_seconds(),
+        "duration_ms": ticket.length_ms(),
+        "bytes": ticket.rendition().map(|r| r.bytes),
+        "attempts": log.attempts,
+        "first_attempt_at": time(log.first_attempt_at),
+        "next_attempt_at": time(log.next_attempt_at),
+        "uploaded_at": time(log.uploaded_at),
+        "finished_at": time(log.finished_at),
+        "last_error": error.map(|text| without_secrets(text, &promise.destination)),
+    })
+}
+
+/// HTTP libraries like to quote the URL in their errors.
+fn without_secrets(text: &str, destination: &Destination) -> String {
+    let Destination::Http { url, .. } = destination else {
+        return text.to_owned();
+    };
+    let mut text = text.replace(url.as_str(), &destination.describe());
+    let parts = [url.password(), url.query(), Some(url.username())];
+    for secret in parts.into_iter().flatten().filter(|part| !part.is_empty()) {
+        text = text.replace(secret, "…");
+    }
+    text
+}

@@ -1,0 +1,16 @@
+//! Why the API could not start. What a request may be refused for is in `refusal`.
+
+use std::{io, net::SocketAddr};
+
+/// A failure to start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {listen}: {source}; free that port or change the key `api.listen`")]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,222 @@
+//! The recordings of an account, or of one of its users, as Crossbar shows them: list, one, its audio, delete.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, State},
+    http::HeaderMap,
+    response::Response,
+};
+use callreel_proto::{AccountDb, AccountId, GREGORIAN_UNIX_OFFSET, Utc, month_db, pvt_type};
+use callreel_store::{ACCOUNTS, is_soft_deleted};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    Shared, audio,
+    envelope::{Answer, Page},
+    listing::{self, Asked, print_key},
+    refusal::{Refusal, Why},
+    request::{self, Params},
+};
+
+type Answered = Result<Response, Refusal>;
+
+/// Whose recordings a path is about.
+struct Scope {
+    account: AccountId,
+    user: Option<String>,
+}
+
+/// `GET /v2/accounts/{A}/recordings`.
+pub(crate) async fn list(
+    State(shared): State<Arc<Shared>>,
+    Path(account): Path<String>,
+    params: Params,
+) -> Answered {
+    answer_list(&shared, &account, None, &params).await
+}
+
+/// `GET /v2/accounts/{A}/users/{U}/recordings`.
+pub(crate) async fn list_of_user(
+    State(shared): State<Arc<Shared>>,
+    Path((account, user)): Path<(String, String)>,
+    params: Params,
+) -> Answered {
+    answer_list(&shared, &account, Some(user), &params).await
+}
+
+/// `GET /v2/accounts/{A}/recordings/{ID}`: the document, or the audio if that is asked for.
+pub(crate) async fn show(
+    State(shared): State<Arc<Shared>>,
+    Path((account, id)): Path<(String, String)>,
+    params: Params,
+    headers: HeaderMap,
+) -> Answered {
+    answer_one(&shared, (&account, None, &id), &params, &headers).await
+}
+
+/// `GET /v2/accounts/{A}/users/{U}/recordings/{ID}`.
+pub(crate) async fn show_of_user(
+    State(shared): State<Arc<Shared>>,
+    Path((account, user, id)): Path<(String, String, String)>,
+    params: Params,
+    headers: HeaderMap,
+) -> Answered {
+    answer_one(&shared, (&account, Some(user), &id), &params, &headers).await
+}
+
+/// `DELETE /v2/accounts/{A}/recordings/{ID}`.
+pub(crate) async fn remove(
+    State(shared): State<Arc<Shared>>,
+    Path((account, id)): Path<(String, String)>,
+    params: Params,
+) -> Answered {
+    answer_removal(&shared, (&account, None, &id), &params).await
+}
+
+/// `DELETE /v2/accounts/{A}/users/{U}/recordings/{ID}`.
+pub(crate) async fn remove_of_user(
+    State(shared): State<Arc<Shared>>,
+    Path((account, user, id)): Path<(String, String, String)>,
+    params: Params,
+) -> Answered {
+    answer_removal(&shared, (&account, Some(user), &id), &params).await
+}
+
+async fn answer_list(
+    shared: &Shared,
+    account: &str,
+    user: Option<String>,
+    params: &Params,
+) -> Answered {
+    let asked = Asked::read(params, Utc::now().gregorian_seconds())?;
+    let scope = scope(shared, account, user).await?;
+    let given = asked.start.as_ref().map(print_key);
+    let (user, account) = (scope.user.as_deref(), &scope.account);
+    let (docs, next) = listing::page(&shared.store, account, user, asked, public).await?;
+    let page = Page {
+        size: docs.len(),
+        start: given,
+        next: next.as_ref().map(print_key),
+    };
+    let answer = Answer {
+        page: Some(page),
+        ..Answer::new(Value::Array(docs))
+    };
+    Ok(answer.wrap(shared))
+}
+
+async fn answer_one(
+    shared: &Shared,
+    (account, user, id): (&str, Option<String>, &str),
+    params: &Params,
+    headers: &HeaderMap,
+) -> Answered {
+    let scope = scope(shared, account, user).await?;
+    let (db, doc) = find(shared, &scope, id).await?;
+    match audio::asked_for(params, headers) {
+        Some(types) => audio::send(shared, &db, &doc, &types, params, headers).await,
+        None => Ok(answer_document(shared, &doc)),
+    }
+}
+
+async fn answer_removal(
+    shared: &Shared,
+    (account, user, id): (&str, Option<String>, &str),
+    params: &Params,
+) -> Answered {
+    let soft = params.flag("should_soft_delete", true)?;
+    let scope = scope(shared, account, user).await?;
+    let (db, mut doc) = find(shared, &scope, id).await?;
+    if soft {
+        shared.store.soft_delete(&db, id).await?;
+    } else {
+        shared.store.delete(&db, id).await?;
+    }
+    tracing::info!(account, id, soft, "a recording was deleted by the API");
+    doc["pvt_deleted"] = true.into();
+    Ok(answer_document(shared, &doc))
+}
+
+fn answer_document(shared: &Shared, doc: &Value) -> Response {
+    let answer = Answer {
+        revision: doc["_rev"].as_str().map(str::to_owned),
+        ..Answer::new(public(doc))
+    };
+    answer.wrap(shared)
+}
+
+/// The account of a path and its user; both must exist.
+async fn scope(shared: &Shared, account: &str, user: Option<String>) -> Result<Scope, Refusal> {
+    let account = request::account(account)?;
+    let found = shared.store.get(ACCOUNTS, account.as_str()).await?;
+    if found.is_none_or(|doc| is_soft_deleted(&doc)) {
+        let message =
+            format!("there is no account {account}; `callreel import` brings accounts in");
+        return Err(Refusal::new(Why::NotFound, message).cause(account.as_str()));
+    }
+    if let Some(user) = &user {
+        let db = AccountDb::name(&account);
+        let found = shared.store.get(&db, user).await?;
+        let is_user = |doc: &Value| doc["pvt_type"] == pvt_type::USER && !is_soft_deleted(doc);
+        if !found.as_ref().is_some_and(is_user) {
+            let message = format!("there is no user {user:?} in account {account}");
+            return Err(Refusal::new(Why::NotFound, message).cause(user));
+        }
+    }
+    Ok(Scope { account, user })
+}
+
+/// A recording's month database and its document.
+async fn find(shared: &Shared, scope: &Scope, id: &str) -> Result<(String, Value), Refusal> {
+    let recording = request::recording(id)?;
+    let db = month_db(&scope.account, recording.month());
+    let found = shared.store.get(&db, id).await?;
+    let is_meant = |doc: &Value| {
+        let owner = scope.user.as_deref();
+        doc["pvt_type"] == pvt_type::CALL_RECORDING
+            && !is_soft_deleted(doc)
+            && owner.is_none_or(|owner| doc["owner_id"] == owner)
+    };
+    found.filter(is_meant).map(|doc| (db, doc)).ok_or_else(|| {
+        let message = format!(
+            "there is no recording {id} here; if its call has just ended, look at /deliveries/{id}"
+        );
+        Refusal::new(Why::NotFound, message).cause(id)
+    })
+}
+
+/// The document as the world may see it: without private fields, with its `id`, and with what is read-only about it.
+fn public(doc: &Value) -> Value {
+    let mut shown = Map::new();
+    shown.insert("id".into(), doc["_id"].clone());
+    for (key, value) in doc.as_object().into_iter().flatten() {
+        if !key.starts_with('_') && !key.starts_with("pvt_") {
+            shown.insert(key.clone(), value.clone());
+        }
+    }
+    shown.insert("_read_only".into(), read_only(doc));
+    Value::Object(shown)
+}
+
+fn read_only(doc: &Value) -> Value {
+    let attachments = doc["_attachments"].as_object();
+    let types = attachments.into_iter().flatten();
+    let types: Vec<&Value> = types.map(|(_, stub)| &stub["content_type"]).collect();
+    let mut about = json!({"content_types": types});
+    let times = [
+        ("created", "pvt_created"),
+        ("modified", "pvt_modified"),
+        ("start", "start"),
+    ];
+    for (name, field) in times {
+        if let Some(gregorian) = doc[field].as_i64() {
+            about[name] = gregorian.into();
+            about[format!("{name}_unix")] = (gregorian - GREGORIAN_UNIX_OFFSET).into();
+        }
+    }
+    if is_soft_deleted(doc) {
+        about["deleted"] = true.into();
+    }
+    about
+}

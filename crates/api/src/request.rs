@@ -1,0 +1,65 @@
+//! What requests carry: ids in the path and parameters in the query, read once. Looks nothing up.
+
+use std::{collections::BTreeMap, convert::Infallible};
+
+use axum::{
+    extract::{FromRequestParts, Query},
+    http::request::Parts,
+};
+use callreel_proto::{AccountId, RecordingId, lenient_bool};
+use serde_json::Value;
+
+use crate::refusal::{Refusal, Why};
+
+/// The query's parameters. The last of a name counts, and a query that cannot be read has none.
+#[derive(Debug, Default)]
+pub(crate) struct Params(pub(crate) BTreeMap<String, String>);
+
+impl<S: Sync> FromRequestParts<S> for Params {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let pairs = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
+        let pairs = pairs.map(|Query(pairs)| pairs).unwrap_or_default();
+        Ok(Self(pairs.into_iter().collect()))
+    }
+}
+
+impl Params {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// A parameter that is true or false; `default` when it is absent.
+    pub(crate) fn flag(&self, name: &str, default: bool) -> Result<bool, Refusal> {
+        match self.text(name) {
+            None => Ok(default),
+            Some(text) => lenient_bool(&Value::from(text))
+                .ok_or_else(|| invalid(name, "must be true or false")),
+        }
+    }
+
+    /// A parameter that is a whole number.
+    pub(crate) fn number(&self, name: &str) -> Result<Option<i64>, Refusal> {
+        let read = |text: &str| {
+            let number = text.parse::<i64>().ok().filter(|n| *n >= 0);
+            number.ok_or_else(|| invalid(name, "must be a whole number, 0 or more"))
+        };
+        self.text(name).map(read).transpose()
+    }
+}
+
+/// A parameter at fault.
+pub(crate) fn invalid(name: &str, message: &str) -> Refusal {
+    Refusal::new(Why::Invalid, format!("the parameter {name} {message}")).cause(name)
+}
+
+/// An account id of a path.
+pub(crate) fn account(text: &str) -> Result<AccountId, Refusal> {
+    AccountId::parse(text).map_err(|e| Refusal::new(Why::NotFound, e.to_string()).cause(text))
+}
+
+/// A recording id of a path.
+pub(crate) fn recording(text: &str) -> Result<RecordingId, Refusal> {
+    RecordingId::parse(text).map_err(|e| Refusal::new(Why::NotFound, e.to_string()).cause(text))
+}

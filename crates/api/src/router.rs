@@ -1,0 +1,146 @@
+//! The routes, and what every request goes through. Answers nothing itself.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, Method, header},
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::Response,
+    routing::{get, post},
+};
+use callreel_bus::Bus;
+use callreel_spool::Spool;
+use callreel_store::Store;
+use tokio::sync::watch;
+
+use crate::{
+    deliveries, envelope, health, recordings,
+    refusal::{Refusal, Why},
+};
+
+/// What the routes work on.
+pub struct Shared {
+    /// Orders go out here.
+    pub bus: Bus,
+    /// What is owed is read here.
+    pub spool: Spool,
+    /// Recordings are read and deleted here.
+    pub store: Store,
+    /// This node's name, shown in every answer.
+    pub node: String,
+    /// Whether the node takes calls.
+    pub ready: watch::Receiver<bool>,
+}
+
+/// The API's routes.
+pub fn router(shared: Arc<Shared>) -> Router {
+    let one = get(recordings::show).delete(recordings::remove);
+    let one_of_user = get(recordings::show_of_user).delete(recordings::remove_of_user);
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/v2/accounts/{account}/recordings", get(recordings::list))
+        .route("/v2/accounts/{account}/recordings/{id}", one)
+        .route(
+            "/v2/accounts/{account}/users/{user}/recordings",
+            get(recordings::list_of_user),
+        )
+        .route(
+            "/v2/accounts/{account}/users/{user}/recordings/{id}",
+            one_of_user,
+        )
+        .route("/deliveries", get(deliveries::list))
+        .route("/deliveries/{id}", get(deliveries::show))
+        .route("/deliveries/{id}/retry", post(deliveries::retry))
+        .route("/deliveries/{id}/drop", post(deliveries::give_up))
+        .fallback(async || {
+            Refusal::new(
+                Why::NotFound,
+                "there is nothing at this path; docs/api.md lists the paths",
+            )
+        })
+        .method_not_allowed_fallback(async || {
+            Refusal::new(
+                Why::Method,
+                "this path does not know that method; docs/api.md lists them",
+            )
+        })
+        .layer(from_fn(no_strangers))
+        .layer(from_fn_with_state(Arc::clone(&shared), dress))
+        .with_state(shared)
+}
+
+/// Gives refusals their envelope, and every answer the headers that all have.
+async fn dress(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
+        let body = envelope::refused(&shared, &refusal);
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            header::HeaderValue::from_static("application/json"),
+        );
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        *response.body_mut() = Body::from(body.to_string());
+    }
+    response.headers_mut().insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        header::HeaderValue::from_static("nosniff"),
+    );
+    response
+}
+
+/// A page of another site, open in a browser on this machine, can reach a loopback port: it may change nothing here.
+async fn no_strangers(request: Request, next: Next) -> Result<Response, Refusal> {
+    let changes = !matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
+    if changes && is_of_another_site(request.headers()) {
+        return Err(Refusal::new(
+            Why::Forbidden,
+            "this request comes from a page of another site; call the API from a program or from its own pages",
+        ));
+    }
+    Ok(next.run(request).await)
+}
+
+fn is_of_another_site(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(origin) = text(header::ORIGIN) else {
+        return false;
+    };
+    let authority = origin.split_once("://").map(|(_, authority)| authority);
+    authority.is_none() || authority != text(header::HOST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_of_another_site_if_its_origin_is_not_its_host() {
+        for (origin, host, stranger) in [
+            (None, Some("127.0.0.1:8000"), false),
+            (Some("http://127.0.0.1:8000"), Some("127.0.0.1:8000"), false),
+            (Some("http://127.0.0.1:9000"), Some("127.0.0.1:8000"), true),
+            (Some("https://evil.example"), Some("127.0.0.1:8000"), true),
+            (Some("null"), Some("127.0.0.1:8000"), true),
+            (Some("null"), None, true),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [(header::ORIGIN, origin), (header::HOST, host)] {
+                if let Some(value) = value {
+                    headers.insert(name, value.parse().unwrap());
+                }
+            }
+            assert_eq!(
+                is_of_another_site(&headers),
+                stranger,
+                "{origin:?} {host:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The listening socket and the task that serves it. Knows no route.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use callreel_bus::Bus;
+use callreel_spool::Spool;
+use callreel_store::Store;
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+use crate::{ApiConfig, Error, Shared, router};
+
+/// How long a stop waits for downloads under way before it cuts them.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The running HTTP API. Dropping it stops it without waiting.
+#[derive(Debug)]
+pub struct Api {
+    address: SocketAddr,
+    ready: watch::Sender<bool>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Api {
+    /// Listens and serves; `/readyz` says no until [`Api::ready`] is told.
+    ///
+    /// # Errors
+    /// [`Error::Listen`]: the address is taken or not this machine's.
+    pub async fn start(
+        config: ApiConfig,
+        bus: Bus,
+        spool: Spool,
+        store: Store,
+        node: &str,
+    ) -> Result<Self, Error> {
+        let failed = |source| Error::Listen {
+            listen: config.listen,
+            source,
+        };
+        let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        if !address.ip().is_loopback() {
+            tracing::warn!(%address, "the API has no authentication: whoever reaches it may hear and delete recordings");
+        }
+        let (ready, is_ready) = watch::channel(false);
+        let (stop, mut stopped) = watch::channel(false);
+        let app = router(Arc::new(Shared {
+            bus,
+            spool,
+            store,
+            node: node.to_owned(),
+            ready: is_ready,
+        }));
+        let serving = axum::serve(listener, app).with_graceful_shutdown(async move {
+            // A sender that is gone means the same as one that says stop.
+            drop(stopped.wait_for(|stop| *stop).await);
+        });
+        let task = tokio::spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "the API stopped");
+            }
+        });
+        Ok(Self {
+            address,
+            ready,
+            stop,
+            task,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What `/readyz` says from now on.
+    pub fn ready(&self, ready: bool) {
+        self.ready.send_replace(ready);
+    }
+
+    /// Takes no new connections, lets downloads under way finish for a few seconds, and ends.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        if tokio::time::timeout(STOP_PATIENCE, &mut self.task)
+            .await
+            .is_err()
+        {
+            tracing::warn!("downloads were cut by the stop");
+        }
+    }
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

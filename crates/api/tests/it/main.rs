@@ -1,0 +1,10 @@
+//! The HTTP API, tested from outside over a real store, a real spool and the embedded bus.
+
+#[cfg(test)]
+mod deliveries;
+#[cfg(test)]
+mod recordings;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod world;
