@@ -9,8 +9,9 @@ use serde::Serialize;
 use crate::flow::{Child, Flow, Node};
 use crate::modules;
 use crate::problem::Problem;
-use crate::stage::{Await, Module, Outcome, Stage, Turn};
+use crate::stage::{Module, Stage, Turn};
 use crate::talk::{CallInfo, Input, Output, Settings};
+use crate::wait::{Await, Outcome};
 
 /// Where a call is in its flow, for people and for the API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -200,7 +201,7 @@ impl Cursor {
             return Turn::next();
         };
         let turn = module.start(&mut self.stage);
-        self.phase = Phase::Walking(module, Await::nothing());
+        self.phase = Phase::Walking(module, Await::Nothing);
         turn
     }
 

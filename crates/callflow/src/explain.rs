@@ -10,7 +10,7 @@ use callreel_proto::{
 use serde_json::{Value, json};
 
 use crate::cursor::Cursor;
-use crate::flow::Flow;
+use crate::flow::{Flow, MalformedFlow};
 use crate::order::{RecordingOrder, Slot};
 use crate::talk::{Answer, CallInfo, Effect, Endpoints, Input, Query, Settings};
 use crate::transcript::Transcript;
@@ -33,10 +33,48 @@ pub enum World {
     Busy,
 }
 
+impl World {
+    const ALL: [Self; 3] = [Self::Answered, Self::NotAnswered, Self::Busy];
+
+    fn describe(self) -> &'static str {
+        match self {
+            Self::Answered => "whoever is rung answers",
+            Self::NotAnswered => "nobody answers",
+            Self::Busy => "whoever is rung is busy",
+        }
+    }
+}
+
+/// Walks a callflow document, or a bare action, in every world that makes a difference, and gives the talks with headings.
+/// `origin` may be any instant.
+///
+/// # Errors
+/// The document is no callflow.
+pub fn explain(document: &Value, origin: Instant) -> Result<String, MalformedFlow> {
+    let flow = Flow::parse(document, false)?;
+    let mut told: Vec<String> = Vec::new();
+    let mut text = String::new();
+    for world in World::ALL {
+        let talk = walk(&flow, &Settings::default(), world, origin);
+        if !told.contains(&talk) {
+            if !told.is_empty() {
+                text.push('\n');
+            }
+            text += &format!("If {}:\n\n{talk}", world.describe());
+            told.push(talk);
+        }
+    }
+    // Without a bridge it makes no difference who would answer.
+    if let [only] = told.as_slice() {
+        return Ok(only.clone());
+    }
+    Ok(text)
+}
+
 /// Walks the flow in this world and gives the talk, in the form of [`Transcript`]. `origin` may be any instant.
 ///
 /// Every document the flow names exists: a user has one device, a box is empty, a callflow does nothing.
-pub fn explain(flow: &Flow, settings: &Settings, world: World, origin: Instant) -> String {
+pub fn walk(flow: &Flow, settings: &Settings, world: World, origin: Instant) -> String {
     let call = example_call();
     let cursor = Cursor::new(flow.clone(), call.clone(), settings.clone());
     let mut transcript = Transcript::new(cursor, origin);

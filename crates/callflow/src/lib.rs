@@ -5,7 +5,7 @@
 
 mod cursor;
 pub mod destination;
-mod explain;
+pub mod explain;
 mod flow;
 pub mod lint;
 mod modules;
@@ -20,9 +20,9 @@ mod speech;
 mod stage;
 mod talk;
 mod transcript;
+mod wait;
 
 pub use cursor::{Cursor, Position};
-pub use explain::{World, explain};
 pub use flow::{Flow, MalformedFlow};
 pub use order::{OrderDestination, RecordingKind, RecordingOrder, Silence, Slot};
 pub use problem::{Problem, Severity};

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use callreel_proto::{Application, CallEvent, Device, Endpoint, InsertAt};
+use callreel_proto::{Application, CallEvent, Device, Endpoint, HangupCause, InsertAt};
 use serde_json::{Map, Value, json};
 
-use crate::stage::{Await, Outcome, Stage, Turn};
+use crate::stage::{Stage, Turn};
 use crate::talk::{Answer, Endpoints};
+use crate::wait::{Await, Outcome};
 
 /// Kazoo's ring time, seconds.
 const RING_S: u64 = 20;
@@ -201,21 +202,25 @@ impl Wishes<'_> {
 
 /// The child named by the cause, else by the SIP code, else `_`.
 fn failed(stage: &mut Stage, event: &CallEvent) -> Turn {
-    stage.last_failure = event.hangup_cause;
-    let cause = event
-        .application_response
-        .clone()
-        .filter(|cause| is_cause(cause))
-        .or_else(|| event.hangup_cause.map(|cause| cause.name().to_owned()));
+    let result = event.application_response.as_deref().filter(is_cause);
+    stage.last_failure = event.hangup_cause.or_else(|| result.and_then(known_cause));
+    let cause = result.or(event.hangup_cause.map(HangupCause::name));
     // The caller gave up: whatever the flow holds for a callee who does not answer, nobody is left to hear it.
-    if cause.as_deref() == Some("ORIGINATOR_CANCEL") {
+    if cause == Some(HangupCause::OriginatorCancel.name()) {
         return stage.hang_up(InsertAt::Tail, None);
     }
-    let code = event.hangup_code.clone();
-    Turn::Attempt(cause.into_iter().chain(code).collect())
+    let code = event.hangup_code.as_deref();
+    let keys = cause.into_iter().chain(code).map(str::to_owned);
+    Turn::Attempt(keys.collect())
 }
 
 /// `NONE` and `FAIL` are what a switch says for want of a cause.
-fn is_cause(word: &str) -> bool {
-    !word.is_empty() && !matches!(word, "NONE" | "FAIL")
+fn is_cause(word: &&str) -> bool {
+    !word.is_empty() && !matches!(*word, "NONE" | "FAIL")
+}
+
+/// The cause of this name; none for names of causes we have no word for.
+fn known_cause(name: &str) -> Option<HangupCause> {
+    let cause: HangupCause = serde_json::from_value(json!(name)).ok()?;
+    (cause.name() == name).then_some(cause)
 }

@@ -1,23 +1,25 @@
-//! What a module sees of its call and may do to it, and the ways it can wait. Never decides what comes next.
+//! What a module sees of its call and may do to it. Never decides what comes next.
 
 use std::collections::VecDeque;
-use std::fmt::{self, Debug, Display, Formatter};
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use callreel_proto::{
-    Application, CallEvent, EndReason, EventName, HangupCause, InsertAt, Terminators, lenient_bool,
-    lenient_u64,
-};
+use callreel_proto::{Application, HangupCause, InsertAt, Terminators, lenient_bool, lenient_u64};
 use serde_json::Value;
 
 use crate::flow::{Flow, Node, kind};
-use crate::order::Slot;
+use crate::order::{RecordingOrder, Slot};
 use crate::pending::Recordings;
-use crate::talk::{Answer, CallInfo, Effect, Input, Query, Settings};
+use crate::talk::{CallInfo, Effect, Query, Settings};
+use crate::wait::{Await, Outcome};
 
 /// Kazoo waits this long for an answer command; no completion is not fatal.
 const ANSWER_GUARD: Duration = Duration::from_secs(5);
+/// Kazoo's `record` wait gives a lost RECORD_STOP this long; ours counts from the time limit, after the beep.
+const MESSAGE_GUARD: Duration = Duration::from_secs(60);
+/// No call lasts longer, and an instant has its limits.
+const LONGEST_WAIT: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 /// A channel that was told to go is given this long: the switch says BYE at once, and retransmits it for half a minute.
 const LEAVE_GUARD: Duration = Duration::from_secs(40);
 
@@ -54,181 +56,6 @@ impl Turn {
     /// Go to `_`.
     pub(crate) fn next() -> Self {
         Self::Continue("_".to_owned())
-    }
-}
-
-/// What a module waits for.
-#[derive(Debug)]
-pub(crate) enum Await {
-    /// Nothing: the module is being started.
-    Nothing,
-    /// The answer command is done.
-    Answered { give_up: Instant },
-    /// The switch has come to this noop; with `keys`, a key of the caller ends the wait too.
-    Mark { msg_id: String, keys: bool },
-    /// The bridge is over. Endless once the legs are joined.
-    Bridge { give_up: Option<Instant> },
-    /// The message recording is over.
-    Recording(Slot),
-    /// The reply to a lookup.
-    Reply,
-    /// This instant.
-    Until(Instant),
-    /// The channel to go.
-    Gone { give_up: Instant },
-}
-
-/// How a wait ended.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// As wanted, or the command was refused and there is nothing to wait for.
-    Done,
-    /// At its instant.
-    TimedOut,
-    /// By a key of the caller.
-    Key,
-    /// With this reply.
-    Reply(Answer),
-    /// The bridge was answered, and is over.
-    Talked,
-    /// The bridge was not answered.
-    NotAnswered(Box<CallEvent>),
-    /// The message recording has ended.
-    Recorded { reason: EndReason, length_ms: u64 },
-    /// The message recording never began.
-    NotRecorded(String),
-}
-
-impl Await {
-    pub(crate) fn nothing() -> Self {
-        Self::Nothing
-    }
-
-    /// When a tick is due.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        match self {
-            Self::Answered { give_up } | Self::Gone { give_up } => Some(*give_up),
-            Self::Bridge { give_up } => *give_up,
-            Self::Until(instant) => Some(*instant),
-            Self::Nothing | Self::Mark { .. } | Self::Recording(_) | Self::Reply => None,
-        }
-    }
-
-    /// Whether this ends the wait, and how.
-    pub(crate) fn hear(&mut self, now: Instant, input: Input) -> Option<Outcome> {
-        let heard = match input {
-            Input::Event { name, event } => self.hear_event(name, event),
-            Input::Found(answer) => matches!(self, Self::Reply).then_some(Outcome::Reply(answer)),
-            Input::RecordingEnded {
-                slot,
-                reason,
-                length_ms,
-            } => self
-                .is_recording(slot)
-                .then_some(Outcome::Recorded { reason, length_ms }),
-            Input::RecordingRefused { slot, reason } => self
-                .is_recording(slot)
-                .then_some(Outcome::NotRecorded(reason)),
-            Input::Started | Input::Tick => None,
-        };
-        // The clock counts whatever woke us, so that a busy call cannot starve its own deadlines.
-        heard.or_else(|| {
-            self.deadline()
-                .is_some_and(|due| now >= due)
-                .then_some(Outcome::TimedOut)
-        })
-    }
-
-    fn is_recording(&self, slot: Slot) -> bool {
-        matches!(self, Self::Recording(awaited) if *awaited == slot)
-    }
-
-    fn hear_event(&mut self, name: EventName, event: Box<CallEvent>) -> Option<Outcome> {
-        match self {
-            Self::Answered { .. } => {
-                let done = name == EventName::ChannelAnswer
-                    || completes(name, &event, "answer")
-                    || refuses(name, &event, "answer", None);
-                done.then_some(Outcome::Done)
-            }
-            Self::Mark { msg_id, keys } => match name {
-                EventName::Dtmf if *keys => Some(Outcome::Key),
-                _ => {
-                    let reached = completes(name, &event, "noop")
-                        && event.application_response.as_deref() == Some(msg_id);
-                    (reached || refuses(name, &event, "noop", Some(msg_id)))
-                        .then_some(Outcome::Done)
-                }
-            },
-            Self::Bridge { give_up } => {
-                if name == EventName::ChannelBridge {
-                    *give_up = None;
-                }
-                if completes(name, &event, "bridge") {
-                    return Some(if succeeded(&event) {
-                        Outcome::Talked
-                    } else {
-                        Outcome::NotAnswered(event)
-                    });
-                }
-                refuses(name, &event, "bridge", None).then_some(Outcome::NotAnswered(event))
-            }
-            Self::Nothing
-            | Self::Recording(_)
-            | Self::Reply
-            | Self::Until(_)
-            | Self::Gone { .. } => None,
-        }
-    }
-}
-
-fn completes(name: EventName, event: &CallEvent, application: &str) -> bool {
-    name == EventName::ChannelExecuteComplete
-        && event.application_name.as_deref() == Some(application)
-}
-
-/// A dialplan error about a command of this name. Kazoo matches by name; where the error carries the command's `Msg-ID`, it
-/// must be ours.
-fn refuses(name: EventName, event: &CallEvent, application: &str, msg_id: Option<&str>) -> bool {
-    if name != EventName::DialplanError {
-        return false;
-    }
-    let refused = |key| {
-        event
-            .refused
-            .as_ref()
-            .and_then(|command| command.get(key))
-            .and_then(Value::as_str)
-    };
-    let named = refused("Application-Name").or(event.application_name.as_deref());
-    let ours = match (refused("Msg-ID"), msg_id) {
-        (Some(theirs), Some(ours)) => theirs == ours,
-        _ => true,
-    };
-    named == Some(application) && ours
-}
-
-/// Kazoo's test of a bridge's result (`kapps_call_command:wait_for_bridge`).
-fn succeeded(event: &CallEvent) -> bool {
-    event.disposition.as_deref() == Some("SUCCESS")
-        || event.application_response.as_deref() == Some("SUCCESS")
-        || event.hangup_code.as_deref() == Some("sip:200")
-}
-
-impl Display for Await {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Nothing => "nothing",
-            Self::Answered { .. } => "the answer",
-            Self::Mark { keys: true, .. } => "the end of playback, or a key",
-            Self::Mark { .. } => "the end of playback",
-            Self::Bridge { give_up: Some(_) } => "the bridge to be answered",
-            Self::Bridge { .. } => "the bridge to end",
-            Self::Recording(_) => "the end of the message",
-            Self::Reply => "a document",
-            Self::Until(_) => "time to pass",
-            Self::Gone { .. } => "the channel to go",
-        })
     }
 }
 
@@ -274,11 +101,11 @@ impl Stage {
         }
     }
 
-    /// The instant this long from now. Callers keep to a day: an instant has its limits.
+    /// The instant this long from now.
     pub(crate) fn after(&self, time: Duration) -> Instant {
         self.now
             .expect("modules run only while an input, which brings the time, is handled")
-            + time
+            + time.min(LONGEST_WAIT)
     }
 
     /// Asks for something to be done.
@@ -344,6 +171,14 @@ impl Stage {
     pub(crate) fn ask(&mut self, query: Query) -> Await {
         self.effect(Effect::Lookup(query));
         Await::Reply
+    }
+
+    /// Records the caller alone and says how to wait for the end.
+    pub(crate) fn record_message(&mut self, order: RecordingOrder) -> Await {
+        let slot = order.slot;
+        let give_up = self.after(order.time_limit.saturating_add(MESSAGE_GUARD));
+        self.effect(Effect::RecordMessage(Box::new(order)));
+        Await::Recording { slot, give_up }
     }
 
     /// Ends the call.

@@ -1,8 +1,9 @@
 //! `callflow`: branches into another callflow of the account and comes back to `_`.
 
 use crate::flow::Flow;
-use crate::stage::{Module, Outcome, Stage, Turn};
+use crate::stage::{Module, Stage, Turn};
 use crate::talk::{Answer, Query};
+use crate::wait::Outcome;
 
 #[derive(Debug, Default)]
 pub(crate) struct Callflow {

@@ -1,8 +1,9 @@
 //! `device`: rings one device and connects it if it answers.
 
 use crate::ring;
-use crate::stage::{Module, Outcome, Stage, Turn};
+use crate::stage::{Module, Stage, Turn};
 use crate::talk::Query;
+use crate::wait::Outcome;
 
 #[derive(Debug, Default)]
 pub(crate) struct Device;

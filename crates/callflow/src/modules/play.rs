@@ -6,7 +6,8 @@ use callreel_proto::Application;
 use serde_json::Value;
 
 use crate::speech;
-use crate::stage::{Await, Module, Outcome, Stage, Turn};
+use crate::stage::{Module, Stage, Turn};
+use crate::wait::{Await, Outcome};
 
 /// Kazoo's pause after answering, so that the caller's phone is listening when the first word comes.
 const PAUSE: Duration = Duration::from_millis(100);

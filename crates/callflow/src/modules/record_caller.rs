@@ -4,8 +4,8 @@ use callreel_proto::{Application, EndReason, InsertAt, Terminators, Tone};
 
 use crate::order::{RecordingKind, RecordingOrder};
 use crate::recording;
-use crate::stage::{Await, Module, Outcome, Stage, Turn};
-use crate::talk::Effect;
+use crate::stage::{Module, Stage, Turn};
+use crate::wait::Outcome;
 
 #[derive(Debug, Default)]
 pub(crate) struct RecordCaller {
@@ -36,7 +36,11 @@ impl Module for RecordCaller {
                 stage.warn(format!("the caller could not be recorded: {reason}"));
                 Turn::next()
             }
-            _ => self.record(stage),
+            _ if self.order.is_some() => self.record(stage),
+            _ => {
+                stage.warn("nothing was heard of the recording's end; going on");
+                Turn::next()
+            }
         }
     }
 }
@@ -49,9 +53,7 @@ impl RecordCaller {
         if stage.flag("beep").unwrap_or(true) {
             beep(stage);
         }
-        let slot = order.slot;
-        stage.effect(Effect::RecordMessage(order));
-        Turn::Wait(Await::Recording(slot))
+        Turn::Wait(stage.record_message(*order))
     }
 }
 

@@ -3,7 +3,8 @@
 use callreel_proto::{Application, HangupCause, InsertAt};
 
 use crate::speech;
-use crate::stage::{Module, Outcome, Stage, Turn};
+use crate::stage::{Module, Stage, Turn};
+use crate::wait::Outcome;
 
 /// Kazoo's default: busy here.
 const BUSY: u64 = 486;

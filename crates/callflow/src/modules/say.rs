@@ -1,7 +1,8 @@
 //! `say`: the mission's name for [`tts`](super::tts). Kazoo has no such callflow module; the document it comes from uses it.
 
 use crate::modules::tts::Tts;
-use crate::stage::{Module, Outcome, Stage, Turn};
+use crate::stage::{Module, Stage, Turn};
+use crate::wait::Outcome;
 
 #[derive(Debug, Default)]
 pub(crate) struct Say(Tts);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::stage::{Await, Module, Stage, Turn};
+use crate::stage::{Module, Stage, Turn};
+use crate::wait::Await;
 
 /// Kazoo's longest sleep: a day.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);

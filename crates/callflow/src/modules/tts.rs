@@ -3,7 +3,8 @@
 use callreel_proto::Application;
 
 use crate::speech;
-use crate::stage::{Module, Outcome, Stage, Turn};
+use crate::stage::{Module, Stage, Turn};
+use crate::wait::Outcome;
 
 #[derive(Debug, Default)]
 pub(crate) struct Tts {

@@ -1,8 +1,9 @@
 //! `user`: rings a user's devices and connects the first that answers.
 
 use crate::ring;
-use crate::stage::{Module, Outcome, Stage, Turn};
+use crate::stage::{Module, Stage, Turn};
 use crate::talk::Query;
+use crate::wait::Outcome;
 
 #[derive(Debug, Default)]
 pub(crate) struct User;

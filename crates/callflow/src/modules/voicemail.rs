@@ -8,8 +8,9 @@ use crate::modules::record_caller::beep;
 use crate::order::{OrderDestination, RecordingKind, RecordingOrder};
 use crate::recording::MESSAGE_SILENCE;
 use crate::speech::prompt;
-use crate::stage::{Await, Module, Outcome, Stage, Turn};
-use crate::talk::{Answer, Effect, Query};
+use crate::stage::{Module, Stage, Turn};
+use crate::talk::{Answer, Query};
+use crate::wait::Outcome;
 
 /// Kazoo's longest message, seconds.
 const LONGEST_MESSAGE_S: u64 = 500;
@@ -148,10 +149,8 @@ impl Voicemail {
         };
         beep(stage);
         let order = order(stage, vmbox);
-        let slot = order.slot;
-        stage.effect(Effect::RecordMessage(Box::new(order)));
         self.step = Step::Record;
-        Turn::Wait(Await::Recording(slot))
+        Turn::Wait(stage.record_message(order))
     }
 
     fn recorded(&mut self, stage: &mut Stage, outcome: Outcome) -> Turn {
@@ -180,7 +179,10 @@ impl Voicemail {
                 stage.warn(format!("the message could not be recorded: {reason}"));
                 Turn::next()
             }
-            _ => Turn::next(),
+            _ => {
+                stage.warn("nothing was heard of the recording's end; going on");
+                Turn::next()
+            }
         }
     }
 }

@@ -292,3 +292,14 @@ fn an_endpoint_carries_what_the_switch_needs() {
     ]
     "#);
 }
+
+#[test]
+fn a_recordings_completion_that_calls_itself_a_bridge_is_not_one() {
+    let mut talk = answered(&ring("device", json!({"id": "desk"})));
+    talk.found(0.0, devices(&[phone("desk")]));
+    talk.event(0.1, EventName::ChannelExecuteComplete, |event| {
+        event.application_name = Some("bridge".to_owned());
+        event.length_ms = Some(4200);
+    });
+    assert!(!talk.text().contains("nobody there"), "{}", talk.text());
+}

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use callreel_callflow::{Flow, Settings, World, explain};
+use callreel_callflow::explain::{self, World};
+use callreel_callflow::{Flow, Settings};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
@@ -10,7 +11,7 @@ use crate::support::sample;
 
 fn walk(flow: &Value, world: World) -> String {
     let flow = Flow::parse(flow, false).unwrap();
-    explain(&flow, &Settings::default(), world, Instant::now())
+    explain::walk(&flow, &Settings::default(), world, Instant::now())
 }
 
 #[test]
@@ -78,9 +79,9 @@ fn the_third_sample_is_explained_for_a_call_nobody_answers() {
     30.1s > CHANNEL_EXECUTE_COMPLETE noop mark-1
        < tones 440 Hz 500 ms
        < record the caller #2: mp3 caller only, at most 500s, at least 0.5s, any key ends it, 5s of silence ends it, for box {VMBOX_ID}, to the account's database
-       wait
+       wait until 590.1s
     30.7s > CHANNEL_EXECUTE_COMPLETE tones
-       wait
+       wait until 590.1s
     40.7s > RecordingEnded #2: Silence after 10000 ms
        < play /system_media/vm-saved, any key ends it
        < play /system_media/vm-thank_you, any key ends it
@@ -115,9 +116,9 @@ fn the_fourth_sample_is_explained() {
        < tones 440 Hz 500 ms
        < record the caller #1: mp3 caller only, at most 360s, any key ends it, 5s of silence ends it, to http://my.recording.server/voicemail/%7BACCOUNT_ID%7D/%7BBOX_ID%7D
        at record_caller /children/_
-       wait
+       wait until 423.1s
     3.7s > CHANNEL_EXECUTE_COMPLETE tones
-       wait
+       wait until 423.1s
     13.7s > RecordingEnded #1: Silence after 10000 ms
        < hangup
        wait until 53.7s
@@ -134,4 +135,63 @@ fn endless_flows_are_explained_in_finite_words() {
     assert!(
         walk(&busy, World::Busy).contains("play /0123456789abcdef0123456789abcdef/x endlessly")
     );
+}
+
+#[test]
+fn worlds_that_make_no_difference_are_not_told_apart() {
+    let explained = |document: &Value| explain::explain(document, Instant::now()).unwrap();
+    let quiet = explained(&sample("4-caller"));
+    assert!(quiet.starts_with("0s > Started\n"), "{quiet}");
+    let rings = explained(&json!({"flow": {"module": "device", "data": {"id": "d"}}}));
+    assert_snapshot!(rings, @r#"
+    If whoever is rung answers:
+
+    0s > Started
+       < look up device d
+       at device /flow
+       wait
+    0s > Found devices [d] in example.com
+       < bridge phone@example.com for 20s, simultaneous, from Alice 1000
+       wait until 40s
+    5s > CHANNEL_ANSWER
+       wait until 40s
+    5s > CHANNEL_BRIDGE
+       wait
+    15s > CHANNEL_EXECUTE_COMPLETE bridge SUCCESS
+       < hangup
+       wait until 55s
+    15s > CHANNEL_DESTROY
+       finished
+
+    If nobody answers:
+
+    0s > Started
+       < look up device d
+       at device /flow
+       wait
+    0s > Found devices [d] in example.com
+       < bridge phone@example.com for 20s, simultaneous, from Alice 1000
+       wait until 40s
+    20s > CHANNEL_EXECUTE_COMPLETE bridge NO_ANSWER sip:480
+       < hangup NO_ANSWER
+       wait until 60s
+    20s > CHANNEL_DESTROY
+       finished
+
+    If whoever is rung is busy:
+
+    0s > Started
+       < look up device d
+       at device /flow
+       wait
+    0s > Found devices [d] in example.com
+       < bridge phone@example.com for 20s, simultaneous, from Alice 1000
+       wait until 40s
+    1s > CHANNEL_EXECUTE_COMPLETE bridge USER_BUSY sip:486
+       < hangup USER_BUSY
+       wait until 41s
+    1s > CHANNEL_DESTROY
+       finished
+    "#);
+    assert!(explain::explain(&json!({}), Instant::now()).is_err());
 }

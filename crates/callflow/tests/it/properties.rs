@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use callreel_callflow::explain::{self, World};
 use callreel_callflow::{
-    Answer, Cursor, Effect, Endpoints, Flow, Input, Output, Query, Settings, Slot, World, explain,
-    lint,
+    Answer, Cursor, Effect, Endpoints, Flow, Input, Output, Query, Settings, Slot, lint,
 };
 use callreel_proto::{Device, EndReason, EventName, Vmbox};
 use proptest::prelude::*;
@@ -235,7 +235,7 @@ proptest! {
         lint::check(&document, strict);
         if let Ok(flow) = Flow::parse(&document, strict) {
             for world in [World::Answered, World::NotAnswered, World::Busy] {
-                let text = explain(&flow, &Settings::default(), world, Instant::now());
+                let text = explain::walk(&flow, &Settings::default(), world, Instant::now());
                 prop_assert!(text.ends_with("finished\n"), "{}", text);
             }
         }

@@ -68,7 +68,7 @@ fn the_fourth_sample_speaks_beeps_and_records_the_caller_alone() {
        < tones 440 Hz 500 ms
        < record the caller #1: mp3 caller only, at most 360s, any key ends it, 5s of silence ends it, to http://my.recording.server/voicemail/%7BACCOUNT_ID%7D/%7BBOX_ID%7D
        at record_caller /children/_
-       wait
+       wait until 423s
     15s > RecordingEnded #1: Silence after 11400 ms
        < hangup
        wait until 55s
@@ -309,9 +309,9 @@ fn a_caller_can_be_recorded_without_a_beep_and_the_flow_goes_on() {
     0s > Started
        < record the caller #1: mp3 caller only, at most 10800s, any key ends it, 5s of silence ends it, to http://h/r
        at record_caller (root)
-       wait
+       wait until 10860s
     4s > RecordingEnded #7: Stopped after 1000 ms
-       wait
+       wait until 10860s
     5s > RecordingEnded #1: Stopped after 5000 ms
        at sleep /children/_
        wait until 6s
@@ -337,7 +337,7 @@ fn a_refused_message_does_not_hold_the_flow_up() {
        < tones 440 Hz 500 ms
        < record the caller #1: mp3 caller only, at most 10800s, any key ends it, 5s of silence ends it, to http://h/r
        at record_caller (root)
-       wait
+       wait until 10860s
     1s > RecordingRefused #1: the disk is full
        < warn at (root): the caller could not be recorded: the disk is full
        at sleep /children/_
@@ -356,4 +356,26 @@ fn a_caller_who_hangs_up_during_the_message_ends_the_flow() {
     talk.gone(5.0);
     assert!(!talk.text().contains("thank you"), "{}", talk.text());
     assert!(talk.last.unwrap().finished);
+}
+
+#[test]
+fn a_recording_whose_end_is_never_heard_does_not_hold_the_flow_up() {
+    let flow = json!({
+        "module": "record_caller", "data": {"url": "http://h/r", "time_limit": 30},
+        "children": {"_": {"module": "sleep", "data": {"duration": 1}}}
+    });
+    let mut talk = Talk::with(&flow, |call, _| call.answered = true);
+    assert_eq!(talk.last.as_ref().unwrap().wake_at.unwrap().as_secs(), 90);
+    talk.hear(90.0, Input::Tick);
+    assert!(talk.text().contains("nothing was heard"), "{}", talk.text());
+    assert!(talk.text().contains("at sleep"), "{}", talk.text());
+    let forever = json!({"max_recording_time_limit": u64::MAX});
+    let talk = Talk::with(
+        &json!({"module": "record_caller", "data": {"url": "http://h/r"}}),
+        |call, settings| {
+            call.answered = true;
+            settings.media = media(&forever);
+        },
+    );
+    assert_eq!(talk.last.unwrap().wake_at.unwrap().as_secs(), 366 * 86_400);
 }

@@ -51,7 +51,7 @@ fn a_message_is_taken_from_greeting_to_thanks() {
     9s > CHANNEL_EXECUTE_COMPLETE noop m-1
        < tones 440 Hz 500 ms
        < record the caller #1: mp3 caller only, at most 500s, at least 0.5s, any key ends it, 5s of silence ends it, for box box, to the account's database
-       wait
+       wait until 569s
     20s > RecordingEnded #1: Stopped after 10000 ms
        < play /system_media/vm-saved, any key ends it
        < play /system_media/vm-thank_you, any key ends it
@@ -85,9 +85,9 @@ fn a_key_skips_to_the_beep() {
        < noop m-2 (flush)
        < tones 440 Hz 500 ms
        < record the caller #1: mp3 caller only, at most 500s, at least 0.5s, any key ends it, 5s of silence ends it, for box box, to the account's database
-       wait
+       wait until 561s
     1.5s > DTMF 1
-       wait
+       wait until 561s
     "#);
 }
 

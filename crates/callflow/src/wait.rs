@@ -1,0 +1,184 @@
+//! The ways a module can wait, and what ends each wait (Kazoo's `kapps_call_command`). Never does anything.
+
+use std::fmt::{self, Display, Formatter};
+use std::time::Instant;
+
+use callreel_proto::{CallEvent, EndReason, EventName};
+use serde_json::Value;
+
+use crate::order::Slot;
+use crate::talk::{Answer, Input};
+
+/// What a module waits for.
+#[derive(Debug)]
+pub(crate) enum Await {
+    /// Nothing: the module is being started.
+    Nothing,
+    /// The answer command is done.
+    Answered { give_up: Instant },
+    /// The switch has come to this noop; with `keys`, a key of the caller ends the wait too.
+    Mark { msg_id: String, keys: bool },
+    /// The bridge is over. Endless once the legs are joined.
+    Bridge { give_up: Option<Instant> },
+    /// The message recording is over.
+    Recording { slot: Slot, give_up: Instant },
+    /// The reply to a lookup.
+    Reply,
+    /// This instant.
+    Until(Instant),
+    /// The channel to go.
+    Gone { give_up: Instant },
+}
+
+/// How a wait ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// As wanted, or the command was refused and there is nothing to wait for.
+    Done,
+    /// At its instant.
+    TimedOut,
+    /// By a key of the caller.
+    Key,
+    /// With this reply.
+    Reply(Answer),
+    /// The bridge was answered, and is over.
+    Talked,
+    /// The bridge was not answered.
+    NotAnswered(Box<CallEvent>),
+    /// The message recording has ended.
+    Recorded { reason: EndReason, length_ms: u64 },
+    /// The message recording never began.
+    NotRecorded(String),
+}
+
+impl Await {
+    /// When a tick is due.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Answered { give_up }
+            | Self::Recording { give_up, .. }
+            | Self::Gone { give_up } => Some(*give_up),
+            Self::Bridge { give_up } => *give_up,
+            Self::Until(instant) => Some(*instant),
+            Self::Nothing | Self::Mark { .. } | Self::Reply => None,
+        }
+    }
+
+    /// Whether this ends the wait, and how.
+    pub(crate) fn hear(&mut self, now: Instant, input: Input) -> Option<Outcome> {
+        let heard = match input {
+            Input::Event { name, event } => self.hear_event(name, event),
+            Input::Found(answer) => matches!(self, Self::Reply).then_some(Outcome::Reply(answer)),
+            Input::RecordingEnded {
+                slot,
+                reason,
+                length_ms,
+            } => self
+                .is_recording(slot)
+                .then_some(Outcome::Recorded { reason, length_ms }),
+            Input::RecordingRefused { slot, reason } => self
+                .is_recording(slot)
+                .then_some(Outcome::NotRecorded(reason)),
+            Input::Started | Input::Tick => None,
+        };
+        // The clock counts whatever woke us, so that a busy call cannot starve its own deadlines.
+        heard.or_else(|| {
+            self.deadline()
+                .is_some_and(|due| now >= due)
+                .then_some(Outcome::TimedOut)
+        })
+    }
+
+    fn is_recording(&self, slot: Slot) -> bool {
+        matches!(self, Self::Recording { slot: awaited, .. } if *awaited == slot)
+    }
+
+    fn hear_event(&mut self, name: EventName, event: Box<CallEvent>) -> Option<Outcome> {
+        match self {
+            Self::Answered { .. } => {
+                let done = name == EventName::ChannelAnswer
+                    || completes(name, &event, "answer")
+                    || refuses(name, &event, "answer", None);
+                done.then_some(Outcome::Done)
+            }
+            Self::Mark { msg_id, keys } => match name {
+                EventName::Dtmf if *keys => Some(Outcome::Key),
+                _ => {
+                    let reached = completes(name, &event, "noop")
+                        && event.application_response.as_deref() == Some(msg_id);
+                    (reached || refuses(name, &event, "noop", Some(msg_id)))
+                        .then_some(Outcome::Done)
+                }
+            },
+            Self::Bridge { give_up } => {
+                if name == EventName::ChannelBridge {
+                    *give_up = None;
+                }
+                // Kazoo 4.3 labels the completion of `record` so too; that one has a length.
+                if completes(name, &event, "bridge") && event.length_ms.is_none() {
+                    return Some(if succeeded(&event) {
+                        Outcome::Talked
+                    } else {
+                        Outcome::NotAnswered(event)
+                    });
+                }
+                refuses(name, &event, "bridge", None).then_some(Outcome::NotAnswered(event))
+            }
+            Self::Nothing
+            | Self::Recording { .. }
+            | Self::Reply
+            | Self::Until(_)
+            | Self::Gone { .. } => None,
+        }
+    }
+}
+
+fn completes(name: EventName, event: &CallEvent, application: &str) -> bool {
+    name == EventName::ChannelExecuteComplete
+        && event.application_name.as_deref() == Some(application)
+}
+
+/// A dialplan error about a command of this name. Kazoo matches by name; where the error carries the command's `Msg-ID`, it
+/// must be ours.
+fn refuses(name: EventName, event: &CallEvent, application: &str, msg_id: Option<&str>) -> bool {
+    if name != EventName::DialplanError {
+        return false;
+    }
+    let refused = |key| {
+        event
+            .refused
+            .as_ref()
+            .and_then(|command| command.get(key))
+            .and_then(Value::as_str)
+    };
+    let named = refused("Application-Name").or(event.application_name.as_deref());
+    let ours = match (refused("Msg-ID"), msg_id) {
+        (Some(theirs), Some(ours)) => theirs == ours,
+        _ => true,
+    };
+    named == Some(application) && ours
+}
+
+/// Kazoo's test of a bridge's result (`kapps_call_command:wait_for_bridge`).
+fn succeeded(event: &CallEvent) -> bool {
+    event.disposition.as_deref() == Some("SUCCESS")
+        || event.application_response.as_deref() == Some("SUCCESS")
+        || event.hangup_code.as_deref() == Some("sip:200")
+}
+
+impl Display for Await {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "nothing",
+            Self::Answered { .. } => "the answer",
+            Self::Mark { keys: true, .. } => "the end of playback, or a key",
+            Self::Mark { .. } => "the end of playback",
+            Self::Bridge { give_up: Some(_) } => "the bridge to be answered",
+            Self::Bridge { .. } => "the bridge to end",
+            Self::Recording { .. } => "the end of the message",
+            Self::Reply => "a document",
+            Self::Until(_) => "time to pass",
+            Self::Gone { .. } => "the channel to go",
+        })
+    }
+}
