@@ -82,6 +82,9 @@ impl Core {
     }
 
     pub(super) fn start_playing(self: &Arc<Self>, id: PlayId, player: Player) {
+        if self.is_closed() {
+            return;
+        }
         let replaced = locked(&self.outbound).start_playing(id);
         self.tell_broken(replaced);
         tokio::spawn(play(Arc::downgrade(self), id, player));

@@ -9,12 +9,14 @@ use callreel_media::dtmf::{Digit, DigitDetector, Event};
 use super::core::Core;
 use super::ear::{Ear, Silence};
 use super::fork::Copies;
-use super::packet::{DATAGRAM_ROOM, Incoming, Kind, parse};
+use super::packet::{CLOCK_HZ, DATAGRAM_ROOM, Header, Incoming, Kind, parse};
 use super::source::SourceLock;
 use super::{LegStats, MediaEvent, Remote, SilenceWatch};
 
 /// A key whose packets stop without an end counts as let go after this long (packets come every 20 to 50 ms).
 const KEY_GONE_AFTER: Duration = Duration::from_millis(200);
+/// A key this many ticks before the one before it was not overtaken on the way: the phone has set its clock anew.
+const MAX_KEY_LATENESS: u32 = 10 * CLOCK_HZ;
 
 /// A leg's receiving half.
 pub(super) struct Inbound {
@@ -26,7 +28,8 @@ pub(super) struct Inbound {
     pub(super) ear: Ear,
     silence: Option<Silence>,
     keys: DigitDetector,
-    key_at: Option<Instant>,
+    /// The newest key packet, and when it came.
+    last_key: Option<(Header, Instant)>,
     inactivity: Option<Duration>,
     /// The last packet, agreement, or complaint of inactivity.
     active_at: Instant,
@@ -45,7 +48,7 @@ impl Inbound {
             ear: Ear::default(),
             silence: None,
             keys: DigitDetector::new(),
-            key_at: None,
+            last_key: None,
             inactivity,
             active_at: now,
             stats: LegStats::default(),
@@ -140,8 +143,29 @@ impl Inbound {
         let Some(event) = Event::parse(packet.payload) else {
             return;
         };
-        self.key_at = Some(now);
+        // The detector drops keys from the past; one of a stream that began anew only looks like it.
+        let anew = |(last, _): (Header, Instant)| {
+            last.ssrc != packet.header.ssrc
+                || last
+                    .timestamp
+                    .wrapping_sub(packet.header.timestamp)
+                    .cast_signed()
+                    > MAX_KEY_LATENESS.cast_signed()
+        };
+        if self.last_key.is_some_and(anew) {
+            self.finish_key(&mut tell);
+            self.keys = DigitDetector::new();
+        }
+        self.last_key = Some((packet.header, now));
         for digit in self.keys.push(packet.header.timestamp, event) {
+            self.stats.digits += 1;
+            tell(told(digit));
+        }
+    }
+
+    /// Takes a key whose end has not come as let go.
+    fn finish_key(&mut self, mut tell: impl FnMut(MediaEvent)) {
+        if let Some(digit) = self.keys.finish() {
             self.stats.digits += 1;
             tell(told(digit));
         }
@@ -156,13 +180,9 @@ impl Inbound {
         {
             tell(MediaEvent::Silence);
         }
-        let gone = |at: Instant| now.saturating_duration_since(at) >= KEY_GONE_AFTER;
-        if self.key_at.is_some_and(gone) {
-            self.key_at = None;
-            if let Some(digit) = self.keys.finish() {
-                self.stats.digits += 1;
-                tell(told(digit));
-            }
+        let gone = |(_, at): (Header, Instant)| now.saturating_duration_since(at) >= KEY_GONE_AFTER;
+        if self.last_key.is_some_and(gone) {
+            self.finish_key(&mut tell);
         }
         let expected = self.remote.is_some_and(|remote| remote.receive);
         if !expected {

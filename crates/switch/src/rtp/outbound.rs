@@ -246,7 +246,7 @@ impl Outbound {
 
     /// Sends the next 20 ms of a playback.
     pub(super) fn play_frame(&mut self, now: Instant, id: PlayId, player: &mut Player) -> Played {
-        if self.playing != Some(id) {
+        if self.playing != Some(id) || self.line.wire.is_none() {
             return Played::Replaced;
         }
         let codec = self.line.remote.map_or(Codec::Pcmu, |remote| remote.codec);

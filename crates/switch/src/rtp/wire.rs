@@ -87,3 +87,18 @@ fn mapped(addr: SocketAddr) -> SocketAddr {
         IpAddr::V6(_) => addr,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv4_phone_on_an_ipv6_socket_is_known_by_its_ipv4_address() {
+        let phone: SocketAddr = "192.0.2.7:4000".parse().unwrap();
+        let on_the_wire = mapped(phone);
+        assert_eq!(on_the_wire.to_string(), "[::ffff:192.0.2.7]:4000");
+        assert_eq!(canonical(on_the_wire), phone);
+        let other: SocketAddr = "[2001:db8::1]:4000".parse().unwrap();
+        assert_eq!((mapped(other), canonical(other)), (other, other));
+    }
+}

@@ -147,6 +147,24 @@ async fn a_key_whose_end_is_lost_is_told_all_the_same() {
 }
 
 #[tokio::test]
+async fn keys_of_a_stream_that_began_anew_are_heard() {
+    let engine = engine();
+    let mut caller = Party::new(&engine, 1, Codec::Pcmu).await;
+    caller.greet(0).await;
+    let restarts = [(1, 1_000_000), (2, 500_000), (2, 400_000)];
+    for ((ssrc, timestamp), digit) in restarts.into_iter().zip("123".chars()) {
+        (caller.phone.ssrc, caller.phone.timestamp) = (ssrc, timestamp);
+        caller.phone.press(&caller.leg, 101, digit).await;
+        let told = caller.event().await;
+        assert!(
+            matches!(told, MediaEvent::Digit { digit: d, .. } if d == digit),
+            "{told:?}"
+        );
+    }
+    assert_eq!(caller.leg.stats().digits, 3);
+}
+
+#[tokio::test]
 async fn transcoding_between_all_codecs_keeps_a_tone_and_its_time() {
     for from in Codec::ALL {
         for to in Codec::ALL {
@@ -253,4 +271,49 @@ async fn extensions_and_padding_of_one_phone_do_not_reach_the_other() {
     datagram.extend([0, 0, 0, 4]);
     left.phone.send_raw(&left.leg, &datagram).await;
     assert_eq!(right.phone.hear().await.payload, [5; 160]);
+}
+
+/// Sends as fast as the machine can until told to stop.
+fn shout(
+    mut party: Party,
+    stop: tokio_util::sync::CancellationToken,
+) -> tokio::task::JoinHandle<Party> {
+    tokio::spawn(async move {
+        while !stop.is_cancelled() {
+            party.send(0, &[0x55; 160]).await;
+            tokio::task::yield_now().await;
+        }
+        party
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn legs_that_relay_to_each_other_never_wait_for_each_other() {
+    let (left, right) = pair(Codec::Pcmu, Codec::Pcma).await;
+    let legs = [left.leg.clone(), right.leg.clone()];
+    let stop = tokio_util::sync::CancellationToken::new();
+    let shouting = [shout(left, stop.clone()), shout(right, stop.clone())];
+    let change = async {
+        let mut changes = 0;
+        while changes < 2000 || legs.iter().any(|leg| leg.stats().sent < 200) {
+            let (one, other) = (&legs[changes % 2], &legs[(changes + 1) % 2]);
+            one.bridge(other);
+            other.play(Playback {
+                pcm: sound(vec![0; 160], 8000),
+                times: Some(1),
+            });
+            tokio::task::yield_now().await;
+            other.stop_playback();
+            tokio::task::yield_now().await;
+            one.unbridge();
+            changes += 1;
+        }
+    };
+    let unhindered = timeout(PATIENCE * 4, change).await;
+    unhindered.expect("the legs wait for each other");
+    stop.cancel();
+    for party in shouting {
+        let ended = timeout(PATIENCE, party).await;
+        ended.expect("a leg hangs").unwrap();
+    }
 }
