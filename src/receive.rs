@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -50,6 +51,8 @@ const KEPT_IN_NAMES: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b',')
     .remove(b'~');
 const UNFINISHED: &str = ".part";
+/// What is under way when the receiver stops may finish within this.
+const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
 /// `callreel receive`.
 #[derive(Debug, Clone, clap::Args)]
@@ -134,13 +137,15 @@ impl Receiver {
         self.arrivals.recv().await
     }
 
-    /// Takes no more, finishes what is under way.
-    pub(crate) async fn stop(self) {
+    /// Takes no more and finishes what is under way, unless that takes too long.
+    pub(crate) async fn stop(mut self) {
         self.stopping.cancel();
-        match self.server.await {
-            Ok(Ok(())) => {}
+        let finished = tokio::time::timeout(STOP_PATIENCE, &mut self.server).await;
+        match finished {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => tracing::warn!(%error, "receiver"),
             Ok(Err(error)) => tracing::warn!(%error, "receiver"),
-            Err(error) => tracing::warn!(%error, "receiver"),
+            Err(_) => self.server.abort(),
         }
     }
 }

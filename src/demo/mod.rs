@@ -6,6 +6,8 @@ mod conversation;
 mod correlation;
 mod script;
 mod stage;
+#[cfg(test)]
+mod tests;
 mod verdict;
 mod watcher;
 
@@ -97,6 +99,8 @@ struct Cast {
     receiver: Receiver,
     account: Account,
     format: AudioFormat,
+    /// Whether everything held; `None` until the file has been judged.
+    verdict: Option<bool>,
 }
 
 /// Plays the demo. The exit code is a success only if the file arrived and is what was spoken.
@@ -119,21 +123,28 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         receiver,
         account,
         format: args.format,
+        verdict: None,
     };
     let outcome = tokio::select! {
         outcome = Box::pin(cast.perform(&folder, args.keep)) => outcome,
-        _ = tokio::signal::ctrl_c() => {
-            cast.steps.step(Mark::Bad, "interrupted", "by Ctrl-C");
-            Ok(ExitCode::from(INTERRUPTED))
+        pressed = tokio::signal::ctrl_c() => {
+            cast.steps.step(Mark::Waiting, "stopping", "by Ctrl-C");
+            pressed.context("Ctrl-C")
         }
     };
+    let verdict = cast.verdict;
     cast.receiver.stop().await;
     cast.stage.stop().await;
-    outcome
+    outcome?;
+    Ok(match verdict {
+        Some(true) => ExitCode::SUCCESS,
+        Some(false) => ExitCode::FAILURE,
+        None => ExitCode::from(INTERRUPTED),
+    })
 }
 
 impl Cast {
-    async fn perform(&mut self, folder: &Folder, keep: bool) -> anyhow::Result<ExitCode> {
+    async fn perform(&mut self, folder: &Folder, keep: bool) -> anyhow::Result<()> {
         let preparing = tokio::task::spawn_blocking(Script::prepare);
         self.introduce(folder).await?;
         let watcher = Watcher::start(&self.stage.bus, self.steps.clone()).await?;
@@ -154,17 +165,13 @@ impl Cast {
             .until(&held.call_id, RecordingFact::Delivered, NOTICE_PATIENCE)
             .await?;
         let findings = self.findings(&arrival, &held, announced)?;
-        let good = self.show(&findings, &arrival);
+        self.verdict = Some(self.show(&findings, &arrival));
         ann.stop().await;
         if keep {
             self.stay(&ben, &script, folder).await;
         }
         ben.stop().await;
-        Ok(if good {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        })
+        Ok(())
     }
 
     async fn introduce(&self, folder: &Folder) -> anyhow::Result<()> {

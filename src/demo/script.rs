@@ -44,8 +44,8 @@ impl Party {
         }
     }
 
-    /// Frequency of the letter `a`, Hz.
-    fn pitch(self) -> f64 {
+    /// Frequency of the letter `a` in a melody, Hz.
+    pub(super) fn pitch(self) -> f64 {
         match self {
             Self::Caller => 620.0,
             Self::Callee => 330.0,
@@ -115,8 +115,8 @@ impl Script {
     }
 }
 
-/// A text as a melody: different texts are different melodies, and so are different pitches.
-fn tones(text: &str, pitch: f64) -> Pcm {
+/// A text as a melody, for those without a speech engine: different texts are different melodies, and so are different pitches.
+pub(super) fn tones(text: &str, pitch: f64) -> Pcm {
     let letter_samples = RATE * LETTER_MS / 1000;
     let mut samples = Vec::new();
     for byte in text.bytes().map(|b| b.to_ascii_lowercase()) {

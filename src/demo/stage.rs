@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use callreel_bus::Bus;
 use callreel_store::import::{Report, import};
 
+use super::ANY_LOOPBACK;
 use crate::{config::Config, import::refusals, node::Node};
 
 /// A running node, as far as the demo needs it.
@@ -60,5 +61,8 @@ fn config(data: &Path) -> Config {
     let mut config = Config::default();
     config.node.data = data.to_owned();
     config.node.name = "callreel@demo".to_owned();
+    config.api.listen = ANY_LOOPBACK;
+    // The receiver is on this machine, where recordings are not sent without leave.
+    config.delivery.allow_networks = vec!["127.0.0.0/8".parse().expect("a network")];
     config
 }
