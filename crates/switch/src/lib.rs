@@ -1,3 +1,38 @@
-//! Placeholder.
+//! Phones in, Kazoo call events out: SIP and RTP for those who have no switch of their own.
+//!
+//! The switch speaks Kazoo's words on the bus and nothing else with the rest of Callreel: it offers new calls with
+//! `route_req`, takes dialplan commands, and publishes call events, as ecallmgr does for FreeSWITCH.
 
+mod admission;
+mod auth;
+mod channel;
+mod config;
+mod controls;
+mod describe;
+mod directory;
+mod error;
+mod events;
+mod hunt;
+mod inbound;
+mod location;
+mod message;
+mod nonce;
+mod peer;
+mod port;
+mod queue;
+mod registrar;
+mod requests;
+mod routing;
 pub mod rtp;
+mod sdp;
+mod session_timer;
+mod shared;
+mod sounds;
+mod switch;
+mod transport;
+
+pub use config::{CONFIG_KEYS, DigestAlgorithm, PortRange, SwitchConfig};
+pub use describe::{ChannelPicture, SwitchPicture};
+pub use error::Error;
+pub use shared::Counts;
+pub use switch::Switch;

@@ -1,0 +1,294 @@
+//! The `bridge` command on its A leg: dials what the hunt says, joins who answers, tells how it went.
+
+use std::time::{Duration, Instant};
+
+use callreel_media::Codec;
+use callreel_proto::{Application, CallId, Endpoint, EventName, HangupCause};
+use ractor::ActorRef;
+use rsipstack::sip::Uri;
+
+use super::commands::Execution;
+use super::{Channel, ChannelMsg, Due, LegFact, LegOrder};
+use crate::hunt::{Act, Hunt, Input, Plan};
+use crate::peer::Peer;
+use crate::queue::{Order, echo};
+use crate::rtp::MediaLeg;
+use crate::sdp::Allowed;
+
+/// Kazoo's default, seconds.
+const TIMEOUT_S: u64 = 20;
+
+/// A bridge that hunts, or has found.
+pub(super) struct Bridge {
+    pub(super) number: u64,
+    hunt: Hunt,
+    pub(super) legs: Vec<Leg>,
+    pub(super) caller_name: Option<String>,
+    pub(super) caller_number: Option<String>,
+    /// Which leg is heard before anybody answers.
+    early: Option<usize>,
+    joined: Option<usize>,
+    now: bool,
+}
+
+/// One leg a bridge may ring.
+pub(super) struct Leg {
+    pub(super) endpoint: Endpoint,
+    /// `None`: not registered.
+    pub(super) way: Option<Way>,
+    pub(super) live: Option<Live>,
+    /// What it was answered with.
+    pub(super) codec: Option<Codec>,
+}
+
+/// How a phone can be reached.
+pub(super) struct Way {
+    pub(super) target: Uri,
+    pub(super) destination: Option<Peer>,
+    pub(super) allowed: Allowed,
+    pub(super) vars: Vec<(String, String)>,
+}
+
+/// A leg that is being rung.
+pub(super) struct Live {
+    pub(super) call_id: CallId,
+    pub(super) actor: ActorRef<ChannelMsg>,
+    pub(super) media: MediaLeg,
+}
+
+impl Channel {
+    /// `bridge`.
+    pub(super) async fn execute_bridge(&mut self, order: Order, now: bool) -> Execution {
+        let refused = echo(&order);
+        let Application::Bridge {
+            endpoints,
+            timeout_s,
+            method,
+            fail_on_single_reject,
+            caller_id_name,
+            caller_id_number,
+        } = order.application
+        else {
+            return Execution::Done;
+        };
+        if endpoints.is_empty() {
+            let reason = "bridge request had no endpoints";
+            return self.fail(&order.msg_id, refused, reason).await;
+        }
+        if self.bridge.is_some() {
+            let reason = "the call is being bridged already";
+            return self.fail(&order.msg_id, refused, reason).await;
+        }
+        let (legs, targets) = self.legs_of(endpoints);
+        let plan = Plan {
+            targets,
+            one_by_one: method.as_deref() == Some("single"),
+            timeout: Duration::from_secs(timeout_s.filter(|s| *s > 0).unwrap_or(TIMEOUT_S)),
+            fail_on_single_reject: fail_on_single_reject == Some(true),
+        };
+        self.bridge = Some(Bridge {
+            number: self.number(),
+            hunt: Hunt::new(Instant::now(), plan),
+            legs,
+            caller_name: caller_id_name,
+            caller_number: caller_id_number,
+            early: None,
+            joined: None,
+            now,
+        });
+        match self.hunt().await {
+            true => Execution::Done,
+            false => Execution::Running,
+        }
+    }
+
+    /// Does what the hunt says; true if the bridge is over.
+    async fn hunt(&mut self) -> bool {
+        while let Some(bridge) = &mut self.bridge {
+            let Some(act) = bridge.hunt.poll_output() else {
+                self.set_hunt_timer();
+                return false;
+            };
+            match act {
+                Act::Dial(leg) => {
+                    if let Err((cause, status)) = self.dial(leg).await {
+                        let failed = Input::Failed(leg, cause, status);
+                        self.tell_hunt(failed);
+                    }
+                }
+                Act::Cancel(leg, cause) => self.order_leg(leg, LegOrder::HangUp(cause)),
+                Act::Won(leg) => return self.join(leg).await,
+                Act::Lost(cause, status) => {
+                    self.stop_ringback();
+                    self.media.unbridge();
+                    self.bridge_failed(cause, status).await;
+                    return true;
+                }
+            }
+        }
+        true
+    }
+
+    fn tell_hunt(&mut self, input: Input) {
+        if let Some(bridge) = &mut self.bridge {
+            bridge.hunt.handle_input(Instant::now(), input);
+        }
+    }
+
+    fn set_hunt_timer(&self) {
+        let Some(bridge) = &self.bridge else {
+            return;
+        };
+        if let Some(at) = bridge.hunt.deadline() {
+            let after = at.saturating_duration_since(Instant::now());
+            self.set_timer(after, Due::Hunt(bridge.number));
+        }
+    }
+
+    /// The hunt wanted to know the time.
+    pub(super) async fn on_hunt_due(&mut self, number: u64) {
+        if self.bridge.as_ref().is_some_and(|b| b.number == number) {
+            self.drive(Input::Tick).await;
+        }
+    }
+
+    async fn drive(&mut self, input: Input) {
+        let now = self.bridge.as_ref().is_some_and(|b| b.now);
+        self.tell_hunt(input);
+        if self.hunt().await && !now && !self.over {
+            self.completed().await;
+        }
+    }
+
+    /// A B leg tells something.
+    pub(super) async fn on_leg(&mut self, number: u64, leg: usize, fact: LegFact) {
+        let Some(bridge) = self.bridge.as_mut().filter(|b| b.number == number) else {
+            return;
+        };
+        match fact {
+            LegFact::Ringing if bridge.joined.is_none() => {
+                self.ring();
+                self.start_ringback().await;
+            }
+            LegFact::EarlyMedia if bridge.early.is_none() && bridge.joined.is_none() => {
+                bridge.early = Some(leg);
+                self.hear_early(leg).await;
+            }
+            LegFact::Ringing | LegFact::EarlyMedia => {}
+            LegFact::Answered(codec) => {
+                bridge.legs[leg].codec = Some(codec);
+                self.drive(Input::Answered(leg)).await;
+            }
+            LegFact::Failed(cause, status) => {
+                bridge.legs[leg].live = None;
+                self.drive(Input::Failed(leg, cause, status)).await;
+            }
+            LegFact::Gone if bridge.joined == Some(leg) => self.part().await,
+            LegFact::Gone => {}
+        }
+    }
+
+    async fn hear_early(&mut self, leg: usize) {
+        self.open_early().await;
+        self.stop_ringback();
+        let live = self.bridge.as_ref().and_then(|b| b.legs[leg].live.as_ref());
+        if let Some(live) = live {
+            self.media.bridge(&live.media);
+        }
+    }
+
+    /// Joins the leg that answered; true if that failed and the bridge is over.
+    async fn join(&mut self, leg: usize) -> bool {
+        self.stop_ringback();
+        let live = self.bridge.as_ref().and_then(|b| b.legs[leg].live.as_ref());
+        let Some((call_id, media)) = live.map(|l| (l.call_id.clone(), l.media.clone())) else {
+            self.bridge_failed(HangupCause::NormalTemporaryFailure, None)
+                .await;
+            return true;
+        };
+        let wanted = self.bridge.as_ref().and_then(|b| b.legs[leg].codec);
+        if self.answer(wanted).await.is_err() {
+            self.order_leg(leg, LegOrder::HangUp(HangupCause::IncompatibleDestination));
+            self.bridge_failed(HangupCause::IncompatibleDestination, Some(488))
+                .await;
+            return true;
+        }
+        self.media.bridge(&media);
+        if let Some(bridge) = &mut self.bridge {
+            bridge.joined = Some(leg);
+        }
+        self.joined = true;
+        self.other_leg = Some(call_id);
+        self.publish(EventName::ChannelBridge, |_| {}).await;
+        self.order_leg(leg, LegOrder::Joined);
+        false
+    }
+
+    /// The joined leg is gone: this one stays, parked, until its controller says more (kazoo-wire §9.3).
+    async fn part(&mut self) {
+        self.media.unbridge();
+        self.joined = false;
+        self.publish(EventName::ChannelUnbridge, |_| {}).await;
+        let now = self.bridge.take().is_some_and(|b| b.now);
+        self.complete("bridge", |event| {
+            event.application_response = Some("SUCCESS".to_owned());
+            event.disposition = Some("SUCCESS".to_owned());
+            event.hangup_cause = Some(HangupCause::NormalClearing);
+            event.hangup_code = Some("sip:200".to_owned());
+        })
+        .await;
+        self.other_leg = None;
+        if !now {
+            self.completed().await;
+        }
+    }
+
+    async fn bridge_failed(&mut self, cause: HangupCause, status: Option<u16>) {
+        self.bridge = None;
+        self.complete("bridge", |event| {
+            event.application_response = Some(cause.name().to_owned());
+            event.disposition = Some(cause.name().to_owned());
+            event.hangup_cause = Some(cause);
+            event.hangup_code = Some(format!(
+                "sip:{}",
+                status.unwrap_or_else(|| cause.sip_status())
+            ));
+        })
+        .await;
+    }
+
+    fn order_leg(&self, leg: usize, order: LegOrder) {
+        let live = self.bridge.as_ref().and_then(|b| b.legs[leg].live.as_ref());
+        if let Some(live) = live {
+            // A leg that has ended needs no order.
+            drop(live.actor.cast(ChannelMsg::Order(order)));
+        }
+    }
+
+    /// Orders all B legs.
+    pub(super) fn order_legs(&self, order: LegOrder) {
+        let legs = self.bridge.as_ref().map_or(0, |b| b.legs.len());
+        (0..legs).for_each(|leg| self.order_leg(leg, order));
+    }
+
+    /// This leg ends, and the others with it.
+    pub(super) fn drop_bridge(&mut self, cause: HangupCause) {
+        let cause = match (self.joined, cause) {
+            (true, _) => HangupCause::NormalClearing,
+            (false, cause) => cause,
+        };
+        self.order_legs(LegOrder::HangUp(cause));
+        self.bridge = None;
+    }
+
+    /// A digit that came by SIP goes on as RTP.
+    pub(super) fn pass_digit(&self, digit: char) {
+        let joined = self.bridge.as_ref().and_then(|b| Some(&b.legs[b.joined?]));
+        let sent = joined
+            .and_then(|leg| leg.live.as_ref())
+            .map(|live| live.media.send_digits(&digit.to_string()));
+        if let Some(Err(error)) = sent {
+            tracing::debug!(call_id = %self.call_id, %error, "a digit was not passed on");
+        }
+    }
+}

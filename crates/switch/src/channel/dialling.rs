@@ -1,0 +1,241 @@
+//! Dialling the legs of a bridge: where an endpoint is, and what its INVITE says.
+
+use std::time::{Duration, Instant};
+
+use callreel_media::Codec;
+use callreel_proto::{CallId, Endpoint, HangupCause, random_hex};
+use ractor::Actor;
+use rsipstack::sip::{Header, Uri};
+use serde_json::Value;
+
+use super::bridging::{Bridge, Leg, Live, Way};
+use super::outbound::{Outbound, Owner};
+use super::{Begin, Channel, ChannelActor};
+use crate::events::Parties;
+use crate::hunt::Target;
+use crate::message::custom_header;
+use crate::peer::{reachable, user_at_host};
+use crate::sdp::Allowed;
+
+/// Legs one bridge may dial: more would be a broadcast.
+const MAX_LEGS: usize = 50;
+
+impl Channel {
+    /// The legs of these endpoints, and what the hunt must know of each.
+    pub(super) fn legs_of(&self, endpoints: Vec<Endpoint>) -> (Vec<Leg>, Vec<Target>) {
+        let mut legs = Vec::new();
+        let mut targets = Vec::new();
+        for (index, endpoint) in endpoints.into_iter().enumerate() {
+            let ways = self.ways_to(&endpoint);
+            let ways: Vec<_> = match ways.is_empty() {
+                true => vec![None],
+                false => ways.into_iter().map(Some).collect(),
+            };
+            for way in ways {
+                if legs.len() >= MAX_LEGS {
+                    tracing::warn!(call_id = %self.call_id, "a bridge has too many endpoints; the rest is not rung");
+                    return (legs, targets);
+                }
+                targets.push(Target {
+                    endpoint: index,
+                    delay: Duration::from_secs(endpoint.delay_s.unwrap_or_default()),
+                    timeout: endpoint
+                        .timeout_s
+                        .filter(|s| *s > 0)
+                        .map(Duration::from_secs),
+                });
+                legs.push(Leg {
+                    endpoint: endpoint.clone(),
+                    way,
+                    live: None,
+                    codec: None,
+                });
+            }
+        }
+        (legs, targets)
+    }
+
+    /// Every registration of an endpoint, or its route.
+    fn ways_to(&self, endpoint: &Endpoint) -> Vec<Way> {
+        if endpoint.invite_format == "route" {
+            let uri = endpoint
+                .route
+                .as_deref()
+                .and_then(|r| Uri::try_from(r).ok());
+            return uri
+                .into_iter()
+                .map(|target| Way {
+                    target,
+                    destination: None,
+                    allowed: Allowed::from_names(&[]),
+                    vars: Vec::new(),
+                })
+                .collect();
+        }
+        let username = endpoint
+            .to_username
+            .as_deref()
+            .or(endpoint.to_user.as_deref());
+        let Some(username) = username else {
+            return Vec::new();
+        };
+        let text = |vars: &serde_json::Map<String, Value>| {
+            vars.get("Account-ID")
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        let account = text(&endpoint.custom_channel_vars).or_else(|| text(&self.channel_vars));
+        let location = crate::shared::locked(&self.shared.location);
+        let now = Instant::now();
+        let realm = endpoint.to_realm.as_deref();
+        let found = location.find(now, username, realm, account.as_deref());
+        found
+            .into_iter()
+            .map(|binding| Way {
+                target: reachable(&binding.contact, binding.peer),
+                destination: Some(binding.peer),
+                allowed: Allowed::from_names(&binding.codecs),
+                vars: [
+                    ("Account-ID", Some(binding.account.as_str().to_owned())),
+                    ("Authorizing-ID", Some(binding.device.clone())),
+                    ("Authorizing-Type", Some("device".to_owned())),
+                    ("Owner-ID", binding.owner.clone()),
+                ]
+                .into_iter()
+                .filter_map(|(key, value)| Some((key.to_owned(), value?)))
+                .collect(),
+            })
+            .collect()
+    }
+
+    /// Rings one leg.
+    pub(super) async fn dial(&mut self, index: usize) -> Result<(), (HangupCause, Option<u16>)> {
+        let failed = (HangupCause::NormalTemporaryFailure, Some(503));
+        let first = self.agreed.map(|a| a.codec).or_else(|| self.preferred());
+        let Some(bridge) = &self.bridge else {
+            return Err(failed);
+        };
+        let leg = &bridge.legs[index];
+        let Some(way) = &leg.way else {
+            return Err((HangupCause::UserNotRegistered, None));
+        };
+        if self.max_forwards <= 1 {
+            return Err((HangupCause::NormalTemporaryFailure, Some(483)));
+        }
+        let (media, events) = self.shared.engine.open().map_err(|error| {
+            tracing::error!(call_id = %self.call_id, %error, "a leg could not be dialled");
+            failed
+        })?;
+        let call_id = CallId::new(random_hex(32));
+        let outbound = Outbound {
+            owner: Owner {
+                actor: self.me.clone(),
+                bridge: bridge.number,
+                leg: index,
+            },
+            a_leg: self.call_id.clone(),
+            first,
+            target: way.target.clone(),
+            destination: way.destination,
+            realm: self.realm(),
+            parties: self.parties_of(bridge, leg, way),
+            channel_vars: self.vars_of(leg, way),
+            headers: headers_of(&leg.endpoint),
+            allowed: way.allowed.clone(),
+            media: media.clone(),
+            events,
+            max_forwards: self.max_forwards - 1,
+        };
+        let begin = Begin::Outbound(Box::new(outbound));
+        let arguments = (self.shared.clone(), call_id.clone(), begin);
+        let supervisor = self.shared.supervisor.clone();
+        // Boxed: an A leg's future holds its B legs' beginnings.
+        let spawned = Box::pin(Actor::spawn_linked(
+            None,
+            ChannelActor,
+            arguments,
+            supervisor,
+        ));
+        let (actor, _) = spawned.await.map_err(|_| failed)?;
+        if let Some(bridge) = &mut self.bridge {
+            bridge.legs[index].live = Some(Live {
+                call_id,
+                actor,
+                media,
+            });
+        }
+        Ok(())
+    }
+
+    /// The codec this leg would take if it were answered now.
+    fn preferred(&self) -> Option<Codec> {
+        let theirs = self.theirs.as_ref()?;
+        theirs.choose(&self.allowed, None).ok().map(|c| c.codec)
+    }
+
+    fn realm(&self) -> String {
+        let vars = &self.channel_vars;
+        let realm = vars.get("Account-Realm").or_else(|| vars.get("Realm"));
+        match realm.and_then(Value::as_str) {
+            Some(realm) => realm.to_owned(),
+            None => self.shared.own.in_general().to_string(),
+        }
+    }
+
+    fn parties_of(&self, bridge: &Bridge, leg: &Leg, way: &Way) -> Parties {
+        let own = self.reporter.parties();
+        let realm = leg
+            .endpoint
+            .to_realm
+            .clone()
+            .unwrap_or_else(|| self.realm());
+        let number = bridge.caller_number.clone();
+        let user = leg
+            .endpoint
+            .to_username
+            .clone()
+            .or_else(|| leg.endpoint.to_user.clone());
+        let to = match &user {
+            Some(user) => format!("{user}@{realm}"),
+            None => user_at_host(&way.target, None),
+        };
+        Parties {
+            from: own.from.clone(),
+            request: to.clone(),
+            to,
+            caller_name: bridge
+                .caller_name
+                .clone()
+                .unwrap_or_else(|| own.caller_name.clone()),
+            caller_number: number.unwrap_or_else(|| own.caller_number.clone()),
+            callee_name: None,
+            callee_number: user,
+        }
+    }
+
+    fn vars_of(&self, leg: &Leg, way: &Way) -> serde_json::Map<String, Value> {
+        let mut vars = serde_json::Map::new();
+        for key in ["Account-ID", "Account-Realm", "Call-Interaction-ID"] {
+            if let Some(value) = self.channel_vars.get(key) {
+                vars.insert(key.to_owned(), value.clone());
+            }
+        }
+        for (key, value) in &way.vars {
+            vars.insert(key.clone(), Value::String(value.clone()));
+        }
+        vars.insert(
+            "Bridge-ID".to_owned(),
+            Value::String(self.call_id.to_string()),
+        );
+        vars.extend(leg.endpoint.custom_channel_vars.clone());
+        vars
+    }
+}
+
+fn headers_of(endpoint: &Endpoint) -> Vec<Header> {
+    endpoint
+        .custom_sip_headers
+        .iter()
+        .filter_map(|(name, value)| custom_header(name, value.as_str()?))
+        .collect()
+}

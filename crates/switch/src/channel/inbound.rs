@@ -1,0 +1,133 @@
+//! The life of an inbound channel until somebody controls it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use callreel_proto::{CallId, EventName, HangupCause, RouteReq};
+use ractor::ActorRef;
+use rsipstack::sip::StatusCode;
+
+use super::{Channel, ChannelMsg, Due, Inbound, Parts, pump_dialog, pump_media};
+use crate::events::Direction;
+use crate::inbound::entry;
+use crate::routing::{self, Routed};
+use crate::shared::{Shared, count};
+
+impl Channel {
+    /// Sets up the channel of a new INVITE and begins to look for its controller.
+    pub(super) async fn begin_inbound(
+        shared: Arc<Shared>,
+        me: ActorRef<ChannelMsg>,
+        call_id: CallId,
+        inbound: Inbound,
+    ) -> Self {
+        let mut channel = Self::new(Parts {
+            shared,
+            me: me.clone(),
+            call_id: call_id.clone(),
+            direction: Direction::Inbound,
+            parties: inbound.parties,
+            channel_vars: inbound.channel_vars,
+            peer: inbound.peer,
+            media: inbound.media,
+            allowed: inbound.allowed,
+            max_forwards: inbound.max_forwards,
+        });
+        channel.dialog = Some(inbound.dialog.clone());
+        channel.theirs = inbound.theirs;
+        channel.session = inbound.timer;
+        let shared = &channel.shared;
+        let entry = entry(me.clone(), Direction::Inbound);
+        shared.channels.insert(call_id.clone(), entry);
+        shared.channels.set_dialog(&call_id, &inbound.dialog);
+        count(&shared.counters.calls);
+        pump_media(&me, inbound.events);
+        pump_dialog(&me, inbound.states);
+        channel.publish(EventName::ChannelCreate, |_| {}).await;
+        channel.find_controller(inbound.fetch_id);
+        let patience = Duration::from_secs(channel.shared.config.answer_timeout_s);
+        channel.set_timer(patience, Due::Answer);
+        channel
+    }
+
+    fn find_controller(&self, fetch_id: String) {
+        let parties = self.reporter.parties();
+        let request = RouteReq {
+            call_id: self.call_id.clone(),
+            from: parties.from.clone(),
+            to: parties.to.clone(),
+            request: parties.request.clone(),
+            caller_id_number: parties.caller_number.clone(),
+            caller_id_name: parties.caller_name.clone(),
+            resource_type: "audio".to_owned(),
+            call_direction: Direction::Inbound.name().to_owned(),
+            switch_nodename: self.shared.node.clone(),
+            custom_channel_vars: self.channel_vars.clone(),
+        };
+        let (shared, me) = (self.shared.clone(), self.me.clone());
+        tokio::spawn(async move {
+            let routed = routing::ask(&shared, request, fetch_id).await;
+            // The caller may have given up meanwhile.
+            drop(me.cast(ChannelMsg::Routed(routed)));
+        });
+    }
+
+    /// The search for a controller is over.
+    pub(super) async fn on_routed(&mut self, routed: Routed) {
+        match routed {
+            Routed::Park {
+                controller,
+                pre_park,
+                channel_vars,
+            } => {
+                self.park(&controller, pre_park.as_deref(), channel_vars)
+                    .await
+            }
+            Routed::Refused { code, message } => {
+                let status = StatusCode::from(code);
+                let status = match message.filter(|m| !m.contains(['\r', '\n'])) {
+                    Some(phrase) => StatusCode::Other(code, phrase),
+                    None => status,
+                };
+                self.refuse(status).await;
+            }
+            Routed::Nobody => {
+                tracing::info!(call_id = %self.call_id, request = self.reporter.parties().request,
+                    "no controller wants this call");
+                self.refuse(StatusCode::NotFound).await;
+            }
+        }
+    }
+
+    async fn park(
+        &mut self,
+        controller: &str,
+        pre_park: Option<&str>,
+        channel_vars: serde_json::Map<String, serde_json::Value>,
+    ) {
+        self.channel_vars.extend(channel_vars);
+        match pre_park {
+            Some("ring_ready") => self.ring(),
+            Some("answer") if self.answer(None).await.is_err() => {
+                return self.end(HangupCause::IncompatibleDestination).await;
+            }
+            _ => {}
+        }
+        let vars = &self.channel_vars;
+        if !routing::win(&self.shared, controller, &self.call_id, vars).await {
+            self.refuse(StatusCode::ServiceUnavailable).await;
+        }
+    }
+
+    /// Refuses the call with this status; an answered one is ended.
+    pub(super) async fn refuse(&mut self, status: StatusCode) {
+        let code = status.code();
+        let cause = HangupCause::from_sip_status(code);
+        match &self.dialog {
+            // A dialog that has just ended by itself refuses to be refused, which is fine.
+            Some(dialog) if self.answered.is_none() => drop(dialog.reject(Some(status), None)),
+            _ => self.hang_up_dialog(code),
+        }
+        self.finish(cause, code).await;
+    }
+}

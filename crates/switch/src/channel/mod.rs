@@ -1,0 +1,394 @@
+//! One leg of a call as an actor: owns its dialog, its media and its command queue; hears of everything through messages.
+
+mod bridging;
+mod commands;
+mod dialling;
+mod dialog;
+mod inbound;
+mod life;
+mod outbound;
+mod playing;
+mod recording;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use callreel_media::Codec;
+use callreel_proto::{CallEvent, CallId, EventName, HangupCause};
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use rsipstack::dialog::dialog::{DialogState, DialogStateReceiver};
+use rsipstack::dialog::invite_dialog::InviteDialog;
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+
+use crate::describe::ChannelPicture;
+use crate::events::{Direction, Parties, Reporter};
+use crate::peer::Peer;
+use crate::queue::Queue;
+use crate::routing::Routed;
+use crate::rtp::{MediaEvent, MediaLeg, Remote};
+use crate::sdp::{Allowed, Ours, Theirs};
+use crate::session_timer::Timer;
+use crate::shared::Shared;
+use crate::sounds::Sound;
+
+pub(crate) use outbound::Outbound;
+
+/// What a channel hears.
+pub(crate) enum ChannelMsg {
+    /// From the dialog's watcher: the SIP dialog changed, or a request came within it.
+    Dialog(Box<DialogState>),
+    /// From the media engine, through the leg's pump.
+    Media(MediaEvent),
+    /// From the switch's queue on the bus: a dialplan command, as JSON.
+    Command(Value),
+    /// From the routing task: who controls the call.
+    Routed(Routed),
+    /// From the task that made a sound: here it is.
+    Fetched {
+        /// The playback it is for.
+        token: u64,
+        /// The sound, or why there is none.
+        sound: Result<Sound, String>,
+    },
+    /// From a B leg to its A leg.
+    Leg {
+        /// The bridge it was dialled for.
+        bridge: u64,
+        /// Its place in that bridge.
+        leg: usize,
+        /// What happened to it.
+        fact: LegFact,
+    },
+    /// From the A leg to its B leg.
+    Order(LegOrder),
+    /// From the channel's own timers.
+    Due(Due),
+    /// From the supervisor: end the call.
+    HangUp(HangupCause),
+    /// From whoever wants to see it.
+    Describe(RpcReplyPort<ChannelPicture>),
+}
+
+/// What a B leg tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LegFact {
+    /// 180.
+    Ringing,
+    /// 183 with a session description: it can be heard.
+    EarlyMedia,
+    /// 200, with this codec.
+    Answered(Codec),
+    /// It never was answered.
+    Failed(HangupCause, Option<u16>),
+    /// It was answered and is gone.
+    Gone,
+}
+
+/// What a B leg is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LegOrder {
+    /// It is joined to its A leg.
+    Joined,
+    /// It is to end.
+    HangUp(HangupCause),
+}
+
+/// Timers of a channel. Those that may be overtaken carry the number of what they were set for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// The call was not answered for too long.
+    Answer,
+    /// The hunt of this bridge wants to know the time.
+    Hunt(u64),
+    /// A recorded message has reached its limit.
+    Message(u64),
+    /// A call recording has reached its limit.
+    Recording(u64),
+    /// The session timer wants a refresh, or has not got one.
+    Session(u64),
+}
+
+/// How far an unanswered call has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Progress {
+    /// 100.
+    Trying,
+    /// 180.
+    Ringing,
+    /// 183 with a session description.
+    Early,
+    /// 200.
+    Answered,
+}
+
+/// How a channel begins.
+pub(crate) enum Begin {
+    /// By an INVITE of a phone.
+    Inbound(Box<Inbound>),
+    /// By a bridge that dials a phone.
+    Outbound(Box<Outbound>),
+}
+
+/// What an inbound channel is made of.
+pub(crate) struct Inbound {
+    pub(crate) peer: Peer,
+    pub(crate) dialog: InviteDialog,
+    pub(crate) states: DialogStateReceiver,
+    pub(crate) parties: Parties,
+    pub(crate) channel_vars: Map<String, Value>,
+    pub(crate) fetch_id: String,
+    pub(crate) media: MediaLeg,
+    pub(crate) events: mpsc::Receiver<MediaEvent>,
+    pub(crate) theirs: Option<Theirs>,
+    pub(crate) allowed: Allowed,
+    pub(crate) timer: Option<Timer>,
+    pub(crate) max_forwards: u32,
+}
+
+/// What a channel knows.
+pub(crate) struct Channel {
+    shared: Arc<Shared>,
+    me: ActorRef<ChannelMsg>,
+    call_id: CallId,
+    direction: Direction,
+    reporter: Reporter,
+    channel_vars: Map<String, Value>,
+    peer: Peer,
+    /// None while an outbound INVITE has not been sent.
+    dialog: Option<InviteDialog>,
+    media: MediaLeg,
+    ours: Ours,
+    allowed: Allowed,
+    theirs: Option<Theirs>,
+    agreed: Option<Remote>,
+    /// Our 200 carried an offer: the ACK carries the answer.
+    awaits_answer_in_ack: bool,
+    progress: Progress,
+    held: bool,
+    created: Instant,
+    answered: Option<Instant>,
+    other_leg: Option<CallId>,
+    joined: bool,
+    over: bool,
+    max_forwards: u32,
+    queue: Queue,
+    numbers: u64,
+    playing: playing::Playing,
+    recordings: recording::Recordings,
+    bridge: Option<bridging::Bridge>,
+    owner: Option<outbound::Owner>,
+    session: Option<Timer>,
+    session_epoch: u64,
+}
+
+/// What both kinds of channel are made of.
+struct Parts {
+    shared: Arc<Shared>,
+    me: ActorRef<ChannelMsg>,
+    call_id: CallId,
+    direction: Direction,
+    parties: Parties,
+    channel_vars: Map<String, Value>,
+    peer: Peer,
+    media: MediaLeg,
+    allowed: Allowed,
+    max_forwards: u32,
+}
+
+impl Channel {
+    fn new(parts: Parts) -> Self {
+        let shared = parts.shared;
+        let address = shared.own.towards(parts.peer.addr.ip());
+        let rtp = (address, parts.media.local_port()).into();
+        let session_id = u64::from(rand::random::<u32>());
+        Self {
+            reporter: Reporter::new(
+                shared.bus.clone(),
+                shared.node.clone(),
+                parts.call_id.clone(),
+                parts.direction,
+                parts.parties,
+            ),
+            shared,
+            me: parts.me,
+            call_id: parts.call_id,
+            direction: parts.direction,
+            channel_vars: parts.channel_vars,
+            peer: parts.peer,
+            dialog: None,
+            media: parts.media,
+            ours: Ours::new(rtp, session_id),
+            allowed: parts.allowed,
+            theirs: None,
+            agreed: None,
+            awaits_answer_in_ack: false,
+            progress: Progress::Trying,
+            held: false,
+            created: Instant::now(),
+            answered: None,
+            other_leg: None,
+            joined: false,
+            over: false,
+            max_forwards: parts.max_forwards,
+            queue: Queue::default(),
+            numbers: 0,
+            playing: playing::Playing::default(),
+            recordings: recording::Recordings::default(),
+            bridge: None,
+            owner: None,
+            session: None,
+            session_epoch: 0,
+        }
+    }
+
+    /// A number nothing else of this channel has.
+    fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    /// Publishes an event of this channel.
+    async fn publish(&self, name: EventName, fill: impl FnOnce(&mut CallEvent) + Send) {
+        self.reporter
+            .publish(name, &self.channel_vars, self.other_leg.as_ref(), fill)
+            .await;
+    }
+
+    /// Sets a timer. It may find the channel gone.
+    fn set_timer(&self, after: Duration, due: Due) {
+        drop(self.me.send_after(after, move || ChannelMsg::Due(due)));
+    }
+
+    async fn handle(&mut self, message: ChannelMsg) {
+        match message {
+            ChannelMsg::Describe(reply) => {
+                // Nobody waiting for the picture any more is fine.
+                drop(reply.send(self.picture()));
+            }
+            _ if self.over => {}
+            ChannelMsg::Dialog(state) => self.on_dialog(*state).await,
+            ChannelMsg::Media(event) => self.on_media(event).await,
+            ChannelMsg::Command(command) => self.on_command(&command).await,
+            ChannelMsg::Routed(routed) => self.on_routed(routed).await,
+            ChannelMsg::Fetched { token, sound } => self.on_fetched(token, sound).await,
+            ChannelMsg::Leg { bridge, leg, fact } => self.on_leg(bridge, leg, fact).await,
+            ChannelMsg::Order(order) => self.on_order(order).await,
+            ChannelMsg::Due(due) => self.on_due(due).await,
+            ChannelMsg::HangUp(cause) => self.end(cause).await,
+        }
+    }
+
+    async fn on_media(&mut self, event: MediaEvent) {
+        match event {
+            MediaEvent::Digit {
+                digit,
+                duration_ticks,
+            } => self.on_digit(digit, duration_ticks.into()).await,
+            MediaEvent::PlaybackEnded { id, broken: _ } => self.on_playback_ended(id).await,
+            MediaEvent::Silence => self.on_silence().await,
+            MediaEvent::Inactive if self.answered.is_some() && !self.held => {
+                tracing::info!(call_id = %self.call_id, "no RTP for too long");
+                self.end(HangupCause::MediaTimeout).await;
+            }
+            MediaEvent::Inactive | MediaEvent::FirstPacket => {}
+        }
+    }
+
+    async fn on_due(&mut self, due: Due) {
+        match due {
+            Due::Answer if self.answered.is_none() => self.end(HangupCause::NoAnswer).await,
+            Due::Answer => {}
+            Due::Hunt(bridge) => self.on_hunt_due(bridge).await,
+            Due::Message(number) => self.on_message_limit(number).await,
+            Due::Recording(number) => self.on_recording_limit(number).await,
+            Due::Session(epoch) => self.on_session_due(epoch).await,
+        }
+    }
+
+    fn picture(&self) -> ChannelPicture {
+        let parties = self.reporter.parties();
+        ChannelPicture {
+            call_id: self.call_id.to_string(),
+            direction: self.direction.name(),
+            state: match self.progress {
+                Progress::Trying => "trying",
+                Progress::Ringing => "ringing",
+                Progress::Early => "early",
+                Progress::Answered => "answered",
+            },
+            from: parties.from.clone(),
+            to: parties.request.clone(),
+            age_s: self.created.elapsed().as_secs(),
+            answered_s: self.answered.map(|at| at.elapsed().as_secs()),
+            other_leg: self.other_leg.as_ref().map(ToString::to_string),
+            bridged: self.joined,
+            held: self.held,
+            codec: self.agreed.map(|agreed| agreed.codec.name()),
+            running: self.queue.running(),
+            waiting: self.queue.waiting(),
+            recordings: self.recordings.len(),
+            peer: self.peer.addr.to_string(),
+            rtp: self.media.stats(),
+        }
+    }
+}
+
+/// The actor of a [`Channel`].
+pub(crate) struct ChannelActor;
+
+impl Actor for ChannelActor {
+    type Msg = ChannelMsg;
+    type State = Channel;
+    type Arguments = (Arc<Shared>, CallId, Begin);
+
+    async fn pre_start(
+        &self,
+        me: ActorRef<ChannelMsg>,
+        (shared, call_id, begin): Self::Arguments,
+    ) -> Result<Channel, ActorProcessingErr> {
+        Ok(match begin {
+            Begin::Inbound(inbound) => Channel::begin_inbound(shared, me, call_id, *inbound).await,
+            Begin::Outbound(outbound) => {
+                Channel::begin_outbound(shared, me, call_id, *outbound).await
+            }
+        })
+    }
+
+    async fn handle(
+        &self,
+        me: ActorRef<ChannelMsg>,
+        message: ChannelMsg,
+        channel: &mut Channel,
+    ) -> Result<(), ActorProcessingErr> {
+        channel.handle(message).await;
+        if channel.over {
+            me.stop(None);
+        }
+        Ok(())
+    }
+}
+
+/// Carries what the media engine tells about a leg to its channel.
+fn pump_media(me: &ActorRef<ChannelMsg>, mut events: mpsc::Receiver<MediaEvent>) {
+    let me = me.clone();
+    tokio::spawn(async move {
+        while let Some(event) = events.recv().await {
+            if me.cast(ChannelMsg::Media(event)).is_err() {
+                break;
+            }
+        }
+    });
+}
+
+/// Carries what the SIP library tells about a dialog to its channel.
+fn pump_dialog(me: &ActorRef<ChannelMsg>, mut states: DialogStateReceiver) {
+    let me = me.clone();
+    tokio::spawn(async move {
+        while let Some(state) = states.recv().await {
+            if me.cast(ChannelMsg::Dialog(Box::new(state))).is_err() {
+                break;
+            }
+        }
+    });
+}

@@ -1,0 +1,229 @@
+//! The switch's settings and what they mean. Reads no file and no environment: the product does.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A range of UDP ports, written `first-last`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PortRange {
+    /// The first port, included.
+    pub first: u16,
+    /// The last port, included.
+    pub last: u16,
+}
+
+impl PortRange {
+    /// As the media engine takes it.
+    pub fn inclusive(self) -> RangeInclusive<u16> {
+        self.first..=self.last
+    }
+}
+
+impl FromStr for PortRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not a port range; write it as \"20000-29999\"");
+        let (first, last) = text.split_once('-').ok_or_else(wrong)?;
+        let first = first.trim().parse().map_err(|_| wrong())?;
+        let last = last.trim().parse().map_err(|_| wrong())?;
+        if first == 0 || first >= last {
+            return Err(wrong());
+        }
+        Ok(Self { first, last })
+    }
+}
+
+impl TryFrom<String> for PortRange {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.first, self.last)
+    }
+}
+
+impl From<PortRange> for String {
+    fn from(range: PortRange) -> Self {
+        range.to_string()
+    }
+}
+
+/// A digest algorithm offered to phones (RFC 8760).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DigestAlgorithm {
+    /// RFC 3261's own: every phone knows it.
+    #[serde(rename = "MD5")]
+    Md5,
+    /// RFC 8760's; phones that do not know it may stumble over the second challenge header.
+    #[serde(rename = "SHA-256")]
+    Sha256,
+}
+
+impl DigestAlgorithm {
+    /// The name in a challenge.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Md5 => "MD5",
+            Self::Sha256 => "SHA-256",
+        }
+    }
+}
+
+/// Section `switch` of the configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SwitchConfig {
+    /// Address and port of SIP, UDP and TCP alike; port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// Whether SIP over TCP is served beside UDP.
+    pub tcp: bool,
+    /// The address phones are told in Via, Contact and SDP; absent: `bind`'s, or if that is unspecified the address
+    /// of the interface towards the phone.
+    pub advertised: Option<IpAddr>,
+    /// UDP ports of RTP and RTCP.
+    pub rtp_ports: PortRange,
+    /// Local address forks of recorded calls are sent from.
+    pub fork_bind: IpAddr,
+    /// Seconds without RTP after which an answered call that is not on hold is ended; 0 is never.
+    pub rtp_inactivity_s: u64,
+    /// Calls into the switch at once; more are refused with 503.
+    pub max_calls: usize,
+    /// Milliseconds a controller has to claim a call before the caller hears 404.
+    pub route_timeout_ms: u64,
+    /// Seconds a call may stay unanswered before it is refused with 480.
+    pub answer_timeout_s: u64,
+    /// Shortest registration a phone may ask for, seconds.
+    pub register_min_s: u32,
+    /// Longest registration a phone is given, seconds.
+    pub register_max_s: u32,
+    /// Seconds a digest nonce is good for.
+    pub nonce_lifetime_s: u64,
+    /// Digest algorithms offered, the preferred first. All known ones are accepted.
+    pub digest_algorithms: Vec<DigestAlgorithm>,
+    /// Shortest session timer accepted, seconds (RFC 4028 Min-SE; at least 90).
+    pub session_timer_min_s: u32,
+}
+
+impl Default for SwitchConfig {
+    fn default() -> Self {
+        Self {
+            bind: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5060)),
+            tcp: true,
+            advertised: None,
+            rtp_ports: PortRange {
+                first: 20_000,
+                last: 29_999,
+            },
+            fork_bind: Ipv4Addr::LOCALHOST.into(),
+            rtp_inactivity_s: 300,
+            max_calls: 2_000,
+            route_timeout_ms: 2_600,
+            answer_timeout_s: 180,
+            register_min_s: 60,
+            register_max_s: 3_600,
+            nonce_lifetime_s: 300,
+            digest_algorithms: vec![DigestAlgorithm::Md5],
+            session_timer_min_s: 90,
+        }
+    }
+}
+
+/// Every key of section `switch` and what it means.
+pub const CONFIG_KEYS: &[(&str, &str)] = &[
+    (
+        "bind",
+        "address and port of SIP, UDP and TCP alike; port 0 takes a free one",
+    ),
+    ("tcp", "whether SIP over TCP is served beside UDP"),
+    (
+        "advertised",
+        "IP address phones are told in Via, Contact and SDP; absent: the one of `bind`, or of the interface towards the phone",
+    ),
+    ("rtp_ports", "UDP ports of RTP and RTCP, as \"first-last\""),
+    (
+        "fork_bind",
+        "local IP address the audio of recorded calls is sent to the recorder from",
+    ),
+    (
+        "rtp_inactivity_s",
+        "seconds without RTP after which an answered call that is not on hold is ended; 0 is never",
+    ),
+    (
+        "max_calls",
+        "calls into the switch at once; more are refused with 503",
+    ),
+    (
+        "route_timeout_ms",
+        "milliseconds a controller has to claim a call before the caller hears 404",
+    ),
+    (
+        "answer_timeout_s",
+        "seconds a call may stay unanswered before it is refused with 480",
+    ),
+    (
+        "register_min_s",
+        "shortest registration a phone may ask for, seconds",
+    ),
+    (
+        "register_max_s",
+        "longest registration a phone is given, seconds",
+    ),
+    ("nonce_lifetime_s", "seconds a digest nonce is good for"),
+    (
+        "digest_algorithms",
+        "digest algorithms offered to phones, the preferred first: \"MD5\", \"SHA-256\"",
+    ),
+    (
+        "session_timer_min_s",
+        "shortest SIP session timer accepted, seconds; at least 90",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_key_is_described_and_every_description_has_a_key() {
+        let config = SwitchConfig {
+            advertised: Some(Ipv4Addr::LOCALHOST.into()),
+            ..SwitchConfig::default()
+        };
+        let json = serde_json::to_value(config).unwrap();
+        let keys: Vec<_> = json.as_object().unwrap().keys().collect();
+        let described: Vec<_> = CONFIG_KEYS.iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, described);
+    }
+
+    #[test]
+    fn unknown_keys_and_odd_ranges_are_refused() {
+        for bad in [
+            json!({"binds": "0.0.0.0:5060"}),
+            json!({"rtp_ports": "20000"}),
+            json!({"rtp_ports": "3000-2000"}),
+            json!({"rtp_ports": "0-10"}),
+            json!({"digest_algorithms": ["MD4"]}),
+        ] {
+            assert!(
+                serde_json::from_value::<SwitchConfig>(bad.clone()).is_err(),
+                "{bad}"
+            );
+        }
+        let good: SwitchConfig =
+            serde_json::from_value(json!({"rtp_ports": "30000-30010"})).unwrap();
+        assert_eq!(good.rtp_ports.inclusive(), 30000..=30010);
+    }
+}

@@ -1,0 +1,363 @@
+//! The mind of a bridge before anybody answers: whom to ring when, who won, and why nobody did. Rings nobody itself.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use callreel_proto::HangupCause;
+
+/// One leg a bridge may ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// The endpoint it belongs to: all registrations of an endpoint ring together.
+    pub(crate) endpoint: usize,
+    /// How long after its turn has come it is rung.
+    pub(crate) delay: Duration,
+    /// How long it rings at most.
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// What a `bridge` command asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Whom to ring, ordered by endpoint.
+    pub(crate) targets: Vec<Target>,
+    /// One endpoint after another instead of all at once.
+    pub(crate) one_by_one: bool,
+    /// How long it may ring in all (all at once), or each endpoint (one by one).
+    pub(crate) timeout: Duration,
+    /// A busy or refusing phone ends the hunt.
+    pub(crate) fail_on_single_reject: bool,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// This leg was answered.
+    Answered(usize),
+    /// This leg failed, with the SIP status if there was one.
+    Failed(usize, HangupCause, Option<u16>),
+    /// Time has passed.
+    Tick,
+}
+
+/// What the bridge must do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// Ring this leg.
+    Dial(usize),
+    /// Stop ringing this leg.
+    Cancel(usize, HangupCause),
+    /// This leg has won: join it. The hunt is over.
+    Won(usize),
+    /// Nobody answered. The hunt is over.
+    Lost(HangupCause, Option<u16>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leg {
+    /// Its endpoint's turn has not come.
+    Idle,
+    /// To be rung at this instant.
+    Due(Instant),
+    /// Ringing, until this instant at most.
+    Ringing(Instant),
+    Gone,
+}
+
+/// A hunt in progress.
+#[derive(Debug)]
+pub(crate) struct Hunt {
+    plan: Plan,
+    legs: Vec<Leg>,
+    endpoint: usize,
+    until: Instant,
+    failures: Vec<(HangupCause, Option<u16>)>,
+    over: bool,
+    acts: VecDeque<Act>,
+}
+
+impl Hunt {
+    /// Begins to hunt.
+    pub(crate) fn new(now: Instant, plan: Plan) -> Self {
+        let mut hunt = Self {
+            legs: vec![Leg::Idle; plan.targets.len()],
+            endpoint: 0,
+            until: now + plan.timeout,
+            failures: Vec::new(),
+            over: false,
+            acts: VecDeque::new(),
+            plan,
+        };
+        hunt.begin_turn(now);
+        hunt.handle_input(now, Input::Tick);
+        hunt
+    }
+
+    /// Tells what happened.
+    pub(crate) fn handle_input(&mut self, now: Instant, input: Input) {
+        if self.over {
+            return;
+        }
+        match input {
+            Input::Answered(leg) if matches!(self.legs[leg], Leg::Ringing(_)) => {
+                self.legs[leg] = Leg::Gone;
+                self.cancel_all(HangupCause::LoseRace);
+                self.finish(Act::Won(leg));
+                return;
+            }
+            Input::Answered(_) => {}
+            Input::Failed(leg, cause, status) => {
+                if self.legs[leg] == Leg::Gone {
+                    return;
+                }
+                self.legs[leg] = Leg::Gone;
+                self.failures.push((cause, status));
+                if self.plan.fail_on_single_reject && is_reject(cause) {
+                    self.cancel_all(cause);
+                    self.finish(Act::Lost(cause, status));
+                    return;
+                }
+            }
+            Input::Tick => {}
+        }
+        self.advance(now);
+    }
+
+    /// What to do next, until `None`.
+    pub(crate) fn poll_output(&mut self) -> Option<Act> {
+        self.acts.pop_front()
+    }
+
+    /// When to send [`Input::Tick`] at the latest.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        if self.over {
+            return None;
+        }
+        let legs = self.legs.iter().filter_map(|leg| match leg {
+            Leg::Due(at) | Leg::Ringing(at) => Some(*at),
+            Leg::Idle | Leg::Gone => None,
+        });
+        legs.chain([self.until]).min()
+    }
+
+    fn advance(&mut self, now: Instant) {
+        loop {
+            self.ring_and_expire(now);
+            if self.over {
+                return;
+            }
+            if self
+                .legs
+                .iter()
+                .any(|l| matches!(l, Leg::Due(_) | Leg::Ringing(_)))
+            {
+                return;
+            }
+            if !self.legs.contains(&Leg::Idle) {
+                let (cause, status) = self.verdict();
+                self.finish(Act::Lost(cause, status));
+                return;
+            }
+            self.endpoint += 1;
+            self.until = now + self.plan.timeout;
+            self.begin_turn(now);
+        }
+    }
+
+    fn ring_and_expire(&mut self, now: Instant) {
+        for index in 0..self.legs.len() {
+            match self.legs[index] {
+                Leg::Due(at) if at <= now && now < self.until => {
+                    let limit = self.plan.targets[index].timeout.map(|t| now + t);
+                    self.legs[index] = Leg::Ringing(limit.unwrap_or(self.until).min(self.until));
+                    self.acts.push_back(Act::Dial(index));
+                }
+                Leg::Ringing(until) if until <= now => {
+                    self.legs[index] = Leg::Gone;
+                    self.failures.push((HangupCause::NoAnswer, None));
+                    self.acts
+                        .push_back(Act::Cancel(index, HangupCause::NoAnswer));
+                }
+                Leg::Due(_) if now >= self.until => {
+                    self.legs[index] = Leg::Gone;
+                    self.failures.push((HangupCause::NoAnswer, None));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn begin_turn(&mut self, now: Instant) {
+        for (leg, target) in self.legs.iter_mut().zip(&self.plan.targets) {
+            let its_turn = !self.plan.one_by_one || target.endpoint == self.endpoint;
+            if *leg == Leg::Idle && its_turn {
+                *leg = Leg::Due(now + target.delay);
+            }
+        }
+    }
+
+    fn cancel_all(&mut self, cause: HangupCause) {
+        for (index, leg) in self.legs.iter_mut().enumerate() {
+            if matches!(leg, Leg::Ringing(_)) {
+                self.acts.push_back(Act::Cancel(index, cause));
+            }
+            *leg = Leg::Gone;
+        }
+    }
+
+    fn finish(&mut self, act: Act) {
+        self.over = true;
+        self.acts.push_back(act);
+    }
+
+    /// The failure that says most about the callee: a person's choice before a person's absence before a machine's trouble.
+    fn verdict(&self) -> (HangupCause, Option<u16>) {
+        let weight = |cause: HangupCause| match cause {
+            HangupCause::UserBusy => 0,
+            HangupCause::CallRejected => 1,
+            HangupCause::NoAnswer => 2,
+            HangupCause::NoUserResponse => 3,
+            HangupCause::IncompatibleDestination => 4,
+            HangupCause::UserNotRegistered => 6,
+            _ => 5,
+        };
+        self.failures
+            .iter()
+            .copied()
+            .min_by_key(|(cause, _)| weight(*cause))
+            .unwrap_or((HangupCause::UserNotRegistered, None))
+    }
+}
+
+fn is_reject(cause: HangupCause) -> bool {
+    matches!(cause, HangupCause::UserBusy | HangupCause::CallRejected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    fn plan(endpoints: &[usize], one_by_one: bool) -> Plan {
+        Plan {
+            targets: endpoints
+                .iter()
+                .map(|endpoint| Target {
+                    endpoint: *endpoint,
+                    delay: Duration::ZERO,
+                    timeout: None,
+                })
+                .collect(),
+            one_by_one,
+            timeout: 20 * S,
+            fail_on_single_reject: false,
+        }
+    }
+
+    fn acts(hunt: &mut Hunt) -> Vec<Act> {
+        std::iter::from_fn(|| hunt.poll_output()).collect()
+    }
+
+    #[test]
+    fn all_ring_at_once_and_the_first_answer_wins() {
+        let now = Instant::now();
+        let mut hunt = Hunt::new(now, plan(&[0, 1, 1], false));
+        assert_eq!(acts(&mut hunt), [Act::Dial(0), Act::Dial(1), Act::Dial(2)]);
+        hunt.handle_input(now, Input::Failed(0, HangupCause::UserBusy, Some(486)));
+        assert_eq!(acts(&mut hunt), []);
+        hunt.handle_input(now + S, Input::Answered(2));
+        assert_eq!(
+            acts(&mut hunt),
+            [Act::Cancel(1, HangupCause::LoseRace), Act::Won(2)]
+        );
+        hunt.handle_input(now + S, Input::Answered(1));
+        assert_eq!(acts(&mut hunt), []);
+        assert_eq!(hunt.deadline(), None);
+    }
+
+    #[test]
+    fn one_by_one_gives_each_endpoint_its_own_time() {
+        let now = Instant::now();
+        let mut hunt = Hunt::new(now, plan(&[0, 1], true));
+        assert_eq!(acts(&mut hunt), [Act::Dial(0)]);
+        assert_eq!(hunt.deadline(), Some(now + 20 * S));
+        hunt.handle_input(now + 20 * S, Input::Tick);
+        assert_eq!(
+            acts(&mut hunt),
+            [Act::Cancel(0, HangupCause::NoAnswer), Act::Dial(1)]
+        );
+        assert_eq!(hunt.deadline(), Some(now + 40 * S));
+        hunt.handle_input(
+            now + 30 * S,
+            Input::Failed(1, HangupCause::UserBusy, Some(486)),
+        );
+        assert_eq!(
+            acts(&mut hunt),
+            [Act::Lost(HangupCause::UserBusy, Some(486))]
+        );
+    }
+
+    #[test]
+    fn nobody_answers_in_time() {
+        let now = Instant::now();
+        let mut hunt = Hunt::new(now, plan(&[0, 1], false));
+        acts(&mut hunt);
+        hunt.handle_input(now + 20 * S, Input::Tick);
+        assert_eq!(
+            acts(&mut hunt),
+            [
+                Act::Cancel(0, HangupCause::NoAnswer),
+                Act::Cancel(1, HangupCause::NoAnswer),
+                Act::Lost(HangupCause::NoAnswer, None)
+            ]
+        );
+    }
+
+    #[test]
+    fn delays_and_own_timeouts_of_legs_are_kept() {
+        let now = Instant::now();
+        let mut wanted = plan(&[0, 1], false);
+        wanted.targets[0].timeout = Some(5 * S);
+        wanted.targets[1].delay = 10 * S;
+        let mut hunt = Hunt::new(now, wanted);
+        assert_eq!(acts(&mut hunt), [Act::Dial(0)]);
+        assert_eq!(hunt.deadline(), Some(now + 5 * S));
+        hunt.handle_input(now + 5 * S, Input::Tick);
+        assert_eq!(acts(&mut hunt), [Act::Cancel(0, HangupCause::NoAnswer)]);
+        assert_eq!(hunt.deadline(), Some(now + 10 * S));
+        hunt.handle_input(now + 10 * S, Input::Tick);
+        assert_eq!(acts(&mut hunt), [Act::Dial(1)]);
+        assert_eq!(hunt.deadline(), Some(now + 20 * S));
+    }
+
+    #[test]
+    fn the_telling_failure_wins_over_the_technical_one() {
+        let now = Instant::now();
+        let mut hunt = Hunt::new(now, plan(&[0, 1], false));
+        acts(&mut hunt);
+        hunt.handle_input(now, Input::Failed(0, HangupCause::CallRejected, Some(603)));
+        hunt.handle_input(now, Input::Failed(1, HangupCause::UserNotRegistered, None));
+        assert_eq!(
+            acts(&mut hunt),
+            [Act::Lost(HangupCause::CallRejected, Some(603))]
+        );
+    }
+
+    #[test]
+    fn a_single_reject_ends_it_when_asked_to() {
+        let now = Instant::now();
+        let mut wanted = plan(&[0, 1], false);
+        wanted.fail_on_single_reject = true;
+        let mut hunt = Hunt::new(now, wanted);
+        acts(&mut hunt);
+        hunt.handle_input(now, Input::Failed(0, HangupCause::UserBusy, Some(486)));
+        assert_eq!(
+            acts(&mut hunt),
+            [
+                Act::Cancel(1, HangupCause::UserBusy),
+                Act::Lost(HangupCause::UserBusy, Some(486))
+            ]
+        );
+    }
+}

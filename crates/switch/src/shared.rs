@@ -1,0 +1,181 @@
+//! What all parts of one switch share: its settings, places, registries and counters. Decides nothing.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use callreel_bus::Bus;
+use callreel_proto::CallId;
+use callreel_store::Store;
+use ractor::ActorRef;
+use rsipstack::dialog::dialog_layer::DialogLayer;
+use rsipstack::dialog::invite_dialog::InviteDialog;
+use tokio::sync::Notify;
+
+use crate::SwitchConfig;
+use crate::channel::ChannelMsg;
+use crate::events::Direction;
+use crate::location::Location;
+use crate::nonce::Nonces;
+use crate::peer::OwnAddress;
+use crate::routing::Askings;
+use crate::rtp::MediaEngine;
+use crate::sounds::Sounds;
+
+/// Locks a mutex whose holder may have panicked: the data is plain and stays usable.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What all parts of one switch share.
+pub(crate) struct Shared {
+    pub(crate) config: SwitchConfig,
+    /// `callreel@host`.
+    pub(crate) node: String,
+    pub(crate) bus: Bus,
+    pub(crate) store: Store,
+    pub(crate) engine: MediaEngine,
+    pub(crate) own: Arc<OwnAddress>,
+    pub(crate) dialogs: Arc<DialogLayer>,
+    pub(crate) location: Mutex<Location>,
+    pub(crate) nonces: Mutex<Nonces>,
+    pub(crate) channels: Channels,
+    pub(crate) askings: Askings,
+    pub(crate) sounds: Sounds,
+    pub(crate) counters: Arc<Counters>,
+    /// The queue on the bus where replies and commands for this switch arrive.
+    pub(crate) queue: String,
+    /// No new calls.
+    pub(crate) draining: AtomicBool,
+    /// The actor channels are children of.
+    pub(crate) supervisor: ractor::ActorCell,
+}
+
+/// One channel in the registry.
+#[derive(Clone)]
+pub(crate) struct Entry {
+    pub(crate) actor: ActorRef<ChannelMsg>,
+    pub(crate) direction: Direction,
+    /// Its dialog, once there is one: to end it if the actor dies.
+    pub(crate) dialog: Option<InviteDialog>,
+}
+
+/// The channels that live, by Call-ID.
+#[derive(Default)]
+pub(crate) struct Channels {
+    entries: Mutex<HashMap<CallId, Entry>>,
+    changed: Notify,
+}
+
+impl Channels {
+    /// Adds a channel.
+    pub(crate) fn insert(&self, call_id: CallId, entry: Entry) {
+        locked(&self.entries).insert(call_id, entry);
+    }
+
+    /// Remembers a channel's dialog.
+    pub(crate) fn set_dialog(&self, call_id: &CallId, dialog: &InviteDialog) {
+        if let Some(entry) = locked(&self.entries).get_mut(call_id) {
+            entry.dialog = Some(dialog.clone());
+        }
+    }
+
+    /// Removes a channel.
+    pub(crate) fn remove(&self, call_id: &CallId) -> Option<Entry> {
+        let removed = locked(&self.entries).remove(call_id);
+        self.changed.notify_waiters();
+        removed
+    }
+
+    /// Removes the channel of an actor that died.
+    pub(crate) fn remove_actor(&self, id: ractor::ActorId) -> Option<(CallId, Entry)> {
+        let mut entries = locked(&self.entries);
+        let call_id = entries
+            .iter()
+            .find(|(_, entry)| entry.actor.get_id() == id)
+            .map(|(call_id, _)| call_id.clone())?;
+        let entry = entries.remove(&call_id)?;
+        drop(entries);
+        self.changed.notify_waiters();
+        Some((call_id, entry))
+    }
+
+    /// The channel of a call.
+    pub(crate) fn find(&self, call_id: &CallId) -> Option<ActorRef<ChannelMsg>> {
+        locked(&self.entries).get(call_id).map(|e| e.actor.clone())
+    }
+
+    /// All channels.
+    pub(crate) fn all(&self) -> Vec<ActorRef<ChannelMsg>> {
+        locked(&self.entries)
+            .values()
+            .map(|entry| entry.actor.clone())
+            .collect()
+    }
+
+    /// Calls into the switch.
+    pub(crate) fn calls(&self) -> usize {
+        locked(&self.entries)
+            .values()
+            .filter(|entry| entry.direction == Direction::Inbound)
+            .count()
+    }
+
+    /// Waits until there is no channel.
+    pub(crate) async fn empty(&self) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if locked(&self.entries).is_empty() {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What happened so far, for people and metrics.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $($(#[$doc])* pub(crate) $name: AtomicU64,)*
+        }
+
+        /// Counters of a switch since it started.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+        pub struct Counts {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// All of them now.
+            pub(crate) fn read(&self) -> Counts {
+                Counts {
+                    $($name: self.$name.load(Ordering::Relaxed),)*
+                }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Calls that were offered to controllers.
+    calls,
+    /// Calls refused before that: not authenticated, no codec, no capacity.
+    refused,
+    /// Successful registrations and refreshes.
+    registrations,
+    /// Requests whose credentials were wrong.
+    forbidden,
+    /// Datagrams that were no SIP.
+    malformed,
+    /// SIP messages dropped or refused because the switch had too much to do.
+    shed,
+}
+
+/// Adds one to a counter.
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}

@@ -1,0 +1,220 @@
+//! One switch, from its start to its end.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use callreel_bus::Bus;
+use callreel_proto::HangupCause;
+use callreel_store::Store;
+use ractor::{Actor, ActorRef};
+use rsipstack::EndpointBuilder;
+use rsipstack::dialog::dialog_layer::DialogLayer;
+use rsipstack::transaction::Endpoint;
+use rsipstack::transport::TransportLayer;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::channel::ChannelMsg;
+use crate::location::Location;
+use crate::nonce::Nonces;
+use crate::peer::OwnAddress;
+use crate::port::{PortMsg, SipPort};
+use crate::rtp::{MediaEngine, RtpConfig};
+use crate::shared::{Channels, Counters, Shared, locked};
+use crate::transport::{Sockets, ViaInspector};
+use crate::{Error, SwitchConfig, SwitchPicture, controls, message, requests, transport};
+
+/// How long a stopping switch waits for its phones' answers to BYE.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a channel may take to show itself.
+const PICTURE_PATIENCE: Duration = Duration::from_millis(500);
+
+/// A running switch. Dropping it without [`Switch::stop`] leaves phones to find out by themselves.
+pub struct Switch {
+    shared: Arc<Shared>,
+    addresses: Vec<(String, SocketAddr)>,
+    port: ActorRef<PortMsg>,
+    cancel: CancellationToken,
+}
+
+fn addresses(config: &SwitchConfig, addr: SocketAddr) -> Vec<(String, SocketAddr)> {
+    let tcp = config.tcp.then(|| ("tcp".to_owned(), addr));
+    [("udp".to_owned(), addr)].into_iter().chain(tcp).collect()
+}
+
+fn endpoint(sockets: Sockets, own: Arc<OwnAddress>, cancel: &CancellationToken) -> Endpoint {
+    let layer = TransportLayer::new(cancel.child_token());
+    for connection in sockets.connections {
+        layer.add_transport(connection);
+    }
+    EndpointBuilder::new()
+        .with_user_agent(concat!("callreel/", env!("CARGO_PKG_VERSION")))
+        .with_cancel_token(cancel.child_token())
+        .with_transport_layer(layer)
+        .with_allows(message::METHODS.to_vec())
+        .with_inspector(Box::new(ViaInspector { own }))
+        .with_transport_inspector(Box::new(sockets.guard))
+        .build()
+}
+
+fn serve(
+    shared: &Arc<Shared>,
+    endpoint: Endpoint,
+    subscription: callreel_bus::Subscription,
+    cancel: &CancellationToken,
+) -> Result<(), Error> {
+    let incoming = endpoint.incoming_transactions().map_err(Error::sip)?;
+    let cancelled = cancel.clone();
+    let (a, b) = (shared.clone(), shared.clone());
+    tokio::spawn(async move {
+        // The endpoint is held here: it is the transport's owner.
+        tokio::select! {
+            () = endpoint.serve() => tracing::error!("the SIP stack has ended"),
+            () = requests::serve(a, incoming) => {}
+            () = controls::serve(b, subscription) => tracing::warn!("the bus has ended"),
+            () = cancelled.cancelled() => {}
+        }
+    });
+    Ok(())
+}
+
+impl Switch {
+    /// Starts a switch. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error::Bind`] when the SIP port is taken, naming it and the key that changes it; the others as they say.
+    pub async fn start(
+        config: SwitchConfig,
+        bus: Bus,
+        store: Store,
+        node: &str,
+    ) -> Result<Self, Error> {
+        let cancel = CancellationToken::new();
+        let guard = cancel.clone().drop_guard();
+        let counters = Arc::new(Counters::default());
+        let sockets = transport::open(&config, &counters, &cancel).await?;
+        let addresses = addresses(&config, sockets.bound);
+        let own = Arc::new(OwnAddress::new(sockets.bound, config.advertised));
+        let engine = MediaEngine::start(RtpConfig {
+            bind: config.bind.ip(),
+            ports: config.rtp_ports.inclusive(),
+            fork_bind: config.fork_bind,
+            inactivity_s: config.rtp_inactivity_s,
+        })?;
+        let endpoint = endpoint(sockets, own.clone(), &cancel);
+        let subscription = controls::subscribe(&bus).await?;
+        let late = Arc::new(OnceLock::new());
+        let port = SipPort::spawn(None, SipPort, late.clone()).await;
+        let (port, _) = port.map_err(|e| Error::Sip(e.to_string()))?;
+        let nonces = Nonces::new(
+            rand::random(),
+            Instant::now(),
+            Duration::from_secs(config.nonce_lifetime_s),
+        );
+        let shared = Arc::new(Shared {
+            config,
+            node: node.to_owned(),
+            bus,
+            store,
+            engine,
+            own,
+            dialogs: Arc::new(DialogLayer::new(endpoint.inner.clone())),
+            location: Mutex::new(Location::default()),
+            nonces: Mutex::new(nonces),
+            channels: Channels::default(),
+            askings: Default::default(),
+            sounds: Default::default(),
+            counters,
+            queue: subscription.queue().to_owned(),
+            draining: AtomicBool::new(false),
+            supervisor: port.get_cell(),
+        });
+        drop(late.set(shared.clone()));
+        serve(&shared, endpoint, subscription, &cancel)?;
+        guard.disarm();
+        for (transport, address) in &addresses {
+            tracing::info!(transport, %address, "SIP is served");
+        }
+        Ok(Self {
+            shared,
+            addresses,
+            port,
+            cancel,
+        })
+    }
+
+    /// Where phones reach it: `udp` or `tcp`, and the address.
+    pub fn sip_addresses(&self) -> Vec<(String, SocketAddr)> {
+        self.addresses.clone()
+    }
+
+    /// Refuses new calls from now on and waits until the running ones have ended.
+    pub async fn drain(&self) {
+        self.shared.draining.store(true, Ordering::Relaxed);
+        self.shared.channels.empty().await;
+    }
+
+    /// Ends all calls and lets go of the network.
+    pub async fn stop(self) {
+        self.shared.draining.store(true, Ordering::Relaxed);
+        for channel in self.shared.channels.all() {
+            // A channel that has just ended needs no telling.
+            drop(channel.cast(ChannelMsg::HangUp(HangupCause::ManagerRequest)));
+        }
+        let settled = async {
+            self.shared.channels.empty().await;
+            self.goodbyes_said().await;
+        };
+        if tokio::time::timeout(STOP_PATIENCE, settled).await.is_err() {
+            tracing::warn!("some phones did not answer the end of their call");
+        }
+        self.cancel.cancel();
+        self.port.stop(None);
+    }
+
+    /// Waits for the last transactions, BYEs among them.
+    async fn goodbyes_said(&self) {
+        let endpoint = &self.shared.dialogs.endpoint;
+        while endpoint.get_stats().running_transactions > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// What it looks like now: a [`SwitchPicture`] as JSON.
+    pub async fn describe(&self) -> Value {
+        serde_json::to_value(self.picture().await).unwrap_or_default()
+    }
+
+    /// What it looks like now.
+    pub async fn picture(&self) -> SwitchPicture {
+        let mut channels = Vec::new();
+        for channel in self.shared.channels.all() {
+            let asked = channel
+                .call(ChannelMsg::Describe, Some(PICTURE_PATIENCE))
+                .await;
+            // One that ends or is busy for so long is left out.
+            if let Ok(ractor::rpc::CallResult::Success(picture)) = asked {
+                channels.push(picture);
+            }
+        }
+        channels.sort_by(|a, b| {
+            b.age_s
+                .cmp(&a.age_s)
+                .then_with(|| a.call_id.cmp(&b.call_id))
+        });
+        SwitchPicture {
+            node: self.shared.node.clone(),
+            addresses: self
+                .addresses
+                .iter()
+                .map(|(transport, addr)| format!("sip:{addr};transport={transport}"))
+                .collect(),
+            draining: self.shared.draining.load(Ordering::Relaxed),
+            registrations: locked(&self.shared.location).sweep(Instant::now()),
+            counts: self.shared.counters.read(),
+            channels,
+        }
+    }
+}
