@@ -4,6 +4,8 @@
 mod call;
 mod hearing;
 mod incoming;
+#[cfg(test)]
+mod registrar;
 mod rtp;
 mod sdp;
 mod speaker;
@@ -20,8 +22,10 @@ use callreel_media::Codec;
 use rsipstack::{
     EndpointBuilder,
     dialog::{
-        authenticate::Credential, dialog_layer::DialogLayer, invitation::InviteOption,
-        registration::Registration,
+        authenticate::Credential,
+        dialog_layer::DialogLayer,
+        invitation::InviteOption,
+        registration::{Registration, refresh_interval},
     },
     sip::{Auth, Host, HostWithPort, Scheme, StatusCodeKind, Uri},
     transaction::{Endpoint, endpoint::EndpointOption},
@@ -150,7 +154,7 @@ impl DomainResolver for ServerForAll {
 pub(crate) struct Phone {
     line: Arc<Line>,
     calls: Mutex<mpsc::Receiver<Call>>,
-    registration: Mutex<Option<Registration>>,
+    registration: Mutex<Option<Arc<Mutex<Registration>>>>,
 }
 
 impl Drop for Phone {
@@ -211,12 +215,14 @@ impl Phone {
             self.line.setting.identity.credential(),
         );
         registration.outbound_proxy = Some(self.line.setting.server);
-        let granted = self
+        let granted_s = self
             .line
             .register(&mut registration, REGISTRATION_S)
             .await?;
-        *self.registration.lock().await = Some(registration);
-        Ok(granted)
+        let registration = Arc::new(Mutex::new(registration));
+        *self.registration.lock().await = Some(registration.clone());
+        tokio::spawn(keep_registered(self.line.clone(), registration, granted_s));
+        Ok(granted_s)
     }
 
     /// Calls `user` of its own realm. Returns as soon as the INVITE is on its way.
@@ -269,14 +275,18 @@ impl Phone {
 
     /// Unregisters and switches off. Calls must have been hung up before.
     pub(crate) async fn stop(self) {
-        if let Some(mut registration) = self.registration.lock().await.take() {
-            let leaving = self.line.register(&mut registration, 0);
-            if !matches!(
-                tokio::time::timeout(UNREGISTER_PATIENCE, leaving).await,
-                Ok(Ok(_))
-            ) {
-                tracing::debug!(user = %self.line.setting.identity.user, "not unregistered");
-            }
+        let Some(registration) = self.registration.lock().await.take() else {
+            return;
+        };
+        let leaving = async {
+            let mut registration = registration.lock().await;
+            self.line.register(&mut registration, 0).await
+        };
+        if !matches!(
+            tokio::time::timeout(UNREGISTER_PATIENCE, leaving).await,
+            Ok(Ok(_))
+        ) {
+            tracing::debug!(user = %self.line.setting.identity.user, "not unregistered");
         }
     }
 }
@@ -318,6 +328,25 @@ impl Line {
             code: response.status_code.code(),
             reason: response.status_code.text().to_owned(),
         })
+    }
+}
+
+/// Registers again after three quarters of what was granted, until the phone is off.
+async fn keep_registered(
+    line: Arc<Line>,
+    registration: Arc<Mutex<Registration>>,
+    mut granted_s: u32,
+) {
+    loop {
+        tokio::select! {
+            () = line.off.cancelled() => return,
+            () = tokio::time::sleep(refresh_interval(granted_s)) => {}
+        }
+        let mut registration = registration.lock().await;
+        match line.register(&mut registration, REGISTRATION_S).await {
+            Ok(granted) => granted_s = granted,
+            Err(error) => tracing::warn!(%error, "registration not refreshed"),
+        }
     }
 }
 

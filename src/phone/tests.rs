@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use callreel_media::{Pcm, level};
+use rsipstack::sip::Method;
 use tokio::time::timeout;
 
 use super::*;
@@ -181,4 +182,61 @@ async fn only_keys_of_a_telephone_can_be_dialled() {
     soon(call.answered()).await.unwrap();
     assert!(matches!(call.dial("1x").await, Err(Error::NotADigit('x'))));
     call.hang_up().await;
+}
+
+async fn registered_phone(server: SocketAddr, password: &str) -> Phone {
+    let mut setting = setting("alice", server, &[Codec::Pcmu], Answering::Never);
+    setting.identity.password = Some(password.to_owned());
+    Phone::start(setting).await.unwrap()
+}
+
+fn answered(method: Method, code: u16, expires: Option<&str>) -> registrar::Answered {
+    registrar::Answered {
+        method,
+        code,
+        expires: expires.map(str::to_owned),
+    }
+}
+
+#[tokio::test]
+async fn a_phone_registers_with_digest_refreshes_and_unregisters() {
+    let (server, mut answers) = registrar::open("s3cret", 1).await;
+    let phone = registered_phone(server, "s3cret").await;
+    assert_eq!(soon(phone.register()).await.unwrap(), 1);
+    let (challenged, taken) = (
+        answered(Method::Register, 401, Some("300")),
+        answered(Method::Register, 200, Some("300")),
+    );
+    assert_eq!(soon(answers.recv()).await.as_ref(), Some(&challenged));
+    assert_eq!(soon(answers.recv()).await.as_ref(), Some(&taken));
+    // One second was granted: the phone comes back by itself.
+    assert_eq!(soon(answers.recv()).await.as_ref(), Some(&challenged));
+    assert_eq!(soon(answers.recv()).await.as_ref(), Some(&taken));
+    soon(phone.stop()).await;
+    let gone = answered(Method::Register, 200, Some("0"));
+    soon(async { while answers.recv().await.expect("not unregistered") != gone {} }).await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told() {
+    let (server, _answers) = registrar::open("s3cret", 60).await;
+    let phone = registered_phone(server, "wrong").await;
+    let error = soon(phone.register()).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "registration as alice was refused: 403 Forbidden"
+    );
+}
+
+#[tokio::test]
+async fn a_challenged_call_is_placed_again_with_digest() {
+    let (server, mut answers) = registrar::open("s3cret", 60).await;
+    let phone = registered_phone(server, "s3cret").await;
+    let call = phone.call("2001").await.unwrap();
+    assert!(matches!(
+        soon(call.answered()).await,
+        Err(Ending::Refused(404, _))
+    ));
+    let codes = [answers.recv().await, answers.recv().await].map(|a| a.unwrap().code);
+    assert_eq!(codes, [401, 404]);
 }
