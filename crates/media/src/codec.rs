@@ -68,6 +68,14 @@ impl Codec {
         }
     }
 
+    /// Samples by which coding and decoding delay the audio: the filter banks of G.722.
+    pub(crate) fn lag(self) -> i64 {
+        match self {
+            Self::Pcmu | Self::Pcma => 0,
+            Self::G722 => 22,
+        }
+    }
+
     /// RTP ticks a payload of this many bytes lasts.
     pub fn ticks(self, payload_bytes: usize) -> u32 {
         u32::try_from(payload_bytes).unwrap_or(u32::MAX)

@@ -8,17 +8,25 @@ mod audio_file;
 mod codec;
 pub mod dtmf;
 mod error;
+mod packet;
 mod pcm;
 mod prompts;
+mod render;
 mod resample;
+#[cfg(test)]
+mod sample;
 mod speech;
+mod timeline;
 mod tones;
 
 pub use audio_file::read_audio;
 pub use codec::{Codec, Decoder, Encoder, TELEPHONE_EVENT};
 pub use error::Error;
+pub use packet::Packet;
 pub use pcm::{Pcm, level};
 pub use prompts::prompt_text;
+pub use render::{Cut, LegReport, Mp3Settings, Profile, Renderer, Summary};
 pub use resample::Resampler;
 pub use speech::{MAX_SPOKEN_BYTES, speak};
+pub use timeline::{Timeline, TimelineBuilder};
 pub use tones::{ToneStream, tone_stream, tones};

@@ -57,6 +57,11 @@ impl Resampler {
         Self::paced(from, to, LIVE)
     }
 
+    /// For files: a steeper filter with a longer delay.
+    pub(crate) fn unhurried(from: u32, to: u32) -> Self {
+        Self::paced(from, to, LATE)
+    }
+
     fn paced(from: u32, to: u32, pace: Pace) -> Self {
         let (from, to) = (from.max(1), to.max(1));
         Self {

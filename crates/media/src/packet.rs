@@ -1,0 +1,63 @@
+//! One captured RTP packet, borrowed from wherever the journal's bytes lie.
+
+use callreel_proto::Leg;
+
+use crate::{Codec, TELEPHONE_EVENT};
+
+/// Comfort noise (RFC 3389): says that silence follows, carries no audio we keep.
+const COMFORT_NOISE: u8 = 13;
+
+/// One RTP packet of a capture.
+#[derive(Debug, Clone, Copy)]
+pub struct Packet<'a> {
+    /// Which stream of the call.
+    pub leg: Leg,
+    /// When it arrived, in nanoseconds since the capture's start.
+    pub arrival_ns: u64,
+    /// RTP payload type: 0, 8, 9 are audio, 101 are telephone events.
+    pub payload_type: u8,
+    /// RTP marker bit.
+    pub marker: bool,
+    /// RTP sequence number.
+    pub sequence: u16,
+    /// RTP timestamp, in ticks of 1/8000 s.
+    pub timestamp: u32,
+    /// RTP synchronisation source.
+    pub ssrc: u32,
+    /// The payload, without RTP header and padding.
+    pub payload: &'a [u8],
+}
+
+/// What a packet is to the timeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Audio: has a place in time.
+    Audio(Codec),
+    /// Telephone events and comfort noise: they only use up sequence numbers.
+    Silent,
+    /// A payload type nobody agreed on: counted, otherwise like `Silent`.
+    Unknown,
+}
+
+impl Packet<'_> {
+    pub(crate) fn kind(&self) -> Kind {
+        match Codec::from_payload_type(self.payload_type) {
+            Some(codec) if !self.payload.is_empty() => Kind::Audio(codec),
+            Some(_) => Kind::Silent,
+            None if matches!(self.payload_type, TELEPHONE_EVENT | COMFORT_NOISE) => Kind::Silent,
+            None => Kind::Unknown,
+        }
+    }
+
+    /// RTP ticks of audio in it.
+    pub(crate) fn ticks(&self) -> i64 {
+        match self.kind() {
+            Kind::Audio(codec) => i64::from(codec.ticks(self.payload.len())),
+            Kind::Silent | Kind::Unknown => 0,
+        }
+    }
+
+    pub(crate) fn arrival(&self) -> i64 {
+        i64::try_from(self.arrival_ns).unwrap_or(i64::MAX / 4)
+    }
+}

@@ -1,0 +1,264 @@
+//! Turns a cut of a capture into a file. The second pass over the journal feeds it; its memory does not grow with the call.
+
+use std::{
+    collections::VecDeque,
+    io::{Seek, Write},
+    time::Duration,
+};
+
+use callreel_proto::{AudioFormat, Channels, Leg};
+
+use crate::{
+    Error,
+    packet::Packet,
+    timeline::{Timeline, follow::REORDER_WINDOW_NS, index},
+};
+
+mod lane;
+mod leg;
+mod mend;
+#[cfg(test)]
+mod properties;
+mod report;
+mod sink;
+mod tally;
+#[cfg(test)]
+mod tests;
+
+use leg::LegRenderer;
+pub use report::{LegReport, Summary};
+pub use sink::Mp3Settings;
+use sink::Sink;
+
+/// Lanes are taken and encoded in pieces of this length: shorter ones cost the encoder more, longer ones gain nothing.
+const BLOCK_NS: i64 = 1_000_000_000;
+/// Audio may lie this much before its packet's place, by the leeway left to clocks.
+const MARGIN_NS: i64 = 100_000_000;
+/// Longest cut: a day. Kazoo ends recordings after three hours; more is a broken ticket, not a call.
+const MAX_CUT_NS: u64 = 24 * 3600 * 1_000_000_000;
+/// The rates that both WAV and MP3 can have.
+const SAMPLE_RATES: [u32; 9] = [
+    8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000,
+];
+
+/// Which part of a capture a recording is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// First instant, in nanoseconds of capture time.
+    pub start_ns: u64,
+    /// First instant after it. The file is exactly this much longer than nothing, however little audio there is.
+    pub end_ns: u64,
+    /// Spans of capture time in which neither leg may be heard.
+    pub masks: Vec<(u64, u64)>,
+    /// How the legs share the file.
+    pub channels: Channels,
+}
+
+/// What kind of file it becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Profile {
+    /// WAV (16-bit PCM) or MP3.
+    pub format: AudioFormat,
+    /// Samples per second; `None`: 16000 if wideband audio was heard in the cut, else 8000.
+    pub sample_rate: Option<u32>,
+    /// Used for MP3 only.
+    pub mp3: Mp3Settings,
+}
+
+/// The second pass: give it every packet of the same journal from its beginning, in the same order, even those before the cut:
+/// the order is what streams are known by. Stop early when [`Renderer::is_done`] says so.
+pub struct Renderer<'t, W: Write + Seek> {
+    timeline: &'t Timeline,
+    cut: Cut,
+    sample_rate: u32,
+    legs: Vec<(Leg, LegRenderer, VecDeque<i16>)>,
+    sink: Sink<W>,
+    /// Latest arrival so far.
+    now: i64,
+    /// Capture time up to which lanes have been taken.
+    taken: i64,
+    /// Samples per channel given to the sink, and to be given.
+    written: u64,
+    total: u64,
+}
+
+fn nanos(ns: u64) -> i64 {
+    i64::try_from(ns).unwrap_or(i64::MAX / 4)
+}
+
+impl<'t, W: Write + Seek> Renderer<'t, W> {
+    /// Opens the file at the present position of `out`; give it `&mut file` to keep the file.
+    ///
+    /// # Errors
+    /// [`Error::Profile`] when the format cannot have this rate or bit rate or the cut is no span of time; [`Error::Write`] when `out` fails.
+    pub fn new(cut: Cut, profile: Profile, timeline: &'t Timeline, out: W) -> Result<Self, Error> {
+        let length = cut.end_ns.checked_sub(cut.start_ns);
+        let Some(length) = length.filter(|ns| *ns <= MAX_CUT_NS) else {
+            return Err(Error::Profile(format!(
+                "a recording from {} ns to {} ns has no length, or more than a day",
+                cut.start_ns, cut.end_ns
+            )));
+        };
+        let heard: &[Leg] = match cut.channels {
+            Channels::Stereo | Channels::Mono => &[Leg::A, Leg::B],
+            Channels::Caller => &[Leg::A],
+        };
+        let wideband = timeline.has_wideband(heard, cut.start_ns, cut.end_ns);
+        let sample_rate = profile
+            .sample_rate
+            .unwrap_or(if wideband { 16_000 } else { 8000 });
+        if !SAMPLE_RATES.contains(&sample_rate) {
+            return Err(Error::Profile(format!(
+                "{sample_rate} Hz is not a sample rate of WAV and MP3; use one of {SAMPLE_RATES:?}"
+            )));
+        }
+        let channels = channel_count(cut.channels);
+        let sink = match profile.format {
+            AudioFormat::Wav => Sink::wav(out, channels, sample_rate)?,
+            AudioFormat::Mp3 => Sink::mp3(out, channels, sample_rate, &profile.mp3)?,
+        };
+        let (start, end) = (nanos(cut.start_ns), nanos(cut.end_ns));
+        Ok(Self {
+            timeline,
+            sample_rate,
+            legs: heard
+                .iter()
+                .map(|leg| {
+                    let renderer = LegRenderer::new(*leg, start, end, sample_rate);
+                    (*leg, renderer, VecDeque::new())
+                })
+                .collect(),
+            sink,
+            now: 0,
+            taken: start,
+            written: 0,
+            total: samples_at(length, sample_rate),
+            cut,
+        })
+    }
+
+    /// Takes the next packet of the journal.
+    ///
+    /// # Errors
+    /// When the encoder or the output fails; the rendition is then of no use.
+    pub fn push(&mut self, packet: &Packet<'_>) -> Result<(), Error> {
+        if let Some((_, leg, _)) = self.legs.iter_mut().find(|(leg, ..)| *leg == packet.leg) {
+            leg.push(packet, self.timeline);
+        }
+        self.now = self.now.max(packet.arrival());
+        // Only whole blocks are worth the walk over both legs.
+        while self.now - REORDER_WINDOW_NS - MARGIN_NS >= self.taken + BLOCK_NS
+            && self.written < self.total
+        {
+            for (_, leg, _) in &mut self.legs {
+                leg.advance(self.taken + BLOCK_NS + MARGIN_NS + REORDER_WINDOW_NS);
+            }
+            self.take_block()?;
+        }
+        Ok(())
+    }
+
+    /// Whether no packet to come can change the file.
+    pub fn is_done(&self) -> bool {
+        self.written >= self.total
+    }
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    /// When the encoder or the output fails.
+    pub fn finish(mut self) -> Result<Summary, Error> {
+        for (_, leg, _) in &mut self.legs {
+            leg.drain();
+        }
+        while self.written < self.total {
+            self.take_block()?;
+        }
+        self.sink.finish()?;
+        let mut legs = [LegReport::default(), LegReport::default()];
+        for (leg, renderer, _) in &self.legs {
+            legs[index(*leg)] = renderer.report();
+        }
+        Ok(Summary {
+            samples: self.total,
+            duration_ms: self.total * 1000 / u64::from(self.sample_rate),
+            channels: channel_count(self.cut.channels),
+            sample_rate: self.sample_rate,
+            worst_misalignment: legs
+                .iter()
+                .map(|leg| leg.worst_misalignment)
+                .sum::<Duration>(),
+            legs,
+        })
+    }
+
+    fn take_block(&mut self) -> Result<(), Error> {
+        for (_, leg, out) in &mut self.legs {
+            leg.take_second(out);
+        }
+        self.taken += BLOCK_NS;
+        let ready = self.legs.iter().map(|(_, _, out)| out.len()).min();
+        let left_to_write = usize::try_from(self.total - self.written).unwrap_or(usize::MAX);
+        let ready = ready.unwrap_or(0).min(left_to_write);
+        let mut channels: Vec<Vec<i16>> = self
+            .legs
+            .iter_mut()
+            .map(|(_, _, out)| out.drain(..ready).collect())
+            .collect();
+        for channel in &mut channels {
+            self.mask(channel);
+        }
+        match (self.cut.channels, channels.as_slice()) {
+            (Channels::Stereo, [a, b]) => self.sink.write(a, Some(b))?,
+            (Channels::Mono, [a, b]) => {
+                let mixed: Vec<i16> = a.iter().zip(b).map(|(a, b)| a.saturating_add(*b)).collect();
+                self.sink.write(&mixed, None)?;
+            }
+            (_, [only, ..]) => self.sink.write(only, None)?,
+            (_, []) => {}
+        }
+        self.written += ready as u64;
+        Ok(())
+    }
+
+    /// Silences what lies within a mask; `channel` begins at the first sample not yet written.
+    fn mask(&self, channel: &mut [i16]) {
+        let rate = u128::from(self.sample_rate);
+        // A sample that is masked in part is masked: spans begin at the sample before and end at the one after.
+        let offset = |ns: u64| u128::from(ns.saturating_sub(self.cut.start_ns)) * rate;
+        let within = |sample: u128| {
+            let sample = sample.saturating_sub(u128::from(self.written));
+            usize::try_from(sample).map_or(channel.len(), |sample| sample.min(channel.len()))
+        };
+        let spans: Vec<(usize, usize)> = self
+            .cut
+            .masks
+            .iter()
+            .map(|(from, to)| {
+                let (from, to) = (offset(*from), offset(*to));
+                (
+                    within(from / 1_000_000_000),
+                    within(to.div_ceil(1_000_000_000)),
+                )
+            })
+            .collect();
+        for (from, to) in spans {
+            if from < to {
+                channel[from..to].fill(0);
+            }
+        }
+    }
+}
+
+fn channel_count(channels: Channels) -> u16 {
+    match channels {
+        Channels::Stereo => 2,
+        Channels::Mono | Channels::Caller => 1,
+    }
+}
+
+/// Samples in a span of time, rounded to the nearest.
+fn samples_at(ns: u64, sample_rate: u32) -> u64 {
+    let samples = (u128::from(ns) * u128::from(sample_rate) + 500_000_000) / 1_000_000_000;
+    u64::try_from(samples).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,325 @@
+//! Tells which stream of a leg a packet belongs to and unwraps its numbers. Both passes run it, so both see the same streams.
+
+use std::collections::VecDeque;
+
+use crate::packet::{Kind, Packet};
+
+/// The RTP clock of every codec here runs at 8000 Hz.
+pub(crate) const NS_PER_TICK: i64 = 125_000;
+/// Packets this much behind the newest of their stream still find their place: the longest stall of a network that is mended afterwards.
+pub(crate) const REORDER_WINDOW_NS: i64 = 15_000_000_000;
+/// A packet this much earlier than its timestamp allows means that the sender has set its timestamp anew; less is jitter.
+const EARLY_NS: i64 = 120_000_000;
+/// How long a stretch of arrivals the earliest transit is taken from. Long enough to hold an undelayed packet.
+pub(crate) const FLOOR_WINDOW_NS: i64 = 10_000_000_000;
+/// Streams of a leg that a straggler may still belong to. A leg changes its source a few times per call, rarely twice within a second.
+const RECENT_STREAMS: usize = 8;
+/// Streams a leg may have in all. A call has a handful; only an attack has a new SSRC in every packet, and it must not fill the memory.
+const MAX_STREAMS: usize = 1000;
+/// Sequence numbers remembered per stream to tell duplicates: 20 s of 10 ms packets.
+const REMEMBERED: i64 = 2048;
+/// A packet without audio further away than this is not of the stream.
+const NEAR_SEQUENCE: i64 = 3000;
+
+/// What became of a packet's sequence number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Novelty {
+    /// Seen for the first time.
+    Fresh,
+    /// Seen before.
+    Repeated,
+    /// So old that nobody remembers.
+    Ancient,
+}
+
+/// A packet recognised.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sighting {
+    /// Which stream of its leg, counted from 0 in order of appearance.
+    pub(crate) stream: usize,
+    /// Sequence number without wraps.
+    pub(crate) sequence: i64,
+    /// Timestamp without wraps.
+    pub(crate) tick: i64,
+    pub(crate) novelty: Novelty,
+    /// No packet of the stream with a higher sequence number came before it.
+    pub(crate) newest: bool,
+}
+
+/// The sequence numbers of one stream that have been seen, a ring of bits.
+struct Seen {
+    top: i64,
+    bits: [u64; (REMEMBERED / 64) as usize],
+}
+
+impl Seen {
+    fn new(first: i64) -> Self {
+        Self {
+            // One below, so that the first insertion is fresh.
+            top: first - 1,
+            bits: [0; (REMEMBERED / 64) as usize],
+        }
+    }
+
+    fn bit(&mut self, sequence: i64) -> (&mut u64, u64) {
+        let at = usize::try_from(sequence.rem_euclid(REMEMBERED)).expect("not negative");
+        (&mut self.bits[at / 64], 1 << (at % 64))
+    }
+
+    fn insert(&mut self, sequence: i64) -> Novelty {
+        if sequence <= self.top - REMEMBERED {
+            return Novelty::Ancient;
+        }
+        for passed in (self.top + 1).max(sequence - REMEMBERED + 1)..=sequence {
+            let (word, mask) = self.bit(passed);
+            *word &= !mask;
+        }
+        self.top = self.top.max(sequence);
+        let (word, mask) = self.bit(sequence);
+        let known = *word & mask != 0;
+        *word |= mask;
+        if known {
+            Novelty::Repeated
+        } else {
+            Novelty::Fresh
+        }
+    }
+}
+
+/// The smallest transit of the last one or two windows.
+struct Floor {
+    window: i64,
+    now: i64,
+    before: i64,
+}
+
+impl Floor {
+    fn lower(&mut self, arrival: i64, transit: i64) {
+        let window = arrival / FLOOR_WINDOW_NS;
+        if window != self.window {
+            (self.window, self.before, self.now) = (window, self.now, transit);
+        }
+        self.now = self.now.min(transit);
+    }
+
+    fn value(&self) -> i64 {
+        self.now.min(self.before)
+    }
+}
+
+struct Stream {
+    id: usize,
+    ssrc: u32,
+    /// Of the newest audio packet.
+    sequence: i64,
+    tick: i64,
+    packet_ticks: i64,
+    seen: Seen,
+    floor: Floor,
+}
+
+impl Stream {
+    fn open(id: usize, packet: &Packet<'_>) -> Self {
+        let (sequence, tick) = (i64::from(packet.sequence), i64::from(packet.timestamp));
+        let transit = packet.arrival() - tick * NS_PER_TICK;
+        Self {
+            id,
+            ssrc: packet.ssrc,
+            sequence,
+            tick,
+            packet_ticks: packet.ticks(),
+            seen: Seen::new(sequence),
+            floor: Floor {
+                window: packet.arrival() / FLOOR_WINDOW_NS,
+                now: transit,
+                before: transit,
+            },
+        }
+    }
+
+    /// Sequence numbers and ticks from the newest audio packet to this one.
+    fn distance(&self, packet: &Packet<'_>) -> (i64, i64) {
+        let sequence = packet.sequence.wrapping_sub(self.sequence as u16);
+        let tick = packet.timestamp.wrapping_sub(self.tick as u32);
+        (
+            i64::from(sequence.cast_signed()),
+            i64::from(tick.cast_signed()),
+        )
+    }
+
+    /// Whether an audio packet goes on with this stream's numbering. If not, the sender has begun anew under the same SSRC.
+    fn accepts(&self, packet: &Packet<'_>) -> bool {
+        let (ahead, ticks) = self.distance(packet);
+        match ahead {
+            0 => ticks == 0,
+            1.. => {
+                let transit = packet.arrival() - (self.tick + ticks) * NS_PER_TICK;
+                let on_time = transit >= self.floor.value() - EARLY_NS;
+                let in_step = (ticks - ahead * self.packet_ticks).abs() <= self.packet_ticks;
+                ticks >= 0 && (on_time || in_step)
+            }
+            _ => (-REORDER_WINDOW_NS / NS_PER_TICK..=0).contains(&ticks),
+        }
+    }
+
+    fn sight_audio(&mut self, packet: &Packet<'_>) -> Sighting {
+        let (ahead, ticks) = self.distance(packet);
+        let (sequence, tick) = (self.sequence + ahead, self.tick + ticks);
+        let novelty = self.seen.insert(sequence);
+        if novelty == Novelty::Fresh {
+            let transit = packet.arrival() - tick * NS_PER_TICK;
+            self.floor.lower(packet.arrival(), transit);
+            if ahead > 0 {
+                (self.sequence, self.tick) = (sequence, tick);
+                self.packet_ticks = packet.ticks();
+            }
+        }
+        Sighting {
+            stream: self.id,
+            sequence,
+            tick,
+            novelty,
+            newest: ahead >= 0,
+        }
+    }
+
+    fn sight_silent(&mut self, packet: &Packet<'_>) -> Option<Sighting> {
+        let (ahead, ticks) = self.distance(packet);
+        (ahead.abs() <= NEAR_SEQUENCE).then(|| Sighting {
+            stream: self.id,
+            sequence: self.sequence + ahead,
+            tick: self.tick + ticks,
+            novelty: self.seen.insert(self.sequence + ahead),
+            newest: false,
+        })
+    }
+}
+
+/// Recognises the packets of one leg, in the order of the journal.
+#[derive(Default)]
+pub(crate) struct Follower {
+    /// The stream that spoke last comes first.
+    recent: VecDeque<Stream>,
+    opened: usize,
+}
+
+impl Follower {
+    /// `None` when the packet belongs to no stream: no audio was heard from its source, or there have been too many sources.
+    pub(crate) fn sight(&mut self, packet: &Packet<'_>) -> Option<Sighting> {
+        let audio = matches!(packet.kind(), Kind::Audio(_));
+        let known = self
+            .recent
+            .iter()
+            .position(|s| s.ssrc == packet.ssrc && (!audio || s.accepts(packet)));
+        match known {
+            Some(at) if audio => {
+                let stream = self.recent.remove(at).expect("position is in range");
+                self.recent.push_front(stream);
+                Some(self.recent[0].sight_audio(packet))
+            }
+            Some(at) => self.recent[at].sight_silent(packet),
+            None if audio && self.opened < MAX_STREAMS => {
+                self.recent.truncate(RECENT_STREAMS - 1);
+                self.recent.push_front(Stream::open(self.opened, packet));
+                self.opened += 1;
+                Some(self.recent[0].sight_audio(packet))
+            }
+            None => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use callreel_proto::Leg;
+
+    use super::*;
+
+    fn packet(arrival_ms: u64, sequence: u16, timestamp: u32) -> Packet<'static> {
+        Packet {
+            leg: Leg::A,
+            arrival_ns: arrival_ms * 1_000_000,
+            payload_type: 0,
+            marker: false,
+            sequence,
+            timestamp,
+            ssrc: 7,
+            payload: &[0xff; 160],
+        }
+    }
+
+    #[test]
+    fn numbers_go_on_across_the_wraps() {
+        let mut follower = Follower::default();
+        let first = follower.sight(&packet(0, 65535, u32::MAX - 99)).unwrap();
+        let second = follower.sight(&packet(20, 0, 60)).unwrap();
+        assert_eq!(second.stream, first.stream);
+        assert_eq!(second.sequence - first.sequence, 1);
+        assert_eq!(second.tick - first.tick, 160);
+        let straggler = follower.sight(&packet(30, 65534, u32::MAX - 259)).unwrap();
+        assert_eq!(straggler.sequence - first.sequence, -1);
+        assert_eq!(straggler.novelty, Novelty::Fresh);
+    }
+
+    #[test]
+    fn duplicates_are_told_even_long_after() {
+        let mut follower = Follower::default();
+        for n in 0..500u16 {
+            follower.sight(&packet(u64::from(n) * 20, n, u32::from(n) * 160));
+        }
+        for n in [499u16, 498, 0] {
+            let again = follower.sight(&packet(10_000, n, u32::from(n) * 160));
+            assert_eq!(again.unwrap().novelty, Novelty::Repeated, "{n}");
+        }
+    }
+
+    #[test]
+    fn a_sender_that_begins_anew_opens_a_stream_and_stragglers_find_the_old_one() {
+        let mut follower = Follower::default();
+        follower.sight(&packet(0, 100, 16_000));
+        follower.sight(&packet(40, 102, 16_320));
+        let anew = follower.sight(&packet(60, 103, 900_000)).unwrap();
+        assert_eq!(anew.stream, 1);
+        let straggler = follower.sight(&packet(61, 101, 16_160)).unwrap();
+        assert_eq!((straggler.stream, straggler.sequence), (0, 101));
+        assert_eq!(follower.sight(&packet(80, 104, 900_160)).unwrap().stream, 1);
+    }
+
+    #[test]
+    fn silence_loss_and_a_stall_do_not_open_a_stream() {
+        let mut follower = Follower::default();
+        follower.sight(&packet(0, 0, 0));
+        // Silence suppression: the timestamp runs on, the sequence does not.
+        assert_eq!(follower.sight(&packet(4000, 1, 32_000)).unwrap().stream, 0);
+        // Loss: both run on.
+        assert_eq!(
+            follower.sight(&packet(6000, 101, 48_000)).unwrap().stream,
+            0
+        );
+        // A stall of three seconds, then all at once.
+        assert_eq!(
+            follower.sight(&packet(9020, 102, 48_160)).unwrap().stream,
+            0
+        );
+        assert_eq!(
+            follower.sight(&packet(9021, 250, 71_840)).unwrap().stream,
+            0
+        );
+    }
+
+    #[test]
+    fn a_new_source_in_every_packet_is_refused_in_the_end() {
+        let mut follower = Follower::default();
+        let recognised = (0..5000)
+            .filter(|n| {
+                let stranger = Packet {
+                    ssrc: *n,
+                    ..packet(0, 0, 0)
+                };
+                follower.sight(&stranger).is_some()
+            })
+            .count();
+        assert_eq!(recognised, MAX_STREAMS);
+        assert!(follower.recent.len() <= RECENT_STREAMS);
+    }
+}
