@@ -261,3 +261,42 @@ impl Cursor {
         self.stage.hang_up(InsertAt::Tail, cause)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use callreel_proto::{AccountId, CallId};
+    use serde_json::json;
+
+    use super::*;
+
+    /// No module of today branches by a word of its own except those that bridge; menus will.
+    #[test]
+    fn continue_takes_the_named_child_else_any_and_an_empty_one_ends_the_flow() {
+        let document = json!({"module": "noop", "data": {}, "children": {
+            "1": {"module": "sleep", "data": {"duration": 1}}, "2": {}, "_": {"module": "sleep", "data": {"duration": 2}}
+        }});
+        let flow = Flow::parse(&document, true).unwrap();
+        let after = |key: &str| {
+            let call = CallInfo {
+                account_id: AccountId::random(),
+                call_id: CallId::new("a"),
+                talk_id: "m".to_owned(),
+                number: "1".to_owned(),
+                callflow_name: None,
+                caller_id_name: None,
+                caller_id_number: None,
+                calling_device: None,
+                answered: false,
+            };
+            let mut cursor = Cursor::new(flow.clone(), call, Settings::default());
+            cursor.stage.now = Some(Instant::now());
+            cursor.stage.node = flow.root().cloned();
+            let turn = cursor.continue_at(key);
+            cursor.follow(turn);
+            cursor.position().map(|at| at.pointer)
+        };
+        assert_eq!(after("1").as_deref(), Some("/children/1"));
+        assert_eq!(after("2"), None);
+        assert_eq!(after("3").as_deref(), Some("/children/_"));
+    }
+}

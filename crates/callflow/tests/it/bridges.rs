@@ -303,3 +303,22 @@ fn a_recordings_completion_that_calls_itself_a_bridge_is_not_one() {
     });
     assert!(!talk.text().contains("nobody there"), "{}", talk.text());
 }
+
+#[test]
+fn any_sign_of_success_means_that_the_parties_talked() {
+    let after = |fill: fn(&mut callreel_proto::CallEvent)| {
+        let mut talk = answered(&ring("device", json!({"id": "desk"})));
+        talk.found(0.0, devices(&[phone("desk")]));
+        talk.event(9.0, EventName::ChannelExecuteComplete, |event| {
+            event.application_name = Some("bridge".to_owned());
+            fill(event);
+        });
+        talk.text().contains("< hangup")
+    };
+    assert!(after(
+        |event| event.application_response = Some("SUCCESS".into())
+    ));
+    assert!(after(|event| event.disposition = Some("SUCCESS".into())));
+    assert!(after(|event| event.hangup_code = Some("sip:200".into())));
+    assert!(!after(|event| event.disposition = Some("NO_ANSWER".into())));
+}

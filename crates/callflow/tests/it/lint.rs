@@ -87,12 +87,15 @@ fn time_limits_out_of_range_and_texts_too_long_are_seen() {
     warning at /data/time_limit: "99999" is taken as 99999; write 99999
     warning at /data/time_limit: 99999 is more than 10800
     "#);
+    assert_eq!(limit(json!(5)), "");
+    assert_eq!(limit(json!(10_800)), "");
     let speak = |text: String| {
         said(
             &json!({"module": "tts", "data": {"text": text, "terminators": ["1", "x"]}}),
             false,
         )
     };
+    assert!(!speak("x".repeat(1000)).contains("characters"));
     assert_snapshot!(speak("x".repeat(1001)), @r##"
     warning at /data/text: 1001 characters, 1000 are allowed
     warning at /data/terminators/1: "x" is not one of "1", "2", "3", "4", "5", "6", "7", "8", "9", "0", "*", "#"

@@ -146,6 +146,25 @@ fn play_may_leave_the_call_unanswered() {
 }
 
 #[test]
+fn only_keys_a_telephone_has_end_a_playback() {
+    let ends = |terminators: Value| {
+        let data = json!({"id": "x", "terminators": terminators});
+        let talk = Talk::with(&then_noop("play", data), |call, _| call.answered = true);
+        let line = talk
+            .text()
+            .lines()
+            .find(|l| l.contains("< play"))
+            .unwrap()
+            .to_owned();
+        line.split("/x").nth(1).unwrap().to_owned()
+    };
+    assert_eq!(ends(json!(["1", "x", "ab", "#"])), ", 1# ends it");
+    assert_eq!(ends(json!("12")), ", 12 ends it");
+    assert_eq!(ends(json!([])), "");
+    assert_eq!(ends(json!({"no": 1})), ", any key ends it");
+}
+
+#[test]
 fn play_finds_its_media_and_refuses_what_is_not_the_accounts() {
     let played = |id: Value| {
         let talk = Talk::with(&then_noop("play", json!({"id": id})), |call, _| {

@@ -1,6 +1,6 @@
 //! `record_call` and `record_caller`: orders, limits, destinations, deferred starts, stops.
 
-use callreel_callflow::{Effect, Input, RecordingKind, RecordingOrder, Slot};
+use callreel_callflow::{Effect, Input, OrderDestination, RecordingKind, RecordingOrder, Slot};
 use callreel_proto::{AudioFormat, Channels, EndReason, EventName};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
@@ -168,6 +168,10 @@ fn without_a_url_store_recordings_decides() {
        at sleep /children/_
        wait until 60s
     "#);
+    let empty = Talk::with(&record(json!({"url": ""})), |_, settings| {
+        settings.media = media(&json!({"store_recordings": true}));
+    });
+    assert_eq!(order(&empty).destination, OrderDestination::AccountDb);
     let skipped = Talk::through(&record(json!({"url": ""})));
     assert_snapshot!(skipped.text(), @r#"
     0s > Started
@@ -249,6 +253,25 @@ fn a_stop_takes_back_a_start_that_still_waits_and_only_that() {
     2s > CHANNEL_ANSWER
        wait until 9s
     "#);
+}
+
+#[test]
+fn a_stop_passes_over_recordings_that_have_ended_by_themselves() {
+    let flow = json!({
+        "module": "record_call", "data": {"url": "http://h/1", "record_on_bridge": true}, "children": {"_": {
+            "module": "record_call", "data": {"url": "http://h/2"}, "children": {"_": {
+                "module": "sleep", "data": {"duration": 9}, "children": {"_": {
+                    "module": "record_call", "data": {"action": "stop"}}}}}}}
+    });
+    let mut talk = Talk::through(&flow);
+    talk.recorded(5.0, 2, EndReason::TimeLimit, 5000);
+    talk.hear(9.0, Input::Tick);
+    assert!(
+        talk.text().contains("it was stopped before it began"),
+        "{}",
+        talk.text()
+    );
+    assert!(!talk.text().contains("stop the newest"), "{}", talk.text());
 }
 
 #[test]
