@@ -1,4 +1,4 @@
-//! One leg's handle for the rest of the switch.
+//! One leg's handle for the rest of the switch: hands every request to the leg's state, and keeps none itself.
 
 use std::fmt;
 use std::net::SocketAddr;

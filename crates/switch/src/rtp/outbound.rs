@@ -163,6 +163,10 @@ impl Outbound {
         if self.playing.is_some() || self.line.wire.is_none() {
             return;
         }
+        // Two phones whose SDP named our own ports would make one packet go round for ever.
+        if self.line.stream.is_looped(&packet.header) {
+            return;
+        }
         self.copies.received(&mut self.line.buffer, packet);
         match packet.kind {
             Kind::Event => match remote.dtmf_payload_type {

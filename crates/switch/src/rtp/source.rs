@@ -15,21 +15,22 @@ pub(super) struct SourceLock {
 
 impl SourceLock {
     /// SDP named an address. A new one releases the lock; the same one again (a session refresh, a hold) does not, or every
-    /// refresh would open the door for a moment.
+    /// refresh would open the door for a moment. Nor does one that is none: `0.0.0.0` is how old phones say hold (RFC 2543).
     pub(super) fn signal(&mut self, addr: SocketAddr) {
-        if self.signalled != Some(addr) {
+        let is_one = !addr.ip().is_unspecified() && addr.port() != 0;
+        if is_one && self.signalled != Some(addr) {
             self.signalled = Some(addr);
             self.locked = None;
         }
     }
 
-    /// Whether a packet with an agreed payload type is the phone's.
+    /// Whether a packet with an agreed payload type is the phone's. Only to be asked once there is an agreement.
     ///
     /// The first source wins; it keeps the lock while it sends. The signalled address itself may always take over: a stranger
     /// who was faster than the phone is thrown out by the phone's first packet.
     pub(super) fn admit(&mut self, now: Instant, from: SocketAddr) -> bool {
         let free = match self.locked {
-            None => self.signalled.is_some(),
+            None => true,
             Some((source, _)) if source == from => true,
             Some((_, last)) => {
                 self.signalled == Some(from) || now.saturating_duration_since(last) >= RELOCK_AFTER
@@ -72,10 +73,17 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_admitted_before_sdp_named_an_address() {
+    fn an_address_that_is_none_is_never_sent_to_and_changes_nothing() {
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 4000));
         let mut lock = SourceLock::default();
-        assert!(!lock.admit(Instant::now(), addr(1)));
+        lock.signal(nowhere);
+        lock.signal(addr(0));
         assert_eq!(lock.target(), None);
+        let now = Instant::now();
+        assert!(lock.admit(now, addr(2)));
+        lock.signal(nowhere);
+        assert_eq!(lock.target(), Some(addr(2)));
+        assert!(!lock.admit(now, addr(3)));
     }
 
     #[test]

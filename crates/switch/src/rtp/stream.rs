@@ -69,6 +69,11 @@ impl Stream {
         matches!(self.place(from), Place::Late(_))
     }
 
+    /// Whether this is a packet of ours that has come back (RFC 3550 §8.2).
+    pub(super) fn is_looped(&self, from: &Header) -> bool {
+        from.ssrc == self.ssrc
+    }
+
     /// Whether the last thing sent was this bridged phone's.
     pub(super) fn is_from(&self, from: &Header) -> bool {
         matches!(self.source, Source::Phone { ssrc, .. } if ssrc == from.ssrc)

@@ -219,6 +219,26 @@ async fn a_flood_of_random_datagrams_leaves_the_call_alone() {
     assert_eq!(stats.source, Some(left.phone.addr()));
 }
 
+#[tokio::test]
+async fn legs_told_to_send_to_each_other_do_not_send_for_ever() {
+    let engine = engine();
+    let left = Party::new(&engine, 1, Codec::Pcmu).await;
+    let mut right = Party::new(&engine, 2, Codec::Pcmu).await;
+    let (to_left, to_right) = (left.leg.local_port(), right.leg.local_port());
+    for (party, port) in [(&left, to_right), (&right, to_left)] {
+        party.leg.set_remote(Remote {
+            addr: (LOOPBACK, port).into(),
+            ..party.phone.remote(Codec::Pcmu)
+        });
+    }
+    left.leg.bridge(&right.leg);
+    left.leg.send_digits("1").unwrap();
+    while !matches!(right.event().await, MediaEvent::Digit { .. }) {}
+    right.until(|stats| stats.received >= 8).await;
+    let sent = left.leg.stats().sent + right.leg.stats().sent;
+    assert!(sent < 20, "{sent}");
+}
+
 /// Mostly valid headers, so that what follows them is reached.
 fn datagrams() -> impl Strategy<Value = Vec<u8>> {
     let payload_type = prop_oneof![Just(0u8), Just(8), Just(9), Just(101), any::<u8>()];
