@@ -31,9 +31,11 @@ pub(crate) enum Place {
     Out,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Entry {
+/// One owed recording.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Entry {
     stage: Stage,
+    #[serde(flatten)]
     place: Place,
     /// Someone wants it gone as soon as it comes back.
     unwanted: bool,
@@ -139,10 +141,8 @@ impl Book {
     }
 
     /// Every owed recording, in no order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&RecordingId, Stage, Place)> {
-        self.entries
-            .iter()
-            .map(|(id, entry)| (id, entry.stage, entry.place))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&RecordingId, &Entry)> {
+        self.entries.iter()
     }
 }
 
@@ -206,7 +206,7 @@ mod tests {
                     3 => drop(book.take(if ms % 2 == 0 { Stage::Render } else { Stage::Deliver })),
                     _ => { book.remove(&id(n)); }
                 }
-                let places: Vec<Place> = book.iter().map(|(_, _, place)| place).collect();
+                let places: Vec<Place> = book.iter().map(|(_, entry)| entry.place).collect();
                 let count = |wanted: fn(&Place) -> bool| places.iter().filter(|p| wanted(p)).count();
                 prop_assert_eq!(count(|p| matches!(p, Place::Waiting { .. })), book.waiting.len());
                 prop_assert_eq!(count(|p| *p == Place::Ready), book.ready[0].len() + book.ready[1].len());

@@ -434,12 +434,10 @@ impl State {
             .book
             .iter()
             .take(DESCRIBED)
-            .map(|(id, stage, place)| {
-                let mut entry = json!({"recording_id": id, "stage": stage});
-                if let (Some(entry), Value::Object(place)) = (entry.as_object_mut(), json!(place)) {
-                    entry.extend(place);
-                }
-                entry
+            .map(|(id, entry)| {
+                let mut picture = json!(entry);
+                picture["recording_id"] = json!(id);
+                picture
             })
             .collect();
         json!({

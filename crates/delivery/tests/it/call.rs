@@ -7,7 +7,9 @@ use callreel_proto::{
     AccountId, AudioFormat, CallId, CaptureId, Channels, Destination, EndReason, HttpMethod, Leg,
     RecordingId, Utc,
 };
-use callreel_spool::{CaptureHeader, PacketRecord, Promise, Record, Spool, Ticket, TicketKind};
+use callreel_spool::{
+    CaptureHeader, Journal, PacketRecord, Promise, Record, Spool, Ticket, TicketKind,
+};
 use serde_json::json;
 
 pub(crate) const CALLER_HZ: f64 = 440.0;
@@ -19,43 +21,79 @@ const PACKET_NS: u64 = 20_000_000;
 /// What a test may change before the recording starts.
 pub(crate) type Change<'a> = &'a dyn Fn(&mut Promise);
 
-/// Records a call of so many seconds: its journal is sealed and its ticket ended, as calls leave them.
-pub(crate) fn record(spool: &Spool, seconds: u64, to: Destination, change: Change<'_>) -> Ticket {
-    let mut ticket = ticket(to, change);
-    let promise = ticket.promise();
-    let header = CaptureHeader {
-        capture_id: promise.capture_id.clone(),
-        call_id: promise.call_id.clone(),
-        account_id: promise.account_id.clone(),
-        started_at: promise.started_at,
-    };
-    let mut journal = spool.create_capture(header).unwrap();
-    spool.create_ticket(&ticket).unwrap();
-    let mut legs = [(Leg::A, CALLER_HZ), (Leg::B, OTHER_HZ)].map(|(leg, hz)| (leg, hz, encoder()));
-    for n in 0..seconds * 50 {
-        for (leg, hz, encoder) in &mut legs {
-            let timestamp = u32::try_from(n).unwrap() * PACKET;
-            let mut payload = Vec::new();
-            encoder.encode(&tone(*hz, timestamp), &mut payload);
-            let packet = PacketRecord {
-                leg: *leg,
-                arrival_ns: n * PACKET_NS,
-                payload_type: 0,
-                marker: n == 0,
-                sequence: u16::try_from(n).unwrap(),
-                timestamp,
-                ssrc: *leg as u32 + 1,
-                payload: &payload,
-            };
-            journal.append(&Record::Packet(packet)).unwrap();
+/// A call being recorded.
+pub(crate) struct Call {
+    pub(crate) ticket: Ticket,
+    journal: Journal,
+    legs: [(Leg, f64, Encoder); 2],
+    packets: u64,
+}
+
+impl Call {
+    /// The call begins, and with it its one recording.
+    pub(crate) fn begin(spool: &Spool, to: Destination, change: Change<'_>) -> Self {
+        let ticket = ticket(to, change);
+        let promise = ticket.promise();
+        let header = CaptureHeader {
+            capture_id: promise.capture_id.clone(),
+            call_id: promise.call_id.clone(),
+            account_id: promise.account_id.clone(),
+            started_at: promise.started_at,
+        };
+        let journal = spool.create_capture(header).unwrap();
+        spool.create_ticket(&ticket).unwrap();
+        let leg = |leg, hz| (leg, hz, Encoder::new(Codec::Pcmu));
+        Self {
+            ticket,
+            journal,
+            legs: [leg(Leg::A, CALLER_HZ), leg(Leg::B, OTHER_HZ)],
+            packets: 0,
         }
     }
-    journal.seal().unwrap();
-    ticket
-        .end(seconds * 1_000_000_000, EndReason::Hangup)
-        .unwrap();
-    spool.save_ticket(&ticket).unwrap();
-    ticket
+
+    /// Both parties hum, and the journal has it.
+    pub(crate) fn talk(&mut self, seconds: u64) {
+        for n in self.packets..self.packets + seconds * 50 {
+            for (leg, hz, encoder) in &mut self.legs {
+                let timestamp = u32::try_from(n).unwrap() * PACKET;
+                let mut payload = Vec::new();
+                encoder.encode(&tone(*hz, timestamp), &mut payload);
+                let packet = PacketRecord {
+                    leg: *leg,
+                    arrival_ns: n * PACKET_NS,
+                    payload_type: 0,
+                    marker: n == 0,
+                    sequence: u16::try_from(n).unwrap(),
+                    timestamp,
+                    ssrc: *leg as u32 + 1,
+                    payload: &payload,
+                };
+                self.journal.append(&Record::Packet(packet)).unwrap();
+            }
+        }
+        self.packets += seconds * 50;
+        self.journal.flush().unwrap();
+    }
+
+    /// The recording ends; the call may go on.
+    pub(crate) fn stop_recording(&mut self, spool: &Spool, reason: EndReason) {
+        self.ticket.end(self.packets * PACKET_NS, reason).unwrap();
+        spool.save_ticket(&self.ticket).unwrap();
+    }
+
+    /// The call ends.
+    pub(crate) fn hang_up(self) -> Ticket {
+        self.journal.seal().unwrap();
+        self.ticket
+    }
+}
+
+/// Records a call of so many seconds: its journal is sealed and its ticket ended, as calls leave them.
+pub(crate) fn record(spool: &Spool, seconds: u64, to: Destination, change: Change<'_>) -> Ticket {
+    let mut call = Call::begin(spool, to, change);
+    call.talk(seconds);
+    call.stop_recording(spool, EndReason::Hangup);
+    call.hang_up()
 }
 
 fn ticket(to: Destination, change: Change<'_>) -> Ticket {
@@ -89,10 +127,6 @@ pub(crate) fn put(at: std::net::SocketAddr) -> Destination {
             .unwrap(),
         method: HttpMethod::Put,
     }
-}
-
-fn encoder() -> Encoder {
-    Encoder::new(Codec::Pcmu)
 }
 
 fn tone(hz: f64, from: u32) -> Vec<i16> {

@@ -1,6 +1,7 @@
 //! Recordings that go to a URL.
 
 use callreel_delivery::DeliveryConfig;
+use callreel_media::{level, read_audio};
 use callreel_proto::{
     AudioFormat, Destination, EndReason, HttpMethod, RecordingFact, RecordingId, RecordingState,
     month_db,
@@ -9,7 +10,7 @@ use callreel_spool::{Spool, Ticket};
 use serde_json::Value;
 
 use crate::{
-    call::{assert_heard, put, record},
+    call::{Call, assert_heard, put, record},
     node::{Home, Node, config},
     receiver::{Receiver, deserted},
 };
@@ -131,6 +132,43 @@ async fn a_forbidden_address_keeps_the_recording_and_names_the_setting() {
     assert!(receiver.received().is_empty());
     let kept = node.spool.ticket(ticket.recording_id()).unwrap().unwrap();
     assert_eq!(kept.state(), RecordingState::Delivering);
+}
+
+#[tokio::test]
+async fn what_was_masked_is_silent_and_time_goes_on() {
+    let receiver = Receiver::start(&[]).await;
+    let mut node = Home::new().start(config()).await;
+    let mut call = Call::begin(&node.spool, put(receiver.at), &|_| {});
+    call.talk(3);
+    call.ticket.masked(1_000_000_000).unwrap();
+    call.ticket.unmasked(1_500_000_000).unwrap();
+    call.stop_recording(&node.spool, EndReason::Hangup);
+    let ticket = call.hang_up();
+    node.tell_ended(&ticket).await;
+    node.hear_delivered(1).await;
+    for pcm in read_audio(receiver.received()[0].body.to_vec(), Some("wav")).unwrap() {
+        assert_eq!(pcm.samples.len(), 24_000);
+        assert_eq!(level(&pcm.samples[8000..12_000]), 0);
+        assert!(level(&pcm.samples[7900..8000]) > 3000);
+        assert!(level(&pcm.samples[12_000..12_100]) > 3000);
+    }
+    let masked = &document(&node, &ticket).await["masked_ms"];
+    assert_eq!(*masked, serde_json::json!([[1000, 1500]]));
+}
+
+#[tokio::test]
+async fn a_recording_that_ends_before_its_call_is_delivered_before_the_call_ends() {
+    let receiver = Receiver::start(&[]).await;
+    let mut node = Home::new().start(config()).await;
+    let mut call = Call::begin(&node.spool, put(receiver.at), &|_| {});
+    call.talk(2);
+    call.stop_recording(&node.spool, EndReason::Stopped);
+    node.tell_ended(&call.ticket).await;
+    node.hear_delivered(1).await;
+    assert_heard(receiver.received()[0].body.to_vec(), "wav", 2);
+    call.talk(1);
+    call.hang_up();
+    node.assert_nothing_owed();
 }
 
 #[tokio::test]

@@ -145,6 +145,17 @@ impl Node {
         }
     }
 
+    /// Waits until the queue has heard the order to drop the recording it is working on.
+    pub(crate) async fn until_unwanted(&self) {
+        let heard = async {
+            while self.delivery.describe().await["recordings"][0]["unwanted"] != true {
+                tokio::task::yield_now().await;
+            }
+        };
+        let heard = tokio::time::timeout(PATIENCE, heard).await;
+        heard.expect("the order is heard in time");
+    }
+
     /// Nothing of any recording is left on disk.
     pub(crate) fn assert_nothing_owed(&self) {
         assert!(self.spool.tickets().unwrap().is_empty());

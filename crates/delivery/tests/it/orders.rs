@@ -1,7 +1,8 @@
 //! What a person may order.
 
 use callreel_delivery::DeliveryConfig;
-use callreel_proto::{DeliveryAction, RecordingFact, RecordingState};
+use callreel_proto::{DeliveryAction, RecordingFact, RecordingId, RecordingState, Utc};
+use tokio::net::TcpListener;
 
 use crate::{
     call::{put, record},
@@ -66,11 +67,28 @@ async fn a_waiting_recording_is_dropped_on_order() {
 async fn orders_for_recordings_of_other_nodes_are_passed_over() {
     let receiver = Receiver::start(&[]).await;
     let mut node = Home::new().start(config()).await;
-    let other = callreel_proto::RecordingId::random(callreel_proto::Utc::now());
+    let other = RecordingId::random(Utc::now());
     node.order(DeliveryAction::Drop, &other).await;
     node.order(DeliveryAction::Retry, &other).await;
     let ticket = record(&node.spool, 1, put(receiver.at), &|_| {});
     node.tell_ended(&ticket).await;
     node.hear(&[RecordingFact::Rendered, RecordingFact::Delivered])
         .await;
+}
+
+#[tokio::test]
+async fn a_recording_under_way_is_dropped_when_its_try_fails() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let mut node = Home::new().start(config()).await;
+    let ticket = record(&node.spool, 1, put(at), &|_| {});
+    node.tell_ended(&ticket).await;
+    node.hear(&[RecordingFact::Rendered]).await;
+    let (connection, _) = listener.accept().await.unwrap();
+    node.order(DeliveryAction::Drop, ticket.recording_id())
+        .await;
+    node.until_unwanted().await;
+    drop(connection);
+    node.hear(&[RecordingFact::Discarded]).await;
+    node.assert_nothing_owed();
 }
