@@ -1,1 +1,57 @@
-fn main() {}
+//! The program: reads the command line and hands over to the file that answers it.
+
+mod cli;
+mod config;
+mod demo;
+mod dial;
+mod flow;
+mod import;
+mod node;
+mod phone;
+mod receive;
+mod serve;
+mod steps;
+mod stored;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::{Cli, Command, ConfigCommand};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Two TLS users (deliveries and SIP) must agree on one provider before either starts.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .expect("installed once, here");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a machine that runs programs gives them threads");
+    match runtime.block_on(Box::pin(answer(cli.command))) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("callreel: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn answer(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Serve(args) => serve::run(args).await,
+        Command::Import(args) => import::run(&args).await,
+        Command::Flow(command) => flow::run(&command),
+        Command::Recordings(command) => stored::recordings(command).await,
+        Command::Deliveries(command) => stored::deliveries(command).await,
+        Command::Check(place) => stored::check(&place).await,
+        Command::Dial(args) => dial::run(args).await,
+        Command::Receive(args) => receive::run(args).await,
+        Command::Config(ConfigCommand::Print(place)) => {
+            serve::say(&place.load()?.print());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -9,6 +9,9 @@ use std::{
 /// Columns of "what happened", so that details line up.
 const HEADLINE: usize = 18;
 
+/// Column at which details begin: time, mark, headline.
+const DETAIL: usize = 9 + 4 + HEADLINE + 1;
+
 /// What kind of line it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mark {
@@ -72,6 +75,15 @@ impl Steps {
     /// One step, now.
     pub(crate) fn step(&self, mark: Mark, headline: &str, detail: impl AsRef<str>) {
         print(&self.format(self.elapsed(), mark, headline, detail.as_ref()));
+    }
+
+    /// More about the step before, below its detail.
+    pub(crate) fn more(&self, detail: impl AsRef<str>) {
+        print(&format!(
+            "{}{}",
+            " ".repeat(DETAIL),
+            self.paint("2", detail.as_ref())
+        ));
     }
 
     /// A line without time: a title, a verdict, something to copy.
@@ -138,6 +150,9 @@ mod tests {
             steps.format(at, Mark::Good, "done", ""),
             "   1.23 s  ✓ done"
         );
+        let detail = "for 300 s";
+        let line = steps.format(at, Mark::Done, "registered", detail);
+        assert_eq!(line.chars().count(), DETAIL + detail.len());
         steps.colour = true;
         let line = steps.format(at, Mark::Good, "done", "");
         assert!(line.contains("\x1b[32m✓\x1b[0m done"), "{line:?}");

@@ -15,17 +15,35 @@ pub(crate) const EXTENSION: &str = "2001";
 /// What reaches Ann.
 const CALLER_EXTENSION: &str = "2000";
 
+// The same ids in every run: a second demo in one folder replaces the documents of the first.
+const ACCOUNT_ID: &str = "c0a11ab1e0000000000000000000de30";
+const BOX_ID: &str = "c0a11ab1e0000000000000000000b0c5";
+const RECORDED_FLOW_ID: &str = "c0a11ab1e0000000000000000000f10a";
+const PLAIN_FLOW_ID: &str = "c0a11ab1e0000000000000000000f10b";
+
 struct Person {
-    user_id: String,
+    user_id: &'static str,
+    device_id: &'static str,
     username: &'static str,
+    /// A new one in every run.
     password: String,
 }
 
 impl Person {
-    fn new(username: &'static str) -> Self {
+    fn ann() -> Self {
         Self {
-            user_id: random_hex(32),
-            username,
+            user_id: "c0a11ab1e00000000000000000000a11",
+            device_id: "c0a11ab1e00000000000000000000a12",
+            username: "ann",
+            password: random_hex(24),
+        }
+    }
+
+    fn ben() -> Self {
+        Self {
+            user_id: "c0a11ab1e00000000000000000000b11",
+            device_id: "c0a11ab1e00000000000000000000b12",
+            username: "ben",
             password: random_hex(24),
         }
     }
@@ -36,7 +54,6 @@ pub(crate) struct Account {
     id: AccountId,
     caller: Person,
     callee: Person,
-    box_id: String,
     flow_url: String,
     format: AudioFormat,
 }
@@ -44,13 +61,13 @@ pub(crate) struct Account {
 impl Account {
     /// An account whose recordings go below `receiver` (an origin without a slash at its end).
     pub(crate) fn new(receiver: &str, format: AudioFormat) -> Self {
-        let (id, callee) = (AccountId::random(), Person::new("ben"));
+        let id = AccountId::parse(ACCOUNT_ID).expect("it is 32 hex digits");
+        let callee = Person::ben();
         Self {
             flow_url: format!("{receiver}/{id}/{}", callee.user_id),
             id,
-            caller: Person::new("ann"),
+            caller: Person::ann(),
             callee,
-            box_id: random_hex(32),
             format,
         }
     }
@@ -108,7 +125,7 @@ impl Account {
 
     fn mailbox(&self) -> Value {
         json!({
-            "id": self.box_id,
+            "id": BOX_ID,
             "name": "Ben's mailbox",
             "mailbox": EXTENSION,
             "owner_id": self.callee.user_id,
@@ -120,7 +137,7 @@ impl Account {
     fn recorded_flow(&self) -> Value {
         let user_id = &self.callee.user_id;
         json!({
-            "id": random_hex(32),
+            "id": RECORDED_FLOW_ID,
             "name": "Ring Ben and record",
             "numbers": [EXTENSION],
             "flow": {
@@ -141,7 +158,7 @@ impl Account {
                                 "data": {"action": "stop"},
                                 "children": {
                                     "module": "voicemail",
-                                    "data": {"id": self.box_id},
+                                    "data": {"id": BOX_ID},
                                     "children": {}
                                 }
                             }
@@ -154,7 +171,7 @@ impl Account {
 
     fn plain_flow(&self) -> Value {
         json!({
-            "id": random_hex(32),
+            "id": PLAIN_FLOW_ID,
             "name": "Ring Ann",
             "numbers": [CALLER_EXTENSION],
             "flow": {
@@ -178,7 +195,7 @@ fn user(who: Party, person: &Person) -> Value {
 
 fn device(who: Party, person: &Person) -> Value {
     json!({
-        "id": random_hex(32),
+        "id": person.device_id,
         "name": format!("{}'s phone", who.name()),
         "owner_id": person.user_id,
         "enabled": true,

@@ -4,6 +4,7 @@
 mod account;
 mod conversation;
 mod correlation;
+mod picture;
 mod script;
 mod stage;
 #[cfg(test)]
@@ -41,6 +42,8 @@ const RINGING: Duration = Duration::from_secs(1);
 const DELIVERY_PATIENCE: Duration = Duration::from_secs(20);
 /// The last notices follow within milliseconds.
 const NOTICE_PATIENCE: Duration = Duration::from_secs(5);
+/// Wide enough to tell the lines apart, narrow enough for a terminal of 80 columns.
+const PICTURE_COLUMNS: usize = 46;
 /// What a shell sees of a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 /// A free port of the loopback interface.
@@ -64,7 +67,7 @@ pub(crate) struct Args {
 struct Folder {
     root: PathBuf,
     /// Removes the folder when the demo ends.
-    _temporary: Option<TempDir>,
+    temporary: Option<TempDir>,
 }
 
 impl Folder {
@@ -74,7 +77,7 @@ impl Folder {
                 .with_context(|| format!("cannot make the folder {}", out.display()))?;
             return Ok(Self {
                 root: out.to_owned(),
-                _temporary: None,
+                temporary: None,
             });
         }
         let temporary = tempfile::Builder::new()
@@ -83,8 +86,13 @@ impl Folder {
             .context("cannot make a temporary folder; name one by --out")?;
         Ok(Self {
             root: temporary.path().to_owned(),
-            _temporary: Some(temporary),
+            temporary: Some(temporary),
         })
+    }
+
+    /// Whether it outlives the demo.
+    fn stays(&self) -> bool {
+        self.temporary.is_none()
     }
 
     fn place(&self, name: &str) -> PathBuf {
@@ -164,8 +172,17 @@ impl Cast {
         watcher
             .until(&held.call_id, RecordingFact::Delivered, NOTICE_PATIENCE)
             .await?;
-        let findings = self.findings(&arrival, &held, announced)?;
-        self.verdict = Some(self.show(&findings, &arrival));
+        let channels = self.decode(&arrival)?;
+        self.draw(&channels);
+        let findings = self.findings(&channels, &arrival, &held, announced);
+        self.verdict = Some(self.show(&findings));
+        if folder.stays() || keep {
+            self.steps.plain(&format!("  {}", arrival.file.display()));
+        } else {
+            self.steps.plain(
+                "  Its files are removed now; --out DIR keeps them, --keep leaves the node up.",
+            );
+        }
         ann.stop().await;
         if keep {
             self.stay(&ben, &script, folder).await;
@@ -234,29 +251,40 @@ impl Cast {
                 .with_context(|| format!("no file arrived within {} s", DELIVERY_PATIENCE.as_secs()))??,
             error = trouble => return Err(error),
         };
-        self.steps.step(
-            Mark::Good,
-            "the file arrives",
-            format!(
-                "{} {} · {}",
-                arrival.method,
-                arrival.request,
-                size(arrival.bytes)
-            ),
-        );
+        let file = arrival.request.rsplit('/').next().unwrap_or_default();
+        self.steps
+            .step(Mark::Good, "the file arrives", format!("…/{file}"));
+        self.steps.more(format!(
+            "{} by HTTP {}, {}",
+            size(arrival.bytes),
+            arrival.method,
+            arrival.content_type.as_deref().unwrap_or("of no type")
+        ));
         Ok(arrival)
+    }
+
+    fn decode(&self, arrival: &Arrival) -> anyhow::Result<Vec<Pcm>> {
+        let bytes = std::fs::read(&arrival.file)
+            .with_context(|| format!("cannot read {}", arrival.file.display()))?;
+        read_audio(bytes, Some(self.format.extension()))
+            .context("the file that arrived cannot be decoded")
+    }
+
+    /// Shows who spoke when.
+    fn draw(&self, channels: &[Pcm]) {
+        for (channel, name) in channels.iter().zip(["left", "right"]) {
+            let picture = picture::bars(&channel.samples, PICTURE_COLUMNS);
+            self.steps.step(Mark::Voice, name, picture);
+        }
     }
 
     fn findings(
         &self,
+        channels: &[Pcm],
         arrival: &Arrival,
         held: &Held,
         announced: std::time::Instant,
-    ) -> anyhow::Result<Vec<Finding>> {
-        let bytes = std::fs::read(&arrival.file)
-            .with_context(|| format!("cannot read {}", arrival.file.display()))?;
-        let channels = read_audio(bytes, Some(self.format.extension()))
-            .context("the file that arrived cannot be decoded")?;
+    ) -> Vec<Finding> {
         let said: Vec<Said> = held
             .spoken
             .iter()
@@ -273,8 +301,8 @@ impl Cast {
         };
         let mut findings = vec![self.request_finding(arrival, held)];
         findings.push(live(held));
-        findings.extend(judge(&channels, &said, span));
-        Ok(findings)
+        findings.extend(judge(channels, &said, span));
+        findings
     }
 
     /// The request was the one the mission asks for.
@@ -304,7 +332,7 @@ impl Cast {
     }
 
     /// Prints the findings and the verdict.
-    fn show(&self, findings: &[Finding], arrival: &Arrival) -> bool {
+    fn show(&self, findings: &[Finding]) -> bool {
         for finding in findings {
             let mark = if finding.holds { Mark::Good } else { Mark::Bad };
             self.steps.step(mark, &finding.what, &finding.detail);
@@ -314,19 +342,15 @@ impl Cast {
             .filter(|finding| !finding.holds)
             .map(|finding| finding.what.as_str())
             .collect();
-        let seconds = self.steps.elapsed().as_secs_f64();
-        if broken.is_empty() {
-            self.steps.title(&format!(
-                "The recording is what was spoken ({seconds:.1} s): {}",
-                arrival.file.display()
-            ));
+        self.steps.plain("");
+        self.steps.title(&if broken.is_empty() {
+            "The recording is what was spoken.".to_owned()
         } else {
-            self.steps.title(&format!(
-                "The recording is NOT what was spoken; see {}: {}",
-                broken.join(", "),
-                arrival.file.display()
-            ));
-        }
+            format!(
+                "The recording is NOT what was spoken; see: {}.",
+                broken.join(", ")
+            )
+        });
         broken.is_empty()
     }
 

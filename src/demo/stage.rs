@@ -62,6 +62,7 @@ fn config(data: &Path) -> Config {
     config.node.data = data.to_owned();
     config.node.name = "callreel@demo".to_owned();
     config.api.listen = ANY_LOOPBACK;
+    config.switch.bind = ANY_LOOPBACK;
     // The receiver is on this machine, where recordings are not sent without leave.
     config.delivery.allow_networks = vec!["127.0.0.0/8".parse().expect("a network")];
     config

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use callreel_bus::{Binding, Bus, QueueOptions, Subscription};
-use callreel_proto::{Envelope, Exchange, RecordingFact, RecordingNotice};
+use callreel_proto::{EndReason, Envelope, Exchange, RecordingFact, RecordingNotice};
 use tokio::{sync::watch, time::Instant};
 
 use crate::steps::{Mark, Steps};
@@ -96,20 +96,32 @@ async fn listen(mut news: Subscription, steps: Steps, tell: watch::Sender<Vec<Se
 }
 
 fn print(steps: &Steps, notice: &RecordingNotice) {
-    let (mark, headline) = match notice.fact {
-        RecordingFact::Started => (Mark::Done, "recording"),
-        RecordingFact::Ended => (Mark::Done, "recording ended"),
-        RecordingFact::Rendered => (Mark::Done, "encoded"),
-        RecordingFact::Retrying => (Mark::Waiting, "delivery retried"),
-        RecordingFact::Delivered => (Mark::Done, "acknowledged"),
-        RecordingFact::Undeliverable => (Mark::Bad, "undeliverable"),
-        RecordingFact::Discarded => (Mark::Bad, "discarded"),
-        RecordingFact::Skipped => (Mark::Bad, "not recorded"),
-    };
-    let detail = match (&notice.detail, notice.end_reason) {
-        (Some(detail), _) => detail.clone(),
-        (None, Some(reason)) => format!("{reason:?}").to_lowercase(),
-        (None, None) => String::new(),
+    let detail = notice.detail.clone().unwrap_or_default();
+    let reason = notice.end_reason.map(|reason| match reason {
+        EndReason::Stopped => "by a stop",
+        EndReason::TimeLimit => "by its time limit",
+        EndReason::Hangup => "by the hang-up",
+        EndReason::Silence => "by silence",
+        EndReason::Interrupted => "by an interruption",
+        EndReason::TooShort => "too short",
+    });
+    let (mark, headline, detail) = match notice.fact {
+        RecordingFact::Started => (Mark::Done, "recording", "both voices, one a channel".into()),
+        RecordingFact::Ended => (
+            Mark::Done,
+            "recording ended",
+            reason.unwrap_or_default().into(),
+        ),
+        RecordingFact::Rendered => (Mark::Done, "encoded", "from the captured RTP".into()),
+        RecordingFact::Delivered => (
+            Mark::Done,
+            "acknowledged",
+            "nothing is owed any more".into(),
+        ),
+        RecordingFact::Retrying => (Mark::Waiting, "delivery retried", detail),
+        RecordingFact::Undeliverable => (Mark::Bad, "undeliverable", detail),
+        RecordingFact::Discarded => (Mark::Bad, "discarded", detail),
+        RecordingFact::Skipped => (Mark::Bad, "not recorded", detail),
     };
     steps.step(mark, headline, detail);
 }

@@ -2,7 +2,7 @@
 
 use callreel_callflow::{Answer, Endpoints, Query};
 use callreel_proto::{Account, AccountDb, AccountId, Device, MediaConfig, User, Vmbox};
-use callreel_store::{Error, Store, View};
+use callreel_store::{Error, Store, View, is_soft_deleted};
 use serde_json::Value;
 
 /// The callflow document that a dialled number runs: the one that lists it, else the account's `no_match`.
@@ -51,9 +51,8 @@ async fn look_up(
 ) -> Result<Option<Answer>, Error> {
     let db = AccountDb::name(account);
     let found = match query {
-        Query::Callflow { id } => store.get(&db, id).await?.map(Answer::Flow),
-        Query::Vmbox { id } => store
-            .get(&db, id)
+        Query::Callflow { id } => live(store, &db, id).await?.map(Answer::Flow),
+        Query::Vmbox { id } => live(store, &db, id)
             .await?
             .map(|doc| Answer::Vmbox(Vmbox::read(&doc))),
         Query::UserEndpoints { id } => user_endpoints(store, account, id).await?,
@@ -65,13 +64,19 @@ async fn look_up(
     Ok(found)
 }
 
+/// A document, unless it was deleted the soft way.
+async fn live(store: &Store, db: &str, id: &str) -> Result<Option<Value>, Error> {
+    let doc = store.get(db, id).await?;
+    Ok(doc.filter(|doc| !is_soft_deleted(doc)))
+}
+
 async fn user_endpoints(
     store: &Store,
     account: &AccountId,
     id: &str,
 ) -> Result<Option<Answer>, Error> {
     let db = AccountDb::name(account);
-    let Some(user) = store.get(&db, id).await? else {
+    let Some(user) = live(store, &db, id).await? else {
         return Ok(None);
     };
     let devices = store
@@ -93,12 +98,12 @@ async fn device_endpoint(
     id: &str,
 ) -> Result<Option<Answer>, Error> {
     let db = AccountDb::name(account);
-    let Some(doc) = store.get(&db, id).await? else {
+    let Some(doc) = live(store, &db, id).await? else {
         return Ok(None);
     };
     let device = Device::read(&doc);
     let owner = match &device.owner_id {
-        Some(owner) => store.get(&db, owner).await?.map(|doc| User::read(&doc)),
+        Some(owner) => live(store, &db, owner).await?.map(|doc| User::read(&doc)),
         None => None,
     };
     Ok(Some(Answer::Endpoints(Endpoints {

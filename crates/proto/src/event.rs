@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::lenient::{opt_lenient_bool, opt_lenient_u64};
+use crate::lenient::{opt_lenient_bool, opt_lenient_u64, text_only};
 use crate::{CallId, Envelope, Headers, RecordingId, Utc, encode_word};
 
 /// The events Callreel's switch publishes and its calls understand.
@@ -224,7 +224,7 @@ call_event! {
     /// Callee, `user@realm`.
     to: String = "To";
     /// Dialled, `user@realm`.
-    request: String = "Request";
+    request: String = "Request", "text_only";
     /// Caller's name.
     caller_id_name: String = "Caller-ID-Name";
     /// Caller's number.

@@ -52,6 +52,19 @@ pub fn opt_lenient_bool<'de, D: Deserializer<'de>>(from: D) -> Result<Option<boo
     read(from, lenient_bool, "a boolean, \"true\" or \"false\"")
 }
 
+/// For `#[serde(deserialize_with)]`: a text, or nothing where the same key holds something else (a dialplan error's
+/// `Request` is the refused command).
+///
+/// # Errors
+/// Only those of the format.
+pub(crate) fn text_only<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let value = Option::<Value>::deserialize(from)?;
+    Ok(value.and_then(|value| match value {
+        Value::String(text) => Some(text),
+        _ => None,
+    }))
+}
+
 fn read<'de, D: Deserializer<'de>, T>(
     from: D,
     convert: fn(&Value) -> Option<T>,

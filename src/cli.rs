@@ -1,0 +1,174 @@
+//! The command line: what can be asked of the program, and which file answers.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, Role};
+
+/// Runs Kazoo-style callflows, records the calls and never loses a recording.
+#[derive(Parser)]
+#[command(name = "callreel", version, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Place a real recorded call on this machine and check the file that arrives
+    Demo(crate::demo::Args),
+    /// Run a node until it is told to stop
+    Serve(Serve),
+    /// Load account documents (JSON) into the store
+    Import(Import),
+    /// Look at a callflow document
+    #[command(subcommand)]
+    Flow(Flow),
+    /// Look at stored recordings
+    #[command(subcommand)]
+    Recordings(Recordings),
+    /// Look at recordings that are still owed to somebody
+    #[command(subcommand)]
+    Deliveries(Deliveries),
+    /// Check spool and store for damage
+    Check(Place),
+    /// A test phone: call somebody
+    Dial(crate::dial::Args),
+    /// A receiver of recordings sent by HTTP PUT
+    Receive(crate::receive::Args),
+    /// The configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// Which configuration and which data.
+#[derive(Args, Clone, Default)]
+pub(crate) struct Place {
+    /// Configuration file (TOML); `callreel config print` shows every key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Folder of the embedded store and the spool; overrides node.data
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+impl Place {
+    /// The configuration with this command line's changes.
+    ///
+    /// # Errors
+    /// See [`Config::load`].
+    pub(crate) fn load(&self) -> anyhow::Result<Config> {
+        let mut config = Config::load(self.config.as_deref())?;
+        if let Some(data) = &self.data {
+            config.node.data.clone_from(data);
+        }
+        Ok(config)
+    }
+}
+
+/// `callreel serve`.
+#[derive(Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Roles to run in this process; all when absent
+    #[arg(long, value_delimiter = ',', value_name = "ROLE")]
+    pub(crate) role: Vec<Role>,
+}
+
+/// `callreel import`.
+#[derive(Args)]
+pub(crate) struct Import {
+    /// Folder with accounts/<account id>/… and system_config/…
+    pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Flow {
+    /// Report what is wrong or doubtful, with the place of each
+    Check {
+        /// A callflow document, or a bare flow
+        file: PathBuf,
+        /// Refuse what is only accepted for leniency
+        #[arg(long)]
+        strict: bool,
+    },
+    /// Walk it with a made-up call and print what would happen
+    Explain {
+        /// A callflow document, or a bare flow
+        file: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Recordings {
+    /// List an account's recordings, newest first
+    List {
+        /// Account id
+        account: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Print a recording's document
+    Show {
+        /// Account id
+        account: String,
+        /// Recording id
+        id: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Write a recording's audio to a file
+    Get {
+        /// Account id
+        account: String,
+        /// Recording id
+        id: String,
+        /// Where to write it; the recording's own name when absent
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Delete a recording
+    Delete {
+        /// Account id
+        account: String,
+        /// Recording id
+        id: String,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Deliveries {
+    /// List what is owed
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Try one again now
+    Retry {
+        /// Recording id
+        id: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Give one up and delete its audio
+    Drop {
+        /// Recording id
+        id: String,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print every key, its value and what it means
+    Print(Place),
+}

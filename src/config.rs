@@ -1,0 +1,350 @@
+//! The node's settings: one TOML file, overridden by `CALLREEL_<SECTION>_<KEY>`, with every key documented in one place.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use callreel_api::ApiConfig;
+use callreel_bus::BusConfig;
+use callreel_calls::RecordingConfig;
+use callreel_delivery::DeliveryConfig;
+use callreel_spool::SpoolConfig;
+use callreel_switch::SwitchConfig;
+use figment::{
+    Figment,
+    providers::{Env, Format, Serialized, Toml},
+    value::Value,
+};
+use serde::{Deserialize, Serialize};
+
+/// Prefix of the environment variables that set keys.
+const ENV_PREFIX: &str = "CALLREEL_";
+
+/// All settings of a node.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) node: NodeConfig,
+    pub(crate) bus: BusConfig,
+    pub(crate) store: StoreConfig,
+    pub(crate) spool: SpoolSection,
+    pub(crate) switch: SwitchConfig,
+    pub(crate) recording: RecordingConfig,
+    pub(crate) delivery: DeliveryConfig,
+    pub(crate) api: ApiConfig,
+    pub(crate) telemetry: TelemetryConfig,
+}
+
+/// Who this node is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct NodeConfig {
+    pub(crate) name: String,
+    pub(crate) data: PathBuf,
+    pub(crate) roles: Vec<Role>,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self {
+            name: format!("callreel@{}", hostname()),
+            data: PathBuf::from(".callreel"),
+            roles: Role::ALL.to_vec(),
+        }
+    }
+}
+
+/// A part of the program that can run in a process of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    /// SIP and RTP.
+    Switch,
+    /// Callflows and recorders.
+    Calls,
+    /// Rendering and uploads.
+    Delivery,
+    /// HTTP.
+    Api,
+}
+
+impl Role {
+    /// Every role: the default.
+    pub(crate) const ALL: [Self; 4] = [Self::Switch, Self::Calls, Self::Delivery, Self::Api];
+}
+
+/// Where documents rest.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct StoreConfig {
+    pub(crate) url: String,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            url: "embedded:".to_owned(),
+        }
+    }
+}
+
+/// Where recordings wait.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SpoolSection {
+    pub(crate) dir: Option<PathBuf>,
+    pub(crate) sync_interval_ms: u64,
+}
+
+impl Default for SpoolSection {
+    fn default() -> Self {
+        Self {
+            dir: None,
+            sync_interval_ms: SpoolConfig::default().sync_interval_ms,
+        }
+    }
+}
+
+impl SpoolSection {
+    /// The settings the spool itself knows.
+    pub(crate) fn settings(&self) -> SpoolConfig {
+        SpoolConfig {
+            sync_interval_ms: self.sync_interval_ms,
+        }
+    }
+}
+
+/// What the node says about itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct TelemetryConfig {
+    pub(crate) log: String,
+    pub(crate) log_format: LogFormat,
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self {
+            log: "info,rsipstack=error".to_owned(),
+            log_format: LogFormat::Text,
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Every section with the meaning of every key.
+fn sections() -> [(&'static str, &'static [(&'static str, &'static str)]); 9] {
+    [
+        (
+            "node",
+            &[
+                ("name", "name of this node on the bus, callreel@HOST"),
+                ("data", "folder of the embedded store and the spool"),
+                (
+                    "roles",
+                    "which of switch, calls, delivery, api run in this process",
+                ),
+            ],
+        ),
+        ("bus", callreel_bus::CONFIG_KEYS),
+        (
+            "store",
+            &[(
+                "url",
+                "embedded: (one database file in node.data); http(s):// comes with CouchDB",
+            )],
+        ),
+        (
+            "spool",
+            &[
+                (
+                    "dir",
+                    "folder of tickets, journals and renditions; node.data/spool when absent",
+                ),
+                (
+                    "sync_interval_ms",
+                    "milliseconds between two syncs of the spool's file system: a power loss costs about as much audio",
+                ),
+            ],
+        ),
+        ("switch", callreel_switch::CONFIG_KEYS),
+        ("recording", callreel_calls::CONFIG_KEYS),
+        ("delivery", callreel_delivery::CONFIG_KEYS),
+        ("api", callreel_api::CONFIG_KEYS),
+        (
+            "telemetry",
+            &[
+                ("log", "log filter, as RUST_LOG (which wins when set)"),
+                ("log_format", "text or json"),
+            ],
+        ),
+    ]
+}
+
+impl Config {
+    /// Reads defaults, then `file`, then the environment.
+    ///
+    /// # Errors
+    /// The file cannot be read, a key is unknown, or a value has the wrong type: the error names key and source.
+    pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Self> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(path) = file {
+            if !path.is_file() {
+                bail!("configuration file {} does not exist", path.display());
+            }
+            figment = figment.merge(Toml::file_exact(path));
+        }
+        let figment = figment.merge(environment()).merge(secret_files()?);
+        figment
+            .extract()
+            .map_err(|error| anyhow::anyhow!("{error}"))
+            .context("configuration refused; `callreel config print` lists every key")
+    }
+
+    /// The spool's folder.
+    pub(crate) fn spool_dir(&self) -> PathBuf {
+        self.spool
+            .dir
+            .clone()
+            .unwrap_or_else(|| self.node.data.join("spool"))
+    }
+
+    /// The embedded store's file.
+    pub(crate) fn store_file(&self) -> PathBuf {
+        self.node.data.join("store.sqlite")
+    }
+
+    /// Every key as TOML, each with its meaning above it.
+    pub(crate) fn print(&self) -> String {
+        let values = serde_json::to_value(self).expect("settings are plain data");
+        let mut out = String::new();
+        for (section, keys) in sections() {
+            out.push_str(&format!("[{section}]\n"));
+            for (key, meaning) in keys {
+                out.push_str(&format!("# {meaning}\n"));
+                match toml_value(&values[section][key]) {
+                    Some(value) => out.push_str(&format!("{key} = {value}\n")),
+                    None => out.push_str(&format!("# {key} =\n")),
+                }
+            }
+            out.push('\n');
+        }
+        out
+    }
+}
+
+/// JSON scalars and arrays are TOML; null has no spelling there.
+fn toml_value(value: &serde_json::Value) -> Option<String> {
+    (!value.is_null()).then(|| value.to_string())
+}
+
+/// `CALLREEL_SWITCH_RTP_PORTS` is `switch.rtp_ports`: the first word is the section. Other variables are not ours.
+fn environment() -> Env {
+    Env::prefixed(ENV_PREFIX)
+        .filter(|name| {
+            section_and_key(name.as_str()).is_some() && !is_file_reference(name.as_str())
+        })
+        .map(|name| dotted(name.as_str()).into())
+}
+
+/// `CALLREEL_STORE_URL_FILE=/run/secrets/couch` sets `store.url` to that file's text.
+fn secret_files() -> anyhow::Result<Figment> {
+    let mut figment = Figment::new();
+    for (name, path) in std::env::vars() {
+        let Some(name) = name.strip_prefix(ENV_PREFIX) else {
+            continue;
+        };
+        let name = name.to_ascii_lowercase();
+        if !is_file_reference(&name) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("{ENV_PREFIX}{} names {path}", name.to_ascii_uppercase()))?;
+        let key = dotted(name.trim_end_matches("_file"));
+        let value: Value = text.trim().parse().unwrap_or_else(|never| match never {});
+        figment = figment.merge(Serialized::default(&key, value));
+    }
+    Ok(figment)
+}
+
+fn section_and_key(name: &str) -> Option<(String, String)> {
+    let name = name.to_ascii_lowercase();
+    let (section, key) = name.split_once('_')?;
+    sections()
+        .iter()
+        .any(|(known, _)| *known == section)
+        .then(|| (section.to_owned(), key.to_owned()))
+}
+
+/// Whether a variable means "read the key from this file": its name without `_file` is a key, with it is none.
+fn is_file_reference(name: &str) -> bool {
+    let Some((section, key)) = section_and_key(name) else {
+        return false;
+    };
+    let is_key = |wanted: &str| {
+        sections()
+            .iter()
+            .any(|(known, keys)| *known == section && keys.iter().any(|(key, _)| *key == wanted))
+    };
+    key.strip_suffix("_file")
+        .is_some_and(|plain| is_key(plain) && !is_key(&key))
+}
+
+fn dotted(name: &str) -> String {
+    name.to_ascii_lowercase().replacen('_', ".", 1)
+}
+
+fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_has_a_meaning_and_every_meaning_a_key() {
+        let values = serde_json::to_value(Config::default()).unwrap();
+        for (section, keys) in sections() {
+            let actual: Vec<&String> = values[section].as_object().unwrap().keys().collect();
+            let documented: Vec<&&str> = keys.iter().map(|(key, _)| key).collect();
+            assert_eq!(actual, documented, "section {section}");
+        }
+        assert_eq!(values.as_object().unwrap().len(), sections().len());
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[switch]\nrtp_prots = \"1-2\"\n").unwrap();
+        let error = format!("{:#}", Config::load(Some(file.path())).unwrap_err());
+        assert!(error.contains("rtp_prots"), "{error}");
+    }
+
+    #[test]
+    fn the_printed_configuration_is_one_that_loads() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), Config::default().print()).unwrap();
+        Config::load(Some(file.path())).unwrap();
+    }
+
+    #[test]
+    fn variables_name_section_and_key() {
+        assert_eq!(dotted("SWITCH_RTP_PORTS"), "switch.rtp_ports");
+        assert!(section_and_key("TESTS_RTP").is_none());
+        assert!(is_file_reference("store_url_file"));
+        assert!(!is_file_reference("store_url"));
+    }
+}

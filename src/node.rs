@@ -1,0 +1,171 @@
+//! One node: opens the places, starts the roles it was told to run, and stops them in order.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, bail};
+use callreel_api::Api;
+use callreel_bus::Bus;
+use callreel_calls::Calls;
+use callreel_delivery::Delivery;
+use callreel_spool::Spool;
+use callreel_store::Store;
+use callreel_switch::Switch;
+use serde_json::{Value, json};
+
+use crate::config::{Config, Role};
+
+/// A running node.
+pub(crate) struct Node {
+    bus: Bus,
+    store: Store,
+    switch: Option<Switch>,
+    calls: Option<Calls>,
+    delivery: Option<Delivery>,
+    api: Option<Api>,
+}
+
+impl Node {
+    /// Starts the roles of `config`: first those that finish what an earlier run left, phones last.
+    ///
+    /// # Errors
+    /// A place cannot be opened or a role cannot start; the error says which and what to change.
+    pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
+        let bus = Bus::open(&config.bus, &config.node.name)?;
+        let store = open_store(config)?;
+        let mut node = Self {
+            bus: bus.clone(),
+            store: store.clone(),
+            switch: None,
+            calls: None,
+            delivery: None,
+            api: None,
+        };
+        let runs = |role| config.node.roles.contains(&role);
+        let spool = if runs(Role::Calls) || runs(Role::Delivery) || runs(Role::Api) {
+            Some(open_spool(config)?)
+        } else {
+            None
+        };
+        if let Some(spool) = &spool
+            && runs(Role::Delivery)
+        {
+            let start = callreel_delivery::start(
+                config.delivery.clone(),
+                bus.clone(),
+                spool.clone(),
+                store.clone(),
+            );
+            node.delivery = Some(start.await.context("role delivery")?);
+        }
+        if let Some(spool) = &spool
+            && runs(Role::Calls)
+        {
+            let start = Calls::start(
+                config.recording.clone(),
+                bus.clone(),
+                store.clone(),
+                spool.clone(),
+                &config.node.name,
+            );
+            node.calls = Some(start.await.context("role calls")?);
+        }
+        if let Some(spool) = spool
+            && runs(Role::Api)
+        {
+            let start = Api::start(
+                config.api.clone(),
+                bus.clone(),
+                spool,
+                store.clone(),
+                &config.node.name,
+            );
+            node.api = Some(start.await.context("role api")?);
+        }
+        if runs(Role::Switch) {
+            let start = Switch::start(config.switch.clone(), bus, store, &config.node.name);
+            node.switch = Some(start.await.context("role switch")?);
+        }
+        if let Some(api) = &node.api {
+            api.ready(true);
+        }
+        Ok(node)
+    }
+
+    /// What its roles say to each other.
+    pub(crate) fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    /// The account documents.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Where phones find it: transport and address.
+    pub(crate) fn sip_addresses(&self) -> Vec<(String, SocketAddr)> {
+        self.switch
+            .as_ref()
+            .map(Switch::sip_addresses)
+            .unwrap_or_default()
+    }
+
+    /// Where its HTTP API listens.
+    pub(crate) fn api_address(&self) -> Option<SocketAddr> {
+        self.api.as_ref().map(Api::address)
+    }
+
+    /// What every role is doing.
+    pub(crate) async fn describe(&self) -> Value {
+        let mut roles = serde_json::Map::new();
+        if let Some(switch) = &self.switch {
+            roles.insert("switch".to_owned(), switch.describe().await);
+        }
+        if let Some(calls) = &self.calls {
+            roles.insert("calls".to_owned(), calls.describe().await);
+        }
+        if let Some(delivery) = &self.delivery {
+            roles.insert("delivery".to_owned(), delivery.describe().await);
+        }
+        json!(roles)
+    }
+
+    /// Stops: no new calls, phones hung up, recordings ended, deliveries left for the next start.
+    pub(crate) async fn stop(self) {
+        if let Some(api) = &self.api {
+            api.ready(false);
+        }
+        if let Some(calls) = &self.calls {
+            calls.drain();
+        }
+        if let Some(switch) = self.switch {
+            switch.stop().await;
+        }
+        if let Some(calls) = self.calls {
+            calls.stop().await;
+        }
+        if let Some(delivery) = self.delivery {
+            delivery.stop().await;
+        }
+        if let Some(api) = self.api {
+            api.stop().await;
+        }
+    }
+}
+
+/// Opens the store a configuration names.
+pub(crate) fn open_store(config: &Config) -> anyhow::Result<Store> {
+    let url = &config.store.url;
+    if url != "embedded:" {
+        bail!("store.url is not supported yet for this scheme; use \"embedded:\"");
+    }
+    let file = config.store_file();
+    std::fs::create_dir_all(&config.node.data)
+        .with_context(|| format!("node.data = {}", config.node.data.display()))?;
+    Store::open(&file).with_context(|| format!("store {}", file.display()))
+}
+
+fn open_spool(config: &Config) -> anyhow::Result<Spool> {
+    let dir = config.spool_dir();
+    Spool::open_with(&dir, &config.spool.settings())
+        .with_context(|| format!("spool {}", dir.display()))
+}

@@ -1,0 +1,143 @@
+//! Callflow modules on real calls: what the caller hears and how the call ends.
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    audio,
+    baresip::{Baresip, Habits},
+    estate::{ACCOUNT, CALLEE, CALLER, Estate, NUMBER},
+    node::Node,
+    sipp::{Caller, Sipp, callee_answers},
+};
+
+fn action(module: &str, data: Value, then: Option<Value>) -> Value {
+    let children = then.map_or_else(|| json!({}), |next| json!({ "_": next }));
+    json!({"module": module, "data": data, "children": children})
+}
+
+fn caller(node: &Node) -> Sipp {
+    let phone = Sipp::new(CALLER, node.sip());
+    phone.register();
+    phone
+}
+
+/// A listening caller's ears after a call that the node ends.
+fn heard_by_caller(node: &Node) -> audio::Heard {
+    let mut phone = Baresip::start(
+        CALLER,
+        node.sip(),
+        &Habits {
+            answers: false,
+            ..Habits::default()
+        },
+    );
+    phone.dial(NUMBER);
+    phone.awaits("CALL_ESTABLISHED");
+    phone.awaits("CALL_CLOSED");
+    phone.heard()
+}
+
+#[test]
+fn a_response_refuses_the_call_with_its_code() {
+    let flow = action("response", json!({"code": 503, "message": "Closed"}), None);
+    let node = Node::start(&Estate::with_flow(&flow));
+    let scenario = Caller::dials(NUMBER).refused(NUMBER, 503).scenario();
+    caller(&node).run("call", &scenario).completed();
+}
+
+#[test]
+fn an_unknown_module_is_skipped_with_a_warning() {
+    let flow = action(
+        "crystal_ball",
+        json!({}),
+        Some(action("response", json!({"code": 480}), None)),
+    );
+    let node = Node::start(&Estate::with_flow(&flow));
+    let scenario = Caller::dials(NUMBER).refused(NUMBER, 480).scenario();
+    caller(&node).run("call", &scenario).completed();
+    assert!(node.log().contains("crystal_ball"), "the log names it");
+}
+
+#[test]
+fn a_flow_that_runs_off_its_end_hangs_up() {
+    let flow = action(
+        "answer",
+        json!({}),
+        Some(action(
+            "sleep",
+            json!({"duration": 500, "unit": "ms"}),
+            Some(action("noop", json!({}), None)),
+        )),
+    );
+    let node = Node::start(&Estate::with_flow(&flow));
+    let scenario = Caller::dials(NUMBER)
+        .answered(NUMBER)
+        .is_hung_up_on()
+        .scenario();
+    caller(&node).run("call", &scenario).completed();
+}
+
+#[test]
+fn a_branch_into_another_callflow_comes_back() {
+    let back = action("response", json!({"code": 486}), None);
+    let estate = Estate::with_flow(&action(
+        "callflow",
+        json!({"id": format!("f{:0>31}", "3000")}),
+        Some(back),
+    ));
+    estate.flow("3000", &action("noop", json!({}), None));
+    let node = Node::start(&estate);
+    let scenario = Caller::dials(NUMBER).refused(NUMBER, 486).scenario();
+    caller(&node).run("call", &scenario).completed();
+}
+
+#[test]
+fn a_device_is_rung_like_a_user() {
+    let flow = action(
+        "device",
+        json!({"id": "d0000000000000000000000000000002", "timeout": 5}),
+        None,
+    );
+    let node = Node::start(&Estate::with_flow(&flow));
+    let callee = Sipp::new(CALLEE, node.sip());
+    callee.register();
+    let voice = callee.audio(&audio::mulaw_tone(440.0, 3.0));
+    let answering = callee.run("answer", &callee_answers(100, &voice, None));
+    let scenario = Caller::dials(NUMBER)
+        .answered(NUMBER)
+        .waits(500)
+        .hangs_up(NUMBER)
+        .scenario();
+    caller(&node).run("call", &scenario).completed();
+    answering.completed();
+}
+
+#[test]
+fn a_caller_hears_a_media_document() {
+    let media = "e0000000000000000000000000000001";
+    let flow = action("play", json!({"id": media}), None);
+    let estate = Estate::with_flow(&flow);
+    estate.write(
+        "media/hello.json",
+        &json!({"id": media, "name": "hello", "content_type": "audio/wav"}),
+    );
+    estate.audio("media/hello.wav", &audio::sine(620.0, 2.0));
+    let node = Node::start(&estate);
+    let heard = heard_by_caller(&node);
+    let span = heard.only_tone(0, 620.0);
+    assert!((span.1 - span.0 - 2.0).abs() < 0.1, "{span:?}");
+    let log = node.log();
+    assert!(
+        !log.contains(&format!("{ACCOUNT}/{media}: not found")),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_caller_hears_words() {
+    let flow = action("tts", json!({"text": "Good morning and welcome"}), None);
+    let node = Node::start(&Estate::with_flow(&flow));
+    let heard = heard_by_caller(&node);
+    assert!(heard.seconds() > 1.0, "{} s", heard.seconds());
+    assert!(heard.loudness(0, 0.2, 1.0) > 0.02);
+}

@@ -1,0 +1,97 @@
+//! Delivery over HTTP: what a receiver sees, and what happens when it does not want it yet.
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    audio::{self, listen},
+    estate::{CALLER, Estate, NUMBER},
+    eventually,
+    node::Node,
+    receiver::Receiver,
+    sipp::{Caller, Sipp},
+};
+
+const SETTINGS: &str = "[delivery]\nallow_networks = [\"127.0.0.0/8\"]\nbackoff_first_s = 1\n";
+
+fn one_second(data: &Value) -> Value {
+    let stop = json!({"module": "record_call", "data": {"action": "stop"}, "children": {}});
+    json!({"module": "answer", "data": {}, "children": {"_": {
+        "module": "record_call", "data": data, "children": {"_": {
+            "module": "sleep", "data": {"duration": 1}, "children": {"_": stop}}}}}})
+}
+
+fn call(node: &Node) {
+    let caller = Sipp::new(CALLER, node.sip());
+    caller.register();
+    let voice = caller.audio(&audio::mulaw_tone(1000.0, 5.0));
+    let scenario = Caller::dials(NUMBER)
+        .answered(NUMBER)
+        .streams(&voice)
+        .is_hung_up_on()
+        .scenario();
+    caller.run("call", &scenario).completed();
+}
+
+#[test]
+fn a_receiver_that_fails_is_tried_again_with_the_same_key() {
+    let receiver = Receiver::answering(&[500, 404]);
+    let flow = one_second(&json!({"action": "start", "format": "mp3", "url": receiver.url("/r")}));
+    let node = Node::with_settings(&Estate::with_flow(&flow), SETTINGS);
+    call(&node);
+    let good = receiver.accepted();
+    let all = receiver.arrivals();
+    assert_eq!(
+        all.iter().map(|a| a.answered).collect::<Vec<_>>(),
+        [500, 404, 200]
+    );
+    for arrival in &all {
+        assert_eq!(arrival.path, good.path);
+        assert_eq!(arrival.body, good.body);
+        assert_eq!(
+            arrival.headers["idempotency-key"],
+            good.headers["idempotency-key"]
+        );
+    }
+    eventually("the ticket to be settled", || {
+        node.tickets().is_empty().then_some(())
+    });
+}
+
+#[test]
+fn post_is_used_when_the_action_says_so_and_credentials_go_into_the_header() {
+    let receiver = Receiver::start();
+    let url = receiver.url("/r").replace("http://", "http://user:pa55@");
+    let flow =
+        one_second(&json!({"action": "start", "format": "wav", "url": url, "method": "post"}));
+    let node = Node::with_settings(&Estate::with_flow(&flow), SETTINGS);
+    call(&node);
+    let arrival = receiver.accepted();
+    assert_eq!(arrival.method, "POST");
+    assert_eq!(arrival.headers["authorization"], "Basic dXNlcjpwYTU1");
+    assert!((listen(&arrival.body).seconds() - 1.0).abs() < 0.06);
+    let doc = node.recordings(1).remove(0).to_string();
+    assert!(!doc.contains("pa55"), "no secret in the document: {doc}");
+    assert!(!node.log().contains("pa55"), "no secret in the log");
+}
+
+#[test]
+fn loopback_is_refused_unless_the_configuration_permits_it() {
+    let receiver = Receiver::start();
+    let flow = one_second(&json!({"action": "start", "format": "mp3", "url": receiver.url("/r")}));
+    let node = Node::with_settings(&Estate::with_flow(&flow), "");
+    call(&node);
+    let ticket = eventually("a refused attempt", || {
+        node.tickets()
+            .into_iter()
+            .find(|t| t["delivery"]["last_error"].is_string())
+    });
+    let why = ticket["delivery"]["last_error"].as_str().unwrap();
+    assert!(why.contains("delivery.allow_networks"), "{why}");
+    assert!(receiver.arrivals().is_empty());
+    let listed = node.cli(&["deliveries", "list"]);
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(
+        listed.contains("delivery.allow_networks"),
+        "an operator sees why: {listed}"
+    );
+}

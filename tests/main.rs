@@ -1,0 +1,18 @@
+//! The black-box ring: the real binary, real phones, a real HTTP receiver, and assertions on the audio.
+//!
+//! One binary for all of it, so that it links once. `support` drives the parts; each other module is named after
+//! the promise it tests.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod support;
+
+mod callflows;
+mod cli;
+mod delivery;
+mod demo;
+mod failures;
+mod recording;
+mod registration;
+mod signalling;
+mod tidy;

@@ -1,0 +1,89 @@
+//! Drives what the black-box tests need: the node, the phones, the receiver, and ears.
+
+pub(crate) mod audio;
+pub(crate) mod baresip;
+pub(crate) mod estate;
+pub(crate) mod node;
+pub(crate) mod receiver;
+pub(crate) mod sipp;
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+/// Longest any single thing in a test may take before the test fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The repository's root.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Waits until `check` gives a value, looking every few milliseconds.
+///
+/// # Panics
+/// After [`PATIENCE`], saying what never happened.
+pub(crate) fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = check() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+/// Runs a program to its end and gives its standard output.
+///
+/// # Panics
+/// The program is missing (install it: `make test` does) or fails.
+pub(crate) fn run(program: &str, args: &[&str]) -> Vec<u8> {
+    let output = Command::new(program)
+        .args(args)
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run {program}: {error}; `make test` installs it"));
+    assert!(
+        output.status.success(),
+        "{program} {args:?} failed:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output.stdout
+}
+
+/// A UDP port nobody uses now, whose successor is free too.
+pub(crate) fn free_port() -> u16 {
+    loop {
+        let port = std::net::UdpSocket::bind("127.0.0.1:0")
+            .and_then(|socket| socket.local_addr())
+            .expect("loopback has free ports")
+            .port();
+        if port < 65_000 && std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// A child process that dies with the test.
+pub(crate) struct Reaped(pub(crate) std::process::Child);
+
+impl Reaped {
+    /// Waits for its end and says whether it succeeded.
+    pub(crate) fn succeeded(&mut self, what: &str) -> bool {
+        eventually(what, || self.0.try_wait().expect("child can be waited for")).success()
+    }
+}
+
+impl Drop for Reaped {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// The text of a file, or nothing when there is none.
+pub(crate) fn text_of(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}

@@ -1,0 +1,126 @@
+//! A receiver of recordings with scripted answers, which remembers every request.
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, Method, StatusCode, Uri},
+};
+
+use super::eventually;
+
+/// One request as it came.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrival {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    pub(crate) answered: u16,
+}
+
+#[derive(Clone, Default)]
+struct Shared {
+    arrivals: Arc<Mutex<Vec<Arrival>>>,
+    script: Arc<Mutex<VecDeque<u16>>>,
+}
+
+/// A running receiver; it stops when dropped.
+pub(crate) struct Receiver {
+    address: SocketAddr,
+    shared: Shared,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Receiver {
+    /// Listens on a free port of loopback and answers 200.
+    pub(crate) fn start() -> Self {
+        Self::answering(&[])
+    }
+
+    /// Answers with these codes in turn, then 200 for ever.
+    pub(crate) fn answering(codes: &[u16]) -> Self {
+        Self::at("127.0.0.1:0".parse().unwrap(), codes)
+    }
+
+    /// Listens at this address.
+    pub(crate) fn at(address: SocketAddr, codes: &[u16]) -> Self {
+        let shared = Shared::default();
+        shared.script.lock().unwrap().extend(codes);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let app = Router::new()
+            .fallback(accept)
+            .layer(axum::extract::DefaultBodyLimit::disable())
+            .with_state(shared.clone());
+        let listener = runtime
+            .block_on(tokio::net::TcpListener::bind(address))
+            .unwrap();
+        let address = listener.local_addr().unwrap();
+        runtime.spawn(async move { axum::serve(listener, app).await });
+        Self {
+            address,
+            shared,
+            _runtime: runtime,
+        }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A URL under it.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Everything that came so far.
+    pub(crate) fn arrivals(&self) -> Vec<Arrival> {
+        self.shared.arrivals.lock().unwrap().clone()
+    }
+
+    /// Waits for the first file that was accepted.
+    pub(crate) fn accepted(&self) -> Arrival {
+        self.accepted_all(1).remove(0)
+    }
+
+    /// Waits for this many accepted files.
+    pub(crate) fn accepted_all(&self, count: usize) -> Vec<Arrival> {
+        eventually(&format!("{count} recordings delivered"), || {
+            let good: Vec<_> = self
+                .arrivals()
+                .into_iter()
+                .filter(|a| a.answered == 200)
+                .collect();
+            (good.len() >= count).then_some(good)
+        })
+    }
+}
+
+async fn accept(
+    State(shared): State<Shared>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    let code = shared.script.lock().unwrap().pop_front().unwrap_or(200);
+    shared.arrivals.lock().unwrap().push(Arrival {
+        method: method.to_string(),
+        path: uri.to_string(),
+        headers,
+        body: body.to_vec(),
+        answered: code,
+    });
+    StatusCode::from_u16(code).unwrap()
+}

@@ -1,0 +1,388 @@
+//! sipp, as a caller and a callee: scenarios written for each test, media streamed from a file.
+
+use std::{
+    fmt::Write as _,
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use super::{
+    Reaped,
+    estate::{CALLEE, PASSWORD, REALM},
+    free_port,
+};
+
+/// One phone played by sipp.
+pub(crate) struct Sipp {
+    user: &'static str,
+    proxy: SocketAddr,
+    port: u16,
+    transport: &'static str,
+    dir: tempfile::TempDir,
+    runs: std::cell::Cell<u32>,
+}
+
+/// A run of one scenario.
+pub(crate) struct Run {
+    process: Reaped,
+    dir: PathBuf,
+    name: String,
+    call_id: String,
+}
+
+impl Run {
+    /// The Call-ID it uses.
+    pub(crate) fn call_id(&self) -> &str {
+        &self.call_id
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// The scenario met something it did not expect; the error log says what.
+    pub(crate) fn completed(mut self) {
+        let good = self.process.succeeded(&self.name);
+        assert!(good, "sipp {} failed:\n{}", self.name, self.errors());
+    }
+
+    fn errors(&self) -> String {
+        let logs = std::fs::read_dir(&self.dir).unwrap().flatten();
+        logs.map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|e| e == "log"))
+            .map(|path| super::text_of(&path))
+            .collect()
+    }
+}
+
+impl Sipp {
+    /// A phone of `user` that talks to the node at `proxy` over UDP.
+    pub(crate) fn new(user: &'static str, proxy: SocketAddr) -> Self {
+        Self {
+            user,
+            proxy,
+            port: free_port(),
+            transport: "u1",
+            dir: tempfile::tempdir().unwrap(),
+            runs: std::cell::Cell::new(0),
+        }
+    }
+
+    /// The same phone over TCP.
+    pub(crate) fn over_tcp(mut self) -> Self {
+        self.transport = "t1";
+        self
+    }
+
+    /// Registers, and waits until it is.
+    pub(crate) fn register(&self) {
+        self.run("register", &register_scenario(self.user, PASSWORD, 200))
+            .completed();
+    }
+
+    /// Tries to register with a wrong password, and expects to be refused.
+    pub(crate) fn register_in_vain(&self) {
+        self.run("register", &register_scenario(self.user, "wrong", 403))
+            .completed();
+    }
+
+    /// Keeps audio for a scenario to stream; gives the name to use in it.
+    pub(crate) fn audio(&self, mulaw: &[u8]) -> String {
+        let path = self
+            .dir
+            .path()
+            .join(format!("audio-{}.ulaw", self.runs.get()));
+        self.runs.set(self.runs.get() + 1);
+        std::fs::write(&path, mulaw).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// Runs a scenario.
+    pub(crate) fn run(&self, name: &str, scenario: &str) -> Run {
+        let n = self.runs.get();
+        self.runs.set(n + 1);
+        let file = self.dir.path().join(format!("{n}-{name}.xml"));
+        std::fs::write(&file, scenario).unwrap();
+        let rtp = free_port();
+        let call_id = format!("{name}-{n}-{}@phone.test", self.port);
+        let child = Command::new("sipp")
+            .current_dir(self.dir.path())
+            .arg(self.proxy.to_string())
+            .args(["-sf", file.to_str().unwrap(), "-m", "1", "-l", "1"])
+            .args([
+                "-i",
+                "127.0.0.1",
+                "-mi",
+                "127.0.0.1",
+                "-p",
+                &self.port.to_string(),
+            ])
+            .args(["-mp", &rtp.to_string(), "-cid_str", &call_id])
+            .args([
+                "-t",
+                self.transport,
+                "-nostdin",
+                "-trace_err",
+                "-timeout",
+                "60",
+                "-timeout_error",
+            ])
+            .args(["-key", "realm", REALM, "-key", "me", self.user])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("sipp is installed by `make test`");
+        Run {
+            process: Reaped(child),
+            dir: self.dir.path().to_owned(),
+            name: format!("{} {name}", self.user),
+            call_id,
+        }
+    }
+}
+
+/// A caller's scenario: dial, authenticate, then whatever `steps` add.
+pub(crate) struct Caller {
+    text: String,
+    cseq: u32,
+}
+
+impl Caller {
+    /// Dials a number and answers the challenge.
+    pub(crate) fn dials(number: &str) -> Self {
+        let mut caller = Self {
+            text: header("caller"),
+            cseq: 1,
+        };
+        caller.send(&invite(number, 1, ""));
+        caller.push(
+            "<recv response=\"100\" optional=\"true\"/>\n<recv response=\"407\" auth=\"true\"/>\n",
+        );
+        caller.send(&ack(number, 1));
+        caller.cseq = 2;
+        let auth = format!("[authentication username=[me] password={PASSWORD}]\n");
+        caller.send(&invite(number, 2, &auth));
+        caller.text = caller.text.replace("[number]", number);
+        caller.optional(&[100, 180, 183])
+    }
+
+    /// Accepts these provisional answers.
+    pub(crate) fn optional(mut self, codes: &[u16]) -> Self {
+        for code in codes {
+            self.push(&format!("<recv response=\"{code}\" optional=\"true\"/>\n"));
+        }
+        self
+    }
+
+    /// Waits for the answer and acknowledges it.
+    pub(crate) fn answered(mut self, number: &str) -> Self {
+        self.push("<recv response=\"200\" rrs=\"true\"/>\n");
+        let ack = in_dialog("ACK", number, self.cseq, "");
+        self.send(&ack);
+        self
+    }
+
+    /// Waits for this refusal and acknowledges it.
+    pub(crate) fn refused(mut self, number: &str, code: u16) -> Self {
+        self.push(&format!("<recv response=\"{code}\"/>\n"));
+        let ack = ack(number, self.cseq);
+        self.send(&ack);
+        self
+    }
+
+    /// Streams a file of µ-law from here on.
+    pub(crate) fn streams(mut self, file: &str) -> Self {
+        self.push(&format!(
+            "<nop><action><exec rtp_stream=\"{file},1,0\"/></action></nop>\n"
+        ));
+        self
+    }
+
+    /// Lets time pass.
+    pub(crate) fn waits(mut self, ms: u32) -> Self {
+        self.push(&format!("<pause milliseconds=\"{ms}\"/>\n"));
+        self
+    }
+
+    /// Hangs up and waits for the confirmation.
+    pub(crate) fn hangs_up(mut self, number: &str) -> Self {
+        self.cseq += 1;
+        let bye = in_dialog("BYE", number, self.cseq, "");
+        self.send(&bye);
+        self.push("<recv response=\"200\"/>\n");
+        self
+    }
+
+    /// Gives up before the answer.
+    pub(crate) fn cancels(mut self, number: &str) -> Self {
+        let cancel = format!(
+            "CANCEL sip:{number}@[realm] SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch-3]\n{}CSeq: {} CANCEL\nContent-Length: 0\n",
+            identity(number, ""),
+            self.cseq
+        );
+        self.send(&cancel);
+        self.push("<recv response=\"200\"/>\n<recv response=\"487\"/>\n");
+        let ack = ack(number, self.cseq);
+        self.send(&ack);
+        self
+    }
+
+    /// Waits to be hung up on.
+    pub(crate) fn is_hung_up_on(mut self) -> Self {
+        self.push("<recv request=\"BYE\"/>\n");
+        self.send("SIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]\nContent-Length: 0\n");
+        self
+    }
+
+    /// Sends a re-INVITE whose SDP has this direction, and waits for its answer.
+    pub(crate) fn reinvites(mut self, number: &str, direction: &str) -> Self {
+        self.cseq += 1;
+        let body = sdp(direction);
+        let invite = in_dialog("INVITE", number, self.cseq, &body);
+        self.send(&invite);
+        self.push(
+            "<recv response=\"100\" optional=\"true\"/>\n<recv response=\"200\" rrs=\"true\"/>\n",
+        );
+        let ack = in_dialog("ACK", number, self.cseq, "");
+        self.send(&ack);
+        self
+    }
+
+    /// Adds a step as it stands.
+    pub(crate) fn raw(mut self, xml: &str) -> Self {
+        self.push(xml);
+        self
+    }
+
+    /// The scenario's text.
+    pub(crate) fn scenario(mut self) -> String {
+        self.push("</scenario>\n");
+        self.text
+    }
+
+    fn send(&mut self, message: &str) {
+        self.text.push_str(&send(message));
+    }
+
+    fn push(&mut self, xml: &str) {
+        self.text.push_str(xml);
+    }
+}
+
+/// A callee's scenario: rings for `ring_ms`, answers, streams `file`, and waits for (or sends) the BYE.
+pub(crate) fn callee_answers(ring_ms: u32, file: &str, hang_up_after_ms: Option<u32>) -> String {
+    let mut text = callee_head(ring_ms);
+    text.push_str(&send(&format!(
+        "SIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n[last_To:];tag=[call_number]callee\n[last_Call-ID:]\n[last_CSeq:]\n[last_Record-Route:]\nContact: <sip:{CALLEE}@[local_ip]:[local_port];transport=[transport]>\nContent-Type: application/sdp\nContent-Length: [len]\n\n{}",
+        sdp("sendrecv")
+    )));
+    text.push_str("<recv request=\"ACK\" rtd=\"true\"/>\n");
+    let _ = write!(
+        text,
+        "<nop><action><exec rtp_stream=\"{file},1,0\"/></action></nop>\n"
+    );
+    match hang_up_after_ms {
+        None => {
+            text.push_str("<recv request=\"BYE\"/>\n");
+            text.push_str(&send("SIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]\nContent-Length: 0\n"));
+        }
+        Some(ms) => {
+            let _ = write!(text, "<pause milliseconds=\"{ms}\"/>\n");
+            text.push_str(&send("BYE [next_url] SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n[routes]\nMax-Forwards: 70\nFrom: [$3];tag=[call_number]callee\nTo: [$2]\nCall-ID: [call_id]\nCSeq: 1 BYE\nContent-Length: 0\n"));
+            text.push_str("<recv response=\"200\"/>\n");
+        }
+    }
+    text + "</scenario>\n"
+}
+
+/// A callee's scenario: refuses with this code.
+pub(crate) fn callee_refuses(code: u16, reason: &str) -> String {
+    let mut text = callee_head(100);
+    text.push_str(&send(&format!(
+        "SIP/2.0 {code} {reason}\n[last_Via:]\n[last_From:]\n[last_To:];tag=[call_number]callee\n[last_Call-ID:]\n[last_CSeq:]\nContent-Length: 0\n"
+    )));
+    text + "<recv request=\"ACK\"/>\n</scenario>\n"
+}
+
+/// A callee's scenario: rings and is cancelled.
+pub(crate) fn callee_never_answers() -> String {
+    let mut text = callee_head(0);
+    text.push_str("<recv request=\"CANCEL\"/>\n");
+    text.push_str(&send("SIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]\nContent-Length: 0\n"));
+    text.push_str(&send("SIP/2.0 487 Request Terminated\n[last_Via:]\n[last_From:]\n[last_To:];tag=[call_number]callee\n[last_Call-ID:]\nCSeq: [$1] INVITE\nContent-Length: 0\n"));
+    text + "<recv request=\"ACK\"/>\n</scenario>\n"
+}
+
+fn callee_head(ring_ms: u32) -> String {
+    let mut text = header("callee");
+    text.push_str("<recv request=\"INVITE\"><action><ereg regexp=\"[0-9]+\" search_in=\"hdr\" header=\"CSeq:\" assign_to=\"1\"/><ereg regexp=\".*\" search_in=\"hdr\" header=\"From:\" assign_to=\"2\"/><ereg regexp=\"&lt;.*&gt;\" search_in=\"hdr\" header=\"To:\" assign_to=\"3\"/></action></recv>\n<Reference variables=\"1,2,3\"/>\n");
+    text.push_str(&send(&format!(
+        "SIP/2.0 180 Ringing\n[last_Via:]\n[last_From:]\n[last_To:];tag=[call_number]callee\n[last_Call-ID:]\n[last_CSeq:]\n[last_Record-Route:]\nContact: <sip:{CALLEE}@[local_ip]:[local_port];transport=[transport]>\nContent-Length: 0\n"
+    )));
+    if ring_ms > 0 {
+        let _ = write!(text, "<pause milliseconds=\"{ring_ms}\"/>\n");
+    }
+    text
+}
+
+fn header(name: &str) -> String {
+    format!("<?xml version=\"1.0\" encoding=\"ISO-8859-1\" ?>\n<scenario name=\"{name}\">\n")
+}
+
+fn send(message: &str) -> String {
+    format!("<send><![CDATA[\n\n{message}\n]]></send>\n")
+}
+
+/// One audio stream: µ-law, A-law and digits, in this direction.
+fn sdp(direction: &str) -> String {
+    format!(
+        "v=0\no=sipp 1 1 IN IP4 [local_ip]\ns=-\nc=IN IP4 [media_ip]\nt=0 0\nm=audio [rtpstream_audio_port] RTP/AVP 0 8 101\na=rtpmap:0 PCMU/8000\na=rtpmap:8 PCMA/8000\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-15\na=ptime:20\na={direction}\n"
+    )
+}
+
+fn identity(number: &str, to_tag: &str) -> String {
+    format!(
+        "Max-Forwards: 70\nFrom: \"Alice\" <sip:[me]@[realm]>;tag=[call_number]caller\nTo: <sip:{number}@[realm]>{to_tag}\nCall-ID: [call_id]\n"
+    )
+}
+
+fn invite(number: &str, cseq: u32, auth: &str) -> String {
+    format!(
+        "INVITE sip:{number}@[realm] SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n{}CSeq: {cseq} INVITE\nContact: <sip:[me]@[local_ip]:[local_port];transport=[transport]>\n{auth}Content-Type: application/sdp\nContent-Length: [len]\n\n{}",
+        identity(number, ""),
+        sdp("sendrecv")
+    )
+}
+
+fn ack(number: &str, cseq: u32) -> String {
+    format!(
+        "ACK sip:{number}@[realm] SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch-1]\nMax-Forwards: 70\n[last_From:]\n[last_To:]\nCall-ID: [call_id]\nCSeq: {cseq} ACK\nContent-Length: 0\n"
+    )
+}
+
+fn in_dialog(method: &str, number: &str, cseq: u32, body: &str) -> String {
+    let content = if body.is_empty() {
+        "Content-Length: 0\n".to_owned()
+    } else {
+        format!("Content-Type: application/sdp\nContent-Length: [len]\n\n{body}")
+    };
+    format!(
+        "{method} [next_url] SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n[routes]\n{}CSeq: {cseq} {method}\nContact: <sip:[me]@[local_ip]:[local_port];transport=[transport]>\n{content}",
+        identity(number, "[peer_tag_param]")
+    )
+}
+
+fn register_scenario(user: &str, password: &str, final_code: u16) -> String {
+    let register = |cseq: u32, auth: &str| {
+        send(&format!(
+            "REGISTER sip:[realm] SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\nMax-Forwards: 70\nFrom: <sip:{user}@[realm]>;tag=[call_number]reg\nTo: <sip:{user}@[realm]>\nCall-ID: [call_id]\nCSeq: {cseq} REGISTER\nContact: <sip:{user}@[local_ip]:[local_port];transport=[transport]>\nExpires: 300\n{auth}Content-Length: 0\n"
+        ))
+    };
+    let auth = format!("[authentication username={user} password={password}]\n");
+    header("register")
+        + &register(1, "")
+        + "<recv response=\"401\" auth=\"true\"/>\n"
+        + &register(2, &auth)
+        + &format!("<recv response=\"{final_code}\"/>\n</scenario>\n")
+}
