@@ -23,7 +23,7 @@ use crate::session_timer::{Verdict, negotiate};
 use crate::shared::{Entry, Shared, count};
 
 /// Option tags a caller may require of us.
-const SUPPORTED: [&str; 4] = ["timer", "100rel", "replaces", "from-change"];
+const SUPPORTED: [&str; 1] = ["timer"];
 
 /// Serves one INVITE that begins a call. Returns once the INVITE has its final answer and the caller's ACK.
 pub(crate) async fn invite(shared: &Arc<Shared>, mut tx: Transaction) -> rsipstack::Result<()> {

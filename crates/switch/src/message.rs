@@ -6,7 +6,7 @@ use rsipstack::sip::prelude::HeadersExt;
 use rsipstack::sip::{ContentType, Header, Method, Request, StatusCode};
 
 /// Methods the switch answers, for `Allow`.
-pub(crate) const METHODS: [Method; 9] = [
+pub(crate) const METHODS: [Method; 8] = [
     Method::Invite,
     Method::Ack,
     Method::Bye,
@@ -15,7 +15,6 @@ pub(crate) const METHODS: [Method; 9] = [
     Method::Register,
     Method::Info,
     Method::Update,
-    Method::PRack,
 ];
 
 /// `Allow`, with all of [`METHODS`].

@@ -125,7 +125,7 @@ fn interface_towards(peer: IpAddr) -> IpAddr {
 }
 
 /// A contact as it can be reached: when its host is an address other than the one its messages come from, it sits
-/// behind a NAT and the latter counts.
+/// behind a NAT and the latter counts. Over a connection, the connection is the way, and the URI says so.
 pub(crate) fn reachable(contact: &Uri, peer: Peer) -> Uri {
     let mut uri = contact.clone();
     let elsewhere = match &uri.host_with_port.host {
@@ -135,8 +135,12 @@ pub(crate) fn reachable(contact: &Uri, peer: Peer) -> Uri {
         }
         Host::Domain(_) => false,
     };
-    if elsewhere && peer.transport == Transport::Udp {
-        uri.host_with_port = peer.addr.into();
+    let says_how = uri.params.iter().any(|p| matches!(p, Param::Transport(_)));
+    match peer.transport {
+        Transport::Udp if elsewhere => uri.host_with_port = peer.addr.into(),
+        Transport::Udp => {}
+        other if !says_how => uri.params.push(Param::Transport(other)),
+        _ => {}
     }
     uri
 }

@@ -27,8 +27,9 @@ pub(crate) async fn serve(shared: Arc<Shared>, mut incoming: TransactionReceiver
     while let Some(mut tx) = incoming.recv().await {
         match places.clone().try_acquire_owned() {
             Ok(place) => {
+                let tasks = shared.tasks.clone();
                 let shared = shared.clone();
-                tokio::spawn(async move {
+                tasks.spawn(async move {
                     let method = tx.original.method;
                     if let Err(error) = one(&shared, tx).await {
                         tracing::debug!(%method, %error, "serving a request");

@@ -11,6 +11,7 @@ use ractor::ActorRef;
 use rsipstack::dialog::dialog_layer::DialogLayer;
 use rsipstack::dialog::invite_dialog::InviteDialog;
 use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
 
 use crate::SwitchConfig;
 use crate::channel::ChannelMsg;
@@ -47,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) queue: String,
     /// No new calls.
     pub(crate) draining: AtomicBool,
+    /// Requests being served and dialogs being ended: what a stopping switch waits for.
+    pub(crate) tasks: TaskTracker,
     /// The actor channels are children of.
     pub(crate) supervisor: ractor::ActorCell,
 }

@@ -15,6 +15,7 @@ use rsipstack::transaction::Endpoint;
 use rsipstack::transport::TransportLayer;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::channel::ChannelMsg;
 use crate::location::Location;
@@ -44,8 +45,14 @@ fn addresses(config: &SwitchConfig, addr: SocketAddr) -> Vec<(String, SocketAddr
     [("udp".to_owned(), addr)].into_iter().chain(tcp).collect()
 }
 
-fn endpoint(sockets: Sockets, own: Arc<OwnAddress>, cancel: &CancellationToken) -> Endpoint {
+fn endpoint(
+    sockets: Sockets,
+    own: Arc<OwnAddress>,
+    idle: Duration,
+    cancel: &CancellationToken,
+) -> Endpoint {
     let layer = TransportLayer::new(cancel.child_token());
+    layer.set_stream_idle_timeout(idle);
     for connection in sockets.connections {
         layer.add_transport(connection);
     }
@@ -103,7 +110,9 @@ impl Switch {
             fork_bind: config.fork_bind,
             inactivity_s: config.rtp_inactivity_s,
         })?;
-        let endpoint = endpoint(sockets, own.clone(), &cancel);
+        // A phone that registers over TCP is reached by its connection: it must outlive the longest registration.
+        let idle = Duration::from_secs(u64::from(config.register_max_s) + 60);
+        let endpoint = endpoint(sockets, own.clone(), idle, &cancel);
         let subscription = controls::subscribe(&bus).await?;
         let late = Arc::new(OnceLock::new());
         let port = SipPort::spawn(None, SipPort, late.clone()).await;
@@ -129,6 +138,7 @@ impl Switch {
             counters,
             queue: subscription.queue().to_owned(),
             draining: AtomicBool::new(false),
+            tasks: TaskTracker::new(),
             supervisor: port.get_cell(),
         });
         drop(late.set(shared.clone()));
@@ -165,21 +175,14 @@ impl Switch {
         }
         let settled = async {
             self.shared.channels.empty().await;
-            self.goodbyes_said().await;
+            self.shared.tasks.close();
+            self.shared.tasks.wait().await;
         };
         if tokio::time::timeout(STOP_PATIENCE, settled).await.is_err() {
             tracing::warn!("some phones did not answer the end of their call");
         }
         self.cancel.cancel();
         self.port.stop(None);
-    }
-
-    /// Waits for the last transactions, BYEs among them.
-    async fn goodbyes_said(&self) {
-        let endpoint = &self.shared.dialogs.endpoint;
-        while endpoint.get_stats().running_transactions > 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
     }
 
     /// What it looks like now: a [`SwitchPicture`] as JSON.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use nix::sys::socket::{setsockopt, sockopt};
 use rsipstack::Result as SipResult;
 use rsipstack::platform::net::UdpSocket as PlatformSocket;
 use rsipstack::sip::prelude::{HeadersExt, ToTypedHeader};
@@ -24,6 +25,8 @@ use crate::{Error, SwitchConfig};
 /// Datagrams handed to the library and not yet looked at. A phone repeats what is dropped; a second's worth of a busy
 /// switch fits.
 const MAX_WAITING: usize = 1_024;
+/// Bytes the system may keep for us: a burst of some thousand messages while all threads are busy. It may give less.
+const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
 /// TCP connections at once; each costs the library 130 kB of buffers.
 const MAX_CONNECTIONS: usize = 1_000;
 /// A port free in UDP may be taken in TCP: with port 0 another is tried.
@@ -93,6 +96,9 @@ async fn bind(
         }
     };
     let udp = UdpSocket::bind(config.bind).await.map_err(failed("UDP"))?;
+    if let Err(error) = setsockopt(&udp, sockopt::RcvBuf, &RECEIVE_BUFFER) {
+        tracing::warn!(%error, "the system gives SIP no larger receive buffer");
+    }
     let addr = udp.local_addr().map_err(failed("UDP"))?;
     if !config.tcp {
         return Ok((udp, None));

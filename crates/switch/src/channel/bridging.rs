@@ -181,6 +181,10 @@ impl Channel {
             }
             LegFact::Failed(cause, status) => {
                 bridge.legs[leg].live = None;
+                if bridge.early == Some(leg) {
+                    bridge.early = None;
+                    self.media.unbridge();
+                }
                 self.drive(Input::Failed(leg, cause, status)).await;
             }
             LegFact::Gone if bridge.joined == Some(leg) => self.part().await,

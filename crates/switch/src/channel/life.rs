@@ -102,8 +102,8 @@ impl Channel {
             drop(dialog.reject(Some(StatusCode::from(status)), None));
             return;
         }
-        // The answer may take its time; nobody waits for it.
-        tokio::spawn(async move {
+        // The answer may take its time; only a stopping switch waits for it.
+        self.shared.tasks.spawn(async move {
             let outcome = match dialog.state() {
                 DialogState::Calling(_) | DialogState::Trying(_) | DialogState::Early(..) => {
                     dialog.cancel().await

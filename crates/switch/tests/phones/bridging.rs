@@ -1,0 +1,259 @@
+//! Bridges: ringing, joining, relaying, and every way they end.
+
+use serde_json::{Value, json};
+
+use crate::support::{Call, Controller, Message, Phone, REALM, Scene};
+
+fn endpoint(user: &str) -> Value {
+    json!({"Invite-Format": "username", "To-Username": user, "To-Realm": REALM})
+}
+
+/// Alice has dialled, and the controller has sent this bridge.
+async fn bridging(scene: &Scene, controller: &mut Controller, fields: Value) -> (Phone, Call) {
+    let alice = scene.phone("alice").await;
+    let call = alice.dial("2000").await;
+    controller.claims().await;
+    controller.command(&call.call_id, "bridge", fields).await;
+    (alice, call)
+}
+
+/// Both talk.
+async fn talking(
+    scene: &Scene,
+    controller: &mut Controller,
+) -> (Phone, Call, Message, Phone, Message) {
+    let bob = scene.registered("bob").await;
+    let (alice, call) = bridging(scene, controller, json!({"Endpoints": [endpoint("bob")]})).await;
+    let invite = bob.request("INVITE").await;
+    bob.reply(&invite, "180 Ringing", "", "").await;
+    assert_eq!(alice.response().await.status(), 180);
+    bob.pick_up(&invite).await;
+    let answer = alice.final_response().await;
+    assert_eq!(answer.status(), 200);
+    let call = alice.ack(&call, &answer, "").await;
+    let bridged = controller.event("CHANNEL_BRIDGE", &call.call_id).await;
+    assert_eq!(bridged["Other-Leg-Call-ID"], invite.header("Call-ID"));
+    (alice, call, answer, bob, invite)
+}
+
+#[tokio::test]
+async fn two_phones_are_joined_and_hear_each_other_until_the_callee_hangs_up() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let (alice, call, answer, bob, invite) = talking(&scene, &mut controller).await;
+    assert!(
+        invite
+            .header("From")
+            .contains("\"alice A.\" <sip:alice@acme.test>"),
+        "{}",
+        invite.header("From")
+    );
+    assert_eq!(invite.header("Max-Forwards"), "69");
+    let leg = callreel_proto::CallId::new(invite.header("Call-ID"));
+    for event in ["CHANNEL_CREATE", "CHANNEL_ANSWER", "CHANNEL_BRIDGE"] {
+        let event = controller.event(event, &leg).await;
+        assert_eq!(event["Call-Direction"], "outbound");
+        assert_eq!(event["Other-Leg-Call-ID"], call.call_id.as_str());
+    }
+    for n in 0..5 {
+        alice.speak(answer.rtp(), n, 0x11).await;
+        bob.speak(invite.rtp(), n, 0x22).await;
+    }
+    assert_eq!(bob.hear().await, (0, vec![0x11; 160]));
+    assert_eq!(alice.hear().await, (0, vec![0x22; 160]));
+
+    bob.within(&mut bob.called(&invite), "BYE", "", "").await;
+    assert_eq!(bob.final_response().await.status(), 200);
+    controller.event("CHANNEL_DESTROY", &leg).await;
+    controller.event("CHANNEL_UNBRIDGE", &call.call_id).await;
+    let done = controller.completion(&call.call_id, "bridge").await;
+    assert_eq!(done["Application-Response"], "SUCCESS");
+    assert_eq!(done["Hangup-Code"], "sip:200");
+    assert_eq!(
+        scene.switch.picture().await.channels.len(),
+        1,
+        "the caller stays parked"
+    );
+
+    controller.command(&call.call_id, "hangup", json!({})).await;
+    let bye = alice.request("BYE").await;
+    alice.reply(&bye, "200 OK", "", "").await;
+    controller.event("CHANNEL_DESTROY", &call.call_id).await;
+}
+
+#[tokio::test]
+async fn the_callee_is_told_when_the_caller_hangs_up() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let (alice, mut call, _, bob, invite) = talking(&scene, &mut controller).await;
+    alice.within(&mut call, "BYE", "", "").await;
+    assert_eq!(alice.final_response().await.status(), 200);
+    let bye = bob.request("BYE").await;
+    bob.reply(&bye, "200 OK", "", "").await;
+    controller.event("CHANNEL_UNBRIDGE", &call.call_id).await;
+    controller.event("CHANNEL_DESTROY", &call.call_id).await;
+    let leg = callreel_proto::CallId::new(invite.header("Call-ID"));
+    let end = controller.event("CHANNEL_DESTROY", &leg).await;
+    assert_eq!(end["Hangup-Cause"], "NORMAL_CLEARING");
+}
+
+#[tokio::test]
+async fn a_refusal_is_the_bridges_result_and_the_caller_stays() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let bob = scene.registered("bob").await;
+    let fields = json!({"Endpoints": [endpoint("bob")]});
+    let (alice, call) = bridging(&scene, &mut controller, fields).await;
+    let invite = bob.request("INVITE").await;
+    bob.reply(&invite, "486 Busy Here", "", "").await;
+    bob.request("ACK").await;
+    let done = controller.completion(&call.call_id, "bridge").await;
+    assert_eq!(done["Application-Response"], "USER_BUSY");
+    assert_eq!(done["Hangup-Code"], "sip:486");
+    controller
+        .command(
+            &call.call_id,
+            "hangup",
+            json!({"Hangup-Cause": "USER_BUSY"}),
+        )
+        .await;
+    let answer = alice.final_response().await;
+    assert_eq!(answer.status(), 486);
+    alice.ack(&call, &answer, "").await;
+}
+
+#[tokio::test]
+async fn nobody_registered_and_no_endpoints_are_told_apart() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let fields = json!({"Endpoints": [endpoint("bob")]});
+    let (_alice, call) = bridging(&scene, &mut controller, fields).await;
+    let done = controller.completion(&call.call_id, "bridge").await;
+    assert_eq!(done["Application-Response"], "USER_NOT_REGISTERED");
+    controller
+        .command(&call.call_id, "bridge", json!({"Endpoints": []}))
+        .await;
+    let error = controller.event("dialplan", &call.call_id).await;
+    assert!(
+        error["Error-Message"]
+            .as_str()
+            .unwrap()
+            .contains("no endpoints")
+    );
+}
+
+#[tokio::test]
+async fn ringing_stops_after_its_time() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let bob = scene.registered("bob").await;
+    let fields = json!({"Endpoints": [endpoint("bob")], "Timeout": "1"});
+    let (_alice, call) = bridging(&scene, &mut controller, fields).await;
+    let invite = bob.request("INVITE").await;
+    bob.reply(&invite, "180 Ringing", "", "").await;
+    let cancel = bob.request("CANCEL").await;
+    bob.reply(&cancel, "200 OK", "", "").await;
+    bob.reply(&invite, "487 Request Terminated", "", "").await;
+    let done = controller.completion(&call.call_id, "bridge").await;
+    assert_eq!(done["Application-Response"], "NO_ANSWER");
+}
+
+#[tokio::test]
+async fn of_two_phones_the_first_to_answer_wins() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let (desk, mobile) = (scene.registered("bob").await, scene.registered("bob").await);
+    let fields = json!({"Endpoints": [endpoint("bob")], "Dial-Endpoint-Method": "simultaneous"});
+    let (alice, call) = bridging(&scene, &mut controller, fields).await;
+    let (at_desk, at_mobile) = (desk.request("INVITE").await, mobile.request("INVITE").await);
+    desk.reply(&at_desk, "180 Ringing", "", "").await;
+    mobile.reply(&at_mobile, "180 Ringing", "", "").await;
+    mobile.pick_up(&at_mobile).await;
+    let cancel = desk.request("CANCEL").await;
+    desk.reply(&cancel, "200 OK", "", "").await;
+    desk.reply(&at_desk, "487 Request Terminated", "", "").await;
+    let answer = alice.final_response().await;
+    alice.ack(&call, &answer, "").await;
+    let bridged = controller.event("CHANNEL_BRIDGE", &call.call_id).await;
+    assert_eq!(bridged["Other-Leg-Call-ID"], at_mobile.header("Call-ID"));
+    let loser = callreel_proto::CallId::new(at_desk.header("Call-ID"));
+    let end = controller.event("CHANNEL_DESTROY", &loser).await;
+    assert_eq!(end["Hangup-Cause"], "LOSE_RACE");
+}
+
+#[tokio::test]
+async fn a_caller_who_gives_up_stops_the_ringing() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let bob = scene.registered("bob").await;
+    let fields = json!({"Endpoints": [endpoint("bob")]});
+    let (alice, call) = bridging(&scene, &mut controller, fields).await;
+    let invite = bob.request("INVITE").await;
+    bob.reply(&invite, "180 Ringing", "", "").await;
+    assert_eq!(alice.response().await.status(), 180);
+    alice.cancel(&call).await;
+    let cancel = bob.request("CANCEL").await;
+    bob.reply(&cancel, "200 OK", "", "").await;
+    bob.reply(&invite, "487 Request Terminated", "", "").await;
+    let end = controller.event("CHANNEL_DESTROY", &call.call_id).await;
+    assert_eq!(end["Hangup-Cause"], "ORIGINATOR_CANCEL");
+}
+
+#[tokio::test]
+async fn the_callees_early_media_is_heard_and_legs_of_different_codecs_are_joined() {
+    let scene = Scene::new().await;
+    scene
+        .device("bob", json!({"media": {"audio": {"codecs": ["G722"]}}}))
+        .await;
+    let mut controller = scene.controller().await;
+    let bob = scene.registered("bob").await;
+    let fields = json!({"Endpoints": [endpoint("bob")]});
+    let (alice, call) = bridging(&scene, &mut controller, fields).await;
+    let invite = bob.request("INVITE").await;
+    assert!(invite.body.contains("RTP/AVP 9 101"), "{}", invite.body);
+    let wideband = crate::support::sdp_with(bob.rtp.local_addr().unwrap(), "9", "sendrecv");
+    bob.reply(&invite, "183 Session Progress", "", &wideband)
+        .await;
+    let early = alice.response().await;
+    assert_eq!(early.status(), 183);
+    let mut packet = vec![0x80, 9, 0, 1, 0, 0, 0, 160, 1, 2, 3, 4];
+    packet.extend([0xfa; 160]);
+    for n in 0..5u8 {
+        packet[3] = n;
+        packet[6..8].copy_from_slice(&(u16::from(n) * 160).to_be_bytes());
+        bob.rtp.send_to(&packet, invite.rtp()).await.unwrap();
+    }
+    assert_eq!(alice.hear().await.0, 0, "transcoded to what the caller has");
+    bob.reply(&invite, "200 OK", "", &wideband).await;
+    bob.request("ACK").await;
+    let answer = alice.final_response().await;
+    assert_eq!(answer.rtp(), early.rtp());
+    alice.ack(&call, &answer, "").await;
+    controller.event("CHANNEL_BRIDGE", &call.call_id).await;
+    let codecs: Vec<_> = scene
+        .switch
+        .picture()
+        .await
+        .channels
+        .iter()
+        .map(|c| c.codec)
+        .collect();
+    assert_eq!(codecs.len(), 2);
+    assert!(
+        codecs.contains(&Some("G722")) && codecs.contains(&Some("PCMU")),
+        "{codecs:?}"
+    );
+}
+
+#[tokio::test]
+async fn only_the_other_leg_can_be_hung_up() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let (_alice, call, _, bob, _) = talking(&scene, &mut controller).await;
+    let fields = json!({"Other-Leg-Only": "true", "Insert-At": "now"});
+    controller.command(&call.call_id, "hangup", fields).await;
+    let bye = bob.request("BYE").await;
+    bob.reply(&bye, "200 OK", "", "").await;
+    controller.completion(&call.call_id, "bridge").await;
+    assert_eq!(scene.switch.picture().await.channels.len(), 1);
+}

@@ -1,0 +1,10 @@
+//! The switch over real sockets: phones made of plain SIP text on one side, a controller on the embedded bus on the other.
+
+#![cfg(test)]
+
+mod bridging;
+mod calling;
+mod hardship;
+mod recording;
+mod registering;
+mod support;

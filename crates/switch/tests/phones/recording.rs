@@ -1,0 +1,166 @@
+//! Recordings: forks that start, stop and end with the call, and messages that end by key, silence or hangup.
+
+use serde_json::{Value, json};
+use tokio::net::UdpSocket;
+
+use crate::support::{Call, Controller, Message, Phone, Scene, soon};
+
+struct Ears {
+    a: UdpSocket,
+    b: UdpSocket,
+}
+
+impl Ears {
+    async fn new() -> Self {
+        Self {
+            a: UdpSocket::bind("127.0.0.1:0").await.unwrap(),
+            b: UdpSocket::bind("127.0.0.1:0").await.unwrap(),
+        }
+    }
+
+    fn fork(&self) -> Value {
+        json!({"A": self.a.local_addr().unwrap(), "B": self.b.local_addr().unwrap()})
+    }
+}
+
+async fn payload(socket: &UdpSocket) -> Vec<u8> {
+    let mut buffer = [0; 1024];
+    let (length, _) = soon("a forked packet", socket.recv_from(&mut buffer))
+        .await
+        .unwrap();
+    buffer[12..length].to_vec()
+}
+
+async fn answered(scene: &Scene, controller: &mut Controller) -> (Phone, Call, Message) {
+    let phone = scene.phone("alice").await;
+    let call = phone.dial("2000").await;
+    controller.claims().await;
+    controller.command(&call.call_id, "answer", json!({})).await;
+    let answer = phone.final_response().await;
+    let call = phone.ack(&call, &answer, "").await;
+    controller.completion(&call.call_id, "answer").await;
+    (phone, call, answer)
+}
+
+fn id(digit: char) -> String {
+    format!("202611-{}", digit.to_string().repeat(32))
+}
+
+#[tokio::test]
+async fn two_recordings_share_a_fork_that_lives_as_long_as_either() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let (phone, mut call, answer) = answered(&scene, &mut controller).await;
+    let ears = Ears::new().await;
+    let leg = call.call_id.clone();
+    for digit in ['a', 'b'] {
+        let start = json!({"Record-Action": "start", "Insert-At": "now", "Media-Name": format!("{digit}.mp3"),
+            "Media-Recording-ID": id(digit), "Media-Recorder": "callreel", "Media-Fork": ears.fork()});
+        controller.command(&leg, "record_call", start).await;
+        let started = controller.event("RECORD_START", &leg).await;
+        assert_eq!(started["Recording"]["ID"], id(digit));
+        assert_eq!(started["Application-Response"], format!("{digit}.mp3"));
+        let source = started["Recording"]["Fork-Source"].as_str().unwrap();
+        assert!(source.starts_with("127.0.0.1:"), "{source}");
+    }
+    phone.speak(answer.rtp(), 1, 0x33).await;
+    assert_eq!(payload(&ears.a).await, [0x33; 160]);
+    controller
+        .command(
+            &leg,
+            "play",
+            json!({"Media-Name": "tone_stream://%(200,0,440)"}),
+        )
+        .await;
+    assert_eq!(payload(&ears.b).await.len(), 160, "what the phone is sent");
+    controller.completion(&leg, "play").await;
+
+    let stop = |digit| json!({"Record-Action": "stop", "Insert-At": "now", "Media-Recording-ID": id(digit)});
+    controller.command(&leg, "record_call", stop('a')).await;
+    let stopped = controller.event("RECORD_STOP", &leg).await;
+    assert_eq!(stopped["Recording"]["ID"], id('a'));
+    assert_eq!(stopped["Recording"]["Completion-Cause"], "stopped");
+    assert!(stopped["Length"].as_u64().unwrap() >= 200, "{stopped}");
+    phone.speak(answer.rtp(), 2, 0x44).await;
+    assert_eq!(
+        payload(&ears.a).await,
+        [0x44; 160],
+        "the other recording goes on"
+    );
+
+    phone.within(&mut call, "BYE", "", "").await;
+    let stopped = controller.event("RECORD_STOP", &leg).await;
+    assert_eq!(stopped["Recording"]["ID"], id('b'));
+    assert_eq!(stopped["Recording"]["Completion-Cause"], "hangup");
+    assert!(
+        controller.names().iter().all(|n| !n.contains("DESTROY")),
+        "the stop comes first"
+    );
+    controller.event("CHANNEL_DESTROY", &leg).await;
+}
+
+#[tokio::test]
+async fn a_recording_has_a_limit_and_stopping_none_is_no_error() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let (_phone, call, _) = answered(&scene, &mut controller).await;
+    let ears = Ears::new().await;
+    let leg = &call.call_id;
+    let start = json!({"Record-Action": "start", "Insert-At": "now", "Time-Limit": "1",
+        "Media-Recording-ID": id('c'), "Media-Fork": ears.fork()});
+    controller.command(leg, "record_call", start).await;
+    let stopped = controller.event("RECORD_STOP", leg).await;
+    assert_eq!(stopped["Recording"]["Completion-Cause"], "time_limit");
+    controller
+        .command(
+            leg,
+            "record_call",
+            json!({"Record-Action": "stop", "Insert-At": "now"}),
+        )
+        .await;
+    controller.command(leg, "noop", json!({})).await;
+    controller.completion(leg, "noop").await;
+    let fileless =
+        json!({"Record-Action": "start", "Insert-At": "now", "Media-Name": "x.mp3", "Msg-ID": "f"});
+    controller.command(leg, "record_call", fileless).await;
+    let error = controller.event("dialplan", leg).await;
+    assert!(
+        error["Error-Message"]
+            .as_str()
+            .unwrap()
+            .contains("Media-Fork")
+    );
+}
+
+#[tokio::test]
+async fn a_message_ends_by_key_or_silence_and_the_queue_goes_on() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let (phone, mut call, _) = answered(&scene, &mut controller).await;
+    let ears = Ears::new().await;
+    let leg = call.call_id.clone();
+    let record = |silence: u32| {
+        json!({"Media-Name": "m.mp3", "Terminators": ["#"], "Time-Limit": "60", "Silence-Hits": silence,
+            "Media-Recording-ID": id('d'), "Media-Fork": ears.fork()})
+    };
+    controller.command(&leg, "record", record(0)).await;
+    controller
+        .command(&leg, "noop", json!({"Msg-ID": "after"}))
+        .await;
+    controller.event("RECORD_START", &leg).await;
+    let info = "Content-Type: application/dtmf-relay\n";
+    phone.within(&mut call, "INFO", info, "Signal=#\r\n").await;
+    phone.final_response().await;
+    let stopped = controller.event("RECORD_STOP", &leg).await;
+    assert_eq!(stopped["Terminator"], "#");
+    assert_eq!(stopped["Silence-Terminated"], false);
+    assert_eq!(
+        controller.completion(&leg, "noop").await["Application-Response"],
+        "after"
+    );
+
+    controller.command(&leg, "record", record(1)).await;
+    let stopped = controller.event("RECORD_STOP", &leg).await;
+    assert_eq!(stopped["Silence-Terminated"], true);
+    assert_eq!(stopped["Recording"]["Completion-Cause"], "silence");
+}

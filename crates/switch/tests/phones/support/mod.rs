@@ -1,0 +1,22 @@
+//! What the tests share: a switch with an account, phones and a controller.
+
+mod controller;
+mod phone;
+mod scene;
+
+pub(crate) use controller::Controller;
+pub(crate) use phone::{Call, Message, Phone, sdp_with};
+pub(crate) use scene::{ACCOUNT, REALM, Scene};
+
+use std::time::Duration;
+
+/// How long anything awaited may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Awaits with patience.
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(outcome) => outcome,
+        Err(_) => panic!("waited in vain for {what}"),
+    }
+}
