@@ -3,6 +3,8 @@
 //! Two halves share this crate. The **live half** is what a switch needs while a call lives: [`Decoder`], [`Encoder`], [`Resampler`],
 //! [`tones`], [`speak`], [`dtmf`], [`level`]. The **late half** turns a capture's journal into a file after the fact:
 //! a first pass over all packets builds a [`Timeline`], a second pass feeds a [`Renderer`], which writes the cut of one recording.
+//!
+//! The one thing here that touches the file system is [`speak`]: its engine reads its data from a folder.
 
 mod audio_file;
 mod codec;

@@ -1,7 +1,6 @@
 //! Turns a cut of a capture into a file. The second pass over the journal feeds it; its memory does not grow with the call.
 
 use std::{
-    collections::VecDeque,
     io::{Seek, Write},
     time::Duration,
 };
@@ -71,7 +70,7 @@ pub struct Renderer<'t, W: Write + Seek> {
     timeline: &'t Timeline,
     cut: Cut,
     sample_rate: u32,
-    legs: Vec<(Leg, LegRenderer, VecDeque<i16>)>,
+    legs: Vec<(Leg, LegRenderer, Vec<i16>)>,
     sink: Sink<W>,
     /// Latest arrival so far.
     now: i64,
@@ -125,7 +124,7 @@ impl<'t, W: Write + Seek> Renderer<'t, W> {
                 .iter()
                 .map(|leg| {
                     let renderer = LegRenderer::new(*leg, start, end, sample_rate);
-                    (*leg, renderer, VecDeque::new())
+                    (*leg, renderer, Vec::new())
                 })
                 .collect(),
             sink,
@@ -200,38 +199,42 @@ impl<'t, W: Write + Seek> Renderer<'t, W> {
         let ready = self.legs.iter().map(|(_, _, out)| out.len()).min();
         let left_to_write = usize::try_from(self.total - self.written).unwrap_or(usize::MAX);
         let ready = ready.unwrap_or(0).min(left_to_write);
-        let mut channels: Vec<Vec<i16>> = self
-            .legs
-            .iter_mut()
-            .map(|(_, _, out)| out.drain(..ready).collect())
-            .collect();
-        for channel in &mut channels {
-            self.mask(channel);
-        }
-        match (self.cut.channels, channels.as_slice()) {
-            (Channels::Stereo, [a, b]) => self.sink.write(a, Some(b))?,
-            (Channels::Mono, [a, b]) => {
-                let mixed: Vec<i16> = a.iter().zip(b).map(|(a, b)| a.saturating_add(*b)).collect();
-                self.sink.write(&mixed, None)?;
+        let spans = self.masked(ready);
+        for (_, _, out) in &mut self.legs {
+            for (from, to) in &spans {
+                out[*from..*to].fill(0);
             }
-            (_, [only, ..]) => self.sink.write(only, None)?,
+        }
+        match (self.cut.channels, self.legs.as_mut_slice()) {
+            (Channels::Stereo, [(.., a), (.., b)]) => {
+                self.sink.write(&a[..ready], Some(&b[..ready]))?;
+            }
+            (Channels::Mono, [(.., a), (.., b)]) => {
+                for (mixed, other) in a[..ready].iter_mut().zip(b) {
+                    *mixed = mixed.saturating_add(*other);
+                }
+                self.sink.write(&a[..ready], None)?;
+            }
+            (_, [(.., only), ..]) => self.sink.write(&only[..ready], None)?,
             (_, []) => {}
+        }
+        for (_, _, out) in &mut self.legs {
+            out.drain(..ready);
         }
         self.written += ready as u64;
         Ok(())
     }
 
-    /// Silences what lies within a mask; `channel` begins at the first sample not yet written.
-    fn mask(&self, channel: &mut [i16]) {
+    /// What lies within masks, as ranges of the next `ready` samples that are not yet written.
+    fn masked(&self, ready: usize) -> Vec<(usize, usize)> {
         let rate = u128::from(self.sample_rate);
         // A sample that is masked in part is masked: spans begin at the sample before and end at the one after.
         let offset = |ns: u64| u128::from(ns.saturating_sub(self.cut.start_ns)) * rate;
         let within = |sample: u128| {
             let sample = sample.saturating_sub(u128::from(self.written));
-            usize::try_from(sample).map_or(channel.len(), |sample| sample.min(channel.len()))
+            usize::try_from(sample).map_or(ready, |sample| sample.min(ready))
         };
-        let spans: Vec<(usize, usize)> = self
-            .cut
+        self.cut
             .masks
             .iter()
             .map(|(from, to)| {
@@ -241,12 +244,8 @@ impl<'t, W: Write + Seek> Renderer<'t, W> {
                     within(to.div_ceil(1_000_000_000)),
                 )
             })
-            .collect();
-        for (from, to) in spans {
-            if from < to {
-                channel[from..to].fill(0);
-            }
-        }
+            .filter(|(from, to)| from < to)
+            .collect()
     }
 }
 

@@ -1,7 +1,5 @@
 //! A lane: one leg's audio at one sample rate, written anywhere ahead, taken from the front, converted to the rendition's rate.
 
-use std::collections::VecDeque;
-
 use crate::Resampler;
 
 /// Audio of one rate between what was taken and the farthest sample written. What nobody wrote is silence.
@@ -9,7 +7,7 @@ pub(crate) struct Lane {
     sample_rate: u32,
     /// Position of `samples[0]`, in samples since the cut's start.
     base: i64,
-    samples: VecDeque<i16>,
+    samples: Vec<i16>,
     converter: Converter,
 }
 
@@ -18,7 +16,7 @@ impl Lane {
         Self {
             sample_rate,
             base: 0,
-            samples: VecDeque::new(),
+            samples: Vec::new(),
             converter: Converter::new(sample_rate, output_rate),
         }
     }
@@ -30,12 +28,11 @@ impl Lane {
             return;
         };
         let from = usize::try_from((position - self.base).max(0)).expect("not negative");
-        if self.samples.len() < from + pcm.len() {
-            self.samples.resize(from + pcm.len(), 0);
+        let to = from + pcm.len();
+        if self.samples.len() < to {
+            self.samples.resize(to, 0);
         }
-        for (slot, sample) in self.samples.range_mut(from..).zip(pcm) {
-            *slot = *sample;
-        }
+        self.samples[from..to].copy_from_slice(pcm);
     }
 
     /// Silences everything from a position on.
@@ -45,13 +42,15 @@ impl Lane {
     }
 
     /// Takes one second from the front and converts it; `out` gets whatever has become ready.
-    pub(crate) fn take_second(&mut self, out: &mut VecDeque<i16>) {
+    pub(crate) fn take_second(&mut self, out: &mut Vec<i16>) {
         let wanted = self.sample_rate as usize;
-        let there = self.samples.len().min(wanted);
-        let mut second: Vec<i16> = self.samples.drain(..there).collect();
-        second.resize(wanted, 0);
+        if self.samples.len() < wanted {
+            self.samples.resize(wanted, 0);
+        }
+        self.converter.convert(&self.samples[..wanted], out);
+        // Hardly anything lies behind the second: packets are released shortly before they are taken.
+        self.samples.drain(..wanted);
         self.base += i64::from(self.sample_rate);
-        self.converter.convert(&second, out);
     }
 }
 
@@ -78,7 +77,7 @@ impl Converter {
         }
     }
 
-    fn convert(&mut self, second: &[i16], out: &mut VecDeque<i16>) {
+    fn convert(&mut self, second: &[i16], out: &mut Vec<i16>) {
         let silent = second.iter().all(|sample| *sample == 0);
         self.converted.clear();
         if silent && self.idle {
@@ -91,7 +90,7 @@ impl Converter {
         self.idle = silent;
         let dropped = self.to_drop.min(self.converted.len());
         self.to_drop -= dropped;
-        out.extend(&self.converted[dropped..]);
+        out.extend_from_slice(&self.converted[dropped..]);
     }
 }
 
@@ -106,7 +105,7 @@ mod tests {
         lane.write(-2, &[7, 8, 9]);
         lane.write(11, &[5]);
         lane.write(8001, &[4]);
-        let mut out = VecDeque::new();
+        let mut out = Vec::new();
         lane.take_second(&mut out);
         assert_eq!(out.len(), 8000);
         assert_eq!((out[0], out[10], out[11], out[12]), (9, 1, 5, 3));
@@ -120,7 +119,7 @@ mod tests {
         let mut lane = Lane::new(8000, 8000);
         lane.write(0, &[1; 100]);
         lane.cut_off(40);
-        let mut out = VecDeque::new();
+        let mut out = Vec::new();
         lane.take_second(&mut out);
         assert_eq!(out.iter().filter(|s| **s == 1).count(), 40);
     }
@@ -137,7 +136,7 @@ mod tests {
                 })
                 .collect();
             lane.write(at, &tone);
-            let mut out = VecDeque::new();
+            let mut out = Vec::new();
             for _ in 0..6 {
                 lane.take_second(&mut out);
             }

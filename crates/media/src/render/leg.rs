@@ -1,9 +1,6 @@
 //! One leg's way from packets to lanes: reorders, decodes and places them, mends short gaps, and counts what it did.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use callreel_proto::Leg;
 
@@ -68,8 +65,8 @@ pub(crate) struct LegRenderer {
     recent: Vec<i16>,
     narrow: Lane,
     wide: Lane,
-    narrow_out: VecDeque<i16>,
-    wide_out: VecDeque<i16>,
+    narrow_out: Vec<i16>,
+    wide_out: Vec<i16>,
     tally: Tally,
     report: LegReport,
     written_ns: i64,
@@ -103,8 +100,8 @@ impl LegRenderer {
             recent: Vec::new(),
             narrow: Lane::new(8000, output_rate),
             wide: Lane::new(16000, output_rate),
-            narrow_out: VecDeque::new(),
-            wide_out: VecDeque::new(),
+            narrow_out: Vec::new(),
+            wide_out: Vec::new(),
             tally: Tally::default(),
             report: LegReport::default(),
             written_ns: 0,
@@ -344,13 +341,16 @@ impl LegRenderer {
     }
 
     /// Takes one second off both lanes; gives the samples that have become ready.
-    pub(crate) fn take_second(&mut self, out: &mut VecDeque<i16>) {
+    pub(crate) fn take_second(&mut self, out: &mut Vec<i16>) {
         self.narrow.take_second(&mut self.narrow_out);
         self.wide.take_second(&mut self.wide_out);
         let ready = self.narrow_out.len().min(self.wide_out.len());
-        let wide = self.wide_out.drain(..ready);
-        let both = self.narrow_out.drain(..ready).zip(wide);
-        out.extend(both.map(|(narrow, wide)| narrow.saturating_add(wide)));
+        for (narrow, wide) in self.narrow_out[..ready].iter_mut().zip(&self.wide_out) {
+            *narrow = narrow.saturating_add(*wide);
+        }
+        out.extend_from_slice(&self.narrow_out[..ready]);
+        self.narrow_out.drain(..ready);
+        self.wide_out.drain(..ready);
     }
 
     #[cfg(test)]
