@@ -39,7 +39,8 @@ impl Wire {
         self.lease.port()
     }
 
-    /// Waits for packets, then gives up to `at_most` of them to `take` one by one.
+    /// Waits for packets, then gives up to `at_most` of them to `take` one by one. If there are more, other tasks come first:
+    /// waiting for a socket that is ready costs no budget of tokio's, so a flood would otherwise have the thread to itself.
     pub(super) async fn receive(
         &self,
         buffer: &mut [u8],
@@ -50,10 +51,11 @@ impl Wire {
         for _ in 0..at_most {
             match self.rtp.try_recv_from(buffer) {
                 Ok((length, from)) => take(&buffer[..length], canonical(from)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             }
         }
+        tokio::task::yield_now().await;
         Ok(())
     }
 
@@ -90,7 +92,31 @@ fn mapped(addr: SocketAddr) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+    use super::super::ports::Ports;
     use super::*;
+
+    #[tokio::test]
+    async fn a_socket_that_never_runs_dry_lets_other_tasks_have_their_turn() {
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let ports = Ports::new(loopback, 21_030..=21_049).unwrap();
+        let wire = Wire::new(ports.open().unwrap()).unwrap();
+        for _ in 0..10 {
+            wire.send(b"flood", (loopback, wire.port()).into()).unwrap();
+        }
+        wire.rtp.readable().await.unwrap();
+        let had_turn = Arc::new(AtomicBool::new(false));
+        let other = Arc::clone(&had_turn);
+        tokio::spawn(async move { other.store(true, Relaxed) });
+        let mut taken = 0;
+        let take = |_: &[u8], _| taken += 1;
+        wire.receive(&mut [0; 16], 4, take).await.unwrap();
+        assert_eq!(taken, 4);
+        assert!(had_turn.load(Relaxed));
+    }
 
     #[test]
     fn an_ipv4_phone_on_an_ipv6_socket_is_known_by_its_ipv4_address() {

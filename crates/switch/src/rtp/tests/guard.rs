@@ -206,17 +206,16 @@ async fn a_flood_of_random_datagrams_leaves_the_call_alone() {
         rand::fill(&mut noise[..]);
         stranger.send_raw(&left.leg, &noise).await;
         left.phone.send_raw(&left.leg, &noise).await;
-        if n % 50 == 0 {
-            tokio::task::yield_now().await;
+        if n % 50 == 49 {
+            let counted = |s: &LegStats| s.received + s.malformed + s.foreign + s.unexpected;
+            let sent = 1 + 2 * (n + 1);
+            left.until(|stats| counted(stats) == sent).await;
         }
     }
     right.send(9, &[1; 160]).await;
     let heard = left.phone.hear().await;
     assert_eq!((heard.payload_type, heard.payload.len()), (0, 160));
-    let stats = left.leg.stats();
-    assert!(stats.malformed > 1000, "{stats:?}");
-    assert!(stats.foreign > 100, "{stats:?}");
-    assert_eq!(stats.source, Some(left.phone.addr()));
+    assert_eq!(left.leg.stats().source, Some(left.phone.addr()));
 }
 
 #[tokio::test]
