@@ -141,8 +141,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
     };
     let verdict = cast.verdict;
-    cast.receiver.stop().await;
     cast.stage.stop().await;
+    cast.receiver.stop().await;
     outcome?;
     Ok(match verdict {
         Some(true) => ExitCode::SUCCESS,
@@ -366,8 +366,9 @@ impl Cast {
         self.steps.plain(&format!("  http://{api}/deliveries"));
         self.steps.plain(&format!("  {}", folder.root.display()));
         self.steps.title("or call Ben yourself:");
+        let program = std::env::args().next().unwrap_or("callreel".to_owned());
         self.steps.plain(&format!(
-            "  callreel dial sip:{EXTENSION}@{sip} --realm {REALM} --user {} --password {} --seconds 8",
+            "  {program} dial sip:{EXTENSION}@{sip} --realm {REALM} --user {} --password {} --seconds 8",
             identity.user,
             identity.password.unwrap_or_default()
         ));
