@@ -7,7 +7,7 @@ use callreel_bus::Bus;
 use callreel_store::import::{Report, import};
 
 use super::ANY_LOOPBACK;
-use crate::{config::Config, import::refusals, node::Node};
+use crate::{config::Config, import::refusals, node::Node, telemetry};
 
 /// A running node, as far as the demo needs it.
 pub(super) struct Stage {
@@ -23,7 +23,9 @@ pub(super) struct Stage {
 impl Stage {
     /// Starts a node whose store and spool lie in `data`.
     pub(super) async fn open(data: &Path) -> anyhow::Result<Self> {
-        let node = Node::start(&config(data)).await?;
+        let config = config(data);
+        telemetry::start(&config.telemetry)?;
+        let node = Node::start(&config).await?;
         let sip = node
             .sip_addresses()
             .into_iter()
@@ -61,6 +63,8 @@ fn config(data: &Path) -> Config {
     let mut config = Config::default();
     config.node.data = data.to_owned();
     config.node.name = "callreel@demo".to_owned();
+    // The steps tell the story; the log is for what goes wrong. RUST_LOG shows more.
+    config.telemetry.log = "error,rsipstack=off".to_owned();
     config.api.listen = ANY_LOOPBACK;
     config.switch.bind = ANY_LOOPBACK;
     // The receiver is on this machine, where recordings are not sent without leave.
