@@ -1,5 +1,7 @@
 //! Logging: to standard error, at the level the configuration or `RUST_LOG` asks for.
 
+use std::io::IsTerminal;
+
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
@@ -15,6 +17,7 @@ pub(crate) fn start(config: &TelemetryConfig) -> anyhow::Result<()> {
         .with_context(|| format!("telemetry.log (or RUST_LOG) = {text:?}"))?;
     let logger = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     let started = match config.log_format {
         LogFormat::Text => logger.try_init(),

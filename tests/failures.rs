@@ -59,7 +59,7 @@ fn a_process_killed_in_the_middle_of_a_call_loses_next_to_nothing() {
         "it has its voice up to the end: {span:?}"
     );
     let doc = node.recordings(1).remove(0);
-    assert_eq!(doc["end_reason"], "interrupted", "{doc}");
+    assert_eq!(doc["completion_cause"], "interrupted", "{doc}");
 }
 
 #[test]

@@ -135,10 +135,15 @@ pub(crate) fn mulaw_tone(hz: f32, seconds: f32) -> Vec<u8> {
 
 /// A sine of a third of full scale at 8 kHz.
 pub(crate) fn sine(hz: f32, seconds: f32) -> Vec<i16> {
-    let count = (seconds * RATE as f32) as usize;
+    sine_at(hz, seconds, RATE)
+}
+
+/// A sine of a third of full scale.
+pub(crate) fn sine_at(hz: f32, seconds: f32, rate: u32) -> Vec<i16> {
+    let count = (seconds * rate as f32) as usize;
     (0..count)
         .map(|n| {
-            let phase = 2.0 * std::f32::consts::PI * hz * n as f32 / RATE as f32;
+            let phase = 2.0 * std::f32::consts::PI * hz * n as f32 / rate as f32;
             (phase.sin() * 10_000.0) as i16
         })
         .collect()
@@ -156,15 +161,15 @@ fn mulaw(sample: i16) -> u8 {
     !(sign | ((exponent as u8) << 4) | mantissa as u8)
 }
 
-/// Writes samples at 8 kHz as a WAV file.
-pub(crate) fn write_wav(path: &std::path::Path, samples: &[i16]) {
+/// Writes samples as a WAV file.
+pub(crate) fn write_wav(path: &std::path::Path, samples: &[i16], rate: u32) {
     let bytes = u32::try_from(samples.len() * 2).unwrap();
     let mut wav = Vec::new();
     wav.extend_from_slice(b"RIFF");
     wav.extend_from_slice(&(36 + bytes).to_le_bytes());
     wav.extend_from_slice(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
-    wav.extend_from_slice(&8000u32.to_le_bytes());
-    wav.extend_from_slice(&16000u32.to_le_bytes());
+    wav.extend_from_slice(&rate.to_le_bytes());
+    wav.extend_from_slice(&(rate * 2).to_le_bytes());
     wav.extend_from_slice(b"\x02\0\x10\0data");
     wav.extend_from_slice(&bytes.to_le_bytes());
     for sample in samples {

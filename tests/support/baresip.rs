@@ -36,8 +36,8 @@ pub(crate) struct Habits {
     pub(crate) codecs: &'static str,
     /// `udp` or `tcp`.
     pub(crate) transport: &'static str,
-    /// What it plays, at 8 kHz.
-    pub(crate) plays: Vec<i16>,
+    /// The tone it plays, Hz.
+    pub(crate) plays: f32,
 }
 
 impl Default for Habits {
@@ -46,7 +46,7 @@ impl Default for Habits {
             answers: true,
             codecs: "PCMU/8000,PCMA/8000",
             transport: "udp",
-            plays: audio::sine(440.0, 30.0),
+            plays: 440.0,
         }
     }
 }
@@ -56,7 +56,13 @@ impl Baresip {
     pub(crate) fn start(user: &str, proxy: SocketAddr, habits: &Habits) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let control_port = free_port();
-        audio::write_wav(&dir.path().join("plays.wav"), &habits.plays);
+        let rate = if habits.codecs.starts_with("G722") {
+            16_000
+        } else {
+            8_000
+        };
+        let voice = audio::sine_at(habits.plays, 60.0, rate);
+        audio::write_wav(&dir.path().join("plays.wav"), &voice, rate);
         std::fs::write(dir.path().join("config"), config(dir.path(), control_port)).unwrap();
         std::fs::write(dir.path().join("accounts"), account(user, proxy, habits)).unwrap();
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
@@ -72,7 +78,7 @@ impl Baresip {
         let control = eventually("baresip's control port", || {
             TcpStream::connect(("127.0.0.1", control_port)).ok()
         });
-        let mut phone = Self {
+        let phone = Self {
             dir,
             _process: process,
             control,
@@ -198,4 +204,12 @@ fn config(dir: &std::path::Path, control_port: u16) -> String {
         "poll_method epoll\nnet_interface 127.0.0.1\nsip_listen 127.0.0.1:0\nrtp_ports {rtp}-{}\naudio_player aufile,{dir}/none.wav\naudio_source aufile,{dir}/plays.wav\naudio_alert aufile,{dir}/none.wav\naudio_txmode poll\nausrc_format s16\nauplay_format s16\nsnd_path {dir}\nctrl_tcp_listen 127.0.0.1:{control_port}\nmodule_path /usr/lib/baresip/modules\n{modules}module_app menu.so\nmodule_app ctrl_tcp.so\nmodule_app account.so\n",
         rtp + 100
     )
+}
+
+impl Drop for Baresip {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- baresip's log ---\n{}", self.log());
+        }
+    }
 }

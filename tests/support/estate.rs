@@ -87,7 +87,7 @@ impl Estate {
     /// Writes a WAV file under the account's folder.
     pub(crate) fn audio(&self, name: &str, samples: &[i16]) {
         let path = self.dir.path().join("accounts").join(ACCOUNT).join(name);
-        super::audio::write_wav(&path, samples);
+        super::audio::write_wav(&path, samples, 8000);
     }
 
     /// The folder `callreel import` is given.

@@ -205,7 +205,7 @@ impl Node {
 
     fn write_config(&self) {
         let text = format!(
-            "[node]\ndata = {data:?}\n[switch]\nbind = \"{sip}\"\n[api]\nlisten = \"{api}\"\n[telemetry]\nlog = \"debug,rsipstack=info,hyper=info\"\n{more}",
+            "[node]\ndata = {data:?}\n[switch]\nbind = \"{sip}\"\n[api]\nlisten = \"{api}\"\n[telemetry]\nlog = \"debug,rsipstack=warn,hyper=info\"\n{more}",
             data = self.data().join("data"),
             sip = self.sip,
             api = self.api,

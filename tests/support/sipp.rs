@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Reaped,
-    estate::{CALLEE, PASSWORD, REALM},
+    estate::{CALLEE, CALLER, PASSWORD, REALM},
     free_port,
 };
 
@@ -161,22 +161,28 @@ impl Caller {
         );
         caller.send(&ack(number, 1));
         caller.cseq = 2;
-        let auth = format!("[authentication username=[me] password={PASSWORD}]\n");
+        let auth = format!("[authentication username={CALLER} password={PASSWORD}]\n");
         caller.send(&invite(number, 2, &auth));
-        caller.text = caller.text.replace("[number]", number);
-        caller.optional(&[100, 180, 183])
+        caller.optional(&[100])
     }
 
     /// Accepts these provisional answers.
-    pub(crate) fn optional(mut self, codes: &[u16]) -> Self {
+    fn optional(mut self, codes: &[u16]) -> Self {
         for code in codes {
             self.push(&format!("<recv response=\"{code}\" optional=\"true\"/>\n"));
         }
         self
     }
 
+    /// Waits until the callee rings.
+    pub(crate) fn rings(mut self) -> Self {
+        self.push("<recv response=\"180\"/>\n");
+        self
+    }
+
     /// Waits for the answer and acknowledges it.
     pub(crate) fn answered(mut self, number: &str) -> Self {
+        self = self.optional(&[180, 183]);
         self.push("<recv response=\"200\" rrs=\"true\"/>\n");
         let ack = in_dialog("ACK", number, self.cseq, "");
         self.send(&ack);
@@ -185,6 +191,7 @@ impl Caller {
 
     /// Waits for this refusal and acknowledges it.
     pub(crate) fn refused(mut self, number: &str, code: u16) -> Self {
+        self = self.optional(&[180, 183]);
         self.push(&format!("<recv response=\"{code}\"/>\n"));
         let ack = ack(number, self.cseq);
         self.send(&ack);
@@ -217,7 +224,7 @@ impl Caller {
     /// Gives up before the answer.
     pub(crate) fn cancels(mut self, number: &str) -> Self {
         let cancel = format!(
-            "CANCEL sip:{number}@[realm] SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch-3]\n{}CSeq: {} CANCEL\nContent-Length: 0\n",
+            "CANCEL sip:{number}@[realm] SIP/2.0\n[last_Via:]\n{}CSeq: {} CANCEL\nContent-Length: 0\n",
             identity(number, ""),
             self.cseq
         );
@@ -246,12 +253,6 @@ impl Caller {
         );
         let ack = in_dialog("ACK", number, self.cseq, "");
         self.send(&ack);
-        self
-    }
-
-    /// Adds a step as it stands.
-    pub(crate) fn raw(mut self, xml: &str) -> Self {
-        self.push(xml);
         self
     }
 
@@ -316,7 +317,7 @@ pub(crate) fn callee_never_answers() -> String {
 
 fn callee_head(ring_ms: u32) -> String {
     let mut text = header("callee");
-    text.push_str("<recv request=\"INVITE\"><action><ereg regexp=\"[0-9]+\" search_in=\"hdr\" header=\"CSeq:\" assign_to=\"1\"/><ereg regexp=\".*\" search_in=\"hdr\" header=\"From:\" assign_to=\"2\"/><ereg regexp=\"&lt;.*&gt;\" search_in=\"hdr\" header=\"To:\" assign_to=\"3\"/></action></recv>\n<Reference variables=\"1,2,3\"/>\n");
+    text.push_str("<recv request=\"INVITE\" rrs=\"true\"><action><ereg regexp=\"[0-9]+\" search_in=\"hdr\" header=\"CSeq:\" assign_to=\"1\"/><ereg regexp=\".*\" search_in=\"hdr\" header=\"From:\" assign_to=\"2\"/><ereg regexp=\"&lt;.*&gt;\" search_in=\"hdr\" header=\"To:\" assign_to=\"3\"/></action></recv>\n<Reference variables=\"1,2,3\"/>\n");
     text.push_str(&send(&format!(
         "SIP/2.0 180 Ringing\n[last_Via:]\n[last_From:]\n[last_To:];tag=[call_number]callee\n[last_Call-ID:]\n[last_CSeq:]\n[last_Record-Route:]\nContact: <sip:{CALLEE}@[local_ip]:[local_port];transport=[transport]>\nContent-Length: 0\n"
     )));
@@ -355,9 +356,10 @@ fn invite(number: &str, cseq: u32, auth: &str) -> String {
     )
 }
 
+/// The ACK of a refusal has the branch of the INVITE (RFC 3261 §17.1.1.3), which every answer to it repeats.
 fn ack(number: &str, cseq: u32) -> String {
     format!(
-        "ACK sip:{number}@[realm] SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch-1]\nMax-Forwards: 70\n[last_From:]\n[last_To:]\nCall-ID: [call_id]\nCSeq: {cseq} ACK\nContent-Length: 0\n"
+        "ACK sip:{number}@[realm] SIP/2.0\n[last_Via:]\nMax-Forwards: 70\n[last_From:]\n[last_To:]\nCall-ID: [call_id]\nCSeq: {cseq} ACK\nContent-Length: 0\n"
     )
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::lenient::{opt_lenient_bool, opt_lenient_u64};
-use crate::{CallId, Envelope, HangupCause, Headers, RecordingId};
+use crate::{CallId, Endpoint, Envelope, HangupCause, Headers, RecordingId, Terminators, Tone};
 
 /// Where a command goes in the switch's queue for the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -21,84 +21,6 @@ pub enum InsertAt {
     Tail,
     /// Break the running media, drop the waiting commands, run this one.
     Flush,
-}
-
-/// Digits that end a playback or a recording.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(from = "TerminatorsOnWire", into = "Vec<String>")]
-pub struct Terminators(pub String);
-
-impl Terminators {
-    /// Every key of a telephone: Kazoo's default for playback.
-    pub fn any() -> Self {
-        Self("1234567890*#".to_owned())
-    }
-
-    /// No key ends it.
-    pub fn none() -> Self {
-        Self(String::new())
-    }
-
-    /// Whether this key ends it.
-    pub fn contains(&self, digit: char) -> bool {
-        self.0.contains(digit)
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum TerminatorsOnWire {
-    Many(Vec<String>),
-    One(String),
-}
-
-impl From<TerminatorsOnWire> for Terminators {
-    fn from(wire: TerminatorsOnWire) -> Self {
-        match wire {
-            TerminatorsOnWire::Many(digits) => Self(digits.concat()),
-            TerminatorsOnWire::One(word) if word == "none" => Self::none(),
-            TerminatorsOnWire::One(digits) => Self(digits),
-        }
-    }
-}
-
-impl From<Terminators> for Vec<String> {
-    fn from(t: Terminators) -> Self {
-        t.0.chars().map(String::from).collect()
-    }
-}
-
-/// One tone of a `tones` command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Tone {
-    /// Frequencies in Hz, sounded together.
-    pub frequencies: Vec<String>,
-    /// Milliseconds of sound.
-    #[serde(rename = "Duration-ON")]
-    pub duration_on: String,
-    /// Milliseconds of silence after it.
-    #[serde(rename = "Duration-OFF")]
-    pub duration_off: String,
-    /// How often; 1 when absent.
-    #[serde(
-        default,
-        deserialize_with = "opt_lenient_u64",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub repeat: Option<u64>,
-}
-
-impl Tone {
-    /// Kazoo's voicemail beep: 440 Hz for 500 ms, then 100 ms of silence.
-    pub fn beep() -> Self {
-        Self {
-            frequencies: vec!["440".to_owned()],
-            duration_on: "500".to_owned(),
-            duration_off: "100".to_owned(),
-            repeat: None,
-        }
-    }
 }
 
 /// Where a switch of ours forks a recorded channel's audio: RTP as described in docs/fork.md.
@@ -124,60 +46,6 @@ pub enum RecordAction {
     Mask,
     /// Record audio again.
     Unmask,
-}
-
-/// One place a bridge may ring.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Endpoint {
-    /// `username`: resolve `To-Username`@`To-Realm` by registration. `route`: use `Route` as the request URI.
-    #[serde(rename = "Invite-Format")]
-    pub invite_format: String,
-    /// User part of the request URI, when it differs from the registration's.
-    #[serde(rename = "To-User", default, skip_serializing_if = "Option::is_none")]
-    pub to_user: Option<String>,
-    /// SIP username of the device.
-    #[serde(
-        rename = "To-Username",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub to_username: Option<String>,
-    /// SIP realm of the device.
-    #[serde(rename = "To-Realm", default, skip_serializing_if = "Option::is_none")]
-    pub to_realm: Option<String>,
-    /// A SIP URI, for `route`.
-    #[serde(rename = "Route", default, skip_serializing_if = "Option::is_none")]
-    pub route: Option<String>,
-    /// Seconds before this endpoint is rung.
-    #[serde(
-        rename = "Endpoint-Delay",
-        default,
-        deserialize_with = "opt_lenient_u64",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub delay_s: Option<u64>,
-    /// Seconds this endpoint is rung.
-    #[serde(
-        rename = "Endpoint-Timeout",
-        default,
-        deserialize_with = "opt_lenient_u64",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub timeout_s: Option<u64>,
-    /// Variables of the B leg.
-    #[serde(
-        rename = "Custom-Channel-Vars",
-        default,
-        skip_serializing_if = "Map::is_empty"
-    )]
-    pub custom_channel_vars: Map<String, Value>,
-    /// Headers of the B leg's INVITE.
-    #[serde(
-        rename = "Custom-SIP-Headers",
-        default,
-        skip_serializing_if = "Map::is_empty"
-    )]
-    pub custom_sip_headers: Map<String, Value>,
 }
 
 /// The command itself, by `Application-Name`.

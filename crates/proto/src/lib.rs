@@ -5,25 +5,27 @@
 
 mod command;
 mod document;
+mod endpoint;
 mod envelope;
 mod event;
 mod ids;
 mod lenient;
 mod notice;
+mod playback;
 mod recording;
 mod route;
 mod routing_key;
 mod time;
 
-pub use command::{
-    Application, Command, Endpoint, InsertAt, MediaFork, RecordAction, Terminators, Tone,
-};
+pub use command::{Application, Command, InsertAt, MediaFork, RecordAction};
 pub use document::{Account, AccountDb, Device, MediaConfig, User, Vmbox, month_db, pvt_type};
+pub use endpoint::Endpoint;
 pub use envelope::{Envelope, Exchange, Headers, MalformedMessage, random_hex};
 pub use event::{CallEvent, EventName, HangupCause, RecordingInfo};
 pub use ids::{AccountId, CallId, CaptureId, MalformedId, RecordingId};
 pub use lenient::{lenient_bool, lenient_f64, lenient_u64, opt_lenient_bool, opt_lenient_u64};
 pub use notice::{DeliveryAction, DeliveryOrder, RecordingFact, RecordingNotice};
+pub use playback::{Terminators, Tone};
 pub use recording::{
     AudioFormat, Channels, Destination, EndReason, HttpMethod, Leg, RecordingState,
 };

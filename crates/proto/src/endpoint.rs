@@ -1,0 +1,60 @@
+//! One place a bridge may ring (Kazoo's endpoint object).
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::lenient::opt_lenient_u64;
+
+/// One place a bridge may ring.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// `username`: resolve `To-Username`@`To-Realm` by registration. `route`: use `Route` as the request URI.
+    #[serde(rename = "Invite-Format")]
+    pub invite_format: String,
+    /// User part of the request URI, when it differs from the registration's.
+    #[serde(rename = "To-User", default, skip_serializing_if = "Option::is_none")]
+    pub to_user: Option<String>,
+    /// SIP username of the device.
+    #[serde(
+        rename = "To-Username",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub to_username: Option<String>,
+    /// SIP realm of the device.
+    #[serde(rename = "To-Realm", default, skip_serializing_if = "Option::is_none")]
+    pub to_realm: Option<String>,
+    /// A SIP URI, for `route`.
+    #[serde(rename = "Route", default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// Seconds before this endpoint is rung.
+    #[serde(
+        rename = "Endpoint-Delay",
+        default,
+        deserialize_with = "opt_lenient_u64",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub delay_s: Option<u64>,
+    /// Seconds this endpoint is rung.
+    #[serde(
+        rename = "Endpoint-Timeout",
+        default,
+        deserialize_with = "opt_lenient_u64",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub timeout_s: Option<u64>,
+    /// Variables of the B leg.
+    #[serde(
+        rename = "Custom-Channel-Vars",
+        default,
+        skip_serializing_if = "Map::is_empty"
+    )]
+    pub custom_channel_vars: Map<String, Value>,
+    /// Headers of the B leg's INVITE.
+    #[serde(
+        rename = "Custom-SIP-Headers",
+        default,
+        skip_serializing_if = "Map::is_empty"
+    )]
+    pub custom_sip_headers: Map<String, Value>,
+}
