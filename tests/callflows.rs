@@ -73,7 +73,7 @@ fn a_flow_that_runs_off_its_end_hangs_up() {
     let node = Node::start(&Estate::with_flow(&flow));
     let scenario = Caller::dials(NUMBER)
         .answered(NUMBER)
-        .is_hung_up_on()
+        .awaits_bye()
         .scenario();
     caller(&node).run("call", &scenario).completed();
 }

@@ -27,7 +27,7 @@ fn call(node: &Node) {
     let scenario = Caller::dials(NUMBER)
         .answered(NUMBER)
         .streams(&voice)
-        .is_hung_up_on()
+        .awaits_bye()
         .scenario();
     caller.run("call", &scenario).completed();
 }

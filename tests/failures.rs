@@ -136,7 +136,7 @@ fn a_short_call(node: &Node) {
     let scenario = Caller::dials(NUMBER)
         .answered(NUMBER)
         .streams(&voice)
-        .is_hung_up_on()
+        .awaits_bye()
         .scenario();
     caller.run("call", &scenario).completed();
 }

@@ -78,7 +78,7 @@ fn the_callee_may_hang_up_first() {
     let caller = registered(CALLER, &node);
     let scenario = Caller::dials(NUMBER)
         .answered(NUMBER)
-        .is_hung_up_on()
+        .awaits_bye()
         .scenario();
     caller.run("call", &scenario).completed();
     answering.completed();

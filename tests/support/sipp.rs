@@ -1,7 +1,6 @@
 //! sipp, as a caller and a callee: scenarios written for each test, media streamed from a file.
 
 use std::{
-    fmt::Write as _,
     net::SocketAddr,
     path::PathBuf,
     process::{Command, Stdio},
@@ -200,15 +199,13 @@ impl Caller {
 
     /// Streams a file of µ-law from here on.
     pub(crate) fn streams(mut self, file: &str) -> Self {
-        self.push(&format!(
-            "<nop><action><exec rtp_stream=\"{file},1,0\"/></action></nop>\n"
-        ));
+        self.push(&stream(file));
         self
     }
 
     /// Lets time pass.
     pub(crate) fn waits(mut self, ms: u32) -> Self {
-        self.push(&format!("<pause milliseconds=\"{ms}\"/>\n"));
+        self.push(&pause(ms));
         self
     }
 
@@ -236,7 +233,7 @@ impl Caller {
     }
 
     /// Waits to be hung up on.
-    pub(crate) fn is_hung_up_on(mut self) -> Self {
+    pub(crate) fn awaits_bye(mut self) -> Self {
         self.push("<recv request=\"BYE\"/>\n");
         self.send("SIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]\nContent-Length: 0\n");
         self
@@ -279,17 +276,14 @@ pub(crate) fn callee_answers(ring_ms: u32, file: &str, hang_up_after_ms: Option<
         sdp("sendrecv")
     )));
     text.push_str("<recv request=\"ACK\" rtd=\"true\"/>\n");
-    let _ = write!(
-        text,
-        "<nop><action><exec rtp_stream=\"{file},1,0\"/></action></nop>\n"
-    );
+    text += &stream(file);
     match hang_up_after_ms {
         None => {
             text.push_str("<recv request=\"BYE\"/>\n");
             text.push_str(&send("SIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]\nContent-Length: 0\n"));
         }
         Some(ms) => {
-            let _ = write!(text, "<pause milliseconds=\"{ms}\"/>\n");
+            text += &pause(ms);
             text.push_str(&send("BYE [next_url] SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n[routes]\nMax-Forwards: 70\nFrom: [$3];tag=[call_number]callee\nTo: [$2]\nCall-ID: [call_id]\nCSeq: 1 BYE\nContent-Length: 0\n"));
             text.push_str("<recv response=\"200\"/>\n");
         }
@@ -322,9 +316,17 @@ fn callee_head(ring_ms: u32) -> String {
         "SIP/2.0 180 Ringing\n[last_Via:]\n[last_From:]\n[last_To:];tag=[call_number]callee\n[last_Call-ID:]\n[last_CSeq:]\n[last_Record-Route:]\nContact: <sip:{CALLEE}@[local_ip]:[local_port];transport=[transport]>\nContent-Length: 0\n"
     )));
     if ring_ms > 0 {
-        let _ = write!(text, "<pause milliseconds=\"{ring_ms}\"/>\n");
+        text += &pause(ring_ms);
     }
     text
+}
+
+fn stream(file: &str) -> String {
+    format!("<nop><action><exec rtp_stream=\"{file},1,0\"/></action></nop>\n")
+}
+
+fn pause(ms: u32) -> String {
+    format!("<pause milliseconds=\"{ms}\"/>\n")
 }
 
 fn header(name: &str) -> String {
