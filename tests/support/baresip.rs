@@ -14,7 +14,7 @@ use super::{
     PATIENCE, Reaped,
     audio::{self, Heard},
     estate::{PASSWORD, REALM},
-    eventually, free_port,
+    eventually, free_port, media_ports,
 };
 
 /// A running baresip, registered at the node.
@@ -196,13 +196,13 @@ fn account(user: &str, proxy: SocketAddr, habits: &Habits) -> String {
 
 fn config(dir: &std::path::Path, control_port: u16) -> String {
     let dir = dir.display();
-    let rtp = free_port();
+    let rtp = media_ports();
     let modules: String = ["g711", "g722", "aufile", "sndfile", "uuid"]
         .map(|m| format!("module {m}.so\n"))
         .concat();
     format!(
         "poll_method epoll\nnet_interface 127.0.0.1\nsip_listen 127.0.0.1:0\nrtp_ports {rtp}-{}\naudio_player aufile,{dir}/none.wav\naudio_source aufile,{dir}/plays.wav\naudio_alert aufile,{dir}/none.wav\naudio_txmode poll\nausrc_format s16\nauplay_format s16\nsnd_path {dir}\nctrl_tcp_listen 127.0.0.1:{control_port}\nmodule_path /usr/lib/baresip/modules\n{modules}module_app menu.so\nmodule_app ctrl_tcp.so\nmodule_app account.so\n",
-        rtp + 100
+        rtp + 9
     )
 }
 

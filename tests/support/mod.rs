@@ -10,6 +10,7 @@ pub(crate) mod sipp;
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
@@ -62,6 +63,20 @@ pub(crate) fn free_port() -> u16 {
             .port();
         if port < 65_000 && std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
+        }
+    }
+}
+
+/// Ten UDP ports in a row for one phone's media, below those the system gives out, and given to no other phone of this
+/// test run.
+pub(crate) fn media_ports() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(10_000);
+    loop {
+        let first = NEXT.fetch_add(10, Ordering::Relaxed);
+        assert!(first < 19_990, "this run used up its media ports");
+        let free = (first..first + 10).all(|p| std::net::UdpSocket::bind(("127.0.0.1", p)).is_ok());
+        if free {
+            return first;
         }
     }
 }

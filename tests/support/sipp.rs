@@ -9,7 +9,7 @@ use std::{
 use super::{
     Reaped,
     estate::{CALLEE, CALLER, PASSWORD, REALM},
-    free_port,
+    free_port, media_ports,
 };
 
 /// One phone played by sipp.
@@ -102,7 +102,7 @@ impl Sipp {
         self.runs.set(n + 1);
         let file = self.dir.path().join(format!("{n}-{name}.xml"));
         std::fs::write(&file, scenario).unwrap();
-        let rtp = free_port();
+        let rtp = media_ports();
         let call_id = format!("{name}-{n}-{}@phone.test", self.port);
         let child = Command::new("sipp")
             .current_dir(self.dir.path())

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use callreel_proto::{CaptureId, MalformedId, RecordingId, RecordingState};
+use callreel_proto::{CaptureId, RecordingId, RecordingState};
 
 /// A failed operation on the spool.
 #[derive(Debug, thiserror::Error)]
@@ -28,9 +28,6 @@ pub enum Error {
         /// The other process, as far as its lock file tells.
         holder: String,
     },
-    /// An id that must not become part of a path.
-    #[error(transparent)]
-    Id(#[from] MalformedId),
     /// A file name that must not become part of a path.
     #[error("the file name {name:?} cannot be used in the spool: {reason}")]
     FileName {

@@ -150,8 +150,8 @@ impl Spool {
     /// # Errors
     /// [`Error::CaptureExists`], a malformed id, or the disk refused.
     pub fn create_capture(&self, header: CaptureHeader) -> Result<Journal, Error> {
-        let dir = self.room.view.capture_dir(&header.capture_id)?;
-        let path = self.room.view.journal_path(&header.capture_id)?;
+        let dir = self.room.view.capture_dir(&header.capture_id);
+        let path = self.room.view.journal_path(&header.capture_id);
         if !files::create_dir(&dir)? {
             return Err(Error::CaptureExists(header.capture_id));
         }
@@ -203,7 +203,7 @@ impl Spool {
     pub fn create_ticket(&self, ticket: &Ticket) -> Result<(), Error> {
         let id = ticket.recording_id();
         let _turn = self.room.turn(id);
-        let dir = self.room.view.recording_dir(id)?;
+        let dir = self.room.view.recording_dir(id);
         if files::create_dir(&dir)? {
             files::sync_dir(&self.room.view.recordings_dir())?;
         } else if dir.join("ticket.json").exists() {
@@ -255,7 +255,7 @@ impl Spool {
     /// The disk refused.
     pub fn remove_recording(&self, id: &RecordingId) -> Result<(), Error> {
         let _turn = self.room.turn(id);
-        let dir = self.room.view.recording_dir(id)?;
+        let dir = self.room.view.recording_dir(id);
         // The ticket goes last: a crash in between leaves a promise without a file, never a file without a promise.
         for (name, path) in list(&dir)? {
             if name != "ticket.json" {
@@ -310,7 +310,7 @@ impl Room {
 
     /// A recording in quarantine may need the capture too, and only the journal can tell.
     fn remove_capture_if_unused(&self, id: &CaptureId) -> Result<bool, Error> {
-        let dir = self.view.capture_dir(id)?;
+        let dir = self.view.capture_dir(id);
         if self.index().serves.contains_key(id) || quarantine::needs(&self.view, id)? {
             return Ok(false);
         }
@@ -321,13 +321,13 @@ impl Room {
     pub(crate) fn write_ticket(&self, ticket: &Ticket) -> Result<(), Error> {
         let path = self
             .view
-            .recording_dir(ticket.recording_id())?
+            .recording_dir(ticket.recording_id())
             .join("ticket.json");
         files::replace(&path, &ticket_bytes(ticket, &path)?)
     }
 
     fn ticket_path_that_exists(&self, id: &RecordingId) -> Result<PathBuf, Error> {
-        let path = self.view.recording_dir(id)?.join("ticket.json");
+        let path = self.view.recording_dir(id).join("ticket.json");
         match path.try_exists().at("look for", &path)? {
             true => Ok(path),
             false => Err(Error::NoTicket(id.clone())),

@@ -65,32 +65,24 @@ impl View {
         self.dir.join("lock")
     }
 
-    /// The capture's folder; refuses ids that are not validated text.
-    pub(crate) fn capture_dir(&self, id: &CaptureId) -> Result<PathBuf, Error> {
-        Ok(self
-            .captures_dir()
-            .join(CaptureId::parse(id.as_str())?.as_str()))
+    /// The capture's folder. An id is checked when it is made, so it is one path component.
+    pub(crate) fn capture_dir(&self, id: &CaptureId) -> PathBuf {
+        self.captures_dir().join(id.as_str())
     }
 
-    /// The recording's folder; refuses ids that are not validated text.
-    pub(crate) fn recording_dir(&self, id: &RecordingId) -> Result<PathBuf, Error> {
-        Ok(self
-            .recordings_dir()
-            .join(RecordingId::parse(id.as_str())?.as_str()))
+    /// The recording's folder. An id is checked when it is made, so it is one path component.
+    pub(crate) fn recording_dir(&self, id: &RecordingId) -> PathBuf {
+        self.recordings_dir().join(id.as_str())
     }
 
     /// Where a capture's journal lies, whether or not it exists.
-    ///
-    /// # Errors
-    /// The id has not its kind's shape.
-    pub fn journal_path(&self, id: &CaptureId) -> Result<PathBuf, Error> {
-        Ok(self.capture_dir(id)?.join("journal"))
+    pub fn journal_path(&self, id: &CaptureId) -> PathBuf {
+        self.capture_dir(id).join("journal")
     }
 
     /// Where a recording's audio file lies, whether or not it exists.
     pub fn rendition_path(&self, ticket: &Ticket) -> PathBuf {
-        self.recordings_dir()
-            .join(ticket.recording_id().as_str())
+        self.recording_dir(ticket.recording_id())
             .join(&ticket.promise().file_name)
     }
 
@@ -99,7 +91,7 @@ impl View {
     /// # Errors
     /// [`Error::NoCapture`], [`Error::NotAJournal`] when its head is damaged, or the disk refused.
     pub fn read_journal(&self, id: &CaptureId) -> Result<JournalReader, Error> {
-        let path = self.journal_path(id)?;
+        let path = self.journal_path(id);
         let reader = match JournalReader::open(&path) {
             Err(Error::Io { source, .. }) if files::is_missing(&source) => {
                 return Err(Error::NoCapture(id.clone()));
@@ -120,7 +112,7 @@ impl View {
     /// # Errors
     /// [`Error::MalformedTicket`], or the disk refused.
     pub fn ticket(&self, id: &RecordingId) -> Result<Option<Ticket>, Error> {
-        let path = self.recording_dir(id)?.join("ticket.json");
+        let path = self.recording_dir(id).join("ticket.json");
         let Some(bytes) = files::read_bounded(&path, MAX_TICKET)? else {
             return Ok(None);
         };
