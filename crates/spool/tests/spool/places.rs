@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use callreel_proto::{CaptureId, EndReason, RecordingId, RecordingState};
+use callreel_proto::{EndReason, RecordingId, RecordingState};
 use callreel_spool::{Error, Mark, Spool};
 
 use crate::{START, capture, mark, packet, spool, ticket};
