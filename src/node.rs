@@ -129,6 +129,16 @@ impl Node {
         json!(roles)
     }
 
+    /// Waits until a role ends without having been told to, and names it.
+    pub(crate) async fn broken(&mut self) -> &'static str {
+        tokio::select! {
+            () = ended(&mut self.switch, Switch::ended) => "switch",
+            () = ended(&mut self.calls, Calls::ended) => "calls",
+            () = ended(&mut self.delivery, Delivery::ended) => "delivery",
+            () = ended(&mut self.api, Api::ended) => "api",
+        }
+    }
+
     /// Stops: no new calls, phones hung up, recordings ended, deliveries left for the next start.
     pub(crate) async fn stop(self) {
         if let Some(api) = &self.api {
@@ -168,4 +178,12 @@ fn open_spool(config: &Config) -> anyhow::Result<Spool> {
     let dir = config.spool_dir();
     Spool::open_with(&dir, &config.spool.settings())
         .with_context(|| format!("spool {}", dir.display()))
+}
+
+/// Waits for a role's end; for ever if it does not run here.
+async fn ended<R>(role: &mut Option<R>, end: impl AsyncFnOnce(&mut R)) {
+    match role {
+        Some(role) => end(role).await,
+        None => std::future::pending().await,
+    }
 }

@@ -15,7 +15,7 @@ pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
     }
     telemetry::start(&config.telemetry)?;
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
-    let node = Node::start(&config).await?;
+    let mut node = Node::start(&config).await?;
     for (transport, address) in node.sip_addresses() {
         say(&format!("sip {transport} {address}\n"));
     }
@@ -23,13 +23,20 @@ pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
         say(&format!("api http://{address}\n"));
     }
     say("ready\n");
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM"),
-        pressed = tokio::signal::ctrl_c() => pressed.context("Ctrl-C")?,
-    }
+    let code = tokio::select! {
+        _ = terminate.recv() => ExitCode::SUCCESS,
+        pressed = tokio::signal::ctrl_c() => {
+            pressed.context("Ctrl-C")?;
+            ExitCode::SUCCESS
+        }
+        role = node.broken() => {
+            tracing::error!(role, "a role died; the process ends, and the next start finishes what it was recording");
+            ExitCode::FAILURE
+        }
+    };
     tracing::debug!(roles = %node.describe().await, "stopping");
     node.stop().await;
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 /// Prints to standard output at once. A reader that went away is its own business.

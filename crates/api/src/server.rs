@@ -78,6 +78,14 @@ impl Api {
         self.ready.send_replace(ready);
     }
 
+    /// Waits until the role ends without having been told to: something in it broke.
+    pub async fn ended(&mut self) {
+        if !self.task.is_finished() {
+            // How it ended is in the log.
+            drop((&mut self.task).await);
+        }
+    }
+
     /// Takes no new connections, lets downloads under way finish for a few seconds, and ends.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);

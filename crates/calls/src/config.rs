@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use callreel_proto::PortRange;
 use serde::{Deserialize, Serialize};
 
 /// How calls are captured and recorded.
@@ -60,38 +61,6 @@ pub const CONFIG_KEYS: &[(&str, &str)] = &[
     ),
 ];
 
-/// A range of UDP ports, both ends included; written `first-last`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct PortRange {
-    /// Lowest port.
-    pub first: u16,
-    /// Highest port.
-    pub last: u16,
-}
-
-impl TryFrom<String> for PortRange {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let range = text.split_once('-').and_then(|(first, last)| {
-            Some(Self {
-                first: first.trim().parse().ok()?,
-                last: last.trim().parse().ok()?,
-            })
-        });
-        range
-            .filter(|r| r.first > 0 && r.first < r.last)
-            .ok_or_else(|| format!("{text:?} is not a port range; write it as \"20000-29999\""))
-    }
-}
-
-impl From<PortRange> for String {
-    fn from(range: PortRange) -> Self {
-        format!("{}-{}", range.first, range.last)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,14 +76,5 @@ mod tests {
             .collect();
         let documented: Vec<&str> = CONFIG_KEYS.iter().map(|(key, _)| *key).collect();
         assert_eq!(keys, documented);
-    }
-
-    #[test]
-    fn a_port_range_reads_as_it_is_written() {
-        let range = PortRange::try_from("20000-20999".to_owned()).unwrap();
-        assert_eq!(String::from(range), "20000-20999");
-        for bad in ["", "1", "5-5", "9-1", "0-5", "a-b", "1-99999"] {
-            assert!(PortRange::try_from(bad.to_owned()).is_err(), "{bad}");
-        }
     }
 }

@@ -4,31 +4,32 @@
 //! |---|---|---|
 //! | the inbox task | `Delivery` | something arrived at this node's queue |
 //! | a look-up task | `Bid` | a callflow was found for a new call |
-//! | the node | `Drain` | no more bids: the node is shutting down |
+//! | the node | `Drain`, `Settled` | no more bids: the node is shutting down, and waits for the last call |
 //! | anybody | `Describe` | for people |
 //!
 //! If a call actor dies, its recordings are finished as interrupted and the channel is hung up.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use callreel_bus::{Binder, Binding, Bus, Delivery, QueueOptions, Subscription};
-use callreel_callflow::{Flow, Settings};
 use callreel_proto::{
     Application, CallEvent, CallId, EndReason, Envelope, Exchange, HangupCause, Headers, InsertAt,
     RecordingFact, RecordingNotice, RouteMethod, RouteReq, RouteResp, RouteWin,
 };
 use callreel_spool::Spool;
 use callreel_store::Store;
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use ractor::{
+    Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent, rpc::CallResult,
+};
 use serde_json::{Map, Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     RecordingConfig, abandon,
-    call::{self, Call, CallMsg},
+    bid::{self, Bid},
+    call::{Call, CallMsg},
     capture::CaptureThread,
     context::{Context, Control},
-    lookup,
     sockets::CapturePorts,
 };
 
@@ -37,6 +38,11 @@ use crate::{
 const IN_HAND: usize = 1024;
 /// Messages the node's queue holds: a burst of 500 calls with twenty events each.
 const QUEUE: usize = 10_000;
+
+/// Calls whose channels are gone need a few milliseconds and a disk's sync to end their recordings.
+const SETTLING: Duration = Duration::from_secs(5);
+/// A call that is too busy to describe itself for so long is left out.
+const DESCRIBING: Duration = Duration::from_secs(1);
 
 /// The role could not start.
 #[derive(Debug, thiserror::Error)]
@@ -112,10 +118,24 @@ impl Calls {
         ractor::call!(self.dispatcher, DispatcherMsg::Describe).unwrap_or_default()
     }
 
-    /// Stops: running calls are cut off, their recordings end as interrupted.
-    pub async fn stop(self) {
+    /// Waits until the role ends without having been told to: something in it broke.
+    pub async fn ended(&mut self) {
+        if !self.ended.is_finished() {
+            // An actor's own task does not panic; how it ended is in the log.
+            drop((&mut self.ended).await);
+        }
+    }
+
+    /// Stops: bids no more, gives the calls whose channels are gone a moment to end their recordings, and cuts the rest
+    /// off, whose recordings end as interrupted.
+    pub async fn stop(mut self) {
+        self.drain();
+        let settled = self.dispatcher.call(DispatcherMsg::Settled, Some(SETTLING));
+        if !matches!(settled.await, Ok(CallResult::Success(()))) {
+            tracing::warn!("calls that still ran were cut off; their recordings end here");
+        }
         self.dispatcher.stop(None);
-        drop(self.ended.await);
+        self.ended().await;
     }
 }
 
@@ -166,16 +186,10 @@ enum DispatcherMsg {
     Bid(Box<Bid>),
     /// From the node: no more bids.
     Drain,
+    /// From the node, stopping: answer when no call is left.
+    Settled(RpcReplyPort<()>),
     /// From anybody, for people.
     Describe(RpcReplyPort<Value>),
-}
-
-/// A call we can run.
-struct Bid {
-    route: Arc<RouteReq>,
-    headers: Headers,
-    call: call::Args,
-    flow_id: String,
 }
 
 struct State {
@@ -184,6 +198,8 @@ struct State {
     calls: HashMap<CallId, Running>,
     by_actor: HashMap<ActorId, CallId>,
     draining: bool,
+    /// Who waits for the last call to end.
+    waiting: Vec<RpcReplyPort<()>>,
 }
 
 struct Running {
@@ -215,6 +231,10 @@ impl Actor for Dispatcher {
             DispatcherMsg::Delivery(delivery, _in_hand) => state.deliver(&delivery, &myself),
             DispatcherMsg::Bid(bid) => state.bid(*bid, &myself).await,
             DispatcherMsg::Drain => state.draining = true,
+            DispatcherMsg::Settled(reply) => {
+                state.waiting.push(reply);
+                state.tell_if_settled();
+            }
             DispatcherMsg::Describe(reply) => drop(reply.send(state.describe().await)),
         }
         Ok(())
@@ -258,6 +278,7 @@ impl State {
             calls: HashMap::new(),
             by_actor: HashMap::new(),
             draining: false,
+            waiting: Vec::new(),
         }
     }
 
@@ -289,7 +310,7 @@ impl State {
         }
         let (context, myself) = (Arc::clone(&self.context), myself.clone());
         tokio::spawn(async move {
-            if let Some(bid) = consider(context, request).await {
+            if let Some(bid) = bid::consider(context, request).await {
                 drop(myself.cast(DispatcherMsg::Bid(Box::new(bid))));
             }
         });
@@ -387,7 +408,17 @@ impl State {
         if let Err(error) = self.binder.unbind(events).await {
             tracing::warn!(%call_id, %error, "events of a finished call still arrive");
         }
+        self.tell_if_settled();
         Some((call_id, running))
+    }
+
+    fn tell_if_settled(&mut self) {
+        if self.calls.is_empty() {
+            for waiting in self.waiting.drain(..) {
+                // Whoever waited too long has gone on.
+                drop(waiting.send(()));
+            }
+        }
     }
 
     async fn bury(&mut self, actor: ActorId, error: &str) {
@@ -414,50 +445,11 @@ impl State {
     async fn describe(&self) -> Value {
         let mut calls = Vec::with_capacity(self.calls.len());
         for running in self.calls.values() {
-            if let Ok(call) = ractor::call!(running.actor, CallMsg::Describe) {
+            let asked = running.actor.call(CallMsg::Describe, Some(DESCRIBING));
+            if let Ok(CallResult::Success(call)) = asked.await {
                 calls.push(call);
             }
         }
         json!({ "draining": self.draining, "calls": calls })
     }
-}
-
-/// Whether we can run this call: its account's callflow, if it is one.
-async fn consider(context: Arc<Context>, request: Envelope<RouteReq>) -> Option<Bid> {
-    let Envelope { headers, body } = request;
-    let account = body.account_id()?;
-    let number = body.dialled().to_owned();
-    let doc = match lookup::callflow_of(&context.store, &account, &number).await {
-        Ok(doc) => doc?,
-        Err(error) => {
-            tracing::error!(call_id = %body.call_id, account_id = %account, %error, "no bid: the callflow cannot be read");
-            return None;
-        }
-    };
-    let text = |key: &str| doc.get(key).and_then(Value::as_str).map(str::to_owned);
-    let flow = match Flow::parse(&doc, false) {
-        Ok(flow) => flow,
-        Err(error) => {
-            tracing::error!(call_id = %body.call_id, account_id = %account, number, %error, "no bid: the callflow is broken");
-            return None;
-        }
-    };
-    let settings = Settings {
-        media: lookup::media_config(&context.store).await,
-        ..Settings::default()
-    };
-    let route = Arc::new(body);
-    Some(Bid {
-        headers,
-        flow_id: text("_id").unwrap_or_default(),
-        call: call::Args {
-            context,
-            route: Arc::clone(&route),
-            account,
-            flow,
-            flow_name: text("name"),
-            settings,
-        },
-        route,
-    })
 }

@@ -7,6 +7,7 @@
 //! | recorder | the call, at its first recording | the call ends |
 
 mod abandon;
+mod bid;
 mod call;
 mod capture;
 mod config;

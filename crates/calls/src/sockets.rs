@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicU16, Ordering},
 };
 
-use crate::config::PortRange;
+use callreel_proto::PortRange;
 
 /// Where captures bind, and which port of a configured range is tried next.
 pub(crate) struct CapturePorts {

@@ -12,6 +12,7 @@ mod ids;
 mod lenient;
 mod notice;
 mod playback;
+mod port_range;
 mod recording;
 mod route;
 mod routing_key;
@@ -26,6 +27,7 @@ pub use ids::{AccountId, CallId, CaptureId, MalformedId, RecordingId};
 pub use lenient::{lenient_bool, lenient_f64, lenient_u64, opt_lenient_bool, opt_lenient_u64};
 pub use notice::{DeliveryAction, DeliveryOrder, RecordingFact, RecordingNotice};
 pub use playback::{Terminators, Tone};
+pub use port_range::PortRange;
 pub use recording::{
     AudioFormat, Channels, Destination, EndReason, HttpMethod, Leg, RecordingState,
 };

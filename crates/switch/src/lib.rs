@@ -31,7 +31,7 @@ mod sounds;
 mod switch;
 mod transport;
 
-pub use config::{CONFIG_KEYS, DigestAlgorithm, PortRange, SwitchConfig};
+pub use config::{CONFIG_KEYS, DigestAlgorithm, SwitchConfig};
 pub use describe::{ChannelPicture, SwitchPicture};
 pub use error::Error;
 pub use shared::Counts;

@@ -14,6 +14,7 @@ use rsipstack::dialog::dialog_layer::DialogLayer;
 use rsipstack::transaction::Endpoint;
 use rsipstack::transport::TransportLayer;
 use serde_json::Value;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -38,6 +39,7 @@ pub struct Switch {
     addresses: Vec<(String, SocketAddr)>,
     port: ActorRef<PortMsg>,
     cancel: CancellationToken,
+    serving: JoinHandle<()>,
 }
 
 fn addresses(config: &SwitchConfig, addr: SocketAddr) -> Vec<(String, SocketAddr)> {
@@ -71,11 +73,11 @@ fn serve(
     endpoint: Endpoint,
     subscription: callreel_bus::Subscription,
     cancel: &CancellationToken,
-) -> Result<(), Error> {
+) -> Result<JoinHandle<()>, Error> {
     let incoming = endpoint.incoming_transactions().map_err(Error::sip)?;
     let cancelled = cancel.clone();
     let (a, b) = (shared.clone(), shared.clone());
-    tokio::spawn(async move {
+    Ok(tokio::spawn(async move {
         // The endpoint is held here: it is the transport's owner.
         tokio::select! {
             () = endpoint.serve() => tracing::error!("the SIP stack has ended"),
@@ -83,8 +85,7 @@ fn serve(
             () = controls::serve(b, subscription) => tracing::warn!("the bus has ended"),
             () = cancelled.cancelled() => {}
         }
-    });
-    Ok(())
+    }))
 }
 
 impl Switch {
@@ -142,7 +143,7 @@ impl Switch {
             supervisor: port.get_cell(),
         });
         drop(late.set(shared.clone()));
-        serve(&shared, endpoint, subscription, &cancel)?;
+        let serving = serve(&shared, endpoint, subscription, &cancel)?;
         guard.disarm();
         for (transport, address) in &addresses {
             tracing::info!(transport, %address, "SIP is served");
@@ -152,6 +153,7 @@ impl Switch {
             addresses,
             port,
             cancel,
+            serving,
         })
     }
 
@@ -164,6 +166,14 @@ impl Switch {
     pub async fn drain(&self) {
         self.shared.draining.store(true, Ordering::Relaxed);
         self.shared.channels.empty().await;
+    }
+
+    /// Waits until the role ends without having been told to: something in it broke.
+    pub async fn ended(&mut self) {
+        if !self.serving.is_finished() {
+            // How it ended is in the log.
+            drop((&mut self.serving).await);
+        }
     }
 
     /// Ends all calls and lets go of the network.
