@@ -1,6 +1,6 @@
 //! One node: opens the places, starts the roles it was told to run, and stops them in order.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, bail};
 use callreel_api::Api;
@@ -13,6 +13,9 @@ use callreel_switch::Switch;
 use serde_json::{Value, json};
 
 use crate::config::{Config, Role};
+
+/// Calls whose phones have been hung up need a few milliseconds and a disk's sync to end their recordings.
+const SETTLING: Duration = Duration::from_secs(5);
 
 /// A running node.
 pub(crate) struct Node {
@@ -151,7 +154,7 @@ impl Node {
             switch.stop().await;
         }
         if let Some(calls) = self.calls {
-            calls.stop().await;
+            calls.stop(SETTLING).await;
         }
         if let Some(delivery) = self.delivery {
             delivery.stop().await;

@@ -39,8 +39,6 @@ const IN_HAND: usize = 1024;
 /// Messages the node's queue holds: a burst of 500 calls with twenty events each.
 const QUEUE: usize = 10_000;
 
-/// Calls whose channels are gone need a few milliseconds and a disk's sync to end their recordings.
-const SETTLING: Duration = Duration::from_secs(5);
 /// A call that is too busy to describe itself for so long is left out.
 const DESCRIBING: Duration = Duration::from_secs(1);
 
@@ -126,11 +124,11 @@ impl Calls {
         }
     }
 
-    /// Stops: bids no more, gives the calls whose channels are gone a moment to end their recordings, and cuts the rest
+    /// Stops: bids no more, gives the calls whose channels are gone this long to end their recordings, and cuts the rest
     /// off, whose recordings end as interrupted.
-    pub async fn stop(mut self) {
+    pub async fn stop(mut self, patience: Duration) {
         self.drain();
-        let settled = self.dispatcher.call(DispatcherMsg::Settled, Some(SETTLING));
+        let settled = self.dispatcher.call(DispatcherMsg::Settled, Some(patience));
         if !matches!(settled.await, Ok(CallResult::Success(()))) {
             tracing::warn!("calls that still ran were cut off; their recordings end here");
         }

@@ -253,7 +253,7 @@ async fn what_the_switch_forks_is_on_disk_when_the_call_ends() {
     let [a, b] = world.journalled(&ticket);
     assert_eq!(a, (0..40).collect::<Vec<u16>>());
     assert_eq!(b, (100..120).collect::<Vec<u16>>());
-    world.calls.stop().await;
+    world.calls.stop(Duration::ZERO).await;
 }
 
 #[tokio::test]
@@ -330,7 +330,7 @@ async fn a_node_that_stops_ends_its_recordings_as_interrupted() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     send(&socket, fork.a, 0..10);
     let World { calls, spool, .. } = world;
-    calls.stop().await;
+    calls.stop(Duration::ZERO).await;
     let ticket = spool
         .ticket(begun.recording_id.as_ref().unwrap())
         .unwrap()
