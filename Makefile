@@ -4,7 +4,7 @@
 TOOLS := sipp:sip-tester baresip:baresip-core ffmpeg:ffmpeg git:git
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help demo test tools lint unit blackbox deny fmt
+.PHONY: help demo test everything tools lint unit blackbox deny fmt
 
 help:            ## List the verbs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -12,8 +12,9 @@ help:            ## List the verbs
 demo:            ## Place a recorded call on this machine
 	cargo run --release -- demo
 
-test: tools lint unit blackbox   ## Everything: tools, style, unit tests, real calls
-	@echo "covered: style and lints; unit tests of all crates; black-box calls by sipp and baresip, heard by ffmpeg"
+test: tools lint everything   ## Tools, style, unit tests, real calls: what CI runs
+	@echo "covered: formatting and lints; unit, property and talk tests of all crates; tidy rules;"
+	@echo "         black-box calls by sipp and baresip against the real binary, heard by ffmpeg"
 
 tools:           ## Install what the tests need from Debian
 	@missing=""; \
@@ -28,11 +29,14 @@ lint:            ## Formatting, clippy without warnings
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-unit:            ## Unit tests of every crate
-	cargo test --workspace --locked --lib --bins --tests --exclude callreel
-	cargo test --locked --bins
+# One cargo call for all of it, so that everything is built once with one set of features.
+everything: tools
+	cargo test --workspace --locked -- --test-threads=4
 
-blackbox: tools  ## The real binary, real phones, a real receiver
+unit:            ## Only what needs no phones
+	cargo test --workspace --locked --exclude callreel
+
+blackbox: tools  ## Only the real binary, real phones, a real receiver
 	cargo test --locked --test blackbox -- --test-threads=4
 
 deny:            ## Licences, advisories, duplicates (needs cargo-deny)
