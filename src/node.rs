@@ -33,7 +33,7 @@ impl Node {
     /// # Errors
     /// A place cannot be opened or a role cannot start; the error says which and what to change.
     pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
-        let bus = Bus::open(&config.bus, &config.node.name)?;
+        let bus = Bus::open(&config.bus, &config.node.name).await?;
         let store = open_store(config)?;
         let mut node = Self {
             bus: bus.clone(),

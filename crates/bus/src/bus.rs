@@ -4,14 +4,33 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use callreel_proto::Exchange;
-use serde::{Deserialize, Serialize};
 
-use crate::{Address, Error, embedded::Broker, embedded::is_queue_name, queue::Queue};
+use crate::{
+    Address, BusConfig, BusDescription, Error, embedded::Broker, entry::check_name, queue::Queue,
+    rabbit::Rabbit,
+};
+
+/// Longest routing key, pattern and queue name in bytes: a short string of AMQP 0-9-1 (§4.2.5.3).
+pub(crate) const LONGEST_NAME: usize = 255;
+
+/// Longest token of a `pid://` address in bytes. It is a header: together with all others it must fit into one frame, of
+/// which RabbitMQ takes 128 KiB. Call ids and Erlang pids are far shorter.
+const LONGEST_TOKEN: usize = 4096;
+
+/// Largest message in bytes, both ways. Kazoo's largest, a `route_req` with all its variables, has some tens of
+/// kilobytes; whoever sends more than this is broken or hostile.
+pub(crate) const LARGEST_BODY: usize = 4 << 20;
 
 /// A handle to the bus; clones share it.
 #[derive(Clone)]
 pub struct Bus {
-    broker: Arc<Broker>,
+    transport: Transport,
+}
+
+#[derive(Clone)]
+enum Transport {
+    Embedded(Arc<Broker>),
+    Rabbit(Arc<Rabbit>),
 }
 
 /// What a queue hears.
@@ -78,88 +97,81 @@ pub struct Delivery {
     pub body: Bytes,
 }
 
-/// Section `bus` of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BusConfig {
-    /// Where the bus is.
-    pub url: String,
-}
-
-impl Default for BusConfig {
-    fn default() -> Self {
-        Self {
-            url: "embedded:".to_owned(),
-        }
-    }
-}
-
-/// Every key of [`BusConfig`] and what it means.
-pub const CONFIG_KEYS: &[(&str, &str)] = &[(
-    "url",
-    "where the bus is: \"embedded:\" is inside this process, for all roles on one machine",
-)];
-
 impl Bus {
-    /// The bus the configuration names; `node` becomes part of made-up queue names.
+    /// The bus the configuration names; `node` becomes part of made-up queue names. A broker must be reached once before
+    /// this returns; from then on the bus reconnects by itself.
     ///
     /// # Errors
-    /// [`Error::UnsupportedUrl`], or a node name no queue name can be made of.
-    pub fn open(config: &BusConfig, node: &str) -> Result<Self, Error> {
-        if config.url != "embedded:" {
-            return Err(Error::UnsupportedUrl(config.url.clone()));
-        }
-        if !is_queue_name(node) {
-            return Err(Error::QueueName(node.to_owned()));
-        }
-        Ok(Self {
-            broker: Arc::new(Broker::new(node)),
-        })
+    /// [`Error::UnsupportedUrl`], [`Error::CaFile`], [`Error::Unreachable`], or a node name no queue name can be made of.
+    pub async fn open(config: &BusConfig, node: &str) -> Result<Self, Error> {
+        check_name(node)?;
+        let transport = if config.is_embedded() {
+            Transport::Embedded(Arc::new(Broker::new(node)))
+        } else {
+            Transport::Rabbit(Arc::new(Rabbit::open(config, node).await?))
+        };
+        Ok(Self { transport })
     }
 
     /// A bus inside this process.
     pub fn embedded() -> Self {
         Self {
-            broker: Arc::new(Broker::new("embedded")),
+            transport: Transport::Embedded(Arc::new(Broker::new("embedded"))),
         }
     }
 
     /// A queue name nobody else has, for those who must know it before they subscribe.
     pub fn unique_queue_name(&self) -> String {
-        self.broker.unique_name()
+        match &self.transport {
+            Transport::Embedded(broker) => broker.unique_name(),
+            Transport::Rabbit(rabbit) => rabbit.unique_name(),
+        }
     }
 
-    /// Starts to hear: when this returns, all bindings are in force. Dropping the subscription ends them.
+    /// Starts to hear: when this returns, all bindings are in force. While the broker is away this waits for it. Dropping
+    /// the subscription ends them.
     ///
     /// # Errors
-    /// [`Error::QueueName`], [`Error::NoCapacity`], [`Error::QueueDiffers`] for a name in use, [`Error::Closed`].
+    /// [`Error::QueueName`], [`Error::NoCapacity`], [`Error::QueueDiffers`] for a name in use, [`Error::TooLong`] for a
+    /// pattern, [`Error::Refused`] by the broker, [`Error::Closed`].
     pub async fn subscribe(
         &self,
         options: QueueOptions,
         bindings: Vec<Binding>,
     ) -> Result<Subscription, Error> {
-        let queue = self.broker.subscribe(options, bindings)?;
-        Ok(Subscription {
+        for binding in &bindings {
+            check_key(&binding.pattern)?;
+        }
+        let queue = match &self.transport {
+            Transport::Embedded(broker) => broker.subscribe(options, bindings)?,
+            Transport::Rabbit(rabbit) => rabbit.subscribe(options, bindings)?,
+        };
+        let subscription = Subscription {
             consumer: queue.join(),
             binder: Binder {
-                broker: Arc::clone(&self.broker),
+                transport: self.transport.clone(),
                 queue,
             },
-        })
+        };
+        // From here on an error, or a caller that gives up, drops the subscription, which leaves the queue.
+        if let Transport::Rabbit(rabbit) = &self.transport {
+            rabbit.in_force(subscription.queue()).await?;
+        }
+        Ok(subscription)
     }
 
     /// Publishes to whoever has bound a matching pattern; nobody is fine too. Messages of one task reach any one queue
-    /// in the order in which the task published them.
+    /// in the order in which the task published them. While the broker is away, messages wait in a bounded buffer.
     ///
     /// # Errors
-    /// [`Error::Closed`].
+    /// [`Error::TooLong`], [`Error::TooLarge`], [`Error::Closed`].
     pub async fn publish(
         &self,
         exchange: Exchange,
         routing_key: &str,
         body: impl Into<Bytes>,
     ) -> Result<(), Error> {
-        self.broker.publish(Delivery {
+        self.dispatch(Delivery {
             exchange,
             routing_key: routing_key.to_owned(),
             deliver_to: None,
@@ -171,7 +183,7 @@ impl Bus {
     /// that no queue has is fine too.
     ///
     /// # Errors
-    /// [`Error::NotDirect`], [`Error::Address`], [`Error::Closed`].
+    /// [`Error::NotDirect`], [`Error::Address`], [`Error::TooLong`], [`Error::TooLarge`], [`Error::Closed`].
     pub async fn send(
         &self,
         exchange: Exchange,
@@ -182,7 +194,10 @@ impl Bus {
             return Err(Error::NotDirect(exchange));
         }
         let address = Address::parse(address)?;
-        self.broker.publish(Delivery {
+        if let Some(token) = address.deliver_to.filter(|t| t.len() > LONGEST_TOKEN) {
+            return Err(Error::TooLong(token.to_owned()));
+        }
+        self.dispatch(Delivery {
             exchange,
             routing_key: address.queue.to_owned(),
             deliver_to: address.deliver_to.map(str::to_owned),
@@ -190,16 +205,48 @@ impl Bus {
         })
     }
 
+    fn dispatch(&self, message: Delivery) -> Result<(), Error> {
+        check_key(&message.routing_key)?;
+        if message.body.len() > LARGEST_BODY {
+            return Err(Error::TooLarge(message.body.len()));
+        }
+        match &self.transport {
+            Transport::Embedded(broker) => broker.publish(message),
+            Transport::Rabbit(rabbit) => rabbit.publish(message),
+        }
+    }
+
     /// Ends the bus for everybody: subscribers get what is queued already, then `None`; publishers get
     /// [`Error::Closed`].
     pub fn close(&self) {
-        self.broker.close();
+        match &self.transport {
+            Transport::Embedded(broker) => broker.close(),
+            Transport::Rabbit(rabbit) => rabbit.close(),
+        }
+    }
+
+    /// Waits until a closed bus has handed the broker what was published before, which takes two seconds at most.
+    pub async fn ended(&self) {
+        if let Transport::Rabbit(rabbit) = &self.transport {
+            rabbit.ended().await;
+        }
     }
 
     /// A picture of the bus for operators.
     pub fn describe(&self) -> BusDescription {
-        self.broker.describe()
+        match &self.transport {
+            Transport::Embedded(broker) => broker.describe(),
+            Transport::Rabbit(rabbit) => rabbit.describe(),
+        }
     }
+}
+
+/// No transport takes what AMQP could not carry.
+fn check_key(key: &str) -> Result<(), Error> {
+    if key.len() > LONGEST_NAME {
+        return Err(Error::TooLong(key.to_owned()));
+    }
+    Ok(())
 }
 
 /// One subscriber's end of a queue.
@@ -227,14 +274,17 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.binder.broker.leave(&self.binder.queue);
+        match &self.binder.transport {
+            Transport::Embedded(broker) => broker.leave(&self.binder.queue),
+            Transport::Rabbit(rabbit) => rabbit.leave(&self.binder.queue),
+        }
     }
 }
 
 /// Changes what a queue hears.
 #[derive(Clone)]
 pub struct Binder {
-    broker: Arc<Broker>,
+    transport: Transport,
     queue: Queue,
 }
 
@@ -244,12 +294,17 @@ impl Binder {
         self.queue.name()
     }
 
-    /// From now on the queue hears this too; no change if it does already.
+    /// From now on the queue hears this too; no change if it does already. While the broker is away this is remembered,
+    /// and in force before anything published meanwhile is sent.
     ///
     /// # Errors
-    /// [`Error::QueueGone`], [`Error::Closed`].
+    /// [`Error::QueueGone`], [`Error::TooLong`], [`Error::Refused`], [`Error::Closed`].
     pub async fn bind(&self, binding: Binding) -> Result<(), Error> {
-        self.broker.bind(&self.queue, binding)
+        check_key(&binding.pattern)?;
+        match &self.transport {
+            Transport::Embedded(broker) => broker.bind(&self.queue, binding),
+            Transport::Rabbit(rabbit) => rabbit.bind(&self.queue, binding).await,
+        }
     }
 
     /// From now on the queue hears this no more; messages it has got already stay. No change if it never did.
@@ -257,42 +312,9 @@ impl Binder {
     /// # Errors
     /// [`Error::QueueGone`].
     pub async fn unbind(&self, binding: Binding) -> Result<(), Error> {
-        self.broker.unbind(&self.queue, &binding)
+        match &self.transport {
+            Transport::Embedded(broker) => broker.unbind(&self.queue, &binding),
+            Transport::Rabbit(rabbit) => rabbit.unbind(&self.queue, binding).await,
+        }
     }
-}
-
-/// A picture of the bus for operators.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct BusDescription {
-    /// The node in made-up queue names.
-    pub node: String,
-    /// Messages published since the start.
-    pub published: u64,
-    /// Those that no queue heard.
-    pub unheard: u64,
-    /// Messages that the queues below have dropped because they were full.
-    pub dropped: u64,
-    /// By name.
-    pub queues: Vec<QueueDescription>,
-}
-
-/// A picture of one queue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct QueueDescription {
-    /// Its name.
-    pub name: String,
-    /// Whether several subscribers may take turns at it.
-    pub shared: bool,
-    /// Subscribers.
-    pub consumers: usize,
-    /// Bindings.
-    pub bindings: usize,
-    /// Messages it can hold.
-    pub capacity: usize,
-    /// Messages it holds.
-    pub depth: usize,
-    /// Messages it has got since its start.
-    pub accepted: u64,
-    /// Messages it has dropped because it was full.
-    pub dropped: u64,
 }

@@ -34,6 +34,7 @@ pub async fn all(bus: &Bus) {
     publishing_to_nobody_is_fine(bus).await;
     addresses_are_for_direct_exchanges(bus).await;
     names_that_break_addresses_are_refused(bus).await;
+    what_amqp_cannot_carry_is_refused(bus).await;
 }
 
 /// `*` is one word, `#` any number, everything else itself.
@@ -195,6 +196,10 @@ pub async fn a_full_queue_drops_its_oldest(bus: &Bus) {
     for body in ["1", "2", "3", "4", "5"] {
         publish(bus, Exchange::Kapps, &id, body).await;
     }
+    // On a broker they are under way: whoever reads at once reads the first before the last has come.
+    timeout(PATIENCE, accepted(bus, queue.queue(), 5))
+        .await
+        .expect("the queue gets them in time");
     assert_eq!(take(&mut queue, 3).await, ["3", "4", "5"]);
 }
 
@@ -360,6 +365,34 @@ pub async fn names_that_break_addresses_are_refused(bus: &Bus) {
     );
 }
 
+/// Names of up to 255 bytes travel, longer ones and huge messages do not, whatever the transport.
+///
+/// # Panics
+/// If not.
+pub async fn what_amqp_cannot_carry_is_refused(bus: &Bus) {
+    let longest = format!("{:x<255}", random_hex(16));
+    let mut queue = hear(bus, Exchange::Kapps, &longest).await;
+    publish(bus, Exchange::Kapps, &longest, "carried").await;
+    assert_eq!(take(&mut queue, 1).await, ["carried"]);
+
+    let longer = "x".repeat(256);
+    let refused = Error::TooLong(longer.clone());
+    let published = bus.publish(Exchange::Kapps, &longer, "x").await;
+    assert_eq!(published, Err(refused.clone()));
+    let bound = queue
+        .binder()
+        .bind(Binding::new(Exchange::Kapps, &longer))
+        .await;
+    assert_eq!(bound, Err(refused.clone()));
+    let subscribed = bus
+        .subscribe(QueueOptions::shared(&longer, 1), Vec::new())
+        .await;
+    assert_eq!(subscribed.err(), Some(refused));
+    let huge = vec![b'x'; (4 << 20) + 1];
+    let published = bus.publish(Exchange::Kapps, "x", huge).await;
+    assert_eq!(published, Err(Error::TooLarge((4 << 20) + 1)));
+}
+
 /// Takes five messages and tells each.
 async fn five(mut queue: Subscription, told: mpsc::Sender<String>) -> Subscription {
     for _ in 0..5 {
@@ -401,6 +434,18 @@ async fn send(bus: &Bus, exchange: Exchange, address: &str, body: &str) {
     bus.send(exchange, address, body.to_owned())
         .await
         .expect("the bus is open");
+}
+
+/// Waits until a queue has got so many messages.
+async fn accepted(bus: &Bus, name: &str, count: u64) {
+    let got = || {
+        let picture = bus.describe();
+        let queue = picture.queues.into_iter().find(|queue| queue.name == name);
+        queue.map_or(0, |queue| queue.accepted)
+    };
+    while got() < count {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 async fn next(queue: &mut Subscription) -> crate::Delivery {

@@ -1,17 +1,19 @@
 //! The broker inside the process: exchanges, queues and bindings as RabbitMQ would hold them. Routes bytes, reads none.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{
         PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use callreel_proto::{Exchange, random_hex};
+use callreel_proto::Exchange;
 
 use crate::{
-    Binding, BusDescription, Delivery, Error, QueueDescription, QueueOptions, pattern::Patterns,
+    Binding, BusDescription, Delivery, Error, QueueDescription, QueueOptions,
+    entry::{Entry, unique_name},
+    pattern::Patterns,
     queue::Queue,
 };
 
@@ -27,12 +29,6 @@ struct Routes {
     closed: bool,
     queues: HashMap<String, Entry>,
     exchanges: HashMap<Exchange, Table>,
-}
-
-struct Entry {
-    queue: Queue,
-    consumers: usize,
-    bindings: HashSet<Binding>,
 }
 
 /// Who hears what, by the exchange's type.
@@ -61,7 +57,7 @@ impl Broker {
     }
 
     pub(crate) fn unique_name(&self) -> String {
-        format!("callreel@{}-{}", self.node, random_hex(16))
+        unique_name(&self.node)
     }
 
     /// Joins the queue as one more consumer, creating it if need be.
@@ -70,23 +66,16 @@ impl Broker {
         options: QueueOptions,
         bindings: Vec<Binding>,
     ) -> Result<Queue, Error> {
-        let name = options.name.unwrap_or_else(|| self.unique_name());
-        if !is_queue_name(&name) {
-            return Err(Error::QueueName(name));
-        }
-        if options.capacity == 0 {
-            return Err(Error::NoCapacity(name));
-        }
+        let options = options.named(&self.node)?;
         let mut routes = self.write();
         if routes.closed {
             return Err(Error::Closed);
         }
-        let entry = routes.queues.entry(name.clone()).or_insert_with(|| Entry {
-            queue: Queue::new(name.clone(), options.shared, options.capacity),
-            consumers: 0,
-            bindings: HashSet::new(),
-        });
-        entry.join(options.shared, options.capacity)?;
+        let entry = routes
+            .queues
+            .entry(options.name.clone())
+            .or_insert_with(|| Entry::new(&options));
+        entry.join(&options)?;
         let queue = entry.queue.clone();
         for binding in bindings {
             routes.bind(&queue, binding)?;
@@ -174,6 +163,7 @@ impl Broker {
             published: self.published.load(Ordering::Relaxed),
             unheard: self.unheard.load(Ordering::Relaxed),
             dropped: queues.iter().map(|queue| queue.dropped).sum(),
+            link: None,
             queues,
         }
     }
@@ -207,40 +197,6 @@ impl Routes {
         self.exchanges
             .entry(exchange)
             .or_insert_with(|| Table::of(exchange))
-    }
-}
-
-impl Entry {
-    fn join(&mut self, shared: bool, capacity: usize) -> Result<(), Error> {
-        let queue = &self.queue;
-        let fits = queue.is_shared() && shared && queue.capacity() == capacity;
-        if self.consumers > 0 && !fits {
-            return Err(Error::QueueDiffers {
-                name: queue.name().to_owned(),
-                shared: if queue.is_shared() {
-                    "shared"
-                } else {
-                    "private"
-                },
-                capacity: queue.capacity(),
-            });
-        }
-        self.consumers += 1;
-        Ok(())
-    }
-
-    fn describe(&self) -> QueueDescription {
-        let level = self.queue.level();
-        QueueDescription {
-            name: self.queue.name().to_owned(),
-            shared: self.queue.is_shared(),
-            consumers: self.consumers,
-            bindings: self.bindings.len(),
-            capacity: self.queue.capacity(),
-            depth: level.depth,
-            accepted: level.accepted,
-            dropped: level.dropped,
-        }
     }
 }
 
@@ -281,8 +237,4 @@ impl Table {
             Self::Fanout(patterns) => patterns.everyone(heard),
         }
     }
-}
-
-pub(crate) fn is_queue_name(name: &str) -> bool {
-    !name.is_empty() && !name.contains('/')
 }

@@ -6,8 +6,44 @@ use callreel_proto::Exchange;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// `bus.url` names a transport this version does not have.
-    #[error("bus.url {0:?} is not supported: use \"embedded:\"")]
+    #[error(
+        "bus.url {0:?} is not supported: use \"embedded:\" or amqp(s)://USER:PASSWORD@HOST:PORT/VHOST"
+    )]
     UnsupportedUrl(String),
+    /// The broker does not answer, or not to us.
+    #[error(
+        "bus.url {url}: {reason}; is RabbitMQ running there, and do user, password and vhost fit?"
+    )]
+    Unreachable {
+        /// Where it was looked for, without the password.
+        url: String,
+        /// What happened.
+        reason: String,
+    },
+    /// `bus.ca_file` cannot be read.
+    #[error("bus.ca_file {path}: {reason}")]
+    CaFile {
+        /// The file.
+        path: String,
+        /// What happened.
+        reason: String,
+    },
+    /// The broker does not give us the queue.
+    #[error("the broker refuses queue {queue:?}: {reason}; does somebody else use the name?")]
+    Refused {
+        /// The queue.
+        queue: String,
+        /// The broker's words.
+        reason: String,
+    },
+    /// A routing key, pattern, name or token that AMQP cannot carry.
+    #[error(
+        "{0:?} is too long: AMQP carries names of 255 bytes, and the bus pid:// tokens of 4096"
+    )]
+    TooLong(String),
+    /// A message nobody would take.
+    #[error("a message of {0} bytes is too large for the bus, which takes 4 MiB")]
+    TooLarge(usize),
     /// A queue or node name that would make addresses ambiguous.
     #[error("{0:?} cannot be a queue name: it must not be empty nor contain \"/\" or \"://\"")]
     QueueName(String),

@@ -1,16 +1,20 @@
-//! Topic bus in the style of Kazoo, inside one process. It carries serialised envelopes between roles and never reads them.
+//! Bus in the style of Kazoo, inside one process or on a RabbitMQ. It carries serialised envelopes between roles and never
+//! reads them.
 
 mod address;
 mod bus;
+mod config;
 pub mod conformance;
+mod describe;
 mod embedded;
+mod entry;
 mod error;
 mod pattern;
 mod queue;
+mod rabbit;
 
 pub use address::Address;
-pub use bus::{
-    Binder, Binding, Bus, BusConfig, BusDescription, CONFIG_KEYS, Delivery, QueueDescription,
-    QueueOptions, Subscription,
-};
+pub use bus::{Binder, Binding, Bus, Delivery, QueueOptions, Subscription};
+pub use config::{BusConfig, CONFIG_KEYS};
+pub use describe::{BusDescription, LinkDescription, QueueDescription};
 pub use error::Error;

@@ -166,8 +166,8 @@ async fn a_cancelled_receive_leaves_the_message() {
     assert_eq!(queue.recv().await.unwrap().body, "kept");
 }
 
-#[test]
-fn the_configuration_is_explained_and_other_transports_are_refused_in_words() {
+#[tokio::test]
+async fn the_configuration_is_explained_and_unknown_transports_are_refused_in_words() {
     let config = serde_json::to_value(BusConfig::default()).unwrap();
     let keys: Vec<&str> = config
         .as_object()
@@ -179,11 +179,13 @@ fn the_configuration_is_explained_and_other_transports_are_refused_in_words() {
         keys,
         CONFIG_KEYS.iter().map(|(key, _)| *key).collect::<Vec<_>>()
     );
-    let amqp = BusConfig {
-        url: "amqp://localhost".to_owned(),
+    let nats = BusConfig {
+        url: "nats://user:secret@localhost".to_owned(),
+        ..BusConfig::default()
     };
-    let refused = Bus::open(&amqp, "h").err().unwrap().to_string();
+    let refused = Bus::open(&nats, "h").await.err().unwrap().to_string();
     assert!(refused.contains("bus.url"), "{refused}");
-    let bus = Bus::open(&BusConfig::default(), "host-1").unwrap();
+    assert!(!refused.contains("secret"), "{refused}");
+    let bus = Bus::open(&BusConfig::default(), "host-1").await.unwrap();
     assert!(bus.unique_queue_name().starts_with("callreel@host-1-"));
 }

@@ -1,0 +1,280 @@
+//! Kazoo's AMQP: the flags of exchanges and queues, the properties of messages, and what of a received message is ours.
+//! Sends and receives nothing.
+
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
+};
+
+use bytes::Bytes;
+use callreel_proto::{Exchange, GREGORIAN_UNIX_OFFSET};
+use lapin::{
+    BasicProperties, ExchangeKind,
+    options::{BasicConsumeOptions, ExchangeDeclareOptions, QueueDeclareOptions},
+    types::{AMQPValue, FieldTable, ShortString},
+};
+
+use super::outbox::Outgoing;
+use crate::{Delivery, bus::LARGEST_BODY};
+
+/// Header that names who behind a queue a message is for (kazoo-wire §1.8).
+const DELIVER_TO: &str = "Deliver-To-PID";
+
+/// Milliseconds a message may lie in a queue of the broker: Kazoo's default (kazoo-wire §1.3).
+const MESSAGE_TTL_MS: i32 = 60_000;
+
+/// Messages whose arrival a queue remembers, so that it knows those that are sent again; twice as many at most. Several
+/// publishers may have to repeat a whole window each.
+const REMEMBERED: usize = 4096;
+
+/// Stamps from here on are gregorian microseconds of this age, and no two messages of a publisher share one. Others, such
+/// as Unix seconds, tell nothing.
+const FINE_STAMPS: u64 = GREGORIAN_UNIX_OFFSET.unsigned_abs() * 1_000_000;
+
+/// A short string; names that come here were checked ([`crate::bus::LONGEST_NAME`]).
+pub(crate) fn short(text: &str) -> ShortString {
+    ShortString::try_new(text).unwrap_or_default()
+}
+
+/// The exchange's type (kazoo-wire §1.2).
+pub(crate) fn exchange_kind(exchange: Exchange) -> ExchangeKind {
+    match exchange.kind() {
+        "direct" => ExchangeKind::Direct,
+        "fanout" => ExchangeKind::Fanout,
+        _ => ExchangeKind::Topic,
+    }
+}
+
+/// Not durable, not auto-delete, not internal: other flags are a 406 on a live platform.
+pub(crate) fn exchange_flags() -> ExchangeDeclareOptions {
+    ExchangeDeclareOptions::default()
+}
+
+/// Kazoo's queues vanish with their last consumer, and are not exclusive.
+pub(crate) fn queue_flags() -> QueueDeclareOptions {
+    QueueDeclareOptions {
+        auto_delete: true,
+        ..QueueDeclareOptions::default()
+    }
+}
+
+/// `x-max-length` as a signed 16-bit and `x-message-ttl` as a signed 32-bit number, as Kazoo declares them.
+pub(crate) fn queue_arguments(capacity: usize) -> FieldTable {
+    let length = i16::try_from(capacity).unwrap_or(i16::MAX);
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-max-length".into(), AMQPValue::ShortInt(length));
+    arguments.insert("x-message-ttl".into(), AMQPValue::LongInt(MESSAGE_TTL_MS));
+    arguments
+}
+
+/// Without acknowledgements; alone, if the queue is private.
+pub(crate) fn consume_flags(shared: bool) -> BasicConsumeOptions {
+    BasicConsumeOptions {
+        no_ack: true,
+        exclusive: !shared,
+        ..BasicConsumeOptions::default()
+    }
+}
+
+/// The properties of kazoo-wire §1.5.
+pub(crate) fn properties(outgoing: &Outgoing) -> BasicProperties {
+    let properties = BasicProperties::default()
+        .with_content_type("application/json".into())
+        .with_timestamp(outgoing.stamp);
+    let Some(token) = &outgoing.message.deliver_to else {
+        return properties;
+    };
+    let mut headers = FieldTable::default();
+    let token = AMQPValue::ByteArray(token.as_bytes().into());
+    headers.insert(DELIVER_TO.into(), token);
+    properties.with_headers(headers)
+}
+
+/// Why a received message was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Unusable {
+    /// It came on an exchange that is none of ours.
+    Exchange,
+    /// It is larger than [`LARGEST_BODY`].
+    Size,
+    /// It is compressed, or in Erlang's own terms.
+    Encoding,
+    /// It came before.
+    Repeated,
+}
+
+/// Reads what came for one queue.
+pub(crate) struct Reader {
+    seed: RandomState,
+    recent: HashSet<u64>,
+    older: HashSet<u64>,
+}
+
+impl Reader {
+    pub(crate) fn new() -> Self {
+        Self {
+            seed: RandomState::new(),
+            recent: HashSet::new(),
+            older: HashSet::new(),
+        }
+    }
+
+    /// The message as subscribers see it.
+    pub(crate) fn read(
+        &mut self,
+        delivery: lapin::message::Delivery,
+    ) -> Result<Delivery, Unusable> {
+        let lapin::message::Delivery {
+            exchange,
+            routing_key,
+            properties,
+            data,
+            ..
+        } = delivery;
+        let exchange = Exchange::ALL
+            .into_iter()
+            .find(|known| known.name() == exchange.as_str())
+            .ok_or(Unusable::Exchange)?;
+        if data.len() > LARGEST_BODY {
+            return Err(Unusable::Size);
+        }
+        let erlang = properties.content_type().as_ref();
+        let coded = properties.content_encoding().as_ref();
+        if erlang.is_some_and(|t| t.as_str() == "application/erlang")
+            || coded.is_some_and(|c| !matches!(c.as_str(), "" | "identity" | "utf-8" | "UTF-8"))
+        {
+            return Err(Unusable::Encoding);
+        }
+        let message = Delivery {
+            exchange,
+            routing_key: routing_key.into(),
+            deliver_to: properties.headers().as_ref().and_then(deliver_to),
+            body: Bytes::from(data),
+        };
+        match properties.timestamp() {
+            Some(stamp) if *stamp >= FINE_STAMPS && self.is_repeated(*stamp, &message) => {
+                Err(Unusable::Repeated)
+            }
+            _ => Ok(message),
+        }
+    }
+
+    /// Whoever sends again does so with the same stamp; two messages of one content and microsecond are one.
+    fn is_repeated(&mut self, stamp: u64, message: &Delivery) -> bool {
+        let Delivery {
+            exchange,
+            routing_key,
+            deliver_to,
+            body,
+        } = message;
+        let print = self
+            .seed
+            .hash_one((stamp, exchange, routing_key, deliver_to, body));
+        if self.older.contains(&print) || !self.recent.insert(print) {
+            return true;
+        }
+        if self.recent.len() >= REMEMBERED {
+            self.older = std::mem::take(&mut self.recent);
+        }
+        false
+    }
+}
+
+/// Any type that can hold text will do; what cannot is no token.
+fn deliver_to(headers: &FieldTable) -> Option<String> {
+    let bytes = match headers.inner().get(DELIVER_TO)? {
+        AMQPValue::ByteArray(bytes) => bytes.as_slice(),
+        AMQPValue::LongString(text) => text.as_bytes(),
+        AMQPValue::ShortString(text) => text.as_str().as_bytes(),
+        _ => return None,
+    };
+    std::str::from_utf8(bytes).ok().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn incoming(
+        exchange: &str,
+        body: &[u8],
+        properties: BasicProperties,
+    ) -> lapin::message::Delivery {
+        let mut delivery =
+            lapin::message::Delivery::mock(1, exchange.into(), "key".into(), false, body.to_vec());
+        delivery.properties = properties;
+        delivery
+    }
+
+    fn with_token(value: AMQPValue) -> BasicProperties {
+        let mut headers = FieldTable::default();
+        headers.insert(DELIVER_TO.into(), value);
+        BasicProperties::default().with_headers(headers)
+    }
+
+    #[test]
+    fn a_token_is_taken_from_any_type_that_holds_text() {
+        for (value, token) in [
+            (AMQPValue::ByteArray(b"<0.1.0>"[..].into()), Some("<0.1.0>")),
+            (AMQPValue::LongString("<0.1.0>".into()), Some("<0.1.0>")),
+            (AMQPValue::ShortString("<0.1.0>".into()), Some("<0.1.0>")),
+            (AMQPValue::LongInt(7), None),
+            (AMQPValue::FieldTable(FieldTable::default()), None),
+            (AMQPValue::ByteArray(vec![0xff, 0xfe].into()), None),
+            (AMQPValue::Void, None),
+        ] {
+            let read = Reader::new().read(incoming("targeted", b"{}", with_token(value.clone())));
+            let found = read.map(|delivery| delivery.deliver_to);
+            assert_eq!(found, Ok(token.map(str::to_owned)), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn what_no_reader_can_use_is_told_apart() {
+        let plain = BasicProperties::default;
+        let huge = vec![b' '; LARGEST_BODY + 1];
+        for (delivery, why) in [
+            (incoming("", b"{}", plain()), Unusable::Exchange),
+            (incoming("kapps", &huge, plain()), Unusable::Size),
+            (
+                incoming("kapps", b"", plain().with_content_encoding("gzip".into())),
+                Unusable::Encoding,
+            ),
+            (
+                incoming(
+                    "kapps",
+                    b"\x83",
+                    plain().with_content_type("application/erlang".into()),
+                ),
+                Unusable::Encoding,
+            ),
+        ] {
+            assert_eq!(Reader::new().read(delivery), Err(why));
+        }
+    }
+
+    #[test]
+    fn a_repeated_message_is_known_by_its_stamp() {
+        let mut reader = Reader::new();
+        let mut read = |stamp, body: &[u8]| {
+            let properties = BasicProperties::default().with_timestamp(FINE_STAMPS + stamp);
+            reader.read(incoming("kapps", body, properties)).err()
+        };
+        assert_eq!(read(1, b"a"), None);
+        assert_eq!(read(2, b"a"), None, "the same words said again");
+        assert_eq!(read(1, b"b"), None, "another publisher");
+        assert_eq!(read(1, b"a"), Some(Unusable::Repeated));
+        for stamp in 10..10 + REMEMBERED as u64 {
+            assert_eq!(read(stamp, b"a"), None);
+        }
+        assert_eq!(read(2, b"a"), Some(Unusable::Repeated), "still remembered");
+        assert!(reader.recent.len() + reader.older.len() <= 2 * REMEMBERED);
+        let plain = BasicProperties::default;
+        for coarse in [plain(), plain().with_timestamp(1_700_000_000)] {
+            for _ in 0..2 {
+                let delivery = incoming("kapps", b"a", coarse.clone());
+                assert!(reader.read(delivery).is_ok(), "nothing to tell by");
+            }
+        }
+    }
+}
