@@ -36,8 +36,8 @@ use crate::{Binding, Error, queue::Queue};
 /// and this many are sent twice, at worst, after it breaks.
 pub(crate) const WINDOW: usize = 512;
 
-/// Times a message is sent. If the connection broke twice over the same messages, one of them may be why.
-const ATTEMPTS: u32 = 3;
+/// Times a message is sent. If the connection broke so often over the same messages, one of them may be why.
+const ATTEMPTS: u32 = 5;
 
 /// Bindings asked for at once when a queue comes back.
 const BATCH: usize = 100;

@@ -19,7 +19,7 @@ use support::{
     broker::{Broker, word},
     hear, link, next, open,
     peer::{self, Peer, headers, kazoo_arguments},
-    private, text,
+    private, text, until,
 };
 use tokio::time::timeout;
 
@@ -175,6 +175,35 @@ async fn a_hostile_peer_costs_nobody_a_good_message() {
     assert_eq!(next(&mut queue).await.body, "");
     let link = link(&bus);
     assert_eq!((link.refused, link.reconnects), (4, 0));
+}
+
+#[tokio::test]
+async fn what_is_no_amqp_at_all_costs_a_reconnect_and_not_the_bus() {
+    let broker = Broker::start().await;
+    let (bus, speaker) = (open(&broker.url()).await, open(&broker.url()).await);
+    let mut queue = hear(&bus, Exchange::Kapps, "#").await;
+    let mut hostile = peer::Bytes::connect(broker.port()).await;
+    // Broken headers the broker keeps from us, but not this: a routing key that is no text.
+    hostile.publish("kapps", b"fine", b"", b"first").await;
+    assert_eq!(next(&mut queue).await.body, "first", "it can publish");
+    for attack in 1..=3 {
+        hostile
+            .publish("kapps", b"not \xff\xfe text", b"", b"hostile")
+            .await;
+        until(&bus, "it comes back", |link| {
+            link.reconnects == attack && link.state == "connected"
+        })
+        .await;
+        let good = word();
+        let said = speaker.publish(Exchange::Kapps, &good, "good").await;
+        said.unwrap();
+        assert_eq!(next(&mut queue).await.routing_key, good);
+    }
+    assert_eq!(
+        link(&speaker).reconnects,
+        0,
+        "who hears nothing suffers nothing"
+    );
 }
 
 #[tokio::test]

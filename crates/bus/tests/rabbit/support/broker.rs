@@ -24,6 +24,8 @@ use super::PATIENCE;
 /// The server without Debian's wrapper, which insists on its own user and log folder.
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
+const CONTROL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
+
 /// Starts the port mapper and the server in a process group of their own; when its input ends it kills the group, and
 /// removes the folder unless told to keep it.
 const KEEPER: &str = r#"
@@ -144,23 +146,16 @@ impl Broker {
 
     /// Starts it, again if need be, with the data it has; returns when it lets a client in.
     pub async fn resume(&mut self) {
-        let [port, distribution, mapper, _] = self.ports.map(|port| port.to_string());
+        let [port, distribution, ..] = self.ports.map(|port| port.to_string());
         let at = |name: &str| self.dir.join(name);
-        let keeper = Command::new("bash")
+        let keeper = self
+            .command("bash")
             .args(["-c", KEEPER])
-            .env_clear()
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
-            .env("LANG", "C.UTF-8")
             .env("SERVER", SERVER)
             .env("DIR", &self.dir)
-            .env("HOME", &self.dir)
-            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-            .env("ERL_EPMD_PORT", &mapper)
-            .env("RABBITMQ_NODENAME", format!("callreel{port}@localhost"))
             .env("RABBITMQ_NODE_PORT", &port)
             .env("RABBITMQ_DIST_PORT", &distribution)
             .env("RABBITMQ_CONFIG_FILE", at("rabbitmq"))
-            .env("RABBITMQ_CONF_ENV_FILE", at("none"))
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", at("enabled_plugins"))
             .env("RABBITMQ_MNESIA_BASE", at("mnesia"))
             .env("RABBITMQ_LOG_BASE", at("log"))
@@ -174,6 +169,30 @@ impl Broker {
         self.keeper = Some(keeper);
         let up = timeout(PATIENCE, self.lets_in()).await;
         assert!(up.is_ok(), "the broker did not start: {}", self.output());
+    }
+
+    /// A program that knows this broker and no other.
+    fn command(&self, program: &str) -> Command {
+        let [port, _, mapper, _] = self.ports.map(|port| port.to_string());
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
+            .env("LANG", "C.UTF-8")
+            .env("HOME", &self.dir)
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("ERL_EPMD_PORT", &mapper)
+            .env("RABBITMQ_NODENAME", format!("callreel{port}@localhost"))
+            .env("RABBITMQ_CONF_ENV_FILE", self.dir.join("none"));
+        command
+    }
+
+    /// What an operator does with `rabbitmqctl`.
+    pub async fn control(&self, words: &[&str]) {
+        let mut command = tokio::process::Command::from(self.command(CONTROL));
+        let done = timeout(PATIENCE, command.args(words).output()).await;
+        let done = done.expect("it answers").unwrap();
+        assert!(done.status.success(), "{words:?}: {done:?}");
     }
 
     async fn lets_in(&mut self) {
