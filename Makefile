@@ -1,7 +1,7 @@
 # The verbs of this repository. `make test` is what CI runs.
 
-# program:Debian package that has it. sipp and baresip call, ffmpeg listens.
-TOOLS := sipp:sip-tester baresip:baresip-core ffmpeg:ffmpeg git:git
+# program:Debian package that has it. sipp and baresip call, ffmpeg listens, rabbitmq-server carries.
+TOOLS := sipp:sip-tester baresip:baresip-core ffmpeg:ffmpeg git:git rabbitmq-server:rabbitmq-server
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: help demo test everything tools lint unit blackbox deny fmt
@@ -14,10 +14,11 @@ demo:            ## Place a recorded call on this machine
 
 test: tools lint everything   ## Tools, style, unit tests, real calls: what CI runs
 	@echo "covered: formatting and lints; unit, property and talk tests of all crates; tidy rules;"
+	@echo "         the bus on a real RabbitMQ, killed, cut off and starved;"
 	@echo "         black-box calls by sipp and baresip against the real binary, heard by ffmpeg"
 
 tools:           ## Install what the tests need from Debian
-	@missing=""; \
+	@missing=""; PATH="$$PATH:/usr/sbin:/sbin"; \
 	for pair in $(TOOLS); do \
 	  command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair##*:}"; \
 	done; \
@@ -33,7 +34,7 @@ lint:            ## Formatting, clippy without warnings
 everything: tools
 	cargo test --workspace --locked -- --test-threads=4
 
-unit:            ## Only what needs no phones
+unit: tools      ## Only what needs no phones
 	cargo test --workspace --locked --exclude callreel
 
 blackbox: tools  ## Only the real binary, real phones, a real receiver

@@ -124,7 +124,8 @@ pub(crate) struct TelemetryConfig {
 impl Default for TelemetryConfig {
     fn default() -> Self {
         Self {
-            log: "info,rsipstack=error".to_owned(),
+            // lapin logs every outage as an error of its own; the bus says what it means.
+            log: "info,rsipstack=error,lapin=off".to_owned(),
             log_format: LogFormat::Text,
         }
     }

@@ -162,6 +162,8 @@ impl Node {
         if let Some(api) = self.api {
             api.stop().await;
         }
+        self.bus.close();
+        self.bus.ended().await;
     }
 }
 

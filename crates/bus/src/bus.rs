@@ -225,7 +225,8 @@ impl Bus {
         }
     }
 
-    /// Waits until a closed bus has handed the broker what was published before, which takes two seconds at most.
+    /// Waits until a closed bus has handed the broker what was published before. A broker that takes nothing is given up
+    /// after a few seconds, and what was left is logged.
     pub async fn ended(&self) {
         if let Transport::Rabbit(rabbit) = &self.transport {
             rabbit.ended().await;

@@ -2,6 +2,7 @@
 //! this file never talks to it.
 
 mod counters;
+mod intake;
 mod link;
 mod outbox;
 mod session;
@@ -165,7 +166,7 @@ impl Rabbit {
         })?;
         let answer = self.shared.settle(queue.name(), Some(&binding)).await;
         if let Some(Err(error)) = answer {
-            // Or the queue could not come back after an outage either.
+            // Or it would be refused again and again, and with it the queue.
             self.shared.entry(queue, |entry| {
                 entry.bindings.remove(&binding);
             })?;

@@ -2,20 +2,17 @@
 //! with the connection, and gives back what was not confirmed.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     pin::pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use callreel_proto::Exchange;
-use futures::{StreamExt, future::try_join_all, stream::FuturesUnordered};
+use futures::{StreamExt, stream::FuturesUnordered};
 use lapin::{
-    Channel, Confirmation, Connection, Consumer, Event,
-    options::{
-        BasicCancelOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions,
-        QueueDeleteOptions,
-    },
+    Channel, Confirmation, Connection, Event,
+    options::{BasicPublishOptions, ConfirmSelectOptions},
     types::FieldTable,
 };
 use tokio::{
@@ -25,10 +22,10 @@ use tokio::{
 
 use super::{
     Shared, Wanted,
-    counters::{Counters, count},
-    lock,
+    counters::count,
+    intake::{Open, pump},
     outbox::{Job, Outgoing, Settle},
-    wire::{self, Unusable, short},
+    wire::{self, short},
 };
 use crate::{Binding, Error, queue::Queue};
 
@@ -38,9 +35,6 @@ pub(crate) const WINDOW: usize = 512;
 
 /// Times a message is sent. If the connection broke so often over the same messages, one of them may be why.
 const ATTEMPTS: u32 = 5;
-
-/// Bindings asked for at once when a queue comes back.
-const BATCH: usize = 100;
 
 /// A change of what a queue hears takes a few milliseconds; a broker that takes this long does not work.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
@@ -81,14 +75,6 @@ pub(crate) struct Session {
     refused: BTreeSet<String>,
     unconfirmed: BTreeMap<u64, Arc<Outgoing>>,
     next: u64,
-}
-
-/// A queue on the broker.
-struct Open {
-    queue: Queue,
-    channel: Channel,
-    tag: lapin::types::ShortString,
-    bound: HashSet<Binding>,
 }
 
 impl Session {
@@ -280,6 +266,7 @@ impl Session {
 
     async fn carry_out(&mut self, settle: Settle) -> Result<(), String> {
         let name = &settle.queue;
+        let was_open = self.open.contains_key(name);
         let settling = self.settle(name, settle.binding.as_ref());
         let fault = timeout(SETTLE_PATIENCE, settling)
             .await
@@ -290,7 +277,12 @@ impl Session {
             Err(Fault::Refused(reason)) => {
                 self.put_off(name, &reason);
                 let queue = name.clone();
-                Err(Error::Refused { queue, reason })
+                // A queue that is not back from an outage has its bindings remembered, as during the outage.
+                if settle.binding.is_some() && !was_open {
+                    Ok(())
+                } else {
+                    Err(Error::Refused { queue, reason })
+                }
             }
         };
         if let Some(done) = settle.done {
@@ -357,7 +349,7 @@ impl Session {
         if self.open.get(name).is_some_and(stale)
             && let Some(open) = self.open.remove(name)
         {
-            let shut = shut(open).await;
+            let shut = open.shut().await;
             self.unless_lost(shut)?;
         }
         let Some(wanted) = wanted else {
@@ -381,26 +373,10 @@ impl Session {
     }
 
     async fn open(&mut self, wanted: &Wanted) -> Result<(), lapin::Error> {
-        let queue = &wanted.queue;
-        let name = short(queue.name());
-        let channel = self.connection.create_channel().await?;
-        let arguments = wire::queue_arguments(queue.capacity());
-        channel
-            .queue_declare(name.clone(), wire::queue_flags(), arguments)
-            .await?;
-        let mut open = Open {
-            queue: queue.clone(),
-            channel: channel.clone(),
-            tag: Default::default(),
-            bound: HashSet::new(),
-        };
-        open.bind(self.shared.bindings(queue.name())).await?;
-        let flags = wire::consume_flags(queue.is_shared());
-        let consumer = channel
-            .basic_consume(name, "".into(), flags, FieldTable::default())
-            .await?;
-        open.tag = consumer.tag();
-        self.open.insert(queue.name().to_owned(), open);
+        let name = wanted.queue.name();
+        let bindings = self.shared.bindings(name);
+        let (open, consumer) = Open::declare(&self.connection, &wanted.queue, bindings).await?;
+        self.open.insert(name.to_owned(), open);
         self.pumps
             .spawn(pump(consumer, wanted.clone(), Arc::clone(&self.shared)));
         Ok(())
@@ -425,67 +401,6 @@ impl Session {
     }
 }
 
-impl Open {
-    /// Binds what is not bound yet.
-    async fn bind(&mut self, bindings: Vec<Binding>) -> Result<(), lapin::Error> {
-        let missing: Vec<Binding> = bindings
-            .into_iter()
-            .filter(|binding| !self.bound.contains(binding))
-            .collect();
-        for batch in missing.chunks(BATCH) {
-            try_join_all(batch.iter().map(|binding| {
-                self.channel.queue_bind(
-                    short(self.queue.name()),
-                    short(binding.exchange.name()),
-                    short(&binding.pattern),
-                    QueueBindOptions::default(),
-                    FieldTable::default(),
-                )
-            }))
-            .await?;
-            self.bound.extend(batch.iter().cloned());
-        }
-        Ok(())
-    }
-
-    async fn set(&mut self, binding: &Binding, bound: bool) -> Result<(), lapin::Error> {
-        if bound {
-            return self.bind(vec![binding.clone()]).await;
-        }
-        if self.bound.remove(binding) {
-            self.channel
-                .queue_unbind(
-                    short(self.queue.name()),
-                    short(binding.exchange.name()),
-                    short(&binding.pattern),
-                    FieldTable::default(),
-                )
-                .await?;
-        }
-        Ok(())
-    }
-}
-
-/// Leaves a queue; a private one goes with that, a shared one with the last of all its consumers.
-async fn shut(open: Open) -> Result<(), lapin::Error> {
-    let Open {
-        queue,
-        channel,
-        tag,
-        ..
-    } = open;
-    if queue.is_shared() {
-        channel
-            .basic_cancel(tag, BasicCancelOptions::default())
-            .await?;
-    } else {
-        channel
-            .queue_delete(short(queue.name()), QueueDeleteOptions::default())
-            .await?;
-    }
-    channel.close(200, "left".into()).await
-}
-
 /// Sends a message and waits for its confirm.
 async fn send(
     publisher: &Channel,
@@ -506,35 +421,4 @@ async fn send(
         Err(error) => Err(error),
     };
     (number, confirmed)
-}
-
-/// Moves what comes into the queue's ring, which is bounded; so what the client library holds stays small.
-async fn pump(mut consumer: Consumer, wanted: Wanted, shared: Arc<Shared>) -> Queue {
-    let Wanted { queue, reader } = wanted;
-    while let Some(Ok(delivery)) = consumer.next().await {
-        let read = lock(&reader).read(delivery);
-        match read {
-            Ok(message) => queue.push(message),
-            Err(why) => refuse(why, &queue, &shared.counters),
-        }
-        tokio::task::consume_budget().await;
-    }
-    queue
-}
-
-fn refuse(why: Unusable, queue: &Queue, counters: &Counters) {
-    if why == Unusable::Repeated {
-        count(&counters.repeated);
-        return;
-    }
-    let refused = count(&counters.refused);
-    if refused.is_power_of_two() {
-        let queue = queue.name();
-        tracing::warn!(
-            queue,
-            refused,
-            ?why,
-            "a message that nobody can use was dropped"
-        );
-    }
 }
