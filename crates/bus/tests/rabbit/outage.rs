@@ -75,9 +75,10 @@ async fn a_broker_killed_in_mid_traffic_costs_nothing_said_after_it() {
     let work = vec![Binding::new(Exchange::Kapps, &late)];
     let mut work = bus.subscribe(shared, work).await.unwrap();
 
-    let traffic = Traffic::start(&bus, &key, Duration::from_millis(1));
+    // A slow machine's restart of forty seconds still fits into the buffer.
+    let traffic = Traffic::start(&bus, &key, Duration::from_millis(5));
     let mut heard = Vec::new();
-    while heard.len() < 300 {
+    while heard.len() < 100 {
         heard.push(number(&mut queue).await);
     }
     broker.kill().await;
@@ -97,7 +98,7 @@ async fn a_broker_killed_in_mid_traffic_costs_nothing_said_after_it() {
             .await
             .unwrap();
     }
-    until(&bus, "messages wait", |link| link.buffered > 500).await;
+    until(&bus, "messages wait", |link| link.buffered > 100).await;
     broker.resume().await;
     until(&bus, "it reconnects", |link| link.state == "connected").await;
     let after = traffic.said();
@@ -106,7 +107,7 @@ async fn a_broker_killed_in_mid_traffic_costs_nothing_said_after_it() {
     })
     .await;
     let end = traffic.stop().await;
-    assert!(dead + 500 < after && after < end, "{dead} {after} {end}");
+    assert!(dead + 100 < after && after < end, "{dead} {after} {end}");
 
     while heard.last() != Some(&(end - 1)) {
         heard.push(number(&mut queue).await);

@@ -26,15 +26,18 @@ const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
 const CONTROL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
 
-/// Starts the port mapper and the server in a process group of their own; when its input ends it kills the group, and
-/// removes the folder unless told to keep it.
+/// Starts the port mapper and the server, each in a process group of its own; when its input ends it kills both groups,
+/// and removes the folder unless told to keep it. `detached` makes the server's script become the server.
 const KEEPER: &str = r#"
 set -m
-(epmd -port "$ERL_EPMD_PORT" -address 127.0.0.1 & exec "$SERVER") </dev/null >>"$DIR/output" 2>&1 &
-group=$!
+exec 3>>"$DIR/output"
+epmd -port "$ERL_EPMD_PORT" -address 127.0.0.1 </dev/null >&3 2>&1 &
+mapper=$!
+detached=true "$SERVER" </dev/null >&3 2>&1 &
+server=$!
 set +m
 read -r word
-{ kill -KILL -- "-$group"; wait "$group"; } 2>/dev/null
+{ kill -KILL -- "-$server" "-$mapper"; wait "$server" "$mapper"; } 2>/dev/null
 if [ "$word" != keep ]; then rm -rf "$DIR"; fi
 "#;
 
