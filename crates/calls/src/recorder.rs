@@ -32,6 +32,9 @@ use crate::{
 /// A message's limit is the switch's to enforce; so much later the recorder ends it all the same.
 const MESSAGE_GRACE: Duration = Duration::from_secs(5);
 
+/// Time between two tries to save the ticket of an ended recording on a disk that refuses it.
+const DISK_PAUSE: Duration = Duration::from_secs(1);
+
 /// The actor; all it knows is in [`State`].
 pub(crate) struct Recorder;
 
@@ -139,7 +142,9 @@ impl State {
             self.notify(RecordingFact::Skipped, None, None, Some(reason.clone()))
                 .await;
             self.tell(CallMsg::RecordingRefused { slot, reason });
+            let capture = self.capture.as_ref().map(|live| live.id.clone());
             self.close_if_idle().await;
+            self.remove_if_unused(capture).await;
         }
     }
 
@@ -353,10 +358,14 @@ impl State {
             return;
         }
         let length_ms = running.ticket.length_ms().unwrap_or(0);
-        self.save(running.ticket).await;
         tracing::info!(call_id = %self.call_id(), recording_id = %id, account_id = %self.account(), ?reason, length_ms, "recording ended");
-        self.notify(RecordingFact::Ended, Some(id), Some(reason), None)
-            .await;
+        let notice = self.notice(RecordingFact::Ended, Some(id), Some(reason), None);
+        if self.save(running.ticket.clone()).await {
+            self.context().notify(notice).await;
+        } else {
+            let context = Arc::clone(self.context());
+            tokio::spawn(save_ended(context, running.ticket, notice));
+        }
         self.tell(CallMsg::RecordingEnded {
             slot,
             reason,
@@ -384,12 +393,24 @@ impl State {
         }
     }
 
-    async fn save(&self, ticket: Ticket) {
+    /// A capture opened for a recording that was refused serves nobody.
+    async fn remove_if_unused(&self, capture: Option<CaptureId>) {
+        let Some(id) = capture else { return };
+        let spool = self.context().spool.clone();
+        if let Err(reason) = blocking(move || spool.remove_capture_if_unused(&id)).await {
+            tracing::warn!(call_id = %self.call_id(), reason, "a capture nobody needs stays on disk");
+        }
+    }
+
+    /// Says whether the ticket is on disk.
+    async fn save(&self, ticket: Ticket) -> bool {
         let spool = self.context().spool.clone();
         let id = ticket.recording_id().clone();
-        if let Err(reason) = blocking(move || spool.save_ticket(&ticket)).await {
-            tracing::error!(recording_id = %id, reason, "ticket not saved; the next start finds the recording as interrupted");
+        let saved = blocking(move || spool.save_ticket(&ticket)).await;
+        if let Err(reason) = &saved {
+            tracing::error!(recording_id = %id, reason, "ticket not saved; its end is tried again, and the journal has it for the next start");
         }
+        saved.is_ok()
     }
 
     fn account(&self) -> callreel_proto::AccountId {
@@ -406,15 +427,25 @@ impl State {
         end_reason: Option<EndReason>,
         detail: Option<String>,
     ) {
-        let notice = RecordingNotice {
+        let notice = self.notice(fact, recording_id, end_reason, detail);
+        self.context().notify(notice).await;
+    }
+
+    fn notice(
+        &self,
+        fact: RecordingFact,
+        recording_id: Option<RecordingId>,
+        end_reason: Option<EndReason>,
+        detail: Option<String>,
+    ) -> RecordingNotice {
+        RecordingNotice {
             fact,
             account_id: self.account(),
             call_id: self.call_id().clone(),
             recording_id,
             end_reason,
             detail,
-        };
-        self.context().notify(notice).await;
+        }
     }
 
     fn tell(&self, message: CallMsg) {
@@ -433,6 +464,22 @@ impl State {
             })).collect::<Vec<_>>(),
         })
     }
+}
+
+/// Saves the ticket of an ended recording as soon as the disk takes it, and tells the world then. A restart before that
+/// reads the same end from the journal.
+async fn save_ended(context: Arc<Context>, ticket: Ticket, notice: RecordingNotice) {
+    let id = ticket.recording_id();
+    let saved = loop {
+        tokio::time::sleep(DISK_PAUSE).await;
+        let (spool, ticket) = (context.spool.clone(), ticket.clone());
+        match blocking(move || spool.save_ticket(&ticket)).await {
+            Ok(()) => break id,
+            Err(reason) => tracing::debug!(reason, "ticket still not saved"),
+        }
+    };
+    tracing::info!(recording_id = %saved, "the disk took the ticket after all");
+    context.notify(notice).await;
 }
 
 fn limit_timer(
