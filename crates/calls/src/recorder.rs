@@ -473,7 +473,12 @@ async fn save_ended(context: Arc<Context>, ticket: Ticket, notice: RecordingNoti
     let saved = loop {
         tokio::time::sleep(DISK_PAUSE).await;
         let (spool, ticket) = (context.spool.clone(), ticket.clone());
-        match blocking(move || spool.save_ticket(&ticket)).await {
+        let save = move || match spool.save_ticket(&ticket) {
+            // An operator removed it meanwhile: nothing is owed any more.
+            Err(callreel_spool::Error::NoTicket(_)) => Ok(()),
+            saved => saved,
+        };
+        match blocking(save).await {
             Ok(()) => break id,
             Err(reason) => tracing::debug!(reason, "ticket still not saved"),
         }
