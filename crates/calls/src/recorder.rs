@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::{
+    abandon,
     call::CallMsg,
     capture::{Capture, CaptureClock, Counters},
     context::{Context, Control, blocking},
@@ -31,9 +32,6 @@ use crate::{
 
 /// A message's limit is the switch's to enforce; so much later the recorder ends it all the same.
 const MESSAGE_GRACE: Duration = Duration::from_secs(5);
-
-/// Time between two tries to save the ticket of an ended recording on a disk that refuses it.
-const DISK_PAUSE: Duration = Duration::from_secs(1);
 
 /// The actor; all it knows is in [`State`].
 pub(crate) struct Recorder;
@@ -364,7 +362,7 @@ impl State {
             self.context().notify(notice).await;
         } else {
             let context = Arc::clone(self.context());
-            tokio::spawn(save_ended(context, running.ticket, notice));
+            tokio::spawn(abandon::save_ended(context, running.ticket, notice));
         }
         self.tell(CallMsg::RecordingEnded {
             slot,
@@ -464,27 +462,6 @@ impl State {
             })).collect::<Vec<_>>(),
         })
     }
-}
-
-/// Saves the ticket of an ended recording as soon as the disk takes it, and tells the world then. A restart before that
-/// reads the same end from the journal.
-async fn save_ended(context: Arc<Context>, ticket: Ticket, notice: RecordingNotice) {
-    let id = ticket.recording_id();
-    let saved = loop {
-        tokio::time::sleep(DISK_PAUSE).await;
-        let (spool, ticket) = (context.spool.clone(), ticket.clone());
-        let save = move || match spool.save_ticket(&ticket) {
-            // An operator removed it meanwhile: nothing is owed any more.
-            Err(callreel_spool::Error::NoTicket(_)) => Ok(()),
-            saved => saved,
-        };
-        match blocking(save).await {
-            Ok(()) => break id,
-            Err(reason) => tracing::debug!(reason, "ticket still not saved"),
-        }
-    };
-    tracing::info!(recording_id = %saved, "the disk took the ticket after all");
-    context.notify(notice).await;
 }
 
 fn limit_timer(
