@@ -12,7 +12,7 @@ use rsipstack::transaction::key::TransactionRole;
 use crate::shared::{Entry, Shared, locked};
 
 /// How often expired registrations are forgotten; they are not found meanwhile, only kept.
-const SWEEP: Duration = Duration::from_secs(10);
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// What the port hears.
 pub(crate) enum PortMsg {
@@ -47,7 +47,6 @@ impl Actor for SipPort {
             PortMsg::Sweep => {
                 if let Some(shared) = shared.get() {
                     locked(&shared.location).sweep(Instant::now());
-                    tracing::info!(dialogs = shared.dialogs.len(), channels = shared.channels.all().len(), stats = ?(shared.dialogs.endpoint.get_stats().running_transactions, shared.dialogs.endpoint.get_stats().finished_transactions, shared.dialogs.endpoint.get_stats().waiting_ack), tasks = shared.tasks.len(), "DEBUGQA");
                 }
             }
         }
