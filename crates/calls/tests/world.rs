@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 const ACCOUNT: &str = "a0000000000000000000000000000001";
 const CALL: &str = "3e7f@10.0.0.1";
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Everything around the role, and the switch's queue.
 struct World {

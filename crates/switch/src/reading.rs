@@ -8,8 +8,8 @@ use rsipstack::sip::{Method, SipMessage, Transport, Version};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transport::SipConnection;
 
-/// Bytes of headers copied into a refusal; a request whose Via alone is longer has no way back.
-const MAX_COPIED: usize = 4_096;
+/// Bytes of headers copied into a refusal: half the longest datagram, which leaves room for the rest of it.
+const MAX_COPIED: usize = 32 * 1_024;
 /// Headers every response repeats (RFC 3261 §8.2.6.2), in both spellings.
 const COPIED: [&str; 9] = ["via", "v", "from", "f", "to", "t", "call-id", "i", "cseq"];
 
@@ -182,6 +182,11 @@ mod tests {
             (request("dan.ce~ sip:c@d SIP/2.0", "1 dan.ce~", ""), "501"),
             (request("INVITE sip:c@d SIP/3.0", "1 INVITE", ""), "505"),
             (request("INVITE sip:c@d SIP/2.0", "1 INVITE", &long), "513"),
+            (
+                request("INVITE sip:c@d SIP/2.0", "1 INVITE", "")
+                    .replace("c@d", &"c".repeat(9_000)),
+                "513",
+            ),
             (request("INVITE sip:c@d; lr SIP/2.0", "1 INVITE", ""), "400"),
             (
                 request("INVITE sip:c@d SIP/2.0", "99999999999 INVITE", "X-B: 1\r\n"),
