@@ -26,9 +26,10 @@ tools:           ## Install what the tests need from Debian
 	echo "test tools: installing$$missing from Debian"; \
 	$(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing
 
-lint:            ## Formatting, clippy without warnings
+lint:            ## Formatting, clippy and doc comments without warnings
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 
 # One cargo call for all of it, so that everything is built once with one set of features.
 everything: tools

@@ -80,7 +80,7 @@ pub(crate) struct Serve {
 /// `callreel import`.
 #[derive(Args)]
 pub(crate) struct Import {
-    /// Folder with accounts/<account id>/… and system_config/…
+    /// Folder with accounts/ACCOUNT_ID/… and system_config/…
     pub(crate) dir: PathBuf,
     #[command(flatten)]
     pub(crate) place: Place,

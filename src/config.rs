@@ -41,6 +41,7 @@ pub(crate) struct NodeConfig {
     pub(crate) name: String,
     pub(crate) data: PathBuf,
     pub(crate) roles: Vec<Role>,
+    pub(crate) drain_limit_s: u64,
 }
 
 impl Default for NodeConfig {
@@ -49,6 +50,7 @@ impl Default for NodeConfig {
             name: format!("callreel@{}", hostname()),
             data: PathBuf::from(".callreel"),
             roles: Role::ALL.to_vec(),
+            drain_limit_s: 20,
         }
     }
 }
@@ -152,6 +154,10 @@ fn sections() -> [(&'static str, &'static [(&'static str, &'static str)]); 9] {
                 (
                     "roles",
                     "which of switch, calls, delivery, api run in this process",
+                ),
+                (
+                    "drain_limit_s",
+                    "seconds running calls are given to end after SIGTERM, while new ones are refused; Ctrl-C waits for none",
                 ),
             ],
         ),

@@ -36,5 +36,7 @@ fn check(file: &Path, strict: bool) -> anyhow::Result<ExitCode> {
 
 fn read(file: &Path) -> anyhow::Result<Value> {
     let text = std::fs::read(file).with_context(|| file.display().to_string())?;
-    serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", file.display()))
+    // Some editors begin a file with a byte order mark; import ignores it too.
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+    serde_json::from_slice(text).with_context(|| format!("{} is not JSON", file.display()))
 }

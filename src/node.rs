@@ -142,6 +142,22 @@ impl Node {
         }
     }
 
+    /// Takes no more calls, and returns when the last one has ended.
+    pub(crate) async fn drain(&self) {
+        if let Some(api) = &self.api {
+            api.ready(false);
+        }
+        if let Some(calls) = &self.calls {
+            calls.drain();
+        }
+        if let Some(switch) = &self.switch {
+            switch.drain().await;
+        }
+        if let Some(calls) = &self.calls {
+            calls.settled().await;
+        }
+    }
+
     /// Stops: no new calls, phones hung up, recordings ended, deliveries left for the next start.
     pub(crate) async fn stop(self) {
         if let Some(api) = &self.api {

@@ -1,9 +1,9 @@
-//! `callreel serve`: runs a node until SIGTERM or Ctrl-C.
+//! `callreel serve`: runs a node until SIGTERM (which drains it) or Ctrl-C (which does not).
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{cli::Serve, node::Node, telemetry};
 
@@ -23,20 +23,50 @@ pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
         say(&format!("api http://{address}\n"));
     }
     say("ready\n");
-    let code = tokio::select! {
-        _ = terminate.recv() => ExitCode::SUCCESS,
-        pressed = tokio::signal::ctrl_c() => {
-            pressed.context("Ctrl-C")?;
+    let told = tokio::select! {
+        _ = terminate.recv() => End::Drain,
+        pressed = tokio::signal::ctrl_c() => pressed.map(|()| End::Now).context("Ctrl-C")?,
+        role = node.broken() => End::Broken(role),
+    };
+    let code = match told {
+        End::Now => ExitCode::SUCCESS,
+        End::Drain => {
+            let limit = Duration::from_secs(config.node.drain_limit_s);
+            drain(&node, limit, &mut terminate).await;
             ExitCode::SUCCESS
         }
-        role = node.broken() => {
-            tracing::error!(role, "a role died; the process ends, and the next start finishes what it was recording");
+        End::Broken(role) => {
+            tracing::error!(
+                role,
+                "a role died; the process ends, and the next start finishes what it was recording"
+            );
             ExitCode::FAILURE
         }
     };
     tracing::debug!(roles = %node.describe().await, "stopping");
     node.stop().await;
     Ok(code)
+}
+
+/// Why the node ends.
+enum End {
+    /// SIGTERM: let running calls end.
+    Drain,
+    /// Ctrl-C: at once.
+    Now,
+    /// This role died.
+    Broken(&'static str),
+}
+
+/// Lets running calls end, until the limit, another SIGTERM or Ctrl-C.
+async fn drain(node: &Node, limit: Duration, terminate: &mut Signal) {
+    tracing::info!(limit_s = limit.as_secs(), "draining: no new calls");
+    tokio::select! {
+        () = node.drain() => tracing::info!("the last call has ended"),
+        () = tokio::time::sleep(limit) => tracing::warn!("calls still run; they are hung up, and their recordings end here"),
+        _ = terminate.recv() => tracing::warn!("told again: calls that still run are hung up"),
+        _ = tokio::signal::ctrl_c() => tracing::warn!("told again: calls that still run are hung up"),
+    }
 }
 
 /// Prints to standard output at once. A reader that went away is its own business.

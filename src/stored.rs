@@ -199,9 +199,7 @@ fn directly(spool: &Spool, id: &RecordingId, order: Order) -> anyhow::Result<()>
         }
     })?;
     if matches!(order, Order::Drop) {
-        let capture = ticket.capture_id().clone();
-        spool.remove_recording(id)?;
-        spool.remove_capture_if_unused(&capture)?;
+        spool.settle(&ticket)?;
     }
     Ok(())
 }

@@ -62,6 +62,65 @@ fn a_process_killed_in_the_middle_of_a_call_loses_next_to_nothing() {
     assert_eq!(doc["completion_cause"], "interrupted", "{doc}");
 }
 
+/// Milliseconds from the start of a recording to the kill.
+const KILLED_AFTER: [u64; 5] = [400, 1100, 650, 900, 500];
+
+#[test]
+fn killed_again_and_again_it_delivers_every_recording_and_leaves_nothing_behind() {
+    let receiver = Receiver::start();
+    let mut node = Node::with_settings(
+        &Estate::with_flow(&recorded_sleep(&receiver.url("/r"), 60)),
+        SETTINGS,
+    );
+    let caller = Sipp::new(CALLER, node.sip());
+    let voice = caller.audio(&audio::mulaw_tone(VOICE, 10.0));
+    let scenario = Caller::dials(NUMBER)
+        .answered(NUMBER)
+        .streams(&voice)
+        .waits(20_000)
+        .scenario();
+    let mut recorded_ms = std::collections::HashMap::new();
+    for (round, after_ms) in KILLED_AFTER.into_iter().enumerate() {
+        let calling = caller.run("call", &scenario);
+        let ticket = eventually("the recording to begin", || {
+            let growing = |t: &Value| t["state"] == "growing" && t["call_id"] == calling.call_id();
+            node.tickets().into_iter().find(growing)
+        });
+        std::thread::park_timeout(std::time::Duration::from_millis(after_ms));
+        let ms = unix_ms() - ticket["started_at"].as_i64().expect("a time");
+        node.kill();
+        let url = ticket["destination"]["url"].as_str().expect("a URL");
+        let name = url.rsplit('/').next().expect("a path").to_owned();
+        recorded_ms.insert(name, ms as f64);
+        node.launch();
+        if round % 2 == 0 {
+            // Rendering, an upload or its document may be under way.
+            std::thread::park_timeout(std::time::Duration::from_millis(after_ms / 20));
+            node.kill();
+            node.launch();
+        }
+    }
+    eventually("every ticket to be settled", || {
+        node.tickets().is_empty().then_some(())
+    });
+    for (name, ms) in &recorded_ms {
+        let arrivals = receiver.arrivals();
+        let mut copies = arrivals.iter().filter(|a| a.path.ends_with(name));
+        let first = copies.next().unwrap_or_else(|| panic!("{name} was lost"));
+        assert!(copies.all(|copy| copy.body == first.body), "{name}");
+        let lost_ms = ms - listen(&first.body).seconds() * 1000.0;
+        assert!((-60.0..250.0).contains(&lost_ms), "{lost_ms} of {ms} ms");
+    }
+    let docs = node.recordings(KILLED_AFTER.len());
+    assert_eq!(docs.len(), KILLED_AFTER.len(), "one document each");
+    let check = node.cli(&["check"]);
+    assert!(
+        check.status.success(),
+        "{}",
+        String::from_utf8_lossy(&check.stdout)
+    );
+}
+
 #[test]
 fn a_recording_made_while_the_receiver_is_down_arrives_after_a_restart() {
     let receiver = Receiver::start();

@@ -12,6 +12,8 @@ mod cli;
 mod delivery;
 mod demo;
 mod failures;
+mod hostile;
+mod lifecycle;
 mod recording;
 mod registration;
 mod signalling;

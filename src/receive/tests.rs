@@ -10,7 +10,7 @@ use tokio::{
 
 use super::*;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn open() -> (tempfile::TempDir, Receiver) {
     let dir = tempfile::tempdir().unwrap();

@@ -64,6 +64,18 @@ impl Node {
         self.process.take();
     }
 
+    /// Asks it to end, as a supervisor does.
+    pub(crate) fn terminate(&self) {
+        let pid = self.process.as_ref().expect("it runs").0.id();
+        super::run("sh", &["-c", &format!("kill -TERM {pid}")]);
+    }
+
+    /// Waits until it has ended by itself, and says whether it called that a success.
+    pub(crate) fn ended(&mut self) -> bool {
+        let mut process = self.process.take().expect("it runs");
+        process.succeeded("the node's end")
+    }
+
     /// Starts it again on the same data and ports.
     pub(crate) fn launch(&mut self) {
         assert!(self.process.is_none(), "already running");

@@ -125,7 +125,10 @@ fn format(stage: &mut Stage) -> AudioFormat {
         ));
         AudioFormat::Mp3
     });
-    match stage.text("format").as_deref().map(str::parse) {
+    match stage
+        .text("format")
+        .map(|text| text.to_ascii_lowercase().parse())
+    {
         None => usual,
         Some(Ok(format)) => format,
         Some(Err(reason)) => {
@@ -192,7 +195,8 @@ fn media_name(stage: &mut Stage, format: AudioFormat) -> Option<String> {
     Some(safe)
 }
 
-/// A file name made of a document's text: no path, no dot file, no byte a shell or a header could trip over.
+/// A file name made of a document's text: no path, no dot file, no byte a shell or a header could trip over, and no
+/// leading underscore, which CouchDB refuses.
 fn safe_name(asked: &str, format: AudioFormat) -> Option<String> {
     let ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '@' | '+' | '=');
     let clean: String = asked
@@ -200,7 +204,7 @@ fn safe_name(asked: &str, format: AudioFormat) -> Option<String> {
         .map(|c| if ok(c) { c } else { '_' })
         .take(LONGEST_NAME)
         .collect();
-    let clean = clean.trim_start_matches('.');
+    let clean = clean.trim_start_matches(['.', '_']);
     if clean.is_empty() {
         return None;
     }
@@ -222,8 +226,10 @@ mod tests {
             ("sales", Some("sales.mp3")),
             ("sales.mp3", Some("sales.mp3")),
             ("sales.wav", Some("sales.wav.mp3")),
-            ("/etc/passwd", Some("_etc_passwd.mp3")),
-            ("../../x.mp3", Some("_.._x.mp3")),
+            ("/etc/passwd", Some("etc_passwd.mp3")),
+            ("../../x.mp3", Some("x.mp3")),
+            ("_attachments", Some("attachments.mp3")),
+            ("ü", None),
             ("a b\u{7}ü", Some("a_b__.mp3")),
             ("...", None),
         ] {

@@ -1,9 +1,35 @@
-//! Finishes the recordings of a recorder or a call that died, as the next start of this spool would.
+//! Finishes recordings that could not be finished in their turn: of a recorder or a call that died, or on a full disk.
+
+use std::{sync::Arc, time::Duration};
 
 use callreel_proto::{CallId, EndReason, RecordingFact, RecordingNotice, RecordingState};
 use callreel_spool::{Spool, Ticket};
 
 use crate::context::{Context, blocking};
+
+/// Time between two tries to save the ticket of an ended recording on a disk that refuses it.
+const DISK_PAUSE: Duration = Duration::from_secs(1);
+
+/// Saves the ticket of an ended recording as soon as the disk takes it, and tells the world then. A restart before that
+/// reads the same end from the journal.
+pub(crate) async fn save_ended(context: Arc<Context>, ticket: Ticket, notice: RecordingNotice) {
+    let id = ticket.recording_id();
+    let saved = loop {
+        tokio::time::sleep(DISK_PAUSE).await;
+        let (spool, ticket) = (context.spool.clone(), ticket.clone());
+        let save = move || match spool.save_ticket(&ticket) {
+            // An operator removed it meanwhile: nothing is owed any more.
+            Err(callreel_spool::Error::NoTicket(_)) => Ok(()),
+            saved => saved,
+        };
+        match blocking(save).await {
+            Ok(()) => break id,
+            Err(reason) => tracing::debug!(reason, "ticket still not saved"),
+        }
+    };
+    tracing::info!(recording_id = %saved, "the disk took the ticket after all");
+    context.notify(notice).await;
+}
 
 /// Ends what a dead recorder (or the recorder of a dead call) left behind: seals its capture and ends its recordings as
 /// interrupted, as the next start of this spool would.

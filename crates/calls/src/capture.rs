@@ -164,6 +164,8 @@ impl CaptureThread {
 struct Sweeper {
     inbox: Receiver<Order>,
     captures: HashMap<CaptureId, Swept>,
+    /// Captures that are over and wait for the disk to take their end, each with whoever waits for that.
+    closing: Vec<(Swept, oneshot::Sender<()>)>,
     headers: MultiHeaders<SockaddrStorage>,
     buffers: Vec<[u8; DATAGRAM]>,
 }
@@ -179,6 +181,7 @@ impl Sweeper {
         Self {
             inbox,
             captures: HashMap::new(),
+            closing: Vec::new(),
             headers: MultiHeaders::preallocate(
                 BATCH,
                 Some(nix::cmsg_space!(nix::sys::time::TimeSpec)),
@@ -195,6 +198,7 @@ impl Sweeper {
                 Ok(order) => self.obey(order),
                 Err(RecvTimeoutError::Timeout) => {
                     self.sweep_all();
+                    self.close_what_can_be();
                     next_sweep = Instant::now() + SWEEP;
                 }
                 Err(RecvTimeoutError::Disconnected) => return self.close_all(),
@@ -220,11 +224,26 @@ impl Sweeper {
                 done.send(()).ok();
             }
             Order::Close(id, done) => {
-                if let Some(mut swept) = self.captures.remove(&id) {
-                    self.sweep(&mut swept);
-                    swept.seal();
-                }
+                let Some(mut swept) = self.captures.remove(&id) else {
+                    done.send(()).ok();
+                    return;
+                };
+                self.sweep(&mut swept);
+                self.closing.push((swept, done));
+                self.close_what_can_be();
+            }
+        }
+    }
+
+    /// Seals what is over, unless the disk refuses its last packets: they stay in memory until it takes them.
+    fn close_what_can_be(&mut self) {
+        for (mut swept, done) in std::mem::take(&mut self.closing) {
+            if swept.flush() {
+                swept.seal();
+                // Nobody waits any more when the recorder died meanwhile.
                 done.send(()).ok();
+            } else {
+                self.closing.push((swept, done));
             }
         }
     }
@@ -255,6 +274,9 @@ impl Sweeper {
         let captures = std::mem::take(&mut self.captures);
         for mut swept in captures.into_values() {
             self.sweep(&mut swept);
+            swept.seal();
+        }
+        for (swept, _) in self.closing {
             swept.seal();
         }
     }
@@ -342,10 +364,13 @@ impl Swept {
         }
     }
 
-    fn flush(&mut self) {
-        if let Err(error) = self.capture.journal.flush() {
-            self.write_failed(&error);
+    /// Says whether everything is in the file.
+    fn flush(&mut self) -> bool {
+        let flushed = self.capture.journal.flush();
+        if let Err(error) = &flushed {
+            self.write_failed(error);
         }
+        flushed.is_ok()
     }
 
     fn seal(self) {
@@ -362,7 +387,7 @@ impl Swept {
             .failed_writes
             .fetch_add(1, Ordering::Relaxed);
         if before == 0 {
-            tracing::error!(capture_id = %self.capture.id, %error, "audio is being lost: the journal cannot be written");
+            tracing::error!(capture_id = %self.capture.id, %error, "the journal cannot be written: audio waits in memory, and is lost if that lasts");
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use callreel_callflow::{OrderDestination, RecordingKind, RecordingOrder, destination};
 use callreel_proto::{
-    AccountId, Application, CaptureId, Destination, InsertAt, MediaFork, RecordAction, RecordingId,
-    RouteReq, Utc, random_hex,
+    AccountId, Application, CallId, CaptureId, Destination, InsertAt, MediaFork, RecordAction,
+    RecordingId, RouteReq, Utc, random_hex,
 };
-use callreel_spool::{Promise, Ticket, TicketKind};
+use callreel_spool::{Promise, Ticket, TicketKind, check_file_name};
 
 use crate::document;
 
@@ -29,16 +29,13 @@ pub(crate) struct Place<'a> {
 /// The ticket of a recording that starts now.
 ///
 /// # Errors
-/// The order's file name cannot be used, in words.
+/// The spool does not take it, in words.
 pub(crate) fn ticket(order: &RecordingOrder, place: Place<'_>) -> Result<Ticket, String> {
     let started_at = Utc::now();
     let recording_id = RecordingId::random(started_at);
     let extension = order.format.extension();
-    let file_name = order
-        .media_name
-        .clone()
-        .unwrap_or_else(|| format!("{}.{extension}", random_hex(32)));
     let call_id = &place.route.call_id;
+    let file_name = file_name(order, call_id);
     let destination = match &order.destination {
         OrderDestination::AccountDb => Destination::AccountDb,
         OrderDestination::Url { base, method } => Destination::Http {
@@ -73,6 +70,21 @@ pub(crate) fn ticket(order: &RecordingOrder, place: Place<'_>) -> Result<Ticket,
         min_ms: u64::try_from(order.min.as_millis()).unwrap_or(u64::MAX),
     };
     Ticket::new(promise, document).map_err(|error| error.to_string())
+}
+
+/// The name the flow gave it, else one nobody else has. A name is never a reason not to record.
+fn file_name(order: &RecordingOrder, call_id: &CallId) -> String {
+    let made_up = || format!("{}.{}", random_hex(32), order.format.extension());
+    let Some(asked) = &order.media_name else {
+        return made_up();
+    };
+    match check_file_name(asked) {
+        Ok(()) => asked.clone(),
+        Err(error) => {
+            tracing::warn!(%call_id, pointer = order.pointer, %error, "another name is used");
+            made_up()
+        }
+    }
 }
 
 /// The command that makes the switch send us the audio: `record_call` beside the flow, `record` in its turn.

@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::{
+    abandon,
     call::CallMsg,
     capture::{Capture, CaptureClock, Counters},
     context::{Context, Control, blocking},
@@ -139,7 +140,9 @@ impl State {
             self.notify(RecordingFact::Skipped, None, None, Some(reason.clone()))
                 .await;
             self.tell(CallMsg::RecordingRefused { slot, reason });
+            let capture = self.capture.as_ref().map(|live| live.id.clone());
             self.close_if_idle().await;
+            self.remove_if_unused(capture).await;
         }
     }
 
@@ -353,10 +356,14 @@ impl State {
             return;
         }
         let length_ms = running.ticket.length_ms().unwrap_or(0);
-        self.save(running.ticket).await;
         tracing::info!(call_id = %self.call_id(), recording_id = %id, account_id = %self.account(), ?reason, length_ms, "recording ended");
-        self.notify(RecordingFact::Ended, Some(id), Some(reason), None)
-            .await;
+        let notice = self.notice(RecordingFact::Ended, Some(id), Some(reason), None);
+        if self.save(running.ticket.clone()).await {
+            self.context().notify(notice).await;
+        } else {
+            let context = Arc::clone(self.context());
+            tokio::spawn(abandon::save_ended(context, running.ticket, notice));
+        }
         self.tell(CallMsg::RecordingEnded {
             slot,
             reason,
@@ -384,12 +391,24 @@ impl State {
         }
     }
 
-    async fn save(&self, ticket: Ticket) {
+    /// A capture opened for a recording that was refused serves nobody.
+    async fn remove_if_unused(&self, capture: Option<CaptureId>) {
+        let Some(id) = capture else { return };
+        let spool = self.context().spool.clone();
+        if let Err(reason) = blocking(move || spool.remove_capture_if_unused(&id)).await {
+            tracing::warn!(call_id = %self.call_id(), reason, "a capture nobody needs stays on disk");
+        }
+    }
+
+    /// Says whether the ticket is on disk.
+    async fn save(&self, ticket: Ticket) -> bool {
         let spool = self.context().spool.clone();
         let id = ticket.recording_id().clone();
-        if let Err(reason) = blocking(move || spool.save_ticket(&ticket)).await {
-            tracing::error!(recording_id = %id, reason, "ticket not saved; the next start finds the recording as interrupted");
+        let saved = blocking(move || spool.save_ticket(&ticket)).await;
+        if let Err(reason) = &saved {
+            tracing::error!(recording_id = %id, reason, "ticket not saved; its end is tried again, and the journal has it for the next start");
         }
+        saved.is_ok()
     }
 
     fn account(&self) -> callreel_proto::AccountId {
@@ -406,15 +425,25 @@ impl State {
         end_reason: Option<EndReason>,
         detail: Option<String>,
     ) {
-        let notice = RecordingNotice {
+        let notice = self.notice(fact, recording_id, end_reason, detail);
+        self.context().notify(notice).await;
+    }
+
+    fn notice(
+        &self,
+        fact: RecordingFact,
+        recording_id: Option<RecordingId>,
+        end_reason: Option<EndReason>,
+        detail: Option<String>,
+    ) -> RecordingNotice {
+        RecordingNotice {
             fact,
             account_id: self.account(),
             call_id: self.call_id().clone(),
             recording_id,
             end_reason,
             detail,
-        };
-        self.context().notify(notice).await;
+        }
     }
 
     fn tell(&self, message: CallMsg) {

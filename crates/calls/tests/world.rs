@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 const ACCOUNT: &str = "a0000000000000000000000000000001";
 const CALL: &str = "3e7f@10.0.0.1";
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Everything around the role, and the switch's queue.
 struct World {
@@ -349,4 +349,52 @@ async fn a_recording_without_a_place_to_go_is_skipped_and_said_to_be() {
     assert_eq!(skipped.recording_id, None);
     assert!(skipped.detail.unwrap().contains("store_recordings"));
     assert!(world.spool.tickets().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_file_name_the_spool_keeps_to_itself_does_not_cost_the_recording() {
+    let flow = json!({"module": "record_call", "data": {"action": "start", "url": "http://r.test/x", "format": "wav",
+        "media_name": "ticket.json"}, "children": {"_": forever()}});
+    let mut world = World::with_flow(flow).await;
+    world.give_call().await;
+    let begun = world.noticed(RecordingFact::Started).await;
+    let name = world.ticket_of(&begun).promise().file_name.clone();
+    assert!(name.ends_with(".wav") && !name.contains("ticket"), "{name}");
+}
+
+#[tokio::test]
+async fn a_recording_the_disk_refuses_leaves_no_capture() {
+    let mut world = World::with_flow(record(forever())).await;
+    let spool = world.spool.view().dir().to_owned();
+    std::fs::remove_dir(spool.join("recordings")).unwrap();
+    world.give_call().await;
+    let refused = world.noticed(RecordingFact::Skipped).await;
+    assert!(refused.detail.unwrap().contains("recordings"));
+    // The recorder describes itself only after it has cleaned up.
+    world.calls.describe().await;
+    let left = std::fs::read_dir(spool.join("captures")).unwrap().count();
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn an_end_the_disk_does_not_take_is_saved_once_it_does() {
+    let mut world = World::with_flow(record(forever())).await;
+    world.give_call().await;
+    let (fork, _) = world.started().await;
+    let begun = world.noticed(RecordingFact::Started).await;
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    send(&socket, fork.a, 0..10);
+    let growing = world.ticket_of(&begun);
+    let folder = world.spool.rendition_path(&growing);
+    let blocker = folder.parent().unwrap().join("ticket.json.tmp");
+    std::fs::create_dir(&blocker).unwrap();
+    world.says(EventName::ChannelDestroy, |_| {}).await;
+    while world.calls.describe().await["calls"] != json!([]) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.ticket_of(&begun).state(), RecordingState::Growing);
+    std::fs::remove_dir(&blocker).unwrap();
+    let ended = world.noticed(RecordingFact::Ended).await;
+    assert_eq!(ended.end_reason, Some(EndReason::Hangup));
+    assert_eq!(world.ticket_of(&ended).state(), RecordingState::Ended);
 }

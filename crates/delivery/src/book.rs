@@ -27,6 +27,8 @@ pub(crate) enum Place {
     },
     /// It waits for a free thread or worker.
     Ready,
+    /// It waits until fewer deliveries to its host are under way.
+    Held,
     /// A thread or worker has it.
     Out,
 }
@@ -48,6 +50,25 @@ pub(crate) struct Book {
     waiting: BTreeSet<(Utc, RecordingId)>,
     ready: [VecDeque<RecordingId>; 2],
     out: [usize; 2],
+    /// Where deliveries go that are out or held, or were held before they became ready.
+    ways: HashMap<RecordingId, Way>,
+    hosts: HashMap<String, Host>,
+}
+
+#[derive(Debug)]
+struct Way {
+    host: String,
+    /// It is one of the host's `out`.
+    counted: bool,
+}
+
+/// A receiver to which something is under way.
+#[derive(Debug, Default)]
+struct Host {
+    /// Recordings with a way to it.
+    ways: usize,
+    out: usize,
+    held: VecDeque<RecordingId>,
 }
 
 impl Book {
@@ -95,9 +116,60 @@ impl Book {
                 self.waiting.remove(&(until, id.clone()));
             }
             Place::Ready => self.ready[entry.stage as usize].retain(|other| other != id),
+            Place::Held => {}
             Place::Out => self.out[entry.stage as usize] -= 1,
         }
+        self.leave_host(id);
         true
+    }
+
+    /// What is out goes to this host, unless as many as `most` do already: then it is held until one of them is back,
+    /// and the answer is false.
+    pub(crate) fn direct(&mut self, id: &RecordingId, host: &str, most: usize) -> bool {
+        if self.ways.get(id).is_some_and(|way| way.host != host) {
+            self.leave_host(id);
+        }
+        let Some(entry) = self.entries.get_mut(id) else {
+            return false;
+        };
+        let at = self.hosts.entry(host.to_owned()).or_default();
+        let goes = at.out < most;
+        if goes {
+            at.out += 1;
+        } else {
+            entry.place = Place::Held;
+            self.out[entry.stage as usize] -= 1;
+            at.held.push_back(id.clone());
+        }
+        let way = Way {
+            host: host.to_owned(),
+            counted: goes,
+        };
+        if self.ways.insert(id.clone(), way).is_none() {
+            at.ways += 1;
+        }
+        goes
+    }
+
+    /// One less for its host. Unless it was held itself, the one held longest becomes ready in its stead, and passes the
+    /// turn on in the same way.
+    fn leave_host(&mut self, id: &RecordingId) {
+        let Some(way) = self.ways.remove(id) else {
+            return;
+        };
+        let host = self.hosts.get_mut(&way.host).expect("it has a way there");
+        host.ways -= 1;
+        host.out -= usize::from(way.counted);
+        if let Some(held) = host.held.iter().position(|other| other == id) {
+            host.held.remove(held);
+        } else if let Some(next) = host.held.pop_front() {
+            let entry = self.entries.get_mut(&next).expect("all held are owed");
+            entry.place = Place::Ready;
+            self.ready[entry.stage as usize].push_back(next);
+        }
+        if host.ways == 0 {
+            self.hosts.remove(&way.host);
+        }
     }
 
     /// When it comes back it is to be dropped.
@@ -179,6 +251,28 @@ mod tests {
     }
 
     #[test]
+    fn a_host_with_enough_under_way_holds_its_own_and_no_other() {
+        let mut book = Book::default();
+        for n in 1..=5 {
+            book.put(id(n), Stage::Deliver, at(i64::from(n)));
+        }
+        book.advance(at(9));
+        let hand_out = |book: &mut Book, host: &str| {
+            let next = book.take(Stage::Deliver).unwrap();
+            book.direct(&next, host, 2)
+        };
+        assert!(hand_out(&mut book, "hangs") && hand_out(&mut book, "hangs"));
+        assert!(!hand_out(&mut book, "hangs") && !hand_out(&mut book, "hangs"));
+        assert_eq!(book.out(Stage::Deliver), 2, "the held take no worker");
+        assert!(hand_out(&mut book, "lives"));
+        assert_eq!(book.place(&id(3)), Some(Place::Held));
+        book.remove(&id(3));
+        book.put(id(1), Stage::Deliver, at(20));
+        assert_eq!(book.take(Stage::Deliver), Some(id(4)), "next in its stead");
+        assert!(book.direct(&id(4), "hangs", 2));
+    }
+
+    #[test]
     fn what_is_out_is_not_handed_out_twice_and_may_be_unwanted() {
         let mut book = Book::default();
         book.put(id(1), Stage::Render, at(0));
@@ -196,7 +290,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_lists_always_agree_with_the_entries(steps in vec((0u8..5, 0u8..6, 0i64..50), 0..200)) {
+        fn the_lists_always_agree_with_the_entries(steps in vec((0u8..6, 0u8..6, 0i64..50), 0..200)) {
             let mut book = Book::default();
             for (step, n, ms) in steps {
                 match step {
@@ -204,6 +298,9 @@ mod tests {
                     1 => book.put(id(n), Stage::Deliver, at(ms)),
                     2 => book.advance(at(ms)),
                     3 => drop(book.take(if ms % 2 == 0 { Stage::Render } else { Stage::Deliver })),
+                    4 => if let Some(taken) = book.take(Stage::Deliver) {
+                        book.direct(&taken, if ms % 2 == 0 { "a" } else { "b" }, 1);
+                    },
                     _ => { book.remove(&id(n)); }
                 }
                 let places: Vec<Place> = book.iter().map(|(_, entry)| entry.place).collect();
@@ -211,6 +308,13 @@ mod tests {
                 prop_assert_eq!(count(|p| matches!(p, Place::Waiting { .. })), book.waiting.len());
                 prop_assert_eq!(count(|p| *p == Place::Ready), book.ready[0].len() + book.ready[1].len());
                 prop_assert_eq!(count(|p| *p == Place::Out), book.out[0] + book.out[1]);
+                prop_assert_eq!(count(|p| *p == Place::Held), book.hosts.values().map(|h| h.held.len()).sum::<usize>());
+                for (name, host) in &book.hosts {
+                    let ways = book.ways.values().filter(|way| way.host == *name);
+                    prop_assert_eq!(ways.count(), host.ways);
+                    prop_assert!(host.ways > host.held.len(), "somebody passes the turn on");
+                    prop_assert!(host.out <= 1);
+                }
             }
         }
     }

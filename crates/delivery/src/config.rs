@@ -13,6 +13,8 @@ use crate::{Error, schedule::Policy};
 pub struct DeliveryConfig {
     /// Deliveries under way at once.
     pub upload_workers: usize,
+    /// Deliveries under way at once to one host and port. A receiver that hangs keeps no more workers than these.
+    pub uploads_per_host: usize,
     /// Threads that render recordings; 0 is one per core.
     pub encode_threads: usize,
     /// Networks (CIDR) that recordings may be sent to although the guard would refuse them.
@@ -40,6 +42,10 @@ pub struct DeliveryConfig {
 /// Every key of [`DeliveryConfig`] and what it means.
 pub const CONFIG_KEYS: &[(&str, &str)] = &[
     ("upload_workers", "deliveries under way at once"),
+    (
+        "uploads_per_host",
+        "deliveries under way at once to one host and port, so that a receiver that hangs holds up no other",
+    ),
     (
         "encode_threads",
         "threads that render recordings into MP3 or WAV; 0 is one per core",
@@ -80,7 +86,8 @@ pub const CONFIG_KEYS: &[(&str, &str)] = &[
 impl Default for DeliveryConfig {
     fn default() -> Self {
         Self {
-            upload_workers: 16,
+            upload_workers: 32,
+            uploads_per_host: 8,
             encode_threads: 0,
             allow_networks: Vec::new(),
             backoff_first_s: 5,
@@ -104,6 +111,7 @@ impl DeliveryConfig {
     pub fn validate(&self) -> Result<(), Error> {
         let rules = [
             ("upload_workers", self.upload_workers > 0, "at least 1"),
+            ("uploads_per_host", self.uploads_per_host > 0, "at least 1"),
             ("backoff_first_s", self.backoff_first_s > 0, "at least 1"),
             (
                 "backoff_max_s",

@@ -57,7 +57,9 @@ impl Ledger {
         let mut owed = Vec::new();
         for ticket in self.spool.tickets()? {
             match ticket.state() {
-                RecordingState::Delivered | RecordingState::Discarded => self.remove(&ticket)?,
+                RecordingState::Delivered | RecordingState::Discarded => {
+                    self.spool.settle(&ticket)?
+                }
                 _ => {
                     if let Some((stage, due)) = self.owed(&ticket, now) {
                         owed.push((ticket.recording_id().clone(), stage, due));
@@ -225,7 +227,7 @@ impl Ledger {
         let told_before =
             ticket.delivery().uploaded_at.is_some() && ticket.delivery().last_error.is_some();
         ticket.delivered(now)?;
-        self.remove(&ticket)?;
+        self.spool.settle(&ticket)?;
         let destination = ticket.promise().destination.describe();
         info!(recording_id = %ticket.recording_id(), destination, "delivered");
         Ok(Step {
@@ -272,7 +274,8 @@ impl Ledger {
         if self.keep_undeliverable {
             self.spool.save_ticket(&ticket)?;
         } else {
-            self.remove(&ticket)?;
+            ticket.discarded(now, reason)?;
+            self.spool.settle(&ticket)?;
         }
         Ok(Step {
             owed: None,
@@ -303,7 +306,7 @@ impl Ledger {
     }
 
     fn discard(&self, ticket: &Ticket) -> Result<Step, Error> {
-        self.remove(ticket)?;
+        self.spool.settle(ticket)?;
         let rule = ticket.delivery().last_error.clone();
         info!(recording_id = %ticket.recording_id(), rule, "discarded");
         Ok(Step {
@@ -315,13 +318,6 @@ impl Ledger {
     fn ticket(&self, id: &RecordingId) -> Result<Ticket, Error> {
         let ticket = self.spool.ticket(id)?;
         ticket.ok_or_else(|| Error::NoTicket(id.clone()))
-    }
-
-    /// The order matters for a crash in between: a capture without a recording is found and named by `check`.
-    fn remove(&self, ticket: &Ticket) -> Result<(), Error> {
-        self.spool.remove_recording(ticket.recording_id())?;
-        self.spool.remove_capture_if_unused(ticket.capture_id())?;
-        Ok(())
     }
 }
 

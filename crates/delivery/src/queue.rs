@@ -8,7 +8,8 @@ use std::{
 
 use callreel_bus::Bus;
 use callreel_proto::{
-    DeliveryAction, DeliveryOrder, Exchange, RecordingFact, RecordingId, RecordingNotice, Utc,
+    DeliveryAction, DeliveryOrder, Destination, Exchange, RecordingFact, RecordingId,
+    RecordingNotice, Utc,
 };
 use callreel_spool::{Error as SpoolError, Spool, Ticket};
 use callreel_store::Store;
@@ -17,6 +18,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
+use url::Position;
 
 use crate::{
     DeliveryConfig,
@@ -96,6 +98,7 @@ pub(crate) struct State {
     encode_capacity: usize,
     upload: UploadPool,
     upload_capacity: usize,
+    uploads_per_host: usize,
     cut_off: CancellationToken,
     timer: Option<(Utc, JoinHandle<()>)>,
     rescan: JoinHandle<()>,
@@ -144,6 +147,7 @@ impl Actor for Queue {
             encode,
             upload,
             upload_capacity,
+            uploads_per_host: parts.config.uploads_per_host,
             cut_off,
             timer: None,
             rescan: myself.send_interval(RESCAN, || QueueMsg::Scan),
@@ -201,6 +205,15 @@ impl Actor for Queue {
         state.upload.get_cell().stop_and_wait(None, None).await?;
         Ok(())
     }
+}
+
+/// The receiver the next try goes to; none if it goes into the store.
+fn host(ticket: &Ticket) -> Option<String> {
+    let Destination::Http { url, .. } = &ticket.promise().destination else {
+        return None;
+    };
+    let owes_only_document = ticket.delivery().uploaded_at.is_some();
+    (!owes_only_document).then(|| url[Position::BeforeHost..Position::AfterPort].to_owned())
 }
 
 fn start_encoding(
@@ -390,6 +403,12 @@ impl State {
         let asked = id.clone();
         match self.ask(move |ledger| ledger.hand_out(&asked, stage)).await {
             Ok(Needs::Work(ticket)) => {
+                let host = host(&ticket).filter(|_| stage == Stage::Deliver);
+                if let Some(host) = host
+                    && !self.book.direct(&id, &host, self.uploads_per_host)
+                {
+                    return;
+                }
                 let taken = match stage {
                     Stage::Render => self.encode.submit(ticket).is_ok(),
                     Stage::Deliver => self.upload.dispatch(id.clone(), ticket).is_ok(),

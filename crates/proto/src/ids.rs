@@ -81,8 +81,9 @@ impl CallId {
         })
     }
 
-    /// Longest Call-ID taken: no phone makes one this long, and a routing key ends at 255 bytes.
-    pub const MAX_BYTES: usize = 1024;
+    /// Longest Call-ID taken: no phone makes one this long, and percent-encoded it still fits into the 8 kB that HTTP servers
+    /// take as a URL.
+    pub const MAX_BYTES: usize = 2048;
 }
 
 text_id! {

@@ -91,7 +91,7 @@ pub enum HttpMethod {
 pub enum Destination {
     /// To `url`, which is already the whole request URL: base and `call_recording_CALL_ID.EXT`.
     Http {
-        /// The request URL, with its credentials if the action gave any: never log it, see [`redacted`].
+        /// The request URL, with its credentials if the action gave any: never log it, see [`Destination::describe`].
         url: Url,
         /// PUT or POST.
         method: HttpMethod,

@@ -41,8 +41,43 @@ impl Spool {
                 ended.push(ticket);
             }
         }
+        self.remove_unpromised()?;
         ended.sort_by_key(|ticket| ticket.promise().started_at);
         Ok(ended)
+    }
+
+    /// Removes captures a crash left before any recording was promised: no ticket needs them, and their journal names no
+    /// recording. One that names a recording whose ticket is missing stays: only a person can tell what became of it.
+    fn remove_unpromised(&self) -> Result<(), Error> {
+        for id in self.view().captures()? {
+            if !self.serves(&id) && !self.names_a_recording(&id)? {
+                tracing::info!(capture_id = %id, "removed a capture of which nothing was promised");
+                self.remove_capture_if_unused(&id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A journal of which nothing can be read may be a conversation, unless a crash came before its first byte.
+    fn names_a_recording(&self, capture: &CaptureId) -> Result<bool, Error> {
+        let mut reader = match self.read_journal(capture) {
+            Ok(reader) => reader,
+            Err(Error::NoCapture(_)) => return Ok(false),
+            Err(_) => {
+                let path = self.view().journal_path(capture);
+                return Ok(!path.metadata().is_ok_and(|file| file.len() == 0));
+            }
+        };
+        while let Some(record) = reader.next_record()? {
+            if let Record::Mark {
+                mark: Mark::RecordingStarted(_),
+                ..
+            } = record
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Ends one growing recording as interrupted, as [`Spool::recover`] would at the next start: its recorder died in a

@@ -269,6 +269,27 @@ impl Spool {
         Ok(())
     }
 
+    /// Ends a recording's stay here: saves its ticket, which says how its story ended, then removes its capture unless
+    /// that serves others, then its files. After a crash in between, the ticket still says what is left to remove.
+    ///
+    /// # Errors
+    /// [`Error::NoTicket`] when it has been removed meanwhile, or the disk refused to remove something.
+    pub fn settle(&self, ticket: &Ticket) -> Result<(), Error> {
+        match self.save_ticket(ticket) {
+            // A full disk must not keep what is to be removed from it.
+            Err(Error::Io { action, source, .. }) => {
+                tracing::warn!(
+                    recording_id = %ticket.recording_id(), action, error = %source,
+                    "the end of a recording's story cannot be written; it is removed all the same"
+                );
+            }
+            saved => saved?,
+        }
+        self.room.index().forget(ticket.recording_id());
+        self.remove_capture_if_unused(ticket.capture_id())?;
+        self.remove_recording(ticket.recording_id())
+    }
+
     /// Removes a capture that serves no recording any more; says whether it is gone. One that is still being written
     /// is removed when its journal is closed, if nothing needs it then.
     ///
@@ -283,6 +304,11 @@ impl Spool {
             }
         }
         self.room.remove_capture_if_unused(id)
+    }
+
+    /// Whether any ticket needs this capture, as far as is known in memory.
+    pub(crate) fn serves(&self, id: &CaptureId) -> bool {
+        self.room.index().serves.contains_key(id)
     }
 
     pub(crate) fn room(&self) -> &Room {

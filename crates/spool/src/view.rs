@@ -86,6 +86,15 @@ impl View {
             .join(&ticket.promise().file_name)
     }
 
+    /// Every capture's id, whether or not its journal can be read.
+    pub(crate) fn captures(&self) -> Result<Vec<CaptureId>, Error> {
+        let found = list(&self.captures_dir())?;
+        let ids = found
+            .iter()
+            .filter_map(|(name, _)| CaptureId::parse(name.to_str()?).ok());
+        Ok(ids.collect())
+    }
+
     /// Opens a journal for reading; it may still be growing.
     ///
     /// # Errors

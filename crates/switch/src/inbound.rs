@@ -39,8 +39,9 @@ pub(crate) async fn invite(shared: &Arc<Shared>, mut tx: Transaction) -> rsipsta
         count(&shared.counters.refused);
         return busy(&mut tx).await;
     }
-    let Some(call_id) = unique_call(shared, &tx.original) else {
-        return refuse(shared, &mut tx, StatusCode::LoopDetected, Vec::new()).await;
+    let call_id = match unique_call(shared, &tx.original) {
+        Ok(call_id) => call_id,
+        Err(status) => return refuse(shared, &mut tx, status, Vec::new()).await,
     };
     let (timer, theirs, allowed) = match negotiated(shared, &tx.original, &phone) {
         Ok(agreed) => agreed,
@@ -184,11 +185,16 @@ fn caller_contact(request: &Request) -> Option<rsipstack::sip::Uri> {
     contacts.into_iter().next().map(|c| unescaped(c.uri))
 }
 
-/// The call's id, unless a call with it is here already: then the request has come back to us, or by two ways
-/// (RFC 3261 §8.2.2.2).
-fn unique_call(shared: &Shared, request: &Request) -> Option<CallId> {
-    let call_id = CallId::new(request.call_id_header().ok()?.value());
-    shared.channels.find(&call_id).is_none().then_some(call_id)
+/// The call's id, unless it is longer than any of ours may be, or a call with it is here already: then the request has come
+/// back to us, or by two ways (RFC 3261 §8.2.2.2).
+fn unique_call(shared: &Shared, request: &Request) -> Result<CallId, StatusCode> {
+    let header = request.call_id_header().ok();
+    let call_id = header.and_then(|h| CallId::parse(h.value()).ok());
+    let call_id = call_id.ok_or(StatusCode::BadRequest)?;
+    match shared.channels.find(&call_id) {
+        None => Ok(call_id),
+        Some(_) => Err(StatusCode::LoopDetected),
+    }
 }
 
 type Negotiated = (Option<crate::session_timer::Timer>, Option<Theirs>, Allowed);

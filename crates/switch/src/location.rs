@@ -86,7 +86,7 @@ pub(crate) enum Change {
 pub(crate) enum Refusal {
     /// An older request of the same registration overtook a newer one.
     OutOfOrder,
-    /// More than [`MAX_CONTACTS`].
+    /// More than [`MAX_CONTACTS`] at once.
     TooMany,
 }
 
@@ -174,6 +174,9 @@ fn apply(now: Instant, r: &Registration, before: &[Binding]) -> Result<Vec<Bindi
             }
             after.retain(|b| !is_own(b));
         }
+        Change::Contacts(contacts) if contacts.len() > MAX_CONTACTS => {
+            return Err(Refusal::TooMany);
+        }
         Change::Contacts(contacts) => {
             for contact in contacts {
                 let known = |b: &Binding| is_own(b) && b.is_same_contact(contact);
@@ -187,8 +190,15 @@ fn apply(now: Instant, r: &Registration, before: &[Binding]) -> Result<Vec<Bindi
             }
         }
     }
-    if after.iter().filter(|b| is_own(b)).count() > MAX_CONTACTS {
-        return Err(Refusal::TooMany);
+    // A phone that restarts on another port leaves a binding behind each time: the oldest make room.
+    let surplus = after
+        .iter()
+        .filter(|b| is_own(b))
+        .count()
+        .saturating_sub(MAX_CONTACTS);
+    for _ in 0..surplus {
+        let oldest = after.iter().position(is_own).expect("counted above");
+        after.remove(oldest);
     }
     Ok(after)
 }

@@ -124,20 +124,38 @@ fn interface_towards(peer: IpAddr) -> IpAddr {
         .map_or(loopback, |own| own.ip())
 }
 
-/// A contact as it can be reached: when its host is an address other than the one its messages come from, it sits
-/// behind a NAT and the latter counts. Over a connection, the connection is the way, and the URI says so.
+/// Where a contact can be reached. When its host is an address other than the one its messages come from, it sits behind a
+/// NAT, and the latter counts. When only the port differs and is given, it is meant: one program registers where another
+/// takes calls. Over a connection, the connection is the way.
+pub(crate) fn way_to(contact: &Uri, peer: Peer) -> Peer {
+    let named = &contact.host_with_port;
+    match (&named.host, &named.port) {
+        (Host::IpAddr(ip), Some(port))
+            if peer.transport == Transport::Udp && *ip == peer.addr.ip() && port.value() != 0 =>
+        {
+            let addr = SocketAddr::new(*ip, port.value());
+            Peer { addr, ..peer }
+        }
+        _ => peer,
+    }
+}
+
+/// A contact's URI as it can be reached: with the address of [`way_to`] it, and the transport of the connection, if any.
 pub(crate) fn reachable(contact: &Uri, peer: Peer) -> Uri {
     let mut uri = contact.clone();
-    let elsewhere = match &uri.host_with_port.host {
+    let named = match &contact.host_with_port.host {
         Host::IpAddr(ip) => {
-            *ip != peer.addr.ip()
-                || uri.host_with_port.port.as_ref().map_or(5060, |p| p.value()) != peer.addr.port()
+            let port = contact.host_with_port.port.as_ref();
+            Some(SocketAddr::new(*ip, port.map_or(5060, |p| p.value())))
         }
-        Host::Domain(_) => false,
+        Host::Domain(_) => None,
     };
+    let way = way_to(contact, peer).addr;
     let says_how = uri.params.iter().any(|p| matches!(p, Param::Transport(_)));
     match peer.transport {
-        Transport::Udp if elsewhere => uri.host_with_port = peer.addr.into(),
+        Transport::Udp if named.is_some_and(|named| named != way) => {
+            uri.host_with_port = way.into()
+        }
         Transport::Udp => {}
         other if !says_how => uri.params.push(Param::Transport(other)),
         _ => {}
@@ -212,6 +230,11 @@ mod tests {
         let reach = |from| reachable(&contact, peer(from)).to_string();
         assert_eq!(reach("10.0.0.1:5062"), "sip:alice@10.0.0.1:5062");
         assert_eq!(reach("198.51.100.7:1024"), "sip:alice@198.51.100.7:1024");
+        assert_eq!(reach("10.0.0.1:6000"), "sip:alice@10.0.0.1:5062");
+        let portless = uri("sip:alice@10.0.0.1");
+        let reach_portless = |from| reachable(&portless, peer(from)).to_string();
+        assert_eq!(reach_portless("10.0.0.1:5060"), "sip:alice@10.0.0.1");
+        assert_eq!(reach_portless("10.0.0.1:6000"), "sip:alice@10.0.0.1:6000");
         let named = uri("sip:alice@phone.example");
         assert_eq!(
             reachable(&named, peer("198.51.100.7:1024")).to_string(),

@@ -25,8 +25,9 @@ use crate::peer::OwnAddress;
 use crate::port::{PortMsg, SipPort};
 use crate::rtp::{MediaEngine, RtpConfig};
 use crate::shared::{Channels, Counters, Shared, locked};
+use crate::streams::Door;
 use crate::transport::{Sockets, ViaInspector};
-use crate::{Error, SwitchConfig, SwitchPicture, controls, message, requests, transport};
+use crate::{Error, SwitchConfig, SwitchPicture, controls, message, requests, streams, transport};
 
 /// How long a stopping switch waits for its phones' answers to BYE.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
@@ -50,13 +51,25 @@ fn addresses(config: &SwitchConfig, addr: SocketAddr) -> Vec<(String, SocketAddr
 fn endpoint(
     sockets: Sockets,
     own: Arc<OwnAddress>,
+    counters: &Arc<Counters>,
     idle: Duration,
     cancel: &CancellationToken,
 ) -> Endpoint {
     let layer = TransportLayer::new(cancel.child_token());
     layer.set_stream_idle_timeout(idle);
-    for connection in sockets.connections {
-        layer.add_transport(connection);
+    layer.add_transport(sockets.udp);
+    if let Some(listener) = sockets.tcp {
+        let door = Door {
+            layer: TransportLayer {
+                outbound: None,
+                inner: layer.inner.clone(),
+            },
+            own: sockets.external,
+            streams: sockets.guard.streams.clone(),
+            counters: counters.clone(),
+            cancel: cancel.clone(),
+        };
+        tokio::spawn(streams::serve(listener, door));
     }
     EndpointBuilder::new()
         .with_user_agent(concat!("callreel/", env!("CARGO_PKG_VERSION")))
@@ -80,10 +93,12 @@ fn serve(
     Ok(tokio::spawn(async move {
         // The endpoint is held here: it is the transport's owner.
         tokio::select! {
+            // First: whoever is stopped stops the others, and theirs is no end to report.
+            biased;
+            () = cancelled.cancelled() => {}
             () = endpoint.serve() => tracing::error!("the SIP stack has ended"),
             () = requests::serve(a, incoming) => {}
             () = controls::serve(b, subscription) => tracing::warn!("the bus has ended"),
-            () = cancelled.cancelled() => {}
         }
     }))
 }
@@ -113,7 +128,7 @@ impl Switch {
         })?;
         // A phone that registers over TCP is reached by its connection: it must outlive the longest registration.
         let idle = Duration::from_secs(u64::from(config.register_max_s) + 60);
-        let endpoint = endpoint(sockets, own.clone(), idle, &cancel);
+        let endpoint = endpoint(sockets, own.clone(), &counters, idle, &cancel);
         let subscription = controls::subscribe(&bus).await?;
         let late = Arc::new(OnceLock::new());
         let port = SipPort::spawn(None, SipPort, late.clone()).await;

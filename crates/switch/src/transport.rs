@@ -3,8 +3,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -14,28 +14,34 @@ use rsipstack::sip::prelude::{HeadersExt, ToTypedHeader};
 use rsipstack::sip::{Host, SipMessage, Transport};
 use rsipstack::transaction::endpoint::{MessageInspector, TransportEventInspector};
 use rsipstack::transport::udp::UdpConnection;
-use rsipstack::transport::{SipAddr, SipConnection, TcpListenerConnection, TransportEvent};
-use tokio::net::UdpSocket;
+use rsipstack::transport::{SipAddr, SipConnection, TransportEvent};
+use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::sync::CancellationToken;
 
 use crate::peer::OwnAddress;
-use crate::shared::{Counters, count};
-use crate::{Error, SwitchConfig};
+use crate::reading::{Reading, read};
+use crate::shared::{Counters, count, locked};
+use crate::streams::Streams;
+use crate::{Error, SwitchConfig, limits};
 
 /// Datagrams handed to the library and not yet looked at. A phone repeats what is dropped; a second's worth of a busy
 /// switch fits.
 const MAX_WAITING: usize = 1_024;
 /// Bytes the system may keep for us: a burst of some thousand messages while all threads are busy. It may give less.
 const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
-/// TCP connections at once; each costs the library 130 kB of buffers.
-const MAX_CONNECTIONS: usize = 1_000;
+/// Longest datagram there is (RFC 3261 §18.1.1 has us take them all); the library reads shorter ones only, longer requests
+/// are refused.
+const MAX_DATAGRAM: usize = 65_535;
 /// A port free in UDP may be taken in TCP: with port 0 another is tried.
 const FREE_PORT_ATTEMPTS: usize = 16;
 
 /// The sockets of a switch, and where they really are.
 pub(crate) struct Sockets {
     pub(crate) bound: SocketAddr,
-    pub(crate) connections: Vec<SipConnection>,
+    pub(crate) udp: SipConnection,
+    pub(crate) tcp: Option<TcpListener>,
+    /// The address the library calls itself by.
+    pub(crate) external: SocketAddr,
     pub(crate) guard: Guard,
 }
 
@@ -46,7 +52,7 @@ pub(crate) async fn open(
     cancel: &CancellationToken,
 ) -> Result<Sockets, Error> {
     let mut attempts = 0;
-    let (udp, tcp_probe) = loop {
+    let (udp, tcp) = loop {
         attempts += 1;
         match bind(config).await {
             Ok(sockets) => break sockets,
@@ -60,34 +66,28 @@ pub(crate) async fn open(
         source,
     })?;
     let external = OwnAddress::new(bound, config.advertised).in_general();
-    let external = Some(SocketAddr::new(external, bound.port()));
+    let external = SocketAddr::new(external, bound.port());
     let guard = Guard {
         counters: counters.clone(),
         waiting: Arc::default(),
-        connections: Arc::default(),
+        streams: Arc::new(Streams::new(limits::raise_open_files())),
     };
-    let socket = GuardedSocket {
+    let socket = Arc::new(GuardedSocket {
         socket: udp,
         guard: guard.clone(),
-    };
-    let udp = UdpConnection::from_socket(Arc::new(socket), external, Some(cancel.child_token()));
-    let mut connections: Vec<SipConnection> = vec![udp.await.map_err(Error::sip)?.into()];
-    // The library binds the listener itself, later and without a word if it fails: the probe has shown the port is free.
-    drop(tcp_probe);
-    if config.tcp {
-        let tcp = TcpListenerConnection::new(bound, external).await;
-        connections.push(tcp.map_err(Error::sip)?.into());
-    }
+        room: Mutex::new(vec![0; MAX_DATAGRAM]),
+    });
+    let udp = UdpConnection::from_socket(socket, Some(external), Some(cancel.child_token()));
     Ok(Sockets {
         bound,
-        connections,
+        udp: udp.await.map_err(Error::sip)?.into(),
+        tcp,
+        external,
         guard,
     })
 }
 
-async fn bind(
-    config: &SwitchConfig,
-) -> Result<(UdpSocket, Option<tokio::net::TcpListener>), Error> {
+async fn bind(config: &SwitchConfig) -> Result<(UdpSocket, Option<TcpListener>), Error> {
     let failed = |transport| {
         move |source: io::Error| Error::Bind {
             transport,
@@ -103,7 +103,7 @@ async fn bind(
     if !config.tcp {
         return Ok((udp, None));
     }
-    let tcp = tokio::net::TcpListener::bind(addr).await;
+    let tcp = TcpListener::bind(addr).await;
     Ok((udp, Some(tcp.map_err(failed("TCP"))?)))
 }
 
@@ -112,27 +112,16 @@ async fn bind(
 pub(crate) struct Guard {
     counters: Arc<Counters>,
     waiting: Arc<AtomicUsize>,
-    connections: Arc<AtomicUsize>,
+    pub(crate) streams: Arc<Streams>,
 }
 
 #[async_trait]
 impl TransportEventInspector for Guard {
     async fn handle(&self, event: TransportEvent) -> Option<TransportEvent> {
-        match &event {
-            TransportEvent::Incoming(_, connection, _) if !connection.is_reliable() => {
-                self.waiting.fetch_sub(1, Ordering::Relaxed);
-            }
-            TransportEvent::Incoming(..) => {}
-            TransportEvent::New(connection) => {
-                if self.connections.fetch_add(1, Ordering::Relaxed) >= MAX_CONNECTIONS {
-                    count(&self.counters.shed);
-                    if let Some(token) = connection.cancel_token() {
-                        token.cancel();
-                    }
-                }
-            }
-            TransportEvent::Closed(_) => {
-                self.connections.fetch_sub(1, Ordering::Relaxed);
+        if let TransportEvent::Incoming(_, connection, from) = &event {
+            match from.get_socketaddr() {
+                Ok(peer) if connection.is_reliable() => self.streams.taken(peer),
+                _ => drop(self.waiting.fetch_sub(1, Ordering::Relaxed)),
             }
         }
         Some(event)
@@ -142,38 +131,64 @@ impl TransportEventInspector for Guard {
 struct GuardedSocket {
     socket: UdpSocket,
     guard: Guard,
+    /// Where datagrams are read into; only the library's one reader locks it.
+    room: Mutex<Vec<u8>>,
+}
+
+impl GuardedSocket {
+    /// Reads one datagram and judges it: the library's are copied to `buf`.
+    fn take(&self, buf: &mut [u8]) -> io::Result<Option<(usize, SocketAddr)>> {
+        let mut room = locked(&self.room);
+        let (len, from) = self.socket.try_recv_from(&mut room)?;
+        let datagram = &room[..len];
+        let message = if is_keepalive(datagram) && len <= buf.len() {
+            datagram.into()
+        } else {
+            match read(datagram, from, Transport::Udp, buf.len()) {
+                Reading::Message(message) => message,
+                Reading::Refused(answer) => {
+                    count(&self.guard.counters.malformed);
+                    drop(self.socket.try_send_to(&answer, from));
+                    return Ok(None);
+                }
+                Reading::Garbage => {
+                    count(&self.guard.counters.malformed);
+                    return Ok(None);
+                }
+            }
+        };
+        if !is_keepalive(&message) && !self.guard.has_room() {
+            return Ok(None);
+        }
+        buf[..message.len()].copy_from_slice(&message);
+        Ok(Some((message.len(), from)))
+    }
+}
+
+impl Guard {
+    /// Whether the library may have one more datagram.
+    fn has_room(&self) -> bool {
+        if self.waiting.load(Ordering::Relaxed) >= MAX_WAITING {
+            count(&self.counters.shed);
+            return false;
+        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        true
+    }
 }
 
 #[async_trait]
 impl PlatformSocket for GuardedSocket {
     async fn recv_from(&self, buf: &mut [u8]) -> SipResult<(usize, SocketAddr)> {
         loop {
-            let (len, from) = match self.socket.recv_from(buf).await {
-                Ok(received) => received,
+            self.socket.readable().await?;
+            match self.take(buf) {
+                Ok(Some(taken)) => return Ok(taken),
+                Ok(None) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 // An ICMP error for something sent earlier (a phone that is gone) is no error of this socket.
-                Err(error) => {
-                    tracing::debug!(%error, "receiving SIP over UDP");
-                    continue;
-                }
-            };
-            let datagram = &buf[..len];
-            if is_keepalive(datagram) {
-                return Ok((len, from));
+                Err(error) => tracing::debug!(%error, "receiving SIP over UDP"),
             }
-            if !is_sip(datagram, from) {
-                count(&self.guard.counters.malformed);
-                if let Some(answer) = unknown_method(datagram) {
-                    drop(self.socket.try_send_to(&answer, from));
-                }
-                continue;
-            }
-            let waiting = &self.guard.waiting;
-            if waiting.load(Ordering::Relaxed) >= MAX_WAITING {
-                count(&self.guard.counters.shed);
-                continue;
-            }
-            waiting.fetch_add(1, Ordering::Relaxed);
-            return Ok((len, from));
         }
     }
 
@@ -188,47 +203,6 @@ impl PlatformSocket for GuardedSocket {
 
 fn is_keepalive(datagram: &[u8]) -> bool {
     datagram.iter().all(u8::is_ascii_whitespace)
-}
-
-/// Whether the library will hand the message on; it drops all else without a word or a number.
-fn is_sip(datagram: &[u8], from: SocketAddr) -> bool {
-    SipMessage::try_from(datagram)
-        .is_ok_and(|m| SipConnection::update_msg_received(m, from, Transport::Udp).is_ok())
-}
-
-/// 501 for a request that is well formed but for a method the library does not know (RFC 3261 §8.2.1): it must not be
-/// met with silence.
-fn unknown_method(datagram: &[u8]) -> Option<Vec<u8>> {
-    let text = std::str::from_utf8(datagram).ok()?;
-    let (start, rest) = text.split_once("\r\n")?;
-    let mut parts = start.split(' ');
-    let method = parts.next().filter(|m| {
-        (1..=32).contains(&m.len()) && m.bytes().all(|b| b.is_ascii_uppercase() || b == b'-')
-    })?;
-    let well_formed = parts.next()?.starts_with("sip") && parts.next()? == "SIP/2.0";
-    let known: Result<rsipstack::sip::Method, _> = method.parse();
-    if !well_formed || known.is_ok() {
-        return None;
-    }
-    let head = rest.split("\r\n\r\n").next()?;
-    let mut answer = "SIP/2.0 501 Not Implemented\r\n".to_owned();
-    let mut vias = 0;
-    for line in head.split("\r\n") {
-        let name = line
-            .split(':')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
-        let copied = ["via", "v", "from", "f", "to", "t", "call-id", "i", "cseq"];
-        if copied.contains(&name.as_str()) {
-            vias += usize::from(name == "via" || name == "v");
-            answer.push_str(line);
-            answer.push_str("\r\n");
-        }
-    }
-    answer.push_str("Content-Length: 0\r\n\r\n");
-    (vias > 0).then(|| answer.into_bytes())
 }
 
 /// Names the interface towards the peer in the Via of requests, when the switch listens on all of them.
@@ -266,26 +240,6 @@ impl MessageInspector for ViaInspector {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const HEAD: &str = "Via: SIP/2.0/UDP h:5060;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\n\
-        Call-ID: x\r\nCSeq: 1 DANCE\r\nX-Other: 1\r\n\r\nbody";
-
-    #[test]
-    fn an_unknown_method_is_answered_and_garbage_is_not() {
-        let request = format!("DANCE sip:c@d SIP/2.0\r\n{HEAD}");
-        let answer = String::from_utf8(unknown_method(request.as_bytes()).unwrap()).unwrap();
-        assert!(answer.starts_with("SIP/2.0 501 Not Implemented\r\nVia: "));
-        assert!(answer.contains("CSeq: 1 DANCE\r\n") && !answer.contains("X-Other"));
-        for garbage in [
-            "hello".to_owned(),
-            format!("INVITE sip:c@d SIP/2.0\r\n{HEAD}"),
-            format!("SIP/2.0 200 OK\r\n{HEAD}"),
-            format!("dance sip:c@d SIP/2.0\r\n{HEAD}"),
-            "DANCE sip:c@d SIP/2.0\r\n\r\n".to_owned(),
-        ] {
-            assert_eq!(unknown_method(garbage.as_bytes()), None, "{garbage}");
-        }
-    }
 
     #[tokio::test]
     async fn an_occupied_port_is_named_with_its_key() {

@@ -152,7 +152,7 @@ fn a_format_that_is_none_becomes_the_systems() {
     assert_eq!(format(json!("wav"), "mp3"), (AudioFormat::Wav, false));
     assert_eq!(format(Value::Null, "wav"), (AudioFormat::Wav, false));
     assert_eq!(format(json!("mp4"), "wav"), (AudioFormat::Wav, true));
-    assert_eq!(format(json!("MP3"), "wav"), (AudioFormat::Wav, true));
+    assert_eq!(format(json!("MP3"), "wav"), (AudioFormat::Mp3, false));
     assert_eq!(format(json!(7), "mp3"), (AudioFormat::Mp3, true));
     assert_eq!(format(Value::Null, "ogg"), (AudioFormat::Mp3, true));
 }

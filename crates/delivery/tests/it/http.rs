@@ -205,3 +205,32 @@ async fn two_recordings_of_one_call_are_both_cut_from_it() {
         assert_heard(received.body.to_vec(), "wav", seconds);
     }
 }
+
+#[tokio::test]
+async fn a_receiver_that_hangs_holds_up_no_other() {
+    // Connections are made, because the system makes them; nobody ever reads.
+    let hangs = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let lives = Receiver::start(&[]).await;
+    let settings = DeliveryConfig {
+        upload_workers: 3,
+        uploads_per_host: 2,
+        ..config()
+    };
+    let mut node = Home::new().start(settings).await;
+    for _ in 0..5 {
+        let stuck = record(&node.spool, 1, put(hangs.local_addr().unwrap()), &|_| {});
+        node.tell_ended(&stuck).await;
+        node.hear(&[RecordingFact::Rendered]).await;
+    }
+    let ticket = record(&node.spool, 1, put(lives.at), &|_| {});
+    node.tell_ended(&ticket).await;
+    let done = node
+        .hear(&[RecordingFact::Rendered, RecordingFact::Delivered])
+        .await;
+    assert_eq!(done.recording_id.as_ref(), Some(ticket.recording_id()));
+    let picture = node.delivery.describe().await;
+    assert_eq!(
+        (&picture["owed"], &picture["delivering"]),
+        (&5.into(), &2.into())
+    );
+}

@@ -151,6 +151,55 @@ fn a_journal_that_cannot_be_opened_now_keeps_its_recording_growing() {
 }
 
 #[test]
+fn a_capture_nothing_was_promised_of_goes_and_one_that_names_a_recording_stays() {
+    let (dir, spool) = spool();
+    let (unpromised, mut journal) = capture(&spool);
+    journal.append(&packet(S, b"audio")).unwrap();
+    drop(journal);
+    let (orphaned, mut journal) = capture(&spool);
+    let lost = Mark::RecordingStarted(RecordingId::random(crate::START));
+    journal.append(&mark(S, lost)).unwrap();
+    drop(journal);
+    let empty = dir.path().join(format!("captures/{}", "e".repeat(32)));
+    fs::create_dir(&empty).unwrap();
+    fs::write(empty.join("journal"), "").unwrap();
+    spool.recover().unwrap();
+    assert!(matches!(
+        spool.read_journal(&unpromised),
+        Err(Error::NoCapture(_))
+    ));
+    assert!(!empty.exists());
+    spool.read_journal(&orphaned).unwrap();
+}
+
+#[test]
+fn a_crash_while_a_recording_is_settled_leaves_its_ticket_to_the_last() {
+    let (dir, spool) = spool();
+    let (id, journal) = capture(&spool);
+    drop(journal);
+    let mut done = ticket(&id);
+    done.end(2 * S, EndReason::Stopped).unwrap();
+    spool.create_ticket(&done).unwrap();
+    // The capture's folder refuses to go, as if the crash came there.
+    let capture = spool.view().journal_path(&id);
+    let (folder, away) = (capture.parent().unwrap(), dir.path().join("away"));
+    fs::rename(folder, &away).unwrap();
+    fs::write(folder, "in the way").unwrap();
+    done.discarded(crate::START, "dropped").unwrap();
+    spool.settle(&done).unwrap_err();
+    assert_eq!(spool.tickets().unwrap(), [done.clone()]);
+    fs::remove_file(folder).unwrap();
+    fs::rename(&away, folder).unwrap();
+    drop(spool);
+
+    let spool = Spool::open(dir.path()).unwrap();
+    spool.settle(&done).unwrap();
+    assert_eq!(spool.tickets().unwrap(), []);
+    assert!(!folder.exists());
+    assert_eq!(spool.view().check().unwrap(), []);
+}
+
+#[test]
 fn recordings_that_have_ended_are_left_as_they_are() {
     let (_dir, spool) = spool();
     let (id, mut journal) = capture(&spool);

@@ -174,7 +174,7 @@ impl Walk<'_> {
             return Err(format!("is larger than {MAX_DOCUMENT_BYTES} bytes"));
         }
         let bytes = fs::read(&path).map_err(|e| e.to_string())?;
-        match serde_json::from_slice(&bytes) {
+        match serde_json::from_slice(without_mark(&bytes)) {
             Ok(Value::Object(doc)) => Ok(doc),
             Ok(other) => Err(format!("must be a JSON object, is {}", kind_of(&other))),
             Err(error) => Err(format!("is not JSON: {error}")),
@@ -228,7 +228,7 @@ impl Walk<'_> {
         }
     }
 
-    fn try_list(&self, folder: &Path) -> std::io::Result<Vec<Entry>> {
+    fn try_list(&mut self, folder: &Path) -> std::io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
         for found in fs::read_dir(self.root.join(folder))? {
             let found = found?;
@@ -236,11 +236,17 @@ impl Walk<'_> {
             if name.starts_with('.') || name.ends_with('~') || name.ends_with(".md") {
                 continue;
             }
-            entries.push(Entry {
-                path: folder.join(found.file_name()),
-                name,
-                is_dir: fs::metadata(found.path())?.is_dir(),
-            });
+            let path = folder.join(found.file_name());
+            match fs::metadata(found.path()) {
+                Ok(target) if target.is_dir() || target.is_file() => entries.push(Entry {
+                    path,
+                    name,
+                    is_dir: target.is_dir(),
+                }),
+                // Reading a pipe or a device might never end.
+                Ok(_) => self.report(&path, "", "is neither a file nor a folder"),
+                Err(error) => self.report(&path, "", format!("cannot be read: {error}")),
+            }
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
@@ -259,6 +265,11 @@ impl Walk<'_> {
     pub(super) fn full(&self, path: &Path) -> PathBuf {
         self.root.join(path)
     }
+}
+
+/// The text without the byte order mark some editors begin a file with; RFC 8259 §8.1 lets readers ignore it.
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 /// Fields that speak against the place the document is in. Crossbar's own (`_read_only`) and CouchDB's (`_rev`,

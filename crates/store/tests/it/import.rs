@@ -324,6 +324,35 @@ async fn files_in_the_wrong_place_are_told() {
 }
 
 #[tokio::test]
+async fn what_is_no_file_is_told_and_never_read() {
+    let (_dir, store) = store();
+    let tree = Tree::good();
+    let users = tree.0.path().join(format!("accounts/{ACCOUNT}/users"));
+    std::os::unix::fs::symlink("/dev/zero", users.join("endless.json")).unwrap();
+    std::os::unix::fs::symlink("/nowhere", users.join("gone.json")).unwrap();
+    assert_eq!(
+        problems(&store, &tree).await,
+        [
+            "users/endless.json: is neither a file nor a folder",
+            "users/gone.json: cannot be read: No such file or directory (os error 2)",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_is_no_reason_to_refuse_a_document() {
+    let (_dir, store) = store();
+    let tree = Tree::good();
+    let bob = json!({"id": "u2", "username": "bob"});
+    tree.write(
+        &format!("accounts/{ACCOUNT}/users/u2.json"),
+        format!("\u{feff}{bob}"),
+    );
+    run(&store, &tree).await.unwrap();
+    assert_eq!(doc(&store, DB, "u2").await["username"], "bob");
+}
+
+#[tokio::test]
 async fn an_account_document_of_another_account_or_without_realm_is_told() {
     let (_dir, store) = store();
     let tree = Tree::new();

@@ -14,7 +14,7 @@ use super::{Begin, Channel, ChannelActor};
 use crate::events::Parties;
 use crate::hunt::Target;
 use crate::message::custom_header;
-use crate::peer::{reachable, user_at_host};
+use crate::peer::{reachable, user_at_host, way_to};
 use crate::sdp::Allowed;
 
 /// Legs one bridge may dial: more would be a broadcast.
@@ -93,7 +93,7 @@ impl Channel {
             .into_iter()
             .map(|binding| Way {
                 target: reachable(&binding.contact, binding.peer),
-                destination: Some(binding.peer),
+                destination: Some(way_to(&binding.contact, binding.peer)),
                 allowed: Allowed::from_names(&binding.codecs),
                 vars: [
                     ("Account-ID", Some(binding.account.as_str().to_owned())),

@@ -164,3 +164,21 @@ fn accounts_do_not_see_each_others_phones() {
     assert_eq!(find(None, Some(other.as_str())), ["10.0.0.2"]);
     assert_eq!(find(None, None), Vec::<String>::new());
 }
+
+#[test]
+fn the_newest_contact_takes_the_place_of_the_oldest() {
+    let now = Instant::now();
+    let mut location = Location::default();
+    for n in 0..=MAX_CONTACTS {
+        let from = format!("sip:alice@10.0.0.{n}");
+        let cseq = u32::try_from(n).unwrap() + 1;
+        let bindings = location.register(now, &registration(cseq, vec![contact(&from, HOUR)]));
+        assert!(bindings.is_ok(), "contact {n}");
+    }
+    let found = location.find(now, "alice", None, None);
+    assert_eq!(found.len(), MAX_CONTACTS);
+    let oldest = found
+        .iter()
+        .any(|b| b.contact.to_string().contains("10.0.0.0"));
+    assert!(!oldest, "the oldest made room");
+}

@@ -90,8 +90,9 @@ impl Inbound {
         };
         let agreed =
             payload_type == remote.payload_type || remote.dtmf_payload_type == Some(payload_type);
-        // Only an agreed payload type can win the lock; from the locked source anything we can decode will do.
-        let known = self.source.is_locked_to(from);
+        // From elsewhere only an agreed payload type can win the lock. From the locked source, and from where the phone said
+        // it is, anything we can decode will do: some phones send another codec of their offer than the one chosen.
+        let known = self.source.is_locked_to(from) || from == remote.addr;
         let kind = Kind::of(payload_type, &remote);
         match kind {
             None if known => self.stats.unexpected += 1,

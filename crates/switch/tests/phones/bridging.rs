@@ -37,6 +37,31 @@ async fn talking(
 }
 
 #[tokio::test]
+async fn a_phone_is_rung_at_the_port_it_registered_not_at_the_one_it_registered_from() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let registering = scene.phone("bob").await;
+    let taking = scene.phone("bob").await;
+    let contact = format!("Contact: <sip:bob@{}>\nExpires: 300\n", taking.address());
+    let registered = registering.register_with(&contact).await;
+    assert_eq!(registered.status(), 200);
+    let (alice, call) = bridging(
+        &scene,
+        &mut controller,
+        json!({"Endpoints": [endpoint("bob")]}),
+    )
+    .await;
+    let invite = taking.request("INVITE").await;
+    assert!(invite.start.contains(&taking.address().to_string()));
+    taking.pick_up(&invite).await;
+    let answer = alice.final_response().await;
+    assert_eq!(answer.status(), 200);
+    let mut call = alice.ack(&call, &answer, "").await;
+    alice.within(&mut call, "BYE", "", "").await;
+    taking.request("BYE").await;
+}
+
+#[tokio::test]
 async fn two_phones_are_joined_and_hear_each_other_until_the_callee_hangs_up() {
     let scene = Scene::new().await;
     let mut controller = scene.controller().await;

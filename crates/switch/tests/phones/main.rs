@@ -8,3 +8,4 @@ mod hardship;
 mod recording;
 mod registering;
 mod support;
+mod unreadable;

@@ -42,6 +42,21 @@ async fn an_intruder_cannot_take_a_running_stream_but_a_moved_phone_can_return()
 }
 
 #[tokio::test]
+async fn a_phone_that_speaks_another_codec_of_its_offer_is_heard_from_where_it_said_it_is() {
+    let engine = engine();
+    let mut left = Party::new(&engine, 0xaaaa, Codec::Pcmu).await;
+    let mut right = Party::new(&engine, 0xbbbb, Codec::Pcma).await;
+    right.greet(0).await;
+    left.leg.bridge(&right.leg);
+    let mut stranger = Phone::new(0xeeee).await;
+    stranger.send(&left.leg, 8, &[6; 160]).await;
+    left.until(|stats| stats.foreign == 1).await;
+    left.send(8, &[7; 160]).await;
+    assert_eq!(left.event().await, MediaEvent::FirstPacket);
+    assert_eq!(right.phone.hear().await.payload, [7; 160]);
+}
+
+#[tokio::test]
 async fn garbage_wrong_payload_types_and_rtcp_are_counted_and_dropped() {
     let engine = engine();
     let mut left = Party::new(&engine, 0xaaaa, Codec::Pcmu).await;

@@ -11,7 +11,7 @@ pub(crate) use scene::{ACCOUNT, REALM, Scene};
 use std::time::Duration;
 
 /// How long anything awaited may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Awaits with patience.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
