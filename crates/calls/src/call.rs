@@ -5,20 +5,19 @@
 //! | the dispatcher | `Won` | the switch gave us the call |
 //! | the dispatcher | `Event` | the switch said something about the channel |
 //! | the dispatcher | `Lost` | another controller has it, or nobody gave it to us in time |
-//! | its own timer | `Tick` | the cursor asked to be woken |
-//! | its own look-up task | `Found` | the answer to the cursor's question |
-//! | its recorder | `RecordingEnded`, `RecordingRefused` | the flow may wait for it |
+//! | its own timer | `Tell` | the cursor asked to be woken |
+//! | its own look-up task | `Tell` | the answer to the cursor's question |
+//! | its recorder | `Tell` | a recording ended or was refused; the flow may wait for it |
 //!
 //! If its recorder dies, the call goes on and the recordings are finished as interrupted.
 
 use std::{sync::Arc, time::Instant};
 
 use callreel_callflow::{
-    Answer, CallInfo, Cursor, Effect, Flow, Input, Output, Query, RecordingOrder, Settings, Slot,
+    CallInfo, Cursor, Effect, Flow, Input, Output, Query, RecordingOrder, Settings,
 };
 use callreel_proto::{
-    AccountId, CallEvent, CallId, EndReason, EventName, RecordingFact, RecordingNotice, RouteReq,
-    RouteWin,
+    AccountId, CallEvent, CallId, EventName, RecordingFact, RecordingNotice, RouteReq, RouteWin,
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use serde_json::{Value, json};
@@ -42,26 +41,8 @@ pub(crate) enum CallMsg {
     Event(EventName, Box<CallEvent>),
     /// From the dispatcher or this actor's timer: the call is not ours.
     Lost(&'static str),
-    /// From this actor's timer: the cursor asked to be woken.
-    Tick,
-    /// From this actor's look-up task: what was found.
-    Found(Box<Answer>),
-    /// From the recorder: a recording has ended.
-    RecordingEnded {
-        /// Which one.
-        slot: Slot,
-        /// Why.
-        reason: EndReason,
-        /// How much audio it has.
-        length_ms: u64,
-    },
-    /// From the recorder: a recording could not be begun.
-    RecordingRefused {
-        /// Which one.
-        slot: Slot,
-        /// Why, for people.
-        reason: String,
-    },
+    /// From this actor's timer, its look-up task or its recorder: what the cursor is to be told.
+    Tell(Box<Input>),
     /// From the dispatcher, for people: where the call is.
     Describe(RpcReplyPort<Value>),
 }
@@ -115,25 +96,7 @@ impl Actor for Call {
             CallMsg::Won(win) => state.won(win, &myself).await,
             CallMsg::Event(name, event) => state.hear(name, event, &myself).await,
             CallMsg::Lost(why) => state.lost(why, &myself),
-            CallMsg::Tick => state.feed(Input::Tick, &myself).await,
-            CallMsg::Found(answer) => state.feed(Input::Found(*answer), &myself).await,
-            CallMsg::RecordingEnded {
-                slot,
-                reason,
-                length_ms,
-            } => {
-                let input = Input::RecordingEnded {
-                    slot,
-                    reason,
-                    length_ms,
-                };
-                state.feed(input, &myself).await;
-            }
-            CallMsg::RecordingRefused { slot, reason } => {
-                state
-                    .feed(Input::RecordingRefused { slot, reason }, &myself)
-                    .await;
-            }
+            CallMsg::Tell(input) => state.feed(*input, &myself).await,
             CallMsg::Describe(reply) => drop(reply.send(state.describe().await)),
         }
         Ok(())
@@ -275,7 +238,7 @@ impl State {
         tokio::spawn(async move {
             let answer = lookup::answer(&context.store, &account, &query).await;
             // The call may have ended meanwhile.
-            drop(myself.cast(CallMsg::Found(Box::new(answer))));
+            drop(myself.cast(CallMsg::Tell(Box::new(Input::Found(answer)))));
         });
     }
 
@@ -286,7 +249,8 @@ impl State {
             Err(error) => {
                 tracing::error!(call_id = %self.route.call_id, %error, "no recorder: this audio is not kept");
                 let reason = error.to_string();
-                drop(myself.cast(CallMsg::RecordingRefused { slot, reason }));
+                let refused = Input::RecordingRefused { slot, reason };
+                drop(myself.cast(CallMsg::Tell(Box::new(refused))));
                 return;
             }
         };
@@ -332,7 +296,7 @@ impl State {
         let myself = myself.clone();
         self.timer = Some(tokio::spawn(async move {
             tokio::time::sleep_until(until.into()).await;
-            drop(myself.cast(CallMsg::Tick));
+            drop(myself.cast(CallMsg::Tell(Box::new(Input::Tick))));
         }));
     }
 

@@ -12,7 +12,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use callreel_callflow::{OrderDestination, RecordingKind, RecordingOrder, Slot};
+use callreel_callflow::{Input, OrderDestination, RecordingKind, RecordingOrder, Slot};
 use callreel_proto::{
     CallEvent, CallId, CaptureId, EndReason, EventName, InsertAt, MediaFork, RecordingFact,
     RecordingId, RecordingNotice, RouteReq, Utc,
@@ -139,7 +139,7 @@ impl State {
             tracing::error!(call_id = %self.call_id(), reason, "recording refused: this audio is not kept");
             self.notify(RecordingFact::Skipped, None, None, Some(reason.clone()))
                 .await;
-            self.tell(CallMsg::RecordingRefused { slot, reason });
+            self.tell(Input::RecordingRefused { slot, reason });
             let capture = self.capture.as_ref().map(|live| live.id.clone());
             self.close_if_idle().await;
             self.remove_if_unused(capture).await;
@@ -364,7 +364,7 @@ impl State {
             let context = Arc::clone(self.context());
             tokio::spawn(abandon::save_ended(context, running.ticket, notice));
         }
-        self.tell(CallMsg::RecordingEnded {
+        self.tell(Input::RecordingEnded {
             slot,
             reason,
             length_ms,
@@ -446,9 +446,9 @@ impl State {
         }
     }
 
-    fn tell(&self, message: CallMsg) {
+    fn tell(&self, input: Input) {
         // A call that is gone needs no telling: the recorder seals on its own.
-        drop(self.args.call.cast(message));
+        drop(self.args.call.cast(CallMsg::Tell(Box::new(input))));
     }
 
     fn describe(&self) -> Value {
