@@ -177,7 +177,7 @@ impl State {
             ticket,
             kind: order.kind.clone(),
             media_name: media_name.clone(),
-            limit: limit_timer(&order, id.clone(), myself),
+            limit: limit_timer(&order, self.since(start_ns), id.clone(), myself),
         };
         self.running.insert(order.slot, running);
         let (insert_at, command) = order::command(&order, id.clone(), media_name, fork);
@@ -229,6 +229,15 @@ impl State {
             counters,
         });
         Ok(())
+    }
+
+    /// How long ago this instant of the capture's clock was.
+    fn since(&self, start_ns: u64) -> Duration {
+        let now_ns = self
+            .capture
+            .as_ref()
+            .map_or(start_ns, |live| live.clock.now_ns());
+        Duration::from_nanos(now_ns.saturating_sub(start_ns))
     }
 
     async fn stop_newest(&mut self) {
@@ -464,8 +473,10 @@ impl State {
     }
 }
 
+/// The limit counts from the recording's start, not from when the disk had taken its ticket.
 fn limit_timer(
     order: &RecordingOrder,
+    elapsed: Duration,
     id: RecordingId,
     myself: &ActorRef<RecorderMsg>,
 ) -> JoinHandle<Result<(), MessagingErr<RecorderMsg>>> {
@@ -473,7 +484,8 @@ fn limit_timer(
         RecordingKind::Recording => Duration::ZERO,
         RecordingKind::Message | RecordingKind::Voicemail { .. } => MESSAGE_GRACE,
     };
-    myself.send_after(order.time_limit + grace, move || {
-        RecorderMsg::LimitReached(id)
-    })
+    myself.send_after(
+        order.time_limit.saturating_sub(elapsed) + grace,
+        move || RecorderMsg::LimitReached(id),
+    )
 }
