@@ -80,13 +80,19 @@ impl Heard {
 
     /// Where a tone of this frequency sounds in a channel: spans in seconds. Interruptions under 60 ms are bridged.
     pub(crate) fn tone(&self, channel: usize, hz: f32) -> Vec<(f64, f64)> {
-        let audio = &self.channels[channel];
+        // Half a window of silence around the file, so that a tone is heard to its very edges.
+        let audio = [
+            &[0.0; WINDOW / 2],
+            &self.channels[channel][..],
+            &[0.0; WINDOW / 2],
+        ]
+        .concat();
         let mut spans: Vec<(f64, f64)> = Vec::new();
-        for start in (0..audio.len().saturating_sub(WINDOW)).step_by(STEP) {
-            if !is_tone(&audio[start..start + WINDOW], hz) {
+        for (step, window) in audio.windows(WINDOW).step_by(STEP).enumerate() {
+            if !is_tone(window, hz) {
                 continue;
             }
-            let centre = (start + WINDOW / 2) as f64 / f64::from(RATE);
+            let centre = (step * STEP) as f64 / f64::from(RATE);
             match spans.last_mut() {
                 Some(last) if centre - last.1 < 0.06 => last.1 = centre,
                 _ => spans.push((centre, centre)),
