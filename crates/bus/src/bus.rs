@@ -6,8 +6,8 @@ use bytes::Bytes;
 use callreel_proto::Exchange;
 
 use crate::{
-    Address, BusConfig, BusDescription, Error, embedded::Broker, entry::check_name, queue::Queue,
-    rabbit::Rabbit,
+    Address, BusConfig, BusDescription, Error, Receipt, Reconnects, embedded::Broker,
+    entry::check_name, queue::Queue, rabbit::Rabbit, receipt::Answer,
 };
 
 /// Longest routing key, pattern and queue name in bytes: a short string of AMQP 0-9-1 (§4.2.5.3).
@@ -171,12 +171,13 @@ impl Bus {
         routing_key: &str,
         body: impl Into<Bytes>,
     ) -> Result<(), Error> {
-        self.dispatch(Delivery {
+        let message = Delivery {
             exchange,
             routing_key: routing_key.to_owned(),
             deliver_to: None,
             body: body.into(),
-        })
+        };
+        self.dispatch(message, None)
     }
 
     /// Sends to one address: a `Server-ID` on `targeted`, a `Control-Queue` on `callctl` ([`Address::parse`]). An address
@@ -190,29 +191,44 @@ impl Bus {
         address: &str,
         body: impl Into<Bytes>,
     ) -> Result<(), Error> {
-        if exchange.kind() != "direct" {
-            return Err(Error::NotDirect(exchange));
-        }
-        let address = Address::parse(address)?;
-        if let Some(token) = address.deliver_to.filter(|t| t.len() > LONGEST_TOKEN) {
-            return Err(Error::TooLong(token.to_owned()));
-        }
-        self.dispatch(Delivery {
-            exchange,
-            routing_key: address.queue.to_owned(),
-            deliver_to: address.deliver_to.map(str::to_owned),
-            body: body.into(),
-        })
+        self.dispatch(addressed(exchange, address, body.into())?, None)
     }
 
-    fn dispatch(&self, message: Delivery) -> Result<(), Error> {
+    /// [`Bus::send`], for those who must know what becomes of the message. The receipt need not be awaited in turn:
+    /// messages stay in order, and go on their way, whether it is looked at or not.
+    ///
+    /// # Errors
+    /// Those of [`Bus::send`]; what happens later is in the receipt.
+    pub async fn send_tracked(
+        &self,
+        exchange: Exchange,
+        address: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<Receipt, Error> {
+        let message = addressed(exchange, address, body.into())?;
+        if let Transport::Embedded(_) = self.transport {
+            return self.dispatch(message, None).map(|()| Receipt::arrived());
+        }
+        let (receipt, answer) = Receipt::open();
+        self.dispatch(message, Some(answer)).map(|()| receipt)
+    }
+
+    fn dispatch(&self, message: Delivery, answer: Option<Answer>) -> Result<(), Error> {
         check_key(&message.routing_key)?;
         if message.body.len() > LARGEST_BODY {
             return Err(Error::TooLarge(message.body.len()));
         }
         match &self.transport {
             Transport::Embedded(broker) => broker.publish(message),
-            Transport::Rabbit(rabbit) => rabbit.publish(message),
+            Transport::Rabbit(rabbit) => rabbit.publish(message, answer),
+        }
+    }
+
+    /// Word of each time the broker, or a queue, was away and is there again, from now on.
+    pub fn reconnects(&self) -> Reconnects {
+        match &self.transport {
+            Transport::Embedded(_) => Reconnects::never(),
+            Transport::Rabbit(rabbit) => Reconnects::of(rabbit.reconnects()),
         }
     }
 
@@ -240,6 +256,23 @@ impl Bus {
             Transport::Rabbit(rabbit) => rabbit.describe(),
         }
     }
+}
+
+/// A message to one address.
+fn addressed(exchange: Exchange, address: &str, body: Bytes) -> Result<Delivery, Error> {
+    if exchange.kind() != "direct" {
+        return Err(Error::NotDirect(exchange));
+    }
+    let address = Address::parse(address)?;
+    if let Some(token) = address.deliver_to.filter(|t| t.len() > LONGEST_TOKEN) {
+        return Err(Error::TooLong(token.to_owned()));
+    }
+    Ok(Delivery {
+        exchange,
+        routing_key: address.queue.to_owned(),
+        deliver_to: address.deliver_to.map(str::to_owned),
+        body,
+    })
 }
 
 /// No transport takes what AMQP could not carry.

@@ -23,6 +23,7 @@ pub async fn all(bus: &Bus) {
     a_queue_hears_a_message_once_however_many_patterns_match(bus).await;
     a_direct_message_reaches_only_its_queue(bus).await;
     a_token_travels_beside_the_message(bus).await;
+    a_receipt_tells_that_a_message_has_arrived(bus).await;
     a_fanout_is_heard_by_all(bus).await;
     exchanges_are_apart(bus).await;
     one_publisher_is_heard_in_order(bus).await;
@@ -140,6 +141,27 @@ pub async fn a_token_travels_beside_the_message(bus: &Bus) {
         assert_eq!(delivery.routing_key, name);
         assert_eq!(delivery.exchange, Exchange::Targeted);
     }
+}
+
+/// A tracked message goes where any other goes, in order with them, whether its receipt is looked at or not.
+///
+/// # Panics
+/// If not.
+pub async fn a_receipt_tells_that_a_message_has_arrived(bus: &Bus) {
+    let mut queue = straight(bus, Exchange::Callctl).await;
+    let name = queue.queue().to_owned();
+    let track = |body: &'static str| bus.send_tracked(Exchange::Callctl, &name, body);
+    let kept = track("1").await.expect("the address is good");
+    drop(track("2").await.expect("the address is good"));
+    send(bus, Exchange::Callctl, &name, "3").await;
+    let last = track("4").await.expect("the address is good");
+    for receipt in [last, kept] {
+        let outcome = timeout(PATIENCE, receipt).await;
+        assert_eq!(outcome.expect("it is told in time"), Ok(()));
+    }
+    assert_eq!(take(&mut queue, 4).await, ["1", "2", "3", "4"]);
+    let refused = bus.send_tracked(Exchange::Kapps, &name, "x").await;
+    assert_eq!(refused.err(), Some(Error::NotDirect(Exchange::Kapps)));
 }
 
 /// On a fanout exchange keys and patterns have no meaning.

@@ -2,6 +2,26 @@
 
 use callreel_proto::Exchange;
 
+/// Why a message that the bus had taken never reached the broker.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    /// The buffer for an absent broker was full, and this was its oldest message.
+    #[error("the buffer for the broker was full")]
+    Crowded,
+    /// It waited a minute for the broker.
+    #[error("the broker was away for too long")]
+    Expired,
+    /// The broker said no.
+    #[error("the broker did not accept it")]
+    Refused,
+    /// The connection broke each time it was sent.
+    #[error("the connection broke over it again and again")]
+    Broken,
+    /// The bus was closed before the broker had it.
+    #[error("the bus was closed before the broker had it")]
+    Closed,
+}
+
 /// A failed operation on the bus.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {

@@ -12,9 +12,11 @@ mod error;
 mod pattern;
 mod queue;
 mod rabbit;
+mod receipt;
 
 pub use address::Address;
 pub use bus::{Binder, Binding, Bus, Delivery, QueueOptions, Subscription};
 pub use config::{BusConfig, CONFIG_KEYS};
 pub use describe::{BusDescription, LinkDescription, QueueDescription};
-pub use error::Error;
+pub use error::{Error, Lost};
+pub use receipt::{Receipt, Reconnects};

@@ -31,6 +31,7 @@ use crate::{
     Binding, BusConfig, BusDescription, Delivery, Error, LinkDescription, QueueOptions,
     entry::{Entry, unique_name},
     queue::Queue,
+    receipt::Answer,
 };
 
 /// How long a node that starts looks for its broker. A broker that starts together with it needs some seconds; an operator
@@ -62,6 +63,8 @@ pub(crate) struct Shared {
     state: watch::Sender<State>,
     last_error: Mutex<Option<String>>,
     closing: watch::Sender<bool>,
+    /// How often the connection, or a queue, was there again.
+    reconnects: watch::Sender<u64>,
 }
 
 struct Held {
@@ -188,10 +191,17 @@ impl Rabbit {
         Ok(())
     }
 
-    pub(crate) fn publish(&self, message: Delivery) -> Result<(), Error> {
-        self.shared.outbox.publish(message, &self.shared.counters)?;
-        count(&self.shared.counters.published);
+    pub(crate) fn publish(&self, message: Delivery, answer: Option<Answer>) -> Result<(), Error> {
+        let Shared {
+            outbox, counters, ..
+        } = &*self.shared;
+        outbox.publish(message, answer, counters)?;
+        count(&counters.published);
         Ok(())
+    }
+
+    pub(crate) fn reconnects(&self) -> watch::Receiver<u64> {
+        self.shared.reconnects.subscribe()
     }
 
     pub(crate) fn close(&self) {
@@ -234,7 +244,7 @@ impl Drop for Rabbit {
 }
 
 impl Shared {
-    fn new(node: &str, url: String) -> Self {
+    pub(crate) fn new(node: &str, url: String) -> Self {
         Self {
             node: node.to_owned(),
             url,
@@ -244,6 +254,7 @@ impl Shared {
             state: watch::Sender::new(State::Connecting),
             last_error: Mutex::default(),
             closing: watch::Sender::new(false),
+            reconnects: watch::Sender::new(0),
         }
     }
 
@@ -272,6 +283,11 @@ impl Shared {
         let queues = self.queues();
         let held = queues.get(name);
         held.is_some_and(|held| held.entry.bindings.contains(binding))
+    }
+
+    /// Tells whoever wants to know that the connection, or a queue, is there again.
+    pub(crate) fn reconnected(&self) {
+        self.reconnects.send_modify(|times| *times += 1);
     }
 
     pub(crate) fn set_state(&self, state: State) {

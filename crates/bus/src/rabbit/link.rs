@@ -6,11 +6,12 @@ use lapin::{
     ErrorKind,
     protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError},
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, sleep, timeout};
 
 use super::{
     Shared, State,
     counters::count,
+    outbox::EXPIRY_CHECK,
     session::{End, Session},
     target::Target,
 };
@@ -24,9 +25,24 @@ const RESTORE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Works until the bus is closed.
 pub(crate) async fn run(shared: Arc<Shared>, target: Target) {
+    tokio::select! {
+        () = stay_connected(&shared, &target) => {}
+        () = forget_the_old(&shared) => {}
+    }
+    let left = shared.outbox.discard();
+    if left > 0 {
+        tracing::error!(
+            left,
+            "the bus was closed before the broker had all messages"
+        );
+    }
+    shared.set_state(State::Closed);
+}
+
+async fn stay_connected(shared: &Arc<Shared>, target: &Target) {
     let mut wait = FIRST_WAIT;
     while !shared.outbox.is_closed() {
-        match turn(&shared, &target).await {
+        match turn(shared, target).await {
             Turn::Closed => break,
             Turn::Worked => wait = FIRST_WAIT,
             Turn::Failed => {}
@@ -36,14 +52,15 @@ pub(crate) async fn run(shared: Arc<Shared>, target: Target) {
             () = shared.closing() => {}
         }
     }
-    let (left, _) = shared.outbox.level();
-    if left > 0 {
-        tracing::error!(
-            left,
-            "the bus was closed before the broker had all messages"
-        );
+}
+
+/// Senders learn in time that their messages are lost, also when nothing is sent. Never returns.
+async fn forget_the_old(shared: &Shared) {
+    let mut check = interval(EXPIRY_CHECK);
+    loop {
+        check.tick().await;
+        shared.outbox.expire(&shared.counters);
     }
-    shared.set_state(State::Closed);
 }
 
 enum Turn {
@@ -82,6 +99,9 @@ async fn turn(shared: &Arc<Shared>, target: &Target) -> Turn {
         Ok(publisher) => {
             let again = count(&shared.counters.connects) > 1;
             shared.set_state(State::Connected);
+            if again {
+                shared.reconnected();
+            }
             tracing::info!(url = shared.url(), again, "connected to the broker");
             session.work(publisher).await
         }
@@ -126,4 +146,41 @@ fn is_refusal(error: &lapin::Error) -> bool {
         AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)
             | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use callreel_proto::Exchange;
+
+    use super::*;
+    use crate::{BusConfig, Delivery, Lost, Receipt};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sender_learns_of_its_loss_although_the_broker_stays_away() {
+        let config = BusConfig {
+            url: "amqp://127.0.0.1:9".to_owned(),
+            ..BusConfig::default()
+        };
+        let target = Target::new(&config, "node").unwrap();
+        let shared = Arc::new(Shared::new("node", target.shown()));
+        let running = tokio::spawn(run(Arc::clone(&shared), target));
+        let track = || {
+            let (receipt, answer) = Receipt::open();
+            let message = Delivery {
+                exchange: Exchange::Callctl,
+                routing_key: "q".to_owned(),
+                deliver_to: None,
+                body: bytes::Bytes::new(),
+            };
+            let published = shared
+                .outbox
+                .publish(message, Some(answer), &shared.counters);
+            published.map(|()| receipt).unwrap()
+        };
+        assert_eq!(track().await, Err(Lost::Expired));
+        let left = track();
+        shared.outbox.close();
+        running.await.unwrap();
+        assert_eq!(left.await, Err(Lost::Closed));
+    }
 }

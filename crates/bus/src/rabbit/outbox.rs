@@ -3,7 +3,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::counters::{Counters, count};
-use crate::{Binding, Delivery, Error};
+use crate::{Binding, Delivery, Error, Lost, receipt::Answer};
 
 /// Messages that may wait: a busy node says some hundred a second, so this lasts for a broker's restart of half a minute.
 pub(crate) const CAPACITY: usize = 10_000;
@@ -26,15 +26,29 @@ pub(crate) const CAPACITY_BYTES: usize = 64 << 20;
 /// an order or event of a minute ago would confuse whoever gets it.
 const EXPIRY: Duration = Duration::from_secs(60);
 
+/// How often waiting messages are looked through for those that have waited too long.
+pub(crate) const EXPIRY_CHECK: Duration = Duration::from_secs(1);
+
 /// A message on its way.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Outgoing {
-    pub(crate) message: Delivery,
+    pub(crate) message: Arc<Delivery>,
     /// Gregorian microseconds, no two of one outbox the same: who gets the message twice can tell by it.
     pub(crate) stamp: u64,
     /// Times it was handed to a connection.
     pub(crate) attempts: u32,
+    /// Told what becomes of it, if its sender wants to know.
+    pub(crate) answer: Option<Answer>,
     since: Instant,
+}
+
+impl Outgoing {
+    /// Tells its sender what became of it.
+    pub(crate) fn settle(self, outcome: Result<(), Lost>) {
+        if let Some(answer) = self.answer {
+            answer.give(outcome);
+        }
+    }
 }
 
 /// Brings the broker up to date with what a queue is to hear.
@@ -78,7 +92,12 @@ impl Outbox {
         }
     }
 
-    pub(crate) fn publish(&self, message: Delivery, counters: &Counters) -> Result<(), Error> {
+    pub(crate) fn publish(
+        &self,
+        message: Delivery,
+        answer: Option<Answer>,
+        counters: &Counters,
+    ) -> Result<(), Error> {
         let mut inner = self.inner();
         if inner.closed {
             return Err(Error::Closed);
@@ -86,9 +105,10 @@ impl Outbox {
         inner.last_stamp = gregorian_microseconds().max(inner.last_stamp + 1);
         let stamp = inner.last_stamp;
         inner.push(Outgoing {
-            message,
+            message: Arc::new(message),
             stamp,
             attempts: 0,
+            answer,
             since: Instant::now(),
         });
         inner.shrink(self.capacity, counters);
@@ -129,26 +149,31 @@ impl Outbox {
     /// The oldest job, if it is a message or changes may be had too.
     pub(crate) fn pop(&self, changes_too: bool, counters: &Counters) -> Option<Job> {
         let mut inner = self.inner();
-        while let Some(job) = inner.jobs.pop_front() {
-            match job {
-                Job::Settle(_) if !changes_too => {
-                    inner.jobs.push_front(job);
-                    return None;
-                }
-                Job::Settle(_) => return Some(job),
-                Job::Publish(outgoing) => {
-                    inner.forget(&outgoing);
-                    if outgoing.since.elapsed() < EXPIRY {
-                        return Some(Job::Publish(outgoing));
-                    }
-                    complain(
-                        count(&counters.expired),
-                        "a message waited too long for the broker and was dropped",
-                    );
-                }
-            }
+        inner.expire(counters);
+        let is_change = matches!(inner.jobs.front(), Some(Job::Settle(_)));
+        if is_change && !changes_too {
+            return None;
         }
-        None
+        let job = inner.jobs.pop_front()?;
+        if let Job::Publish(outgoing) = &job {
+            inner.forget(outgoing);
+        }
+        Some(job)
+    }
+
+    /// Drops what has waited too long.
+    pub(crate) fn expire(&self, counters: &Counters) {
+        self.inner().expire(counters);
+    }
+
+    /// Drops everything; returns how many messages that were.
+    pub(crate) fn discard(&self) -> usize {
+        let mut inner = self.inner();
+        let messages = inner.messages;
+        (inner.messages, inner.bytes) = (0, 0);
+        // Who waits for an answer learns from its end that the bus is closed.
+        inner.jobs.clear();
+        messages
     }
 
     /// Waits until something was put in, or the outbox was closed.
@@ -191,17 +216,43 @@ impl Inner {
 
     fn shrink(&mut self, capacity: usize, counters: &Counters) {
         while self.messages > 1 && (self.messages > capacity || self.bytes > CAPACITY_BYTES) {
-            let oldest = self
-                .jobs
-                .iter()
-                .position(|job| matches!(job, Job::Publish(_)));
-            if let Some(Job::Publish(outgoing)) = oldest.and_then(|at| self.jobs.remove(at)) {
-                self.forget(&outgoing);
-            }
+            self.lose_oldest(Lost::Crowded);
             complain(
                 count(&counters.dropped),
                 "the buffer for the broker is full and drops its oldest messages",
             );
+        }
+    }
+
+    fn expire(&mut self, counters: &Counters) {
+        while self
+            .oldest()
+            .is_some_and(|(_, oldest)| oldest.since.elapsed() >= EXPIRY)
+        {
+            self.lose_oldest(Lost::Expired);
+            complain(
+                count(&counters.expired),
+                "a message waited too long for the broker and was dropped",
+            );
+        }
+    }
+
+    /// Messages are in the order of their age: what was taken back is older than what it is put before.
+    fn oldest(&self) -> Option<(usize, &Outgoing)> {
+        self.jobs
+            .iter()
+            .enumerate()
+            .find_map(|(at, job)| match job {
+                Job::Publish(outgoing) => Some((at, outgoing)),
+                Job::Settle(_) => None,
+            })
+    }
+
+    fn lose_oldest(&mut self, why: Lost) {
+        let at = self.oldest().map(|(at, _)| at);
+        if let Some(Job::Publish(outgoing)) = at.and_then(|at| self.jobs.remove(at)) {
+            self.forget(&outgoing);
+            outgoing.settle(Err(why));
         }
     }
 }
@@ -227,6 +278,7 @@ mod tests {
     use callreel_proto::Exchange;
 
     use super::*;
+    use crate::Receipt;
 
     fn message(key: &str, bytes: usize) -> Delivery {
         Delivery {
@@ -240,7 +292,7 @@ mod tests {
     fn keys(outbox: &Outbox, counters: &Counters) -> Vec<String> {
         std::iter::from_fn(|| outbox.pop(true, counters))
             .map(|job| match job {
-                Job::Publish(outgoing) => outgoing.message.routing_key,
+                Job::Publish(outgoing) => outgoing.message.routing_key.clone(),
                 Job::Settle(settle) => format!("settle {}", settle.queue),
             })
             .collect()
@@ -260,7 +312,7 @@ mod tests {
         outbox.start_settling();
         assert!(outbox.settle(change("q")));
         for key in ["1", "2", "3"] {
-            outbox.publish(message(key, 1), &counters).unwrap();
+            outbox.publish(message(key, 1), None, &counters).unwrap();
         }
         assert_eq!(outbox.level(), (2, 2));
         assert_eq!(keys(&outbox, &counters), ["settle q", "2", "3"]);
@@ -273,7 +325,7 @@ mod tests {
         let (outbox, counters) = (Outbox::new(100), Counters::default());
         for key in ["1", "2", "3"] {
             let large = message(key, CAPACITY_BYTES / 2);
-            outbox.publish(large, &counters).unwrap();
+            outbox.publish(large, None, &counters).unwrap();
         }
         assert_eq!(keys(&outbox, &counters), ["2", "3"]);
     }
@@ -283,7 +335,7 @@ mod tests {
         let (outbox, counters) = (Outbox::new(9), Counters::default());
         outbox.start_settling();
         for key in ["1", "2", "3"] {
-            outbox.publish(message(key, 1), &counters).unwrap();
+            outbox.publish(message(key, 1), None, &counters).unwrap();
         }
         let sent: Vec<Outgoing> = (0..2)
             .filter_map(|_| match outbox.pop(false, &counters) {
@@ -301,10 +353,34 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_waited_a_minute_is_not_sent_any_more() {
         let (outbox, counters) = (Outbox::new(9), Counters::default());
-        outbox.publish(message("old", 1), &counters).unwrap();
+        outbox.publish(message("old", 1), None, &counters).unwrap();
         tokio::time::advance(EXPIRY).await;
-        outbox.publish(message("new", 1), &counters).unwrap();
+        outbox.publish(message("new", 1), None, &counters).unwrap();
         assert_eq!(keys(&outbox, &counters), ["new"]);
         assert_eq!(count(&counters.expired), 2, "one had expired before");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_wants_to_know_is_told_what_was_lost_and_why() {
+        let (outbox, counters) = (Outbox::new(2), Counters::default());
+        outbox.start_settling();
+        let track = |key| {
+            let (receipt, answer) = Receipt::open();
+            let tracked = message(key, 1);
+            outbox.publish(tracked, Some(answer), &counters).unwrap();
+            receipt
+        };
+        let (first, second) = (track("1"), track("2"));
+        assert!(outbox.settle(change("q")));
+        let third = track("3");
+        assert_eq!(first.await, Err(Lost::Crowded));
+        tokio::time::advance(EXPIRY).await;
+        outbox.expire(&counters);
+        assert_eq!(second.await, Err(Lost::Expired));
+        assert_eq!(third.await, Err(Lost::Expired), "behind a change too");
+        let fourth = track("4");
+        assert_eq!(outbox.discard(), 1);
+        assert_eq!(fourth.await, Err(Lost::Closed));
+        assert_eq!(outbox.level(), (0, 0));
     }
 }

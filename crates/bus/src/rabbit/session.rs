@@ -27,7 +27,7 @@ use super::{
     outbox::{Job, Outgoing, Settle},
     wire::{self, short},
 };
-use crate::{Binding, Error, queue::Queue};
+use crate::{Binding, Delivery, Error, Lost, queue::Queue};
 
 /// Messages sent and not confirmed yet. A confirm takes a millisecond or a few, so this many keep the connection busy;
 /// and this many are sent twice, at worst, after it breaks.
@@ -73,7 +73,7 @@ pub(crate) struct Session {
     open: HashMap<String, Open>,
     pumps: JoinSet<Queue>,
     refused: BTreeSet<String>,
-    unconfirmed: BTreeMap<u64, Arc<Outgoing>>,
+    unconfirmed: BTreeMap<u64, Outgoing>,
     next: u64,
 }
 
@@ -137,7 +137,8 @@ impl Session {
                 let changes_too = self.unconfirmed.is_empty();
                 match shared.outbox.pop(changes_too, &shared.counters) {
                     Some(Job::Publish(outgoing)) => {
-                        sending.extend(self.take(outgoing).map(|(n, o)| send(&publisher, n, o)));
+                        let taken = self.take(outgoing);
+                        sending.extend(taken.map(|sent| send(&publisher, sent)));
                     }
                     Some(Job::Settle(settle)) => {
                         if let Err(reason) = self.carry_out(settle).await {
@@ -190,9 +191,7 @@ impl Session {
         counters
             .resent
             .fetch_add(unconfirmed.len() as u64, Ordering::Relaxed);
-        self.shared
-            .outbox
-            .take_back(unconfirmed.into_values().map(Arc::unwrap_or_clone));
+        self.shared.outbox.take_back(unconfirmed.into_values());
         counters.blocked.store(false, Ordering::Relaxed);
         self.gauge();
     }
@@ -204,27 +203,32 @@ impl Session {
     }
 
     /// Takes a message in hand, unless it was tried too often.
-    fn take(&mut self, mut outgoing: Outgoing) -> Option<(u64, Arc<Outgoing>)> {
+    fn take(&mut self, mut outgoing: Outgoing) -> Option<Sent> {
         outgoing.attempts += 1;
         if outgoing.attempts > ATTEMPTS {
-            self.failed(&outgoing, "the connection broke over it again and again");
+            self.failed(outgoing, Lost::Broken);
             return None;
         }
-        let (number, outgoing) = (self.next, Arc::new(outgoing));
+        let sent = Sent {
+            number: self.next,
+            message: Arc::clone(&outgoing.message),
+            stamp: outgoing.stamp,
+        };
         self.next += 1;
-        self.unconfirmed.insert(number, Arc::clone(&outgoing));
-        Some((number, outgoing))
+        self.unconfirmed.insert(sent.number, outgoing);
+        Some(sent)
     }
 
-    fn failed(&self, outgoing: &Outgoing, reason: &str) {
+    fn failed(&self, outgoing: Outgoing, why: Lost) {
         let failed = count(&self.shared.counters.failed);
         tracing::error!(
             exchange = outgoing.message.exchange.name(),
             routing_key = outgoing.message.routing_key,
             failed,
-            reason,
+            reason = %why,
             "a message could not be published"
         );
+        outgoing.settle(Err(why));
     }
 
     fn settled(
@@ -233,10 +237,13 @@ impl Session {
         confirmed: lapin::Result<Confirmation>,
     ) -> Result<(), String> {
         let confirmed = confirmed.map_err(|error| error.to_string())?;
-        if let Some(outgoing) = self.unconfirmed.remove(&number)
-            && confirmed.is_nack()
-        {
-            self.failed(&outgoing, "the broker did not accept it");
+        let Some(outgoing) = self.unconfirmed.remove(&number) else {
+            return Ok(());
+        };
+        if confirmed.is_nack() {
+            self.failed(outgoing, Lost::Refused);
+        } else {
+            outgoing.settle(Ok(()));
         }
         Ok(())
     }
@@ -317,7 +324,11 @@ impl Session {
                 self.refused.insert(name);
                 Ok(())
             }
-            Ok(settled) => settled,
+            Ok(Ok(())) => {
+                self.shared.reconnected();
+                Ok(())
+            }
+            Ok(lost) => lost,
             Err(_) => Err(Fault::Lost("the broker does not answer".to_owned())),
         }
     }
@@ -401,24 +412,28 @@ impl Session {
     }
 }
 
-/// Sends a message and waits for its confirm.
-async fn send(
-    publisher: &Channel,
+/// A message in the window.
+struct Sent {
     number: u64,
-    outgoing: Arc<Outgoing>,
-) -> (u64, lapin::Result<Confirmation>) {
-    let sent = publisher
+    message: Arc<Delivery>,
+    stamp: u64,
+}
+
+/// Sends a message and waits for its confirm.
+async fn send(publisher: &Channel, sent: Sent) -> (u64, lapin::Result<Confirmation>) {
+    let message = &sent.message;
+    let published = publisher
         .basic_publish(
-            short(outgoing.message.exchange.name()),
-            short(&outgoing.message.routing_key),
+            short(message.exchange.name()),
+            short(&message.routing_key),
             BasicPublishOptions::default(),
-            &outgoing.message.body,
-            wire::properties(&outgoing),
+            &message.body,
+            wire::properties(message, sent.stamp),
         )
         .await;
-    let confirmed = match sent {
+    let confirmed = match published {
         Ok(confirm) => confirm.await,
         Err(error) => Err(error),
     };
-    (number, confirmed)
+    (sent.number, confirmed)
 }

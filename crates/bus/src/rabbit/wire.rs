@@ -14,7 +14,6 @@ use lapin::{
     types::{AMQPValue, FieldTable, ShortString},
 };
 
-use super::outbox::Outgoing;
 use crate::{Delivery, bus::LARGEST_BODY};
 
 /// Header that names who behind a queue a message is for (kazoo-wire §1.8).
@@ -77,11 +76,11 @@ pub(crate) fn consume_flags(shared: bool) -> BasicConsumeOptions {
 }
 
 /// The properties of kazoo-wire §1.5.
-pub(crate) fn properties(outgoing: &Outgoing) -> BasicProperties {
+pub(crate) fn properties(message: &Delivery, stamp: u64) -> BasicProperties {
     let properties = BasicProperties::default()
         .with_content_type("application/json".into())
-        .with_timestamp(outgoing.stamp);
-    let Some(token) = &outgoing.message.deliver_to else {
+        .with_timestamp(stamp);
+    let Some(token) = &message.deliver_to else {
         return properties;
     };
     let mut headers = FieldTable::default();

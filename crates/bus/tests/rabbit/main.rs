@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, missing_docs, reason = "a test explains itself")]
 
 mod outage;
+mod receipts;
 mod support;
 
 use std::{collections::HashSet, time::Duration};

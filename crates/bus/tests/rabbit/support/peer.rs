@@ -60,6 +60,21 @@ impl Peer {
             .await
     }
 
+    /// Binds a queue.
+    pub async fn bind(&self, queue: &str, exchange: &str, key: &str) {
+        let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
+        self.channel
+            .queue_bind(
+                queue.into(),
+                exchange.into(),
+                key.into(),
+                options,
+                arguments,
+            )
+            .await
+            .unwrap();
+    }
+
     /// Declares a queue as Kazoo does, with the arguments given.
     pub async fn declare_queue(&self, name: &str, arguments: FieldTable) -> lapin::Result<()> {
         let options = QueueDeclareOptions {
@@ -95,16 +110,7 @@ impl Peer {
             .await
             .unwrap();
         let name = queue.name().clone();
-        self.channel
-            .queue_bind(
-                name.clone(),
-                exchange.into(),
-                key.into(),
-                QueueBindOptions::default(),
-                FieldTable::default(),
-            )
-            .await
-            .unwrap();
+        self.bind(name.as_str(), exchange, key).await;
         self.consume(name.as_str(), true).await.unwrap()
     }
 
