@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::time::Instant;
 
-use callreel_proto::{CallEvent, EndReason, EventName};
+use callreel_proto::{CallEvent, EndReason, EventName, Requested};
 use serde_json::Value;
 
 use crate::order::Slot;
@@ -145,11 +145,8 @@ fn refuses(name: EventName, event: &CallEvent, application: &str, msg_id: Option
         return false;
     }
     let refused = |key| {
-        event
-            .refused
-            .as_ref()
-            .and_then(|command| command.get(key))
-            .and_then(Value::as_str)
+        let command = event.request.as_ref().and_then(Requested::command);
+        command.and_then(|c| c.get(key)).and_then(Value::as_str)
     };
     let named = refused("Application-Name").or(event.application_name.as_deref());
     let ours = match (refused("Msg-ID"), msg_id) {

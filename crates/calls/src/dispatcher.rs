@@ -392,6 +392,7 @@ impl State {
                 routes: Vec::new(),
                 route_error_code: None,
                 route_error_message: None,
+                from_realm: None,
                 custom_channel_vars: channel_vars,
             },
         };

@@ -3,7 +3,7 @@
 use callreel_callflow::{OrderDestination, RecordingKind, RecordingOrder, destination};
 use callreel_proto::{
     AccountId, Application, CallId, CaptureId, Destination, InsertAt, MediaFork, RecordAction,
-    RecordingId, RouteReq, Utc, random_hex,
+    RecordCall, RecordingId, RouteReq, Utc, random_hex,
 };
 use callreel_spool::{Promise, Ticket, TicketKind, check_file_name};
 
@@ -101,9 +101,10 @@ pub(crate) fn command(
             Application::RecordCall {
                 action: RecordAction::Start,
                 media_name: Some(media_name),
-                recording_id: Some(id),
-                recorder: Some(RECORDER.to_owned()),
-                time_limit_s: limit,
+                terms: Box::new(RecordCall {
+                    time_limit_s: limit,
+                    ..terms(id)
+                }),
                 fork: Some(fork),
             },
         ),
@@ -115,7 +116,7 @@ pub(crate) fn command(
                 time_limit_s: limit,
                 silence_threshold: order.silence.map(|s| u64::from(s.threshold)),
                 silence_hits: order.silence.map(|s| s.after.as_secs()),
-                recording_id: Some(id),
+                recording_id: Some(id.into()),
                 fork: Some(fork),
             },
         ),
@@ -127,9 +128,16 @@ pub(crate) fn stop(id: RecordingId, media_name: String) -> Application {
     Application::RecordCall {
         action: RecordAction::Stop,
         media_name: Some(media_name),
-        recording_id: Some(id),
-        recorder: Some(RECORDER.to_owned()),
-        time_limit_s: None,
+        terms: Box::new(terms(id)),
         fork: None,
+    }
+}
+
+/// Whose recording it is.
+fn terms(id: RecordingId) -> RecordCall {
+    RecordCall {
+        recording_id: Some(id.into()),
+        recorder: Some(RECORDER.to_owned()),
+        ..RecordCall::default()
     }
 }

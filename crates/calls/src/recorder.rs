@@ -308,13 +308,13 @@ impl State {
 
     /// The running recording an event is about: by id, else by the file name stock switches give.
     fn slot_of(&self, event: &CallEvent) -> Option<Slot> {
-        let id = event.recording.as_ref().and_then(|r| r.id.as_ref());
+        let id = event.recording.as_ref().and_then(|r| r.id.as_deref());
         let path = event.application_response.as_deref().unwrap_or_default();
         let name = path.rsplit('/').next().unwrap_or_default();
         self.running
             .iter()
             .find(|(_, running)| match id {
-                Some(id) => running.ticket.recording_id() == id,
+                Some(id) => running.ticket.recording_id().as_str() == id,
                 None => running.media_name == name,
             })
             .map(|(slot, _)| *slot)

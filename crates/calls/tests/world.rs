@@ -8,8 +8,8 @@ use callreel_bus::{Binding, Bus, QueueOptions, Subscription};
 use callreel_calls::{Calls, RecordingConfig};
 use callreel_proto::{
     AccountDb, AccountId, Application, CallEvent, CallId, Command, EndReason, Envelope, EventName,
-    Exchange, Headers, Leg, MediaFork, RecordAction, RecordingFact, RecordingInfo, RecordingNotice,
-    RecordingState, RouteReq, RouteResp, RouteWin, Utc,
+    Exchange, Headers, Leg, MediaFork, RecordAction, RecordingFact, RecordingId, RecordingInfo,
+    RecordingNotice, RecordingState, RouteReq, RouteResp, RouteWin, Utc,
 };
 use callreel_spool::{Record, Spool, Ticket};
 use callreel_store::Store;
@@ -78,6 +78,10 @@ impl World {
             resource_type: "audio".to_owned(),
             call_direction: "inbound".to_owned(),
             switch_nodename: "switch@test".to_owned(),
+            switch_hostname: None,
+            account: None,
+            media_fork: Some(true),
+            custom_application_vars: serde_json::Map::new(),
             custom_channel_vars: vars,
         };
         let key = request.routing_key();
@@ -133,15 +137,14 @@ impl World {
         let Application::RecordCall {
             action: RecordAction::Start,
             fork,
-            recording_id,
+            terms,
             media_name,
-            ..
         } = self.commanded().await
         else {
             panic!("not a start");
         };
         let info = RecordingInfo {
-            id: recording_id,
+            id: terms.recording_id,
             name: media_name,
             ..RecordingInfo::default()
         };
@@ -279,6 +282,10 @@ async fn once_the_switch_has_named_its_source_nobody_else_is_heard() {
     assert_eq!(a, (0..5).collect::<Vec<u16>>());
 }
 
+fn recording_id(text: String) -> RecordingId {
+    RecordingId::try_from(text).expect("a recording id of ours")
+}
+
 #[tokio::test]
 async fn two_recordings_share_a_capture_and_a_stop_ends_the_newest() {
     let stop =
@@ -291,13 +298,13 @@ async fn two_recordings_share_a_capture_and_a_stop_ends_the_newest() {
     let stopped = world.noticed(RecordingFact::Ended).await;
     assert_eq!(
         (stopped.recording_id.clone(), stopped.end_reason),
-        (second.id, Some(EndReason::Stopped))
+        (second.id.map(recording_id), Some(EndReason::Stopped))
     );
     let second = world.ticket_of(&stopped);
     assert!(second.promise().destination.describe().ends_with("_2.wav"));
     let first = world
         .spool
-        .ticket(first.id.as_ref().unwrap())
+        .ticket(&recording_id(first.id.unwrap()))
         .unwrap()
         .unwrap();
     assert_eq!(first.state(), RecordingState::Growing);

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::lenient::{opt_lenient_bool, opt_lenient_u64};
-use crate::{CallId, Endpoint, Envelope, HangupCause, Headers, RecordingId, Terminators, Tone};
+use crate::lenient::{loose, opt_lenient_bool, opt_lenient_u64};
+use crate::{CallId, Endpoint, Envelope, HangupCause, Headers, Terminators, Tone};
 
 /// Where a command goes in the switch's queue for the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -46,6 +46,46 @@ pub enum RecordAction {
     Mask,
     /// Record audio again.
     Unmask,
+}
+
+macro_rules! record_call {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $wire:literal;)*) => {
+        /// How `record_call` shall record, and whose the recording is. All optional; a stop, mask or unmask needs at most
+        /// the name or the id of what it means.
+        #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+        pub struct RecordCall {
+            $(
+                $(#[$doc])*
+                #[serde(rename = $wire, default, deserialize_with = "loose", skip_serializing_if = "Option::is_none")]
+                pub $name: Option<$type>,
+            )*
+        }
+    };
+}
+
+record_call! {
+    /// The recording, echoed in events; a [`crate::RecordingId`] if it is ours.
+    recording_id: String = "Media-Recording-ID";
+    /// Who owns it: `callreel` if we do.
+    recorder: String = "Media-Recorder";
+    /// What started it.
+    origin: String = "Media-Recording-Origin";
+    /// Seconds; Kazoo's senders write a string.
+    time_limit_s: u64 = "Time-Limit";
+    /// Hz.
+    sample_rate: u64 = "Record-Sample-Rate";
+    /// Seconds a recording must last to be kept.
+    min_s: u64 = "Record-Min-Sec";
+    /// One party per channel; true when absent.
+    stereo: bool = "Channels-As-Stereo";
+    /// Go on when the call is transferred; true when absent.
+    follow_transfer: bool = "Follow-Transfer";
+    /// Kazoo 5: echoed in the `Recording` object of events.
+    variables: Map<String, Value> = "Recording-Variables";
+    /// `put` or `post`: where the file goes is not left to whoever hears `RECORD_STOP`.
+    transfer_method: String = "Media-Transfer-Method";
+    /// A URL.
+    transfer_destination: String = "Media-Transfer-Destination";
 }
 
 /// The command itself, by `Application-Name`.
@@ -173,9 +213,10 @@ pub enum Application {
         #[serde(
             rename = "Media-Recording-ID",
             default,
+            deserialize_with = "loose",
             skip_serializing_if = "Option::is_none"
         )]
-        recording_id: Option<RecordingId>,
+        recording_id: Option<String>,
         /// Ours: fork the audio here instead of writing a file.
         #[serde(
             rename = "Media-Fork",
@@ -196,28 +237,9 @@ pub enum Application {
             skip_serializing_if = "Option::is_none"
         )]
         media_name: Option<String>,
-        /// The recording, echoed in events.
-        #[serde(
-            rename = "Media-Recording-ID",
-            default,
-            skip_serializing_if = "Option::is_none"
-        )]
-        recording_id: Option<RecordingId>,
-        /// Who owns it: `callreel`.
-        #[serde(
-            rename = "Media-Recorder",
-            default,
-            skip_serializing_if = "Option::is_none"
-        )]
-        recorder: Option<String>,
-        /// Seconds.
-        #[serde(
-            rename = "Time-Limit",
-            default,
-            deserialize_with = "opt_lenient_u64",
-            skip_serializing_if = "Option::is_none"
-        )]
-        time_limit_s: Option<u64>,
+        /// How to record and whose it is.
+        #[serde(flatten)]
+        terms: Box<RecordCall>,
         /// Ours: fork both streams here instead of writing a file.
         #[serde(
             rename = "Media-Fork",
@@ -351,15 +373,14 @@ mod tests {
         });
         let read = Envelope::<Command>::from_bytes(wire.to_string().as_bytes()).unwrap();
         assert_eq!(read.body.insert_at, InsertAt::Now);
-        let Application::RecordCall {
-            time_limit_s,
-            action,
-            ..
-        } = read.body.application
-        else {
+        let Application::RecordCall { action, terms, .. } = read.body.application else {
             panic!("not a record_call");
         };
-        assert_eq!((time_limit_s, action), (Some(600), RecordAction::Start));
+        assert_eq!(
+            (terms.time_limit_s, action),
+            (Some(600), RecordAction::Start)
+        );
+        assert_eq!(terms.follow_transfer, Some(true));
     }
 
     #[test]

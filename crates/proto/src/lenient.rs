@@ -2,7 +2,7 @@
 //! (everything that has been through FreeSWITCH comes back as a string).
 
 use serde::{Deserialize, Deserializer, de::Error};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The value as a non-negative whole number, if it is one or spells one.
 pub fn lenient_u64(value: &Value) -> Option<u64> {
@@ -52,17 +52,71 @@ pub fn opt_lenient_bool<'de, D: Deserializer<'de>>(from: D) -> Result<Option<boo
     read(from, lenient_bool, "a boolean, \"true\" or \"false\"")
 }
 
-/// For `#[serde(deserialize_with)]`: a text, or nothing where the same key holds something else (a dialplan error's
-/// `Request` is the refused command).
+/// A value that is read from any JSON that means it; what means nothing is as good as absent.
+pub(crate) trait Loose: Sized {
+    /// The value, if `json` means one.
+    fn read(json: &Value) -> Option<Self>;
+}
+
+impl Loose for String {
+    fn read(json: &Value) -> Option<Self> {
+        match json {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Bool(truth) => Some(truth.to_string()),
+            _ => None,
+        }
+    }
+}
+
+impl Loose for u64 {
+    fn read(json: &Value) -> Option<Self> {
+        lenient_u64(json)
+    }
+}
+
+impl Loose for i64 {
+    fn read(json: &Value) -> Option<Self> {
+        lenient_u64(json).and_then(|number| number.try_into().ok())
+    }
+}
+
+impl Loose for bool {
+    fn read(json: &Value) -> Option<Self> {
+        lenient_bool(json)
+    }
+}
+
+impl Loose for Map<String, Value> {
+    fn read(json: &Value) -> Option<Self> {
+        json.as_object().cloned()
+    }
+}
+
+impl<T: Loose> Loose for Vec<T> {
+    fn read(json: &Value) -> Option<Self> {
+        Some(json.as_array()?.iter().filter_map(T::read).collect())
+    }
+}
+
+/// For `#[serde(deserialize_with)]`: a field that must not cost us the message it stands in. One odd field of a foreign
+/// switch's event is passed over; the event counts.
 ///
 /// # Errors
 /// Only those of the format.
-pub(crate) fn text_only<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
-    let value = Option::<Value>::deserialize(from)?;
-    Ok(value.and_then(|value| match value {
-        Value::String(text) => Some(text),
-        _ => None,
-    }))
+pub(crate) fn loose<'de, D: Deserializer<'de>, T: Loose>(from: D) -> Result<Option<T>, D::Error> {
+    let json = Option::<Value>::deserialize(from)?;
+    Ok(json.as_ref().and_then(T::read))
+}
+
+/// The same for a field that has a default.
+///
+/// # Errors
+/// Only those of the format.
+pub(crate) fn loose_or_default<'de, D: Deserializer<'de>, T: Loose + Default>(
+    from: D,
+) -> Result<T, D::Error> {
+    loose(from).map(Option::unwrap_or_default)
 }
 
 fn read<'de, D: Deserializer<'de>, T>(

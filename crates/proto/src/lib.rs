@@ -4,6 +4,7 @@
 //! a document of the store). The names on the wire are those of Kazoo 4.3, by serde rename.
 
 mod command;
+mod control;
 mod document;
 mod endpoint;
 mod envelope;
@@ -16,13 +17,15 @@ mod port_range;
 mod recording;
 mod route;
 mod routing_key;
+mod switch_command;
 mod time;
 
-pub use command::{Application, Command, InsertAt, MediaFork, RecordAction};
+pub use command::{Application, Command, InsertAt, MediaFork, RecordAction, RecordCall};
+pub use control::{ChannelStatus, ChannelStatusReq, ChannelStatusResp, UsurpControl};
 pub use document::{Account, AccountDb, Device, MediaConfig, User, Vmbox, month_db, pvt_type};
 pub use endpoint::Endpoint;
 pub use envelope::{Envelope, Exchange, Headers, MalformedMessage, random_hex};
-pub use event::{CallEvent, EventName, HangupCause, RecordingInfo};
+pub use event::{CallEvent, EventName, HangupCause, RecordingInfo, Requested};
 pub use ids::{AccountId, CallId, CaptureId, MalformedId, RecordingId};
 pub use lenient::{lenient_bool, lenient_f64, lenient_u64, opt_lenient_bool, opt_lenient_u64};
 pub use notice::{DeliveryAction, DeliveryOrder, RecordingFact, RecordingNotice};
@@ -33,4 +36,5 @@ pub use recording::{
 };
 pub use route::{RouteMethod, RouteReq, RouteResp, RouteWin};
 pub use routing_key::{encode_word, topic_matches};
+pub use switch_command::{SendHttp, SwitchCommand, SwitchReply};
 pub use time::{GREGORIAN_UNIX_OFFSET, Utc};

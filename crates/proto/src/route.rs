@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::lenient::{loose, loose_or_default};
 use crate::{AccountId, CallId, encode_word};
 
 /// "Who wants this call?" From a switch, on exchange `callmgr`, category `dialplan`.
@@ -21,10 +22,18 @@ pub struct RouteReq {
     #[serde(rename = "Request")]
     pub request: String,
     /// Caller's number.
-    #[serde(rename = "Caller-ID-Number", default)]
+    #[serde(
+        rename = "Caller-ID-Number",
+        default,
+        deserialize_with = "loose_or_default"
+    )]
     pub caller_id_number: String,
     /// Caller's display name.
-    #[serde(rename = "Caller-ID-Name", default)]
+    #[serde(
+        rename = "Caller-ID-Name",
+        default,
+        deserialize_with = "loose_or_default"
+    )]
     pub caller_id_name: String,
     /// `audio`.
     #[serde(rename = "Resource-Type", default = "audio")]
@@ -33,11 +42,52 @@ pub struct RouteReq {
     #[serde(rename = "Call-Direction", default = "inbound")]
     pub call_direction: String,
     /// The switch's node name.
-    #[serde(rename = "Switch-Nodename", default)]
+    #[serde(
+        rename = "Switch-Nodename",
+        default,
+        deserialize_with = "loose_or_default"
+    )]
     pub switch_nodename: String,
+    /// The switch's host.
+    #[serde(
+        rename = "Switch-Hostname",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub switch_hostname: Option<String>,
+    /// The account, where it is not a channel variable.
+    #[serde(
+        rename = "Account-ID",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub account: Option<String>,
+    /// Ours: this switch records by forking RTP to whoever asks (docs/fork.md). Absent on switches of others, which
+    /// record into files.
+    #[serde(
+        rename = "Media-Fork",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub media_fork: Option<bool>,
     /// Variables of the channel; `Account-ID`, `Authorizing-ID`, `Authorizing-Type`, `Owner-ID`, `Fetch-ID` matter.
-    #[serde(rename = "Custom-Channel-Vars", default)]
+    #[serde(
+        rename = "Custom-Channel-Vars",
+        default,
+        deserialize_with = "loose_or_default"
+    )]
     pub custom_channel_vars: Map<String, Value>,
+    /// Variables of the application, handed on untouched.
+    #[serde(
+        rename = "Custom-Application-Vars",
+        default,
+        deserialize_with = "loose_or_default",
+        skip_serializing_if = "Map::is_empty"
+    )]
+    pub custom_application_vars: Map<String, Value>,
 }
 
 fn audio() -> String {
@@ -56,7 +106,8 @@ impl RouteReq {
 
     /// The account the call belongs to, if the channel carries a well-formed one.
     pub fn account_id(&self) -> Option<AccountId> {
-        AccountId::parse(self.channel_var("Account-ID")?).ok()
+        let account = self.account.as_deref();
+        AccountId::parse(account.or_else(|| self.channel_var("Account-ID"))?).ok()
     }
 
     /// The dialled user part.
@@ -67,7 +118,8 @@ impl RouteReq {
     /// `route.req.audio.<account>`, or `route.req.audio.<realm>.<user>` of the caller when no account is known.
     pub fn routing_key(&self) -> String {
         let kind = encode_word(&self.resource_type);
-        if let Some(account) = self.channel_var("Account-ID") {
+        let account = self.account.as_deref();
+        if let Some(account) = account.or_else(|| self.channel_var("Account-ID")) {
             return format!("route.req.{kind}.{}", encode_word(account));
         }
         let (user, realm) = self.from.split_once('@').unwrap_or((&self.from, ""));
@@ -115,6 +167,13 @@ pub struct RouteResp {
         skip_serializing_if = "Option::is_none"
     )]
     pub route_error_message: Option<String>,
+    /// The account's realm.
+    #[serde(
+        rename = "From-Realm",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub from_realm: Option<String>,
     /// Set on the channel before it is parked.
     #[serde(
         rename = "Custom-Channel-Vars",
@@ -134,6 +193,10 @@ pub struct RouteWin {
     #[serde(rename = "Control-Queue")]
     pub control_queue: String,
     /// The channel's variables now.
-    #[serde(rename = "Custom-Channel-Vars", default)]
+    #[serde(
+        rename = "Custom-Channel-Vars",
+        default,
+        deserialize_with = "loose_or_default"
+    )]
     pub custom_channel_vars: Map<String, Value>,
 }

@@ -69,6 +69,11 @@ variants!(EVENTS, event, EventName, {
     EventName::RecordStart => "RECORD_START",
     EventName::RecordStop => "RECORD_STOP",
     EventName::ChannelDestroy => "CHANNEL_DESTROY",
+    EventName::ChannelTransferee => "CHANNEL_TRANSFEREE",
+    EventName::ChannelTransferor => "CHANNEL_TRANSFEROR",
+    EventName::ChannelReplaced => "CHANNEL_REPLACED",
+    EventName::ChannelDisconnected => "CHANNEL_DISCONNECTED",
+    EventName::ChannelConnected => "CHANNEL_CONNECTED",
     EventName::DialplanError => "dialplan",
 }, not { EventName::Unknown });
 

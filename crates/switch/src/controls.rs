@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use callreel_bus::{Binding, Bus, Delivery, QueueOptions, Subscription};
-use callreel_proto::{CallEvent, CallId, Envelope, EventName, Exchange, RouteResp, Utc};
+use callreel_proto::{CallEvent, CallId, Envelope, EventName, Exchange, Requested, RouteResp, Utc};
 use serde_json::Value;
 
 use crate::channel::ChannelMsg;
@@ -81,7 +81,7 @@ async fn gone(shared: &Shared, call_id: CallId, command: Value) {
         .get("Msg-ID")
         .and_then(Value::as_str)
         .map(str::to_owned);
-    event.refused = Some(command);
+    event.request = command.as_object().cloned().map(Requested::Command);
     let key = event.routing_key(EventName::DialplanError);
     let mut envelope = event.into_envelope(EventName::DialplanError);
     envelope.headers.node.clone_from(&shared.node);

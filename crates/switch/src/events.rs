@@ -1,7 +1,7 @@
 //! Call events of one channel: fills in what every event carries and publishes them in order.
 
 use callreel_bus::Bus;
-use callreel_proto::{CallEvent, CallId, EventName, Exchange, Utc};
+use callreel_proto::{CallEvent, CallId, EventName, Exchange, Requested, Utc};
 use serde_json::{Map, Value};
 
 /// Which way a leg was set up, as the switch sees it.
@@ -88,7 +88,7 @@ impl Reporter {
         &self,
         ccvs: &Map<String, Value>,
         msg_id: &str,
-        command: Value,
+        command: Map<String, Value>,
         reason: String,
     ) {
         tracing::warn!(call_id = %self.call_id, %reason, "a command was not executed");
@@ -98,7 +98,7 @@ impl Reporter {
             .and_then(Value::as_str)
             .map(str::to_owned);
         event.error_message = Some(reason);
-        event.refused = Some(command);
+        event.request = Some(Requested::Command(command));
         self.send(EventName::DialplanError, event, Some(msg_id))
             .await;
     }
@@ -110,7 +110,7 @@ impl Reporter {
         event.call_direction = Some(self.direction.name().to_owned());
         event.from = Some(parties.from.clone());
         event.to = Some(parties.to.clone());
-        event.request = Some(parties.request.clone());
+        event.request = Some(Requested::Party(parties.request.clone()));
         event.caller_id_name = Some(parties.caller_name.clone());
         event.caller_id_number = Some(parties.caller_number.clone());
         event.callee_id_name.clone_from(&parties.callee_name);

@@ -23,7 +23,7 @@ pub(crate) struct Refusal {
     /// The command's `Msg-ID`.
     pub(crate) msg_id: String,
     /// The command as it came.
-    pub(crate) command: Value,
+    pub(crate) command: Map<String, Value>,
     /// For the `dialplan` error event.
     pub(crate) reason: String,
 }
@@ -119,12 +119,12 @@ impl Queue {
 }
 
 /// A command as an error event shows it.
-pub(crate) fn echo(order: &Order) -> Value {
-    let mut value = serde_json::to_value(&order.application).unwrap_or(Value::Null);
-    if let Some(object) = value.as_object_mut() {
-        object.insert("Msg-ID".to_owned(), Value::String(order.msg_id.clone()));
-    }
-    value
+pub(crate) fn echo(order: &Order) -> Map<String, Value> {
+    let Ok(Value::Object(mut command)) = serde_json::to_value(&order.application) else {
+        return Map::new();
+    };
+    command.insert("Msg-ID".to_owned(), Value::String(order.msg_id.clone()));
+    command
 }
 
 fn insert_at(message: &Value) -> InsertAt {
@@ -142,7 +142,7 @@ fn unpack(message: &Value, legs: &[&CallId]) -> (Vec<Order>, Vec<Refusal>) {
             Ok(order) => orders.push(order),
             Err(reason) => refusals.push(Refusal {
                 msg_id: text(&command, "Msg-ID").to_owned(),
-                command,
+                command: command.as_object().cloned().unwrap_or_default(),
                 reason,
             }),
         }

@@ -153,7 +153,7 @@ fn a_refused_bridge_counts_as_a_failed_one() {
     talk.found(0.0, devices(&[phone("desk")]));
     talk.event(0.1, EventName::DialplanError, |event| {
         event.error_message = Some("registrar returned no endpoints".to_owned());
-        event.refused = Some(json!({"Application-Name": "bridge"}));
+        event.request = crate::support::refused(json!({"Application-Name": "bridge"}));
     });
     assert!(
         talk.text().contains("tts \"nobody there\""),

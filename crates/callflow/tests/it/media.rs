@@ -213,16 +213,18 @@ fn a_refused_marker_does_not_hold_the_flow_up() {
     });
     talk.event(1.0, EventName::DialplanError, |event| {
         event.error_message = Some("file not found".to_owned());
-        event.refused = Some(json!({"Application-Name": "play"}));
+        event.request = crate::support::refused(json!({"Application-Name": "play"}));
     });
     talk.event(1.0, EventName::DialplanError, |event| {
         event.error_message = Some("application unknown".to_owned());
-        event.refused = Some(json!({"Application-Name": "noop", "Msg-ID": "another"}));
+        event.request =
+            crate::support::refused(json!({"Application-Name": "noop", "Msg-ID": "another"}));
     });
     assert_eq!(talk.text().matches("   wait\n").count(), 3);
     talk.event(1.0, EventName::DialplanError, |event| {
         event.error_message = Some("application unknown".to_owned());
-        event.refused = Some(json!({"Application-Name": "noop", "Msg-ID": "m-1"}));
+        event.request =
+            crate::support::refused(json!({"Application-Name": "noop", "Msg-ID": "m-1"}));
     });
     assert_snapshot!(talk.text(), @r#"
     0s > Started

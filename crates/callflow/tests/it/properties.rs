@@ -122,7 +122,9 @@ fn input() -> impl Strategy<Value = Input> {
                 event.application_name = Some(application.to_owned());
                 event.application_response = Some(response.to_owned());
                 event.dtmf_digit = Some("5".to_owned());
-                event.refused = Some(json!({"Application-Name": application, "Msg-ID": response}));
+                event.request = crate::support::refused(
+                    json!({"Application-Name": application, "Msg-ID": response}),
+                );
             }),
         });
     let reason = prop::sample::select(

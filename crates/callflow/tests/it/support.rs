@@ -154,3 +154,9 @@ pub(crate) fn sample(name: &str) -> Value {
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
+
+/// What a dialplan error says was refused.
+pub(crate) fn refused(command: serde_json::Value) -> Option<callreel_proto::Requested> {
+    let command = command.as_object().expect("a command is an object").clone();
+    Some(callreel_proto::Requested::Command(command))
+}

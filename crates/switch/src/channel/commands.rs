@@ -2,7 +2,7 @@
 
 use callreel_proto::{Application, CallEvent, EventName, HangupCause};
 use rsipstack::sip::StatusCode;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Channel, LegOrder, Progress, playing::What};
 use crate::queue::{Order, Step, echo};
@@ -128,7 +128,7 @@ impl Channel {
         }
     }
 
-    async fn execute_answer(&mut self, msg_id: &str, refused: Value) -> Execution {
+    async fn execute_answer(&mut self, msg_id: &str, refused: Map<String, Value>) -> Execution {
         match self.answer(None).await {
             Ok(()) => {
                 self.complete("answer", |_| {}).await;
@@ -143,7 +143,7 @@ impl Channel {
         msg_id: &str,
         code: &str,
         message: Option<String>,
-        refused: Value,
+        refused: Map<String, Value>,
     ) -> Execution {
         let code = code
             .trim()
@@ -230,7 +230,12 @@ impl Channel {
     }
 
     /// A `dialplan` error event; the queue advances (kazoo-wire §12.1).
-    pub(super) async fn fail(&self, msg_id: &str, command: Value, reason: &str) -> Execution {
+    pub(super) async fn fail(
+        &self,
+        msg_id: &str,
+        command: Map<String, Value>,
+        reason: &str,
+    ) -> Execution {
         self.reporter
             .refuse(&self.channel_vars, msg_id, command, reason.to_owned())
             .await;

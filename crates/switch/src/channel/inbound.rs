@@ -62,6 +62,10 @@ impl Channel {
             resource_type: "audio".to_owned(),
             call_direction: Direction::Inbound.name().to_owned(),
             switch_nodename: self.shared.node.clone(),
+            switch_hostname: None,
+            account: None,
+            media_fork: Some(true),
+            custom_application_vars: serde_json::Map::new(),
             custom_channel_vars: self.channel_vars.clone(),
         };
         let (shared, me) = (self.shared.clone(), self.me.clone());

@@ -1,7 +1,6 @@
 //! Playing files, speech and tones to the phone, and the keys it presses meanwhile.
 
 use callreel_proto::{EventName, Terminators};
-use serde_json::json;
 
 use super::{Channel, ChannelMsg};
 use crate::rtp::{PlayId, Playback};
@@ -71,8 +70,12 @@ impl Channel {
             }
             Err(reason) => {
                 let item = self.playing.sounds.remove(at);
-                let command =
-                    json!({"Application-Name": item.what.name, "Msg-ID": item.what.msg_id});
+                let of = |text: &str| serde_json::Value::from(text);
+                let command = [
+                    ("Application-Name".to_owned(), of(item.what.name)),
+                    ("Msg-ID".to_owned(), of(&item.what.msg_id)),
+                ];
+                let command = command.into_iter().collect();
                 self.fail(&item.what.msg_id, command, &reason).await;
                 if !item.what.now {
                     self.completed().await;

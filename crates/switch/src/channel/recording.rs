@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use callreel_proto::{
-    Application, EventName, MediaFork, RecordAction, RecordingId, RecordingInfo, Terminators,
-};
+use callreel_proto::{Application, EventName, MediaFork, RecordAction, RecordingInfo, Terminators};
 
 use super::{Channel, Due, commands::Execution};
 use crate::queue::{Order, echo};
@@ -74,9 +72,7 @@ impl Channel {
         let Application::RecordCall {
             action,
             media_name,
-            recording_id,
-            recorder,
-            time_limit_s,
+            terms,
             fork,
         } = order.application
         else {
@@ -89,18 +85,19 @@ impl Channel {
                     return self.fail(&order.msg_id, refused, reason).await;
                 };
                 let info = RecordingInfo {
-                    id: recording_id,
+                    id: terms.recording_id,
                     name: media_name,
-                    recorder,
+                    recorder: terms.recorder,
+                    origin: terms.origin,
                     ..RecordingInfo::default()
                 };
-                match self.start_recording(info, fork, time_limit_s).await {
+                match self.start_recording(info, fork, terms.time_limit_s).await {
                     Ok(()) => Execution::Done,
                     Err(reason) => self.fail(&order.msg_id, refused, &reason).await,
                 }
             }
             RecordAction::Stop => {
-                self.stop_recording(recording_id.as_ref(), media_name.as_deref())
+                self.stop_recording(terms.recording_id.as_deref(), media_name.as_deref())
                     .await;
                 Execution::Done
             }
@@ -176,9 +173,9 @@ impl Channel {
     }
 
     /// Stops the named recording, or the newest; none running is no error.
-    async fn stop_recording(&mut self, id: Option<&RecordingId>, name: Option<&str>) {
+    async fn stop_recording(&mut self, id: Option<&str>, name: Option<&str>) {
         let wanted = |r: &Running| match (id, name) {
-            (Some(id), _) => r.info.id.as_ref() == Some(id),
+            (Some(id), _) => r.info.id.as_deref() == Some(id),
             (None, Some(name)) => r.info.name.as_deref() == Some(name),
             (None, None) => true,
         };

@@ -232,7 +232,7 @@ async fn what_cannot_be_played_is_an_error_with_the_commands_id() {
         let error = controller.event("dialplan", id).await;
         assert_eq!(error["Event-Category"], "error");
         assert_eq!(error["Msg-ID"], name);
-        assert_eq!(error["Request-Command"]["Application-Name"], "play");
+        assert_eq!(error["Request"]["Application-Name"], "play");
     }
     controller
         .command(id, "teleport", json!({"Msg-ID": "t"}))

@@ -86,6 +86,7 @@ impl Controller {
             routes: Vec::new(),
             route_error_code: None,
             route_error_message: None,
+            from_realm: None,
             custom_channel_vars: Default::default(),
         };
         fill(&mut body);
