@@ -45,7 +45,9 @@ pub(crate) async fn abandon(context: &Context, call_id: &CallId) {
         }
     };
     for ticket in growing {
-        context.captures.close(ticket.capture_id()).await;
+        if let Some(capture) = ticket.capture_id() {
+            context.captures.close(capture).await;
+        }
         let spool = context.spool.clone();
         let id = ticket.recording_id().clone();
         if let Err(reason) = blocking(move || spool.interrupt(&id)).await {

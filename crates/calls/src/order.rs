@@ -5,7 +5,7 @@ use callreel_proto::{
     AccountId, Application, CallId, CaptureId, Destination, InsertAt, MediaFork, RecordAction,
     RecordCall, RecordingId, RouteReq, Utc, random_hex,
 };
-use callreel_spool::{Promise, Ticket, TicketKind, check_file_name};
+use callreel_spool::{Promise, Source, Ticket, TicketKind, check_file_name};
 
 use crate::document;
 
@@ -52,7 +52,7 @@ pub(crate) fn ticket(order: &RecordingOrder, place: Place<'_>) -> Result<Ticket,
     });
     let promise = Promise {
         recording_id,
-        capture_id: place.capture_id.clone(),
+        source: Source::Capture(place.capture_id.clone()),
         account_id: place.account,
         call_id: call_id.clone(),
         kind: match order.kind {

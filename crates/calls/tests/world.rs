@@ -187,7 +187,10 @@ impl World {
 
     /// Sequence numbers in the ticket's journal, per leg.
     fn journalled(&self, ticket: &Ticket) -> [Vec<u16>; 2] {
-        let mut reader = self.spool.read_journal(ticket.capture_id()).unwrap();
+        let mut reader = self
+            .spool
+            .read_journal(ticket.capture_id().unwrap())
+            .unwrap();
         let mut found = [Vec::new(), Vec::new()];
         while let Some(record) = reader.next_record().unwrap() {
             if let Record::Packet(packet) = record {

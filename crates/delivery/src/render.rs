@@ -9,7 +9,9 @@ use std::{
 };
 
 use callreel_media::{Cut, Packet, Profile, Renderer, Summary, Timeline, TimelineBuilder};
-use callreel_spool::{Error as SpoolError, JournalReader, Record, RenditionInfo, Spool, Ticket};
+use callreel_spool::{
+    Error as SpoolError, JournalReader, Record, RenditionInfo, Source, Spool, Ticket,
+};
 use sha2::{Digest as _, Sha256};
 
 /// Bytes of the file per read while it is hashed, and per write while it is made.
@@ -71,7 +73,16 @@ pub(crate) fn render(
     stop: &AtomicBool,
 ) -> Result<Rendered, Failure> {
     let promise = ticket.promise();
-    let mut reader = spool.read_journal(&promise.capture_id)?;
+    let capture = match &promise.source {
+        Source::Capture(id) => id,
+        Source::Switch(file) => {
+            return Err(Failure::Passing(format!(
+                "its audio is still on the switch {}",
+                file.node
+            )));
+        }
+    };
+    let mut reader = spool.read_journal(capture)?;
     let cut = cut(ticket)?;
     let length_ns = cut.end_ns - cut.start_ns;
     if length_ns < promise.min_ms.saturating_mul(1_000_000) {

@@ -4,7 +4,7 @@ use callreel_proto::{
     AccountId, AudioFormat, CallId, CaptureId, Channels, Destination, EndReason, HttpMethod,
     RecordingId, Utc,
 };
-use callreel_spool::{CaptureHeader, Promise, RenditionInfo, Spool, Ticket, TicketKind};
+use callreel_spool::{CaptureHeader, Promise, RenditionInfo, Source, Spool, Ticket, TicketKind};
 use serde_json::Map;
 
 /// 2024-02-29T23:59:59.999Z: the last millisecond of a month.
@@ -14,7 +14,7 @@ pub(crate) const STARTED_MS: i64 = 1_709_251_199_999;
 pub(crate) fn ticket(change: impl FnOnce(&mut Promise)) -> Box<Ticket> {
     let mut promise = Promise {
         recording_id: RecordingId::parse("202402-0123456789abcdef0123456789abcdef").unwrap(),
-        capture_id: CaptureId::parse("fedcba9876543210fedcba9876543210").unwrap(),
+        source: Source::Capture(CaptureId::parse("fedcba9876543210fedcba9876543210").unwrap()),
         account_id: AccountId::parse("abcd0123456789abcdef0123456789ab").unwrap(),
         call_id: CallId::new("x@y"),
         kind: TicketKind::Recording,
@@ -41,9 +41,10 @@ pub(crate) fn ticket(change: impl FnOnce(&mut Promise)) -> Box<Ticket> {
 pub(crate) fn ended(spool: &Spool, change: impl FnOnce(&mut Promise)) -> Box<Ticket> {
     let mut ticket = ticket(change);
     let promise = ticket.promise();
-    if spool.read_journal(&promise.capture_id).is_err() {
+    let capture = promise.source.capture_id().unwrap();
+    if spool.read_journal(capture).is_err() {
         let header = CaptureHeader {
-            capture_id: promise.capture_id.clone(),
+            capture_id: capture.clone(),
             call_id: promise.call_id.clone(),
             account_id: promise.account_id.clone(),
             started_at: promise.started_at,

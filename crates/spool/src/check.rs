@@ -40,10 +40,9 @@ impl View {
             match entry.content {
                 Content::Ticket(ticket) => {
                     self.check_ticket(&ticket, &entry.path, &mut found)?;
-                    served
-                        .entry(ticket.capture_id().clone())
-                        .or_default()
-                        .push(*ticket);
+                    if let Some(capture) = ticket.capture_id() {
+                        served.entry(capture.clone()).or_default().push(*ticket);
+                    }
                 }
                 Content::Unreadable(reason) => found.add(
                     &entry.path,
@@ -70,15 +69,13 @@ impl View {
 
     fn check_ticket(&self, ticket: &Ticket, dir: &Path, found: &mut Findings) -> Result<(), Error> {
         use RecordingState::{Delivered, Discarded, Ended, Growing};
-        let journal = self.journal_path(ticket.capture_id());
-        let needs_journal = matches!(ticket.state(), Growing | Ended);
-        if !journal.exists() && needs_journal {
+        if let Some(capture) = ticket.capture_id()
+            && matches!(ticket.state(), Growing | Ended)
+            && !self.journal_path(capture).exists()
+        {
             found.add(
                 dir,
-                format!(
-                    "its capture {} is gone: there is nothing to render",
-                    ticket.capture_id()
-                ),
+                format!("its capture {capture} is gone: there is nothing to render"),
             );
         }
         let over = matches!(ticket.state(), Delivered | Discarded);

@@ -1,11 +1,9 @@
 //! What a ticket promises when its recording starts, and which names may become part of a path.
 
-use callreel_proto::{
-    AccountId, AudioFormat, CallId, CaptureId, Channels, Destination, RecordingId, Utc,
-};
+use callreel_proto::{AccountId, AudioFormat, CallId, Channels, Destination, RecordingId, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::{Error, Source};
 
 /// The longest file name a ticket may carry, bytes: the usual file systems take 255, and renderers add `.part`.
 pub const MAX_FILE_NAME: usize = 240;
@@ -21,13 +19,14 @@ pub enum TicketKind {
 }
 
 /// What was promised when the recording was ordered. Afterwards only its start can move, to the first audio
-/// ([`Ticket::begin`](crate::Ticket::begin)).
+/// ([`Ticket::begin`](crate::Ticket::begin)), and what is known of a switch's file can grow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Promise {
     /// The recording; also the id of its document.
     pub recording_id: RecordingId,
-    /// The capture its audio is cut from.
-    pub capture_id: CaptureId,
+    /// Where its audio comes from.
+    #[serde(flatten)]
+    pub source: Source,
     /// The account it belongs to.
     pub account_id: AccountId,
     /// The recorded call's A leg.
@@ -46,7 +45,7 @@ pub struct Promise {
     pub file_name: String,
     /// Wall-clock time of its start.
     pub started_at: Utc,
-    /// Its start on the capture's clock, nanoseconds.
+    /// Its start on the source's clock, nanoseconds.
     pub start_ns: u64,
     /// Longest duration, seconds.
     pub time_limit_s: u64,

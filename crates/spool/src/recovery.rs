@@ -3,30 +3,35 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use callreel_proto::{CaptureId, EndReason, RecordingId, RecordingState};
+use callreel_proto::{CaptureId, EndReason, RecordingId, RecordingState, Utc};
 
-use crate::{Error, Mark, Record, Spool, Ticket};
+use crate::{Error, Mark, Record, Source, Spool, Ticket};
 
 impl Spool {
     /// Ends every growing recording: at the end its journal names, or else interrupted at the journal's last record.
     /// Returns those it ended. To be called once after [`Spool::open`], before any call is taken.
     ///
     /// A recording whose journal cannot be opened at the moment (a missing permission, say) stays growing and is named
-    /// in the log: ending it would throw away audio that is still there.
+    /// in the log: ending it would throw away audio that is still there. A recording that a foreign switch keeps stays
+    /// growing until its limit has passed, for the switch may still be recording: whoever can reach the switch stops it.
     ///
     /// # Errors
     /// The disk refused to write a ticket.
     pub fn recover(&self) -> Result<Vec<Ticket>, Error> {
         let mut by_capture: HashMap<CaptureId, Vec<Ticket>> = HashMap::new();
+        let mut ended = Vec::new();
         for ticket in self.tickets()? {
-            if ticket.state() == RecordingState::Growing {
-                by_capture
-                    .entry(ticket.capture_id().clone())
-                    .or_default()
-                    .push(ticket);
+            if ticket.state() != RecordingState::Growing {
+                continue;
+            }
+            match &ticket.promise().source {
+                Source::Capture(id) => by_capture.entry(id.clone()).or_default().push(ticket),
+                Source::Switch(_) if limit_passed(&ticket) => {
+                    ended.push(self.interrupt(ticket.recording_id())?);
+                }
+                Source::Switch(_) => {}
             }
         }
-        let mut ended = Vec::new();
         for (capture, tickets) in by_capture {
             let Some(story) = self.story(&capture) else {
                 continue;
@@ -81,7 +86,8 @@ impl Spool {
     }
 
     /// Ends one growing recording as interrupted, as [`Spool::recover`] would at the next start: its recorder died in a
-    /// process that lives. Its journal must be sealed. A recording that has ended already stays as it is.
+    /// process that lives. Its journal must be sealed. One that a foreign switch keeps ends now, or at its limit if that
+    /// has passed. A recording that has ended already stays as it is.
     ///
     /// # Errors
     /// There is no such ticket, or it cannot be written. A journal that cannot be read for now is no error: the ticket
@@ -94,8 +100,12 @@ impl Spool {
             return Ok(ticket);
         }
         // The journal is read before the ticket is taken: nobody waits for a ticket meanwhile.
-        let Some(story) = self.story(ticket.capture_id()) else {
-            return Ok(ticket);
+        let story = match ticket.capture_id() {
+            Some(capture) => match self.story(capture) {
+                Some(story) => story,
+                None => return Ok(ticket),
+            },
+            None => Story::by_the_clock(&ticket),
         };
         let (ticket, ()) = self.update_ticket(id, |ticket| match ticket.state() {
             RecordingState::Growing => story.end(ticket),
@@ -140,7 +150,29 @@ struct Story {
     masks: HashMap<RecordingId, BTreeMap<u64, Option<u64>>>,
 }
 
+/// Whether a switch that was never told to stop must have stopped by itself.
+fn limit_passed(ticket: &Ticket) -> bool {
+    let limit_ms = ticket.promise().time_limit_s.saturating_mul(1000);
+    age_ms(ticket) >= limit_ms
+}
+
+/// Milliseconds since the recording started, by the wall clock.
+fn age_ms(ticket: &Ticket) -> u64 {
+    let age = Utc::now().unix_ms() - ticket.promise().started_at.unix_ms();
+    u64::try_from(age).unwrap_or(0)
+}
+
 impl Story {
+    /// The story of a recording without a journal of ours: it may have lasted from its start to now, within its limit.
+    fn by_the_clock(ticket: &Ticket) -> Self {
+        let promise = ticket.promise();
+        let lasted_ms = age_ms(ticket).min(promise.time_limit_s.saturating_mul(1000));
+        Self {
+            last_ns: promise.start_ns + lasted_ms.saturating_mul(1_000_000),
+            ..Self::default()
+        }
+    }
+
     fn hear(&mut self, record: &Record<'_>) {
         self.last_ns = self.last_ns.max(record.at_ns());
         let Record::Mark { at_ns, mark } = record else {

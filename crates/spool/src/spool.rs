@@ -286,7 +286,9 @@ impl Spool {
             saved => saved?,
         }
         self.room.index().forget(ticket.recording_id());
-        self.remove_capture_if_unused(ticket.capture_id())?;
+        if let Some(capture) = ticket.capture_id() {
+            self.remove_capture_if_unused(capture)?;
+        }
         self.remove_recording(ticket.recording_id())
     }
 
@@ -374,7 +376,9 @@ impl Room {
 
 impl Index {
     fn add(&mut self, ticket: &Ticket) {
-        let capture = ticket.capture_id();
+        let Some(capture) = ticket.capture_id() else {
+            return;
+        };
         let before = self
             .capture_of
             .insert(ticket.recording_id().clone(), capture.clone());

@@ -6,7 +6,7 @@ use callreel_proto::{CaptureId, EndReason, RecordingId, RecordingState, Utc};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
 
-use crate::{Error, ImpossibleTransition, Promise};
+use crate::{Error, ImpossibleTransition, Promise, Source, SwitchFile};
 
 /// The version this program writes and the only one it reads.
 const VERSION: u32 = 1;
@@ -130,9 +130,14 @@ impl Ticket {
         &self.promise.recording_id
     }
 
-    /// The capture its audio is cut from.
-    pub fn capture_id(&self) -> &CaptureId {
-        &self.promise.capture_id
+    /// The capture its audio is cut from, unless a switch has it.
+    pub fn capture_id(&self) -> Option<&CaptureId> {
+        self.promise.source.capture_id()
+    }
+
+    /// The file a foreign switch has its audio in, unless a capture has it.
+    pub fn switch_file(&self) -> Option<&SwitchFile> {
+        self.promise.source.switch_file()
     }
 
     /// Where the recording is on its way.
@@ -140,7 +145,7 @@ impl Ticket {
         self.state
     }
 
-    /// Its end on the capture's clock, nanoseconds, once it has ended.
+    /// Its end on the source's clock, nanoseconds, once it has ended.
     pub fn end_ns(&self) -> Option<u64> {
         self.end_ns
     }
@@ -150,7 +155,7 @@ impl Ticket {
         self.end_reason
     }
 
-    /// Spans that are heard as silence, nanoseconds of the capture's clock; only a growing recording's last one can be
+    /// Spans that are heard as silence, nanoseconds of the source's clock; only a growing recording's last one can be
     /// open.
     pub fn masks(&self) -> &[(u64, Option<u64>)] {
         &self.masks
@@ -183,7 +188,7 @@ impl Ticket {
         &mut self.document
     }
 
-    /// Milliseconds from start to end on the capture's clock, once it has ended.
+    /// Milliseconds from start to end on the source's clock, once it has ended.
     pub fn length_ms(&self) -> Option<u64> {
         Some(self.end_ns?.saturating_sub(self.promise.start_ns) / 1_000_000)
     }
@@ -219,6 +224,21 @@ impl Ticket {
         self.only_from(&[RecordingState::Growing], "beginning")?;
         self.promise.start_ns = start_ns;
         self.promise.started_at = at;
+        Ok(())
+    }
+
+    /// The switch told something about the file it records into; no change if a capture has the audio.
+    ///
+    /// # Errors
+    /// The recording is not growing.
+    pub fn switch_told(
+        &mut self,
+        learn: impl FnOnce(&mut SwitchFile),
+    ) -> Result<(), ImpossibleTransition> {
+        self.only_from(&[RecordingState::Growing], "news of the switch's file")?;
+        if let Source::Switch(file) = &mut self.promise.source {
+            learn(file);
+        }
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use callreel_proto::{
     AudioFormat, CallId, CaptureId, Channels, DeliveryAction, DeliveryOrder, Destination,
     EndReason, Envelope, Exchange, HttpMethod, RecordingId, Utc,
 };
-use callreel_spool::{Promise, Ticket, TicketKind};
+use callreel_spool::{Promise, Source, Ticket, TicketKind};
 use serde_json::Map;
 
 use crate::world::{World, account};
@@ -24,7 +24,7 @@ fn ticket(started_ms: i64) -> Ticket {
     };
     let promise = Promise {
         recording_id: RecordingId::random(started_at),
-        capture_id: CaptureId::random(),
+        source: Source::Capture(CaptureId::random()),
         account_id: account(),
         call_id: CallId::new("call@h"),
         kind: TicketKind::Recording,

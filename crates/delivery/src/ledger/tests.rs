@@ -305,7 +305,8 @@ fn a_capture_stays_for_as_long_as_a_recording_needs_it() {
         promise.recording_id = RecordingId::random(at(0));
     });
     story.file(Verdict::Delivered, 0);
-    assert!(story.ledger.spool.read_journal(other.capture_id()).is_ok());
+    let capture = other.capture_id().unwrap();
+    assert!(story.ledger.spool.read_journal(capture).is_ok());
     let now = at(1000);
     story
         .ledger

@@ -8,7 +8,7 @@ use callreel_proto::{
     RecordingId, Utc,
 };
 use callreel_spool::{
-    CaptureHeader, Journal, PacketRecord, Promise, Record, Spool, Ticket, TicketKind,
+    CaptureHeader, Journal, PacketRecord, Promise, Record, Source, Spool, Ticket, TicketKind,
 };
 use serde_json::json;
 
@@ -35,7 +35,7 @@ impl Call {
         let ticket = ticket(to, change);
         let promise = ticket.promise();
         let header = CaptureHeader {
-            capture_id: promise.capture_id.clone(),
+            capture_id: ticket.capture_id().unwrap().clone(),
             call_id: promise.call_id.clone(),
             account_id: promise.account_id.clone(),
             started_at: promise.started_at,
@@ -100,7 +100,7 @@ fn ticket(to: Destination, change: Change<'_>) -> Ticket {
     let now = Utc::now();
     let mut promise = Promise {
         recording_id: RecordingId::random(now),
-        capture_id: CaptureId::random(),
+        source: Source::Capture(CaptureId::random()),
         account_id: AccountId::parse("abcd0123456789abcdef0123456789ab").unwrap(),
         call_id: CallId::new("ab12@10.0.0.5"),
         kind: TicketKind::Recording,

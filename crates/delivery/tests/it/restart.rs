@@ -61,7 +61,7 @@ async fn a_journal_cut_by_a_crash_is_rendered_as_far_as_it_goes() {
     let receiver = Receiver::start(&[]).await;
     let spool = Spool::open(home.spool_dir()).unwrap();
     let ticket = record(&spool, 2, put(receiver.at), &|_| {});
-    let journal = spool.view().journal_path(ticket.capture_id());
+    let journal = spool.view().journal_path(ticket.capture_id().unwrap());
     let bytes = fs::read(&journal).unwrap();
     fs::write(&journal, &bytes[..bytes.len() - 77]).unwrap();
     let mut node = home.start_with(config(), spool).await;
@@ -75,7 +75,7 @@ async fn a_recording_without_a_capture_is_undeliverable_and_kept() {
     let home = Home::new();
     let spool = Spool::open(home.spool_dir()).unwrap();
     let ticket = record(&spool, 1, put(deserted().await), &|_| {});
-    let journal = spool.view().journal_path(ticket.capture_id());
+    let journal = spool.view().journal_path(ticket.capture_id().unwrap());
     fs::remove_file(journal).unwrap();
     let mut node = home.start_with(config(), spool).await;
     let notice = node.hear(&[RecordingFact::Undeliverable]).await;

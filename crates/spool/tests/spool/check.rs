@@ -85,7 +85,7 @@ fn what_does_not_fit_together_is_said_in_words() {
         format!(
             "recordings/{}: its capture {} is gone",
             lost.recording_id(),
-            lost.capture_id()
+            lost.capture_id().unwrap()
         ),
         format!("recordings/{unreadable}: its ticket cannot be read"),
     ] {

@@ -5,6 +5,7 @@ mod check;
 mod journal;
 mod places;
 mod recovery;
+mod switch_files;
 mod tickets;
 
 use callreel_proto::{
@@ -12,8 +13,8 @@ use callreel_proto::{
     Utc,
 };
 use callreel_spool::{
-    CaptureHeader, Journal, Mark, PacketRecord, Promise, Record, RenditionInfo, Spool, Ticket,
-    TicketKind,
+    CaptureHeader, Journal, Mark, PacketRecord, Promise, Record, RenditionInfo, Source, Spool,
+    Ticket, TicketKind,
 };
 use serde_json::Map;
 
@@ -44,7 +45,7 @@ fn capture(spool: &Spool) -> (CaptureId, Journal) {
 fn promise(capture_id: &CaptureId) -> Promise {
     Promise {
         recording_id: RecordingId::random(START),
-        capture_id: capture_id.clone(),
+        source: Source::Capture(capture_id.clone()),
         account_id: AccountId::parse("0123456789abcdef0123456789abcdef").unwrap(),
         call_id: CallId::new("3e7f@10.0.0.1"),
         kind: TicketKind::Recording,
