@@ -9,6 +9,7 @@ mod support;
 
 mod callflows;
 mod cli;
+mod cluster;
 mod delivery;
 mod demo;
 mod failures;

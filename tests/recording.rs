@@ -11,18 +11,19 @@ use crate::support::{
     node::Node,
     receiver::{Arrival, Receiver},
     sipp::{Caller, Sipp, callee_answers, callee_never_answers},
+    site::Site,
 };
 
 /// The caller's voice.
-const LEFT: f32 = 1000.0;
+pub(crate) const LEFT: f32 = 1000.0;
 /// The callee's voice.
-const RIGHT: f32 = 440.0;
+pub(crate) const RIGHT: f32 = 440.0;
 
 /// What a caller hears and what a file holds may be off by so much, seconds: three packets.
 const TOLERANCE: f64 = 0.06;
 
 #[track_caller]
-fn lasts(heard: &Heard, expected: f64) {
+pub(crate) fn lasts(heard: &Heard, expected: f64) {
     let seconds = heard.seconds();
     assert!(
         (seconds - expected).abs() <= TOLERANCE,
@@ -31,7 +32,7 @@ fn lasts(heard: &Heard, expected: f64) {
 }
 
 #[track_caller]
-fn lasts_span(span: (f64, f64), expected: f64) {
+pub(crate) fn lasts_span(span: (f64, f64), expected: f64) {
     let seconds = span.1 - span.0;
     assert!(
         (seconds - expected).abs() <= TOLERANCE,
@@ -40,11 +41,11 @@ fn lasts_span(span: (f64, f64), expected: f64) {
 }
 
 /// Percent-encodes a Call-ID as the mission's URL wants it.
-fn encoded(call_id: &str) -> String {
+pub(crate) fn encoded(call_id: &str) -> String {
     call_id.replace('@', "%40")
 }
 
-fn kept(arrival: &Arrival, path: &str, content_type: &str) -> Heard {
+pub(crate) fn kept(arrival: &Arrival, path: &str, content_type: &str) -> Heard {
     assert_eq!(arrival.method, "PUT");
     assert_eq!(arrival.path, path);
     assert_eq!(arrival.headers["content-type"], content_type);
@@ -56,7 +57,7 @@ fn kept(arrival: &Arrival, path: &str, content_type: &str) -> Heard {
 }
 
 /// The first sample with its server replaced, its format changed, and the flow that follows it.
-fn start(url: &str, format: &str, then: Value) -> Value {
+pub(crate) fn start(url: &str, format: &str, then: Value) -> Value {
     let text = sample("1-start").replace("http://your.server.com/recordings", url);
     let mut action: Value = serde_json::from_str(&text).unwrap();
     action["data"]["format"] = json!(format);
@@ -64,12 +65,12 @@ fn start(url: &str, format: &str, then: Value) -> Value {
     action
 }
 
-fn ring(user: &str) -> Value {
+pub(crate) fn ring(user: &str) -> Value {
     json!({"module": "user", "data": {"id": user}, "children": {}})
 }
 
 /// Both phones registered, the callee waiting to answer after `ring_ms` and to speak for ten seconds.
-fn a_call(node: &Node, ring_ms: u32, talk_ms: u32) -> String {
+pub(crate) fn a_call(node: &Site, ring_ms: u32, talk_ms: u32) -> String {
     let callee = Sipp::new(CALLEE, node.sip());
     callee.register();
     let voice = callee.audio(&audio::mulaw_tone(RIGHT, 10.0));
@@ -90,7 +91,7 @@ fn a_call(node: &Node, ring_ms: u32, talk_ms: u32) -> String {
     call_id
 }
 
-fn both_voices_are_where_they_belong(heard: &Heard, ring_s: f64, talk_s: f64) {
+pub(crate) fn both_voices_are_where_they_belong(heard: &Heard, ring_s: f64, talk_s: f64) {
     assert_eq!(heard.channels.len(), 2);
     for (channel, own, other) in [(0, LEFT, RIGHT), (1, RIGHT, LEFT)] {
         let span = heard.only_tone(channel, own);
@@ -140,14 +141,14 @@ fn a_started_recording_arrives_as_wav_when_that_is_asked_for() {
 }
 
 /// Start, two seconds, stop as in the second sample, one more second, hang up.
-fn stopped_flow(url: &str, format: &str) -> Value {
+pub(crate) fn stopped_flow(url: &str, format: &str) -> Value {
     let mut stop: Value = serde_json::from_str(&sample("2-stop")).unwrap();
     stop["children"] = json!({"_": {"module": "sleep", "data": {"duration": 1}, "children": {}}});
     let then = json!({"module": "sleep", "data": {"duration": 2}, "children": {"_": stop}});
     json!({"module": "answer", "data": {}, "children": {"_": start(url, format, then)}})
 }
 
-fn a_caller_alone(node: &Node, voice_s: f32) -> String {
+pub(crate) fn a_caller_alone(node: &Site, voice_s: f32) -> String {
     let caller = Sipp::new(CALLER, node.sip());
     caller.register();
     let voice = caller.audio(&audio::mulaw_tone(LEFT, voice_s));
@@ -177,7 +178,7 @@ fn a_stop_ends_the_recording_and_the_call_goes_on() {
     }
 }
 
-fn per_user(receiver: &Receiver, format: &str) -> Value {
+pub(crate) fn per_user(receiver: &Receiver, format: &str) -> Value {
     filled(
         "3-per-user",
         &[
@@ -258,7 +259,7 @@ fn the_per_user_sample_leaves_a_message_when_nobody_answers() {
 }
 
 /// The one voicemail message in the store.
-fn message_of(node: &Node) -> Heard {
+fn message_of(node: &Site) -> Heard {
     let (doc, audio) = eventually("a voicemail message", || {
         node.stored("mailbox_message").pop()
     });
@@ -268,7 +269,7 @@ fn message_of(node: &Node) -> Heard {
 }
 
 /// Dials, speaks for some seconds once the recording runs, hangs up: what the caller heard, and how long it spoke.
-fn a_message(node: &Node) -> (Heard, f64) {
+pub(crate) fn a_message(node: &Site) -> (Heard, f64) {
     let habits = Habits {
         answers: false,
         plays: LEFT,
@@ -290,47 +291,60 @@ fn a_message(node: &Node) -> (Heard, f64) {
     (phone.heard(), spoken_s)
 }
 
+/// The fourth sample, filled in.
+pub(crate) fn caller_sample(receiver: &Receiver, format: &str) -> Value {
+    filled(
+        "4-caller",
+        &[
+            ("http://my.recording.server", &receiver.url("")),
+            ("{ACCOUNT_ID}", ACCOUNT),
+            ("{BOX_ID}", MAILBOX),
+            ("\"mp3\"", &format!("\"{format}\"")),
+        ],
+    )
+}
+
+/// What the caller of the fourth sample heard, and what arrived.
+pub(crate) fn a_message_is_only_the_callers(
+    heard: &Heard,
+    spoken_s: f64,
+    arrival: &Arrival,
+    format: &str,
+) {
+    let beep = heard.only_tone(0, 440.0);
+    assert!((beep.1 - beep.0 - 0.5).abs() < 0.1, "the beep is {beep:?}");
+    assert!(beep.0 > 1.0, "words come before the beep");
+    let words = heard.loudness(0, 0.3, beep.0 - 0.3);
+    assert!(words > 0.02, "the words are audible");
+    let folder = format!("/voicemail/{ACCOUNT}/{MAILBOX}/call_recording_");
+    assert!(arrival.path.starts_with(&folder), "{}", arrival.path);
+    let extension = format!(".{format}");
+    assert!(arrival.path.ends_with(&extension), "{}", arrival.path);
+    let file = listen(&arrival.body);
+    assert_eq!(file.channels.len(), 1, "only the caller");
+    let seconds = file.seconds();
+    assert!(
+        (seconds - spoken_s).abs() < 0.1,
+        "{seconds} s of {spoken_s}"
+    );
+    assert!(
+        file.tone(0, 440.0).is_empty(),
+        "the beep is not in the file"
+    );
+    let span = file.only_tone(0, LEFT);
+    assert!(
+        span.1 - span.0 > seconds - 0.2,
+        "it speaks throughout: {span:?}"
+    );
+}
+
 #[test]
 fn the_caller_sample_speaks_beeps_and_records_only_the_caller() {
     for format in ["mp3", "wav"] {
         let receiver = Receiver::start();
-        let flow = filled(
-            "4-caller",
-            &[
-                ("http://my.recording.server", &receiver.url("")),
-                ("{ACCOUNT_ID}", ACCOUNT),
-                ("{BOX_ID}", MAILBOX),
-                ("\"mp3\"", &format!("\"{format}\"")),
-            ],
-        );
-        let node = Node::start(&Estate::with_flow(&flow));
+        let node = Node::start(&Estate::with_flow(&caller_sample(&receiver, format)));
         let (heard, spoken_s) = a_message(&node);
-        let beep = heard.only_tone(0, 440.0);
-        assert!((beep.1 - beep.0 - 0.5).abs() < 0.1, "the beep is {beep:?}");
-        assert!(beep.0 > 1.0, "words come before the beep");
-        let words = heard.loudness(0, 0.3, beep.0 - 0.3);
-        assert!(words > 0.02, "the words are audible");
-        let arrival = receiver.accepted();
-        let folder = format!("/voicemail/{ACCOUNT}/{MAILBOX}/call_recording_");
-        assert!(arrival.path.starts_with(&folder), "{}", arrival.path);
-        let extension = format!(".{format}");
-        assert!(arrival.path.ends_with(&extension), "{}", arrival.path);
-        let file = listen(&arrival.body);
-        assert_eq!(file.channels.len(), 1, "only the caller");
-        let seconds = file.seconds();
-        assert!(
-            (seconds - spoken_s).abs() < 0.1,
-            "{seconds} s of {spoken_s}"
-        );
-        assert!(
-            file.tone(0, 440.0).is_empty(),
-            "the beep is not in the file"
-        );
-        let span = file.only_tone(0, LEFT);
-        assert!(
-            span.1 - span.0 > seconds - 0.2,
-            "it speaks throughout: {span:?}"
-        );
+        a_message_is_only_the_callers(&heard, spoken_s, &receiver.accepted(), format);
     }
 }
 

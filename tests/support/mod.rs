@@ -2,10 +2,14 @@
 
 pub(crate) mod audio;
 pub(crate) mod baresip;
+pub(crate) mod broker;
+pub(crate) mod cluster;
 pub(crate) mod estate;
 pub(crate) mod node;
+pub(crate) mod process;
 pub(crate) mod receiver;
 pub(crate) mod sipp;
+pub(crate) mod site;
 
 use std::{
     path::{Path, PathBuf},

@@ -3,6 +3,7 @@
 pub mod broker;
 pub mod peer;
 pub mod proxy;
+pub mod server;
 
 use std::time::Duration;
 

@@ -1,0 +1,90 @@
+//! A RabbitMQ for the black-box tests: one that they share, a vhost each, or one of a test's own that it may kill.
+
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "the bus's own tests use all of it"
+)]
+#[path = "../../crates/bus/tests/rabbit/support/server.rs"]
+mod server;
+
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use serde_json::{Value, json};
+
+use self::server::Server;
+use super::eventually;
+
+/// Vhosts of a broker; each test that shares it takes one. A vhost made later would cost seconds.
+const VHOSTS: usize = 40;
+
+/// `guest` with the password `guest`, as RabbitMQ keeps it: a salt, and the SHA-256 of salt and password.
+const GUEST: &str = "Y2FsbJ8qYSg5HgvcCHOgxgTtDKozcrGxnpUmQs/Z78X820UY";
+
+/// A broker that runs.
+pub(crate) struct Broker {
+    server: Server,
+    taken: AtomicUsize,
+}
+
+impl Broker {
+    /// The broker that all tests share who leave it as it is.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: OnceLock<Broker> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// A broker of one's own.
+    pub(crate) fn start() -> Self {
+        let server = Server::new();
+        let definitions = server.dir().join("definitions.json");
+        std::fs::write(&definitions, vhosts().to_string()).unwrap();
+        server.configure(&format!("load_definitions = {}\n", definitions.display()));
+        let mut broker = Self {
+            server,
+            taken: AtomicUsize::new(0),
+        };
+        broker.resume();
+        broker
+    }
+
+    /// The URL of a vhost that nobody else is given.
+    pub(crate) fn vhost(&self) -> String {
+        let n = self.taken.fetch_add(1, Ordering::Relaxed);
+        assert!(n < VHOSTS, "all vhosts are taken: raise VHOSTS");
+        format!("{}/v{n}", self.server.url_of("guest", "guest"))
+    }
+
+    /// Kills it, like a power cut.
+    pub(crate) fn kill(&mut self) {
+        self.server.kill();
+    }
+
+    /// Starts it again; returns when it lets a client in.
+    pub(crate) fn resume(&mut self) {
+        self.server.launch();
+        eventually("the broker lets a client in", || {
+            self.server.is_up().then_some(())
+        });
+    }
+}
+
+fn vhosts() -> Value {
+    let names = || (0..VHOSTS).map(|n| format!("v{n}")).chain(["/".to_owned()]);
+    let all = ".*";
+    json!({
+        "users": [{
+            "name": "guest",
+            "password_hash": GUEST,
+            "hashing_algorithm": "rabbit_password_hashing_sha256",
+            "tags": "administrator",
+        }],
+        "vhosts": names().map(|name| json!({"name": name})).collect::<Vec<_>>(),
+        "permissions": names()
+            .map(|name| json!({"user": "guest", "vhost": name, "configure": all, "write": all, "read": all}))
+            .collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,96 @@
+//! One process of the real binary: started, killed, asked to end, and started again.
+
+use std::{
+    fs::OpenOptions,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::mpsc,
+};
+
+use super::{PATIENCE, Reaped};
+
+/// A process that runs, or did.
+pub(crate) struct Process {
+    config: PathBuf,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    log: PathBuf,
+    running: Option<Reaped>,
+}
+
+impl Process {
+    /// `callreel serve` with this configuration and these arguments; what it logs is added to `log`.
+    pub(crate) fn new(config: PathBuf, args: &[&str], log: PathBuf) -> Self {
+        Self {
+            config,
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            env: Vec::new(),
+            log,
+            running: None,
+        }
+    }
+
+    /// The same with a key of the configuration set by its variable.
+    pub(crate) fn with_env(mut self, key: &str, value: &str) -> Self {
+        self.env.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts it, and waits until it is ready.
+    pub(crate) fn launch(&mut self) {
+        assert!(self.running.is_none(), "already running");
+        let log = OpenOptions::new().create(true).append(true).open(&self.log);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_callreel"))
+            .arg("serve")
+            .args(&self.args)
+            .arg("--config")
+            .arg(&self.config)
+            .envs(self.env.clone())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log.unwrap())
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take().unwrap();
+        self.running = Some(Reaped(child));
+        let (said, hear) = mpsc::sync_channel(16);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if said.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        loop {
+            match hear.recv_timeout(PATIENCE) {
+                Ok(line) if line.starts_with("ready") => return,
+                Ok(_) => {}
+                Err(_) => panic!("it never became ready:\n{}", self.log()),
+            }
+        }
+    }
+
+    /// Ends it without warning, as a crash would.
+    pub(crate) fn kill(&mut self) {
+        // `Child::kill` is SIGKILL.
+        self.running.take();
+    }
+
+    /// Asks it to end, as a supervisor does.
+    pub(crate) fn terminate(&self) {
+        let pid = self.running.as_ref().expect("it runs").0.id();
+        super::run("sh", &["-c", &format!("kill -TERM {pid}")]);
+    }
+
+    /// Waits until it has ended by itself, and says whether it called that a success.
+    pub(crate) fn ended(&mut self) -> bool {
+        let mut process = self.running.take().expect("it runs");
+        process.succeeded("the process's end")
+    }
+
+    /// What it has logged, in all its lives.
+    pub(crate) fn log(&self) -> String {
+        super::text_of(&self.log)
+    }
+}
