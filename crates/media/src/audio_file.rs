@@ -1,14 +1,22 @@
-//! Reads WAV and MP3 bytes into linear audio, gapless: an MP3's encoder delay and padding are trimmed as its tag says.
+//! Decodes WAV and MP3 files block by block, gapless: an MP3's encoder delay and padding are trimmed as its tag says.
 
-use std::io::Cursor;
+use std::io::{Cursor, Read, Seek, SeekFrom};
 
+use callreel_proto::AudioFormat;
 use symphonia::{
     core::{
         audio::AudioSpec,
-        codecs::audio::{AudioDecoder, AudioDecoderOptions},
+        codecs::audio::{
+            AudioCodecId, AudioDecoder, AudioDecoderOptions,
+            well_known::{CODEC_ID_MP3, CODEC_ID_PCM_S16LE},
+        },
         errors::Error as DecodeError,
-        formats::{FormatOptions, FormatReader, TrackType, probe::Hint},
-        io::MediaSourceStream,
+        formats::{
+            FormatId, FormatOptions, FormatReader, TrackType,
+            probe::Hint,
+            well_known::{FORMAT_ID_MP3, FORMAT_ID_WAVE},
+        },
+        io::{MediaSource, MediaSourceStream},
         meta::MetadataOptions,
     },
     default::{get_codecs, get_probe},
@@ -23,19 +31,135 @@ fn undecodable(reason: impl std::fmt::Display) -> Error {
     Error::Undecodable(reason.to_string())
 }
 
-/// Decodes a whole file: one [`Pcm`] per channel, all of the same rate and length.
-///
-/// `hint_extension` (such as `mp3`, without the dot) helps to tell formats apart; a wrong one does no harm.
-///
-/// # Errors
-/// [`Error::Undecodable`] when the bytes are neither WAV nor MP3, hold no audio, or change their shape midway.
-pub fn read_audio(bytes: Vec<u8>, hint_extension: Option<&str>) -> Result<Vec<Pcm>, Error> {
+/// What a decoder needs of the place its bytes come from.
+struct Bytes<R> {
+    from: R,
+    length: Option<u64>,
+}
+
+impl<R: Read> Read for Bytes<R> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        self.from.read(into)
+    }
+}
+
+impl<R: Seek> Seek for Bytes<R> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.from.seek(to)
+    }
+}
+
+impl<R: Read + Seek + Send + Sync> MediaSource for Bytes<R> {
+    fn is_seekable(&self) -> bool {
+        true
+    }
+
+    fn byte_len(&self) -> Option<u64> {
+        self.length
+    }
+}
+
+/// What kind of audio file something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AudioShape {
+    /// One of the formats recordings have; `None` for others that can be decoded, such as WAV in µ-law.
+    pub format: Option<AudioFormat>,
+    /// Samples per second.
+    pub sample_rate: u32,
+    /// How many.
+    pub channels: u16,
+}
+
+/// An audio file that is being decoded. Its memory does not grow with the file.
+pub struct AudioReader {
+    format: Box<dyn FormatReader>,
+    decoder: Box<dyn AudioDecoder>,
+    track_id: u32,
+    spec: AudioSpec,
+    shape: AudioShape,
+    block: Vec<Vec<i16>>,
+    /// The block was decoded to learn the shape, and nobody has seen it yet.
+    unseen: bool,
+    frames: u64,
+}
+
+impl AudioReader {
+    /// Reads the head of a file and its first audio.
+    ///
+    /// `hint_extension` (such as `mp3`, without the dot) helps to tell formats apart; a wrong one does no harm.
+    ///
+    /// # Errors
+    /// [`Error::Undecodable`] when the bytes are neither WAV nor MP3 or hold no audio.
+    pub fn open(
+        mut from: impl Read + Seek + Send + Sync + 'static,
+        hint_extension: Option<&str>,
+    ) -> Result<Self, Error> {
+        let length = from.seek(SeekFrom::End(0)).ok();
+        from.rewind().map_err(undecodable)?;
+        let (mut format, mut decoder, track_id) = probe(Bytes { from, length }, hint_extension)?;
+        let mut block = Vec::new();
+        let spec = next_block(format.as_mut(), decoder.as_mut(), track_id, &mut block)?
+            .ok_or_else(|| undecodable("there is no audio in it"))?;
+        let codec = decoder.codec_params().codec;
+        Ok(Self {
+            shape: AudioShape {
+                format: recording_format(format.format_info().format, codec),
+                sample_rate: spec.rate(),
+                channels: u16::try_from(block.len()).unwrap_or(u16::MAX),
+            },
+            frames: 0,
+            unseen: true,
+            format,
+            decoder,
+            track_id,
+            spec,
+            block,
+        })
+    }
+
+    /// What kind of file it is.
+    pub fn shape(&self) -> AudioShape {
+        self.shape
+    }
+
+    /// The next piece of audio: as many samples of each channel; `None` at the end. A file that is cut off ends there.
+    ///
+    /// # Errors
+    /// [`Error::Undecodable`] when too much of it is broken, or it changes its shape midway.
+    pub fn next_block(&mut self) -> Result<Option<&[Vec<i16>]>, Error> {
+        if !std::mem::take(&mut self.unseen) {
+            let (format, decoder) = (self.format.as_mut(), self.decoder.as_mut());
+            match next_block(format, decoder, self.track_id, &mut self.block)? {
+                None => return Ok(None),
+                Some(spec) if spec != self.spec => {
+                    return Err(undecodable("its rate or channels change midway"));
+                }
+                Some(_) => {}
+            }
+        }
+        self.frames += self.block.first().map_or(0, Vec::len) as u64;
+        Ok(Some(&self.block))
+    }
+
+    /// Length of what was read so far, milliseconds, rounded down.
+    pub fn duration_ms(&self) -> u64 {
+        let ms = u128::from(self.frames) * 1000 / u128::from(self.shape.sample_rate.max(1));
+        u64::try_from(ms).unwrap_or(u64::MAX)
+    }
+}
+
+type Opened = (Box<dyn FormatReader>, Box<dyn AudioDecoder>, u32);
+
+fn probe(
+    source: impl MediaSource + 'static,
+    hint_extension: Option<&str>,
+) -> Result<Opened, Error> {
     let mut hint = Hint::new();
     if let Some(extension) = hint_extension {
         hint.with_extension(extension);
     }
-    let stream = MediaSourceStream::new(Box::new(Cursor::new(bytes)), Default::default());
-    let mut format = get_probe()
+    let stream = MediaSourceStream::new(Box::new(source), Default::default());
+    let format = get_probe()
         .probe(
             &hint,
             stream,
@@ -51,59 +175,74 @@ pub fn read_audio(bytes: Vec<u8>, hint_extension: Option<&str>) -> Result<Vec<Pc
         .as_ref()
         .and_then(|parameters| parameters.audio())
         .ok_or_else(|| undecodable("its codec is not named"))?;
-    let mut decoder = get_codecs()
+    let decoder = get_codecs()
         .make_audio_decoder(parameters, &AudioDecoderOptions::default())
         .map_err(undecodable)?;
     let track_id = track.id;
-    decode_track(format.as_mut(), decoder.as_mut(), track_id)
+    Ok((format, decoder, track_id))
 }
 
-fn decode_track(
+fn recording_format(container: FormatId, codec: AudioCodecId) -> Option<AudioFormat> {
+    match (container, codec) {
+        (FORMAT_ID_WAVE, CODEC_ID_PCM_S16LE) => Some(AudioFormat::Wav),
+        (FORMAT_ID_MP3, CODEC_ID_MP3) => Some(AudioFormat::Mp3),
+        _ => None,
+    }
+}
+
+/// Decodes the next frame that can be decoded into `block`, one vector per channel.
+fn next_block(
     format: &mut dyn FormatReader,
     decoder: &mut dyn AudioDecoder,
     track_id: u32,
-) -> Result<Vec<Pcm>, Error> {
-    let mut spec: Option<AudioSpec> = None;
-    let mut channels: Vec<Vec<i16>> = Vec::new();
-    let mut frame: Vec<Vec<i16>> = Vec::new();
+    block: &mut Vec<Vec<i16>>,
+) -> Result<Option<AudioSpec>, Error> {
     let mut broken_in_a_row = 0;
     loop {
         let packet = match format.next_packet() {
             Ok(Some(packet)) => packet,
-            Ok(None) => break,
+            Ok(None) => return Ok(None),
             // A file cut off in the middle of a frame ends there.
-            Err(DecodeError::IoError(e)) if e.kind() == std::io::ErrorKind::UnexpectedEof => break,
+            Err(DecodeError::IoError(e)) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+                return Ok(None);
+            }
             Err(e) => return Err(undecodable(e)),
         };
         if packet.track_id != track_id {
             continue;
         }
-        let audio = match decoder.decode(&packet) {
-            Ok(audio) => audio,
+        match decoder.decode(&packet) {
+            Ok(audio) => {
+                audio.copy_to_vecs_planar(block);
+                return Ok(Some(audio.spec().clone()));
+            }
             Err(DecodeError::DecodeError(_)) if broken_in_a_row < MAX_BROKEN_FRAMES => {
                 broken_in_a_row += 1;
-                continue;
             }
             Err(e) => return Err(undecodable(e)),
-        };
-        broken_in_a_row = 0;
-        if spec.get_or_insert_with(|| audio.spec().clone()) != audio.spec() {
-            return Err(undecodable("its rate or channels change midway"));
         }
-        audio.copy_to_vecs_planar(&mut frame);
-        channels.resize_with(frame.len(), Vec::new);
-        for (channel, new) in channels.iter_mut().zip(&frame) {
+    }
+}
+
+/// Decodes a whole file: one [`Pcm`] per channel, all of the same rate and length.
+///
+/// # Errors
+/// See [`AudioReader::open`] and [`AudioReader::next_block`].
+pub fn read_audio(bytes: Vec<u8>, hint_extension: Option<&str>) -> Result<Vec<Pcm>, Error> {
+    let mut reader = AudioReader::open(Cursor::new(bytes), hint_extension)?;
+    let mut channels: Vec<Vec<i16>> = Vec::new();
+    while let Some(block) = reader.next_block()? {
+        channels.resize_with(block.len(), Vec::new);
+        for (channel, new) in channels.iter_mut().zip(block) {
             channel.extend_from_slice(new);
         }
     }
-    let spec = spec.ok_or_else(|| undecodable("there is no audio in it"))?;
-    Ok(channels
-        .into_iter()
-        .map(|samples| Pcm {
-            sample_rate: spec.rate(),
-            samples,
-        })
-        .collect())
+    let sample_rate = reader.shape().sample_rate;
+    let pcm = |samples| Pcm {
+        sample_rate,
+        samples,
+    };
+    Ok(channels.into_iter().map(pcm).collect())
 }
 
 #[cfg(test)]

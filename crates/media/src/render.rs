@@ -27,18 +27,14 @@ mod tests;
 use leg::LegRenderer;
 pub use report::{LegReport, Summary};
 pub use sink::Mp3Settings;
-use sink::Sink;
+pub(crate) use sink::{SAMPLE_RATES, Sink};
 
 /// Lanes are taken and encoded in pieces of this length: shorter ones cost the encoder more, longer ones gain nothing.
 const BLOCK_NS: i64 = 1_000_000_000;
 /// Audio may lie this much before its packet's place, by the leeway left to clocks.
 const MARGIN_NS: i64 = 100_000_000;
 /// Longest cut: a day. Kazoo ends recordings after three hours; more is a broken ticket, not a call.
-const MAX_CUT_NS: u64 = 24 * 3600 * 1_000_000_000;
-/// The rates that both WAV and MP3 can have.
-const SAMPLE_RATES: [u32; 9] = [
-    8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000,
-];
+pub(crate) const MAX_CUT_NS: u64 = 24 * 3600 * 1_000_000_000;
 
 /// Which part of a capture a recording is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,16 +102,8 @@ impl<'t, W: Write + Seek> Renderer<'t, W> {
         let sample_rate = profile
             .sample_rate
             .unwrap_or(if wideband { 16_000 } else { 8000 });
-        if !SAMPLE_RATES.contains(&sample_rate) {
-            return Err(Error::Profile(format!(
-                "{sample_rate} Hz is not a sample rate of WAV and MP3; use one of {SAMPLE_RATES:?}"
-            )));
-        }
         let channels = channel_count(cut.channels);
-        let sink = match profile.format {
-            AudioFormat::Wav => Sink::wav(out, channels, sample_rate)?,
-            AudioFormat::Mp3 => Sink::mp3(out, channels, sample_rate, &profile.mp3)?,
-        };
+        let sink = Sink::open(out, channels, sample_rate, &profile)?;
         let (start, end) = (nanos(cut.start_ns), nanos(cut.end_ns));
         Ok(Self {
             timeline,
@@ -249,7 +237,7 @@ impl<'t, W: Write + Seek> Renderer<'t, W> {
     }
 }
 
-fn channel_count(channels: Channels) -> u16 {
+pub(crate) fn channel_count(channels: Channels) -> u16 {
     match channels {
         Channels::Stereo => 2,
         Channels::Mono | Channels::Caller => 1,

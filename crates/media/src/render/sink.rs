@@ -7,7 +7,14 @@ use mp3lame_encoder::{
     max_required_buffer_size,
 };
 
-use crate::Error;
+use callreel_proto::AudioFormat;
+
+use crate::{Error, Profile};
+
+/// The rates that both WAV and MP3 can have.
+pub(crate) const SAMPLE_RATES: [u32; 9] = [
+    8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000,
+];
 
 /// How MP3s are made. The defaults are the telephone profile: plain left and right, constant bit rate, the fastest of LAME's
 /// quality levels, which is also the best for speech at these bit rates.
@@ -71,7 +78,25 @@ pub(crate) enum Sink<W: Write + Seek> {
 }
 
 impl<W: Write + Seek> Sink<W> {
-    pub(crate) fn wav(out: W, channels: u16, sample_rate: u32) -> Result<Self, Error> {
+    /// Opens the file that `profile` asks for, with this rate.
+    pub(crate) fn open(
+        out: W,
+        channels: u16,
+        sample_rate: u32,
+        profile: &Profile,
+    ) -> Result<Self, Error> {
+        if !SAMPLE_RATES.contains(&sample_rate) {
+            return Err(Error::Profile(format!(
+                "{sample_rate} Hz is not a sample rate of WAV and MP3; use one of {SAMPLE_RATES:?}"
+            )));
+        }
+        match profile.format {
+            AudioFormat::Wav => Self::wav(out, channels, sample_rate),
+            AudioFormat::Mp3 => Self::mp3(out, channels, sample_rate, &profile.mp3),
+        }
+    }
+
+    fn wav(out: W, channels: u16, sample_rate: u32) -> Result<Self, Error> {
         let spec = hound::WavSpec {
             channels,
             sample_rate,
@@ -83,12 +108,7 @@ impl<W: Write + Seek> Sink<W> {
             .map_err(riff)
     }
 
-    pub(crate) fn mp3(
-        out: W,
-        channels: u16,
-        sample_rate: u32,
-        settings: &Mp3Settings,
-    ) -> Result<Self, Error> {
+    fn mp3(out: W, channels: u16, sample_rate: u32, settings: &Mp3Settings) -> Result<Self, Error> {
         Mp3::new(out, channels, sample_rate, settings).map(|mp3| Self::Mp3(Box::new(mp3)))
     }
 
