@@ -161,7 +161,7 @@ impl Stage {
         let id = format!("{}-{}", self.call.talk_id, self.marks);
         self.effect(Effect::Command {
             insert_at,
-            application: Application::Noop,
+            application: Application::Noop { filter: Vec::new() },
             msg_id: Some(id.clone()),
         });
         id

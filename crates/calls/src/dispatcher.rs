@@ -387,13 +387,9 @@ impl State {
         let response = Envelope {
             headers,
             body: RouteResp {
-                method: RouteMethod::Park,
                 pre_park: Some("none".to_owned()),
-                routes: Vec::new(),
-                route_error_code: None,
-                route_error_message: None,
-                from_realm: None,
                 custom_channel_vars: channel_vars,
+                ..RouteResp::new(RouteMethod::Park)
             },
         };
         let Some(asker) = request.server_id.as_deref().filter(|s| !s.is_empty()) else {

@@ -123,13 +123,14 @@ pub(crate) fn command(
     }
 }
 
-/// The command that tells the switch a `record_call` needs no audio any more.
-pub(crate) fn stop(id: RecordingId, media_name: String) -> Application {
+/// The command that tells the switch a `record_call` needs no audio any more. It names the fork, as all commands of recorders
+/// do: our switch takes one without a fork for another application's, and hands it on to us.
+pub(crate) fn stop(id: RecordingId, media_name: String, fork: MediaFork) -> Application {
     Application::RecordCall {
         action: RecordAction::Stop,
         media_name: Some(media_name),
         terms: Box::new(terms(id)),
-        fork: None,
+        fork: Some(fork),
     }
 }
 

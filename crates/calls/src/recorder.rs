@@ -353,11 +353,11 @@ impl State {
         running.limit.abort();
         let id = running.ticket.recording_id().clone();
         let live = self.capture.as_ref().expect("open while something runs");
-        let end_ns = live.clock.now_ns();
+        let (end_ns, fork) = (live.clock.now_ns(), live.fork);
         let mark = vec![(end_ns, Mark::RecordingEnded(id.clone(), reason))];
         self.context().captures.mark(&live.id, mark).await;
         if reason != EndReason::Hangup {
-            self.release_switch(&running).await;
+            self.release_switch(&running, fork).await;
         }
         self.close_if_idle().await;
         if let Err(error) = running.ticket.end(end_ns, reason) {
@@ -381,12 +381,12 @@ impl State {
     }
 
     /// Tells the switch that a `record_call` needs no fork any more. A message's `record` command ended by itself.
-    async fn release_switch(&self, running: &Running) {
+    async fn release_switch(&self, running: &Running, fork: MediaFork) {
         if running.kind != RecordingKind::Recording {
             return;
         }
         let id = running.ticket.recording_id().clone();
-        let stop = order::stop(id, running.media_name.clone());
+        let stop = order::stop(id, running.media_name.clone(), fork);
         self.args.control.send(InsertAt::Now, stop, None).await;
     }
 

@@ -68,21 +68,14 @@ impl World {
     async fn ask(&self, number: &str) {
         let mut vars = Map::new();
         vars.insert("Account-ID".to_owned(), json!(ACCOUNT));
+        let dialled = format!("{number}@acme.test");
         let request = RouteReq {
-            call_id: CallId::new(CALL),
-            from: "alice@acme.test".to_owned(),
-            to: format!("{number}@acme.test"),
-            request: format!("{number}@acme.test"),
             caller_id_number: "1001".to_owned(),
             caller_id_name: "Alice".to_owned(),
-            resource_type: "audio".to_owned(),
-            call_direction: "inbound".to_owned(),
             switch_nodename: "switch@test".to_owned(),
-            switch_hostname: None,
-            account: None,
             media_fork: Some(true),
-            custom_application_vars: serde_json::Map::new(),
             custom_channel_vars: vars,
+            ..RouteReq::new(CallId::new(CALL), "alice@acme.test", &dialled, &dialled)
         };
         let key = request.routing_key();
         let headers = Headers::new("dialplan", "route_req")
@@ -108,6 +101,7 @@ impl World {
         let win = RouteWin {
             call_id: CallId::new(CALL),
             control_queue: self.control.clone(),
+            switch_hostname: None,
             custom_channel_vars: Map::new(),
         };
         let headers = Headers::new("dialplan", "route_win").msg_id(CALL);

@@ -1,12 +1,13 @@
 //! Dialplan commands: what a call's controller tells the switch (Kazoo `kapi_dialplan`, exchange `callctl`).
 
-use std::net::SocketAddr;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::lenient::{loose, opt_lenient_bool, opt_lenient_u64};
-use crate::{CallId, Endpoint, Envelope, HangupCause, Headers, Terminators, Tone};
+use crate::lenient::{loose, loose_or_default, opt_lenient_bool, opt_lenient_u64};
+use crate::{
+    CallId, Endpoint, Envelope, HangupCause, Headers, MediaFork, RecordAction, RecordCall,
+    Terminators, Tone,
+};
 
 /// Where a command goes in the switch's queue for the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -23,79 +24,22 @@ pub enum InsertAt {
     Flush,
 }
 
-/// Where a switch of ours forks a recorded channel's audio: RTP as described in docs/fork.md.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MediaFork {
-    /// Receives what the phone sends.
-    #[serde(rename = "A")]
-    pub a: SocketAddr,
-    /// Receives what the phone is sent.
-    #[serde(rename = "B")]
-    pub b: SocketAddr,
-}
-
-/// What a `record_call` command wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RecordAction {
-    /// Begin.
-    Start,
-    /// End.
-    Stop,
-    /// Record silence from here.
-    Mask,
-    /// Record audio again.
-    Unmask,
-}
-
-macro_rules! record_call {
-    ($($(#[$doc:meta])* $name:ident: $type:ty = $wire:literal;)*) => {
-        /// How `record_call` shall record, and whose the recording is. All optional; a stop, mask or unmask needs at most
-        /// the name or the id of what it means.
-        #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-        pub struct RecordCall {
-            $(
-                $(#[$doc])*
-                #[serde(rename = $wire, default, deserialize_with = "loose", skip_serializing_if = "Option::is_none")]
-                pub $name: Option<$type>,
-            )*
-        }
-    };
-}
-
-record_call! {
-    /// The recording, echoed in events; a [`crate::RecordingId`] if it is ours.
-    recording_id: String = "Media-Recording-ID";
-    /// Who owns it: `callreel` if we do.
-    recorder: String = "Media-Recorder";
-    /// What started it.
-    origin: String = "Media-Recording-Origin";
-    /// Seconds; Kazoo's senders write a string.
-    time_limit_s: u64 = "Time-Limit";
-    /// Hz.
-    sample_rate: u64 = "Record-Sample-Rate";
-    /// Seconds a recording must last to be kept.
-    min_s: u64 = "Record-Min-Sec";
-    /// One party per channel; true when absent.
-    stereo: bool = "Channels-As-Stereo";
-    /// Go on when the call is transferred; true when absent.
-    follow_transfer: bool = "Follow-Transfer";
-    /// Kazoo 5: echoed in the `Recording` object of events.
-    variables: Map<String, Value> = "Recording-Variables";
-    /// `put` or `post`: where the file goes is not left to whoever hears `RECORD_STOP`.
-    transfer_method: String = "Media-Transfer-Method";
-    /// A URL.
-    transfer_destination: String = "Media-Transfer-Destination";
-}
-
 /// The command itself, by `Application-Name`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "Application-Name", rename_all = "snake_case")]
 pub enum Application {
     /// 200 OK if not yet answered. Completes as `answer`.
     Answer,
-    /// 180 Ringing.
+    /// 180 Ringing. Completes as `ring`.
     Ring,
+    /// 183 with a session description: the caller may hear something. Completes as `progress`.
+    Progress,
+    /// 302: the caller is to try elsewhere.
+    Redirect {
+        /// Where: a SIP URI.
+        #[serde(rename = "Redirect-Contact")]
+        contact: String,
+    },
     /// End the call, or only its other leg.
     Hangup {
         /// Why; normal clearing when absent.
@@ -167,6 +111,37 @@ pub enum Application {
         /// Keys that end it.
         #[serde(rename = "Terminators", default)]
         terminators: Terminators,
+    },
+    /// Say a number, letters or the like by Kazoo's rules of saying; not a text. Completes as `say`.
+    Say {
+        /// What to say.
+        #[serde(rename = "Say-Text")]
+        text: String,
+        /// What it is: `number`, `name_spelled`, `telephone_number` and so on.
+        #[serde(rename = "Type", default, deserialize_with = "loose_or_default")]
+        kind: String,
+        /// `pronounced` (one hundred), `iterated` (one, zero, zero), `counted` (hundredth) or `none`.
+        #[serde(rename = "Method", default, deserialize_with = "loose_or_default")]
+        method: String,
+        /// Such as `en-us`.
+        #[serde(
+            rename = "Language",
+            default,
+            deserialize_with = "loose",
+            skip_serializing_if = "Option::is_none"
+        )]
+        language: Option<String>,
+    },
+    /// Play music on hold until broken. Completes as `hold`.
+    Hold {
+        /// As in `play`; the switch's own silence when absent.
+        #[serde(
+            rename = "Hold-Media",
+            default,
+            deserialize_with = "loose",
+            skip_serializing_if = "Option::is_none"
+        )]
+        media_name: Option<String>,
     },
     /// Sound tones. Completes as `tones`.
     Tones {
@@ -292,7 +267,53 @@ pub enum Application {
         caller_id_number: Option<String>,
     },
     /// A marker: completes as `noop` with its `Msg-ID` in `Application-Response`, after everything queued before it.
-    Noop,
+    Noop {
+        /// Waiting commands to drop from the front of the queue: names, or objects of `Application-Name`, `Group-ID` and
+        /// `Fields`.
+        #[serde(
+            rename = "Filter-Applications",
+            default,
+            deserialize_with = "loose_or_default",
+            skip_serializing_if = "Vec::is_empty"
+        )]
+        filter: Vec<Value>,
+    },
+    /// Do nothing for a while. Completes as `sleep`.
+    Sleep {
+        /// Milliseconds; 50 when absent.
+        #[serde(
+            rename = "Time",
+            default,
+            deserialize_with = "loose",
+            skip_serializing_if = "Option::is_none"
+        )]
+        time_ms: Option<u64>,
+    },
+    /// Leave the channel as it is until the next command. No completion event.
+    Park {
+        /// Seconds after which the channel is hung up; never when absent.
+        #[serde(
+            rename = "Timeout",
+            default,
+            deserialize_with = "loose",
+            skip_serializing_if = "Option::is_none"
+        )]
+        timeout_s: Option<u64>,
+        /// Why it is hung up then; normal clearing when absent.
+        #[serde(
+            rename = "Hangup-Cause",
+            default,
+            deserialize_with = "loose",
+            skip_serializing_if = "Option::is_none"
+        )]
+        hangup_cause: Option<HangupCause>,
+    },
+    /// Press keys towards the phone. Completes as `send_dtmf`.
+    SendDtmf {
+        /// Keys of a telephone, one after the other.
+        #[serde(rename = "DTMFs")]
+        digits: String,
+    },
     /// Several commands, queued right to left (Kazoo's order for `tail` and `flush`).
     Queue {
         /// Bare commands; envelope fields they lack are the outer message's.
@@ -307,9 +328,19 @@ pub enum Application {
         /// On this leg and those to come.
         #[serde(rename = "Custom-Call-Vars", default)]
         custom_call_vars: Map<String, Value>,
+        /// Of the application, on this leg.
+        #[serde(
+            rename = "Custom-Application-Vars",
+            default,
+            deserialize_with = "loose_or_default",
+            skip_serializing_if = "Map::is_empty"
+        )]
+        custom_application_vars: Map<String, Value>,
     },
-    /// Stop the running media. Always `now`.
+    /// Stop the running media, or the message being recorded. Always `now`.
     Break,
+    /// Stop the running playback. Always `now`.
+    Playstop,
 }
 
 impl Application {
@@ -318,18 +349,26 @@ impl Application {
         match self {
             Self::Answer => "answer",
             Self::Ring => "ring",
+            Self::Progress => "progress",
+            Self::Redirect { .. } => "redirect",
             Self::Hangup { .. } => "hangup",
             Self::Respond { .. } => "respond",
             Self::Play { .. } => "play",
             Self::Tts { .. } => "tts",
+            Self::Say { .. } => "say",
+            Self::Hold { .. } => "hold",
             Self::Tones { .. } => "tones",
             Self::Record { .. } => "record",
             Self::RecordCall { .. } => "record_call",
             Self::Bridge { .. } => "bridge",
-            Self::Noop => "noop",
+            Self::Noop { .. } => "noop",
+            Self::Sleep { .. } => "sleep",
+            Self::Park { .. } => "park",
+            Self::SendDtmf { .. } => "send_dtmf",
             Self::Queue { .. } => "queue",
             Self::Set { .. } => "set",
             Self::Break => "break",
+            Self::Playstop => "playstop",
         }
     }
 }
@@ -387,7 +426,7 @@ mod tests {
     fn every_command_survives_the_wire() {
         for application in [
             Application::Answer,
-            Application::Noop,
+            Application::Noop { filter: Vec::new() },
             Application::Tones {
                 tones: vec![Tone::beep()],
                 terminators: Terminators::none(),

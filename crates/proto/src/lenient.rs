@@ -93,6 +93,12 @@ impl Loose for Map<String, Value> {
     }
 }
 
+impl Loose for Value {
+    fn read(json: &Value) -> Option<Self> {
+        Some(json.clone())
+    }
+}
+
 impl<T: Loose> Loose for Vec<T> {
     fn read(json: &Value) -> Option<Self> {
         Some(json.as_array()?.iter().filter_map(T::read).collect())

@@ -3,34 +3,40 @@
 //! Entrance rule: a type lives here only if it crosses a process boundary (a bus message, a file of the spool,
 //! a document of the store). The names on the wire are those of Kazoo 4.3, by serde rename.
 
+mod channel_query;
 mod command;
 mod control;
 mod document;
 mod endpoint;
 mod envelope;
 mod event;
+mod hangup_cause;
 mod ids;
 mod lenient;
 mod notice;
 mod playback;
 mod port_range;
+mod record_call;
 mod recording;
 mod route;
 mod routing_key;
 mod switch_command;
 mod time;
 
-pub use command::{Application, Command, InsertAt, MediaFork, RecordAction, RecordCall};
+pub use channel_query::{ChannelQuery, ChannelQueryReq, ChannelQueryResp, FoundChannels};
+pub use command::{Application, Command, InsertAt};
 pub use control::{ChannelStatus, ChannelStatusReq, ChannelStatusResp, UsurpControl};
 pub use document::{Account, AccountDb, Device, MediaConfig, User, Vmbox, month_db, pvt_type};
 pub use endpoint::Endpoint;
 pub use envelope::{Envelope, Exchange, Headers, MalformedMessage, random_hex};
-pub use event::{CallEvent, EventName, HangupCause, RecordingInfo, Requested};
+pub use event::{CallEvent, EventName, RecordingInfo, Requested};
+pub use hangup_cause::HangupCause;
 pub use ids::{AccountId, CallId, CaptureId, MalformedId, RecordingId};
 pub use lenient::{lenient_bool, lenient_f64, lenient_u64, opt_lenient_bool, opt_lenient_u64};
 pub use notice::{DeliveryAction, DeliveryOrder, RecordingFact, RecordingNotice};
 pub use playback::{Terminators, Tone};
 pub use port_range::PortRange;
+pub use record_call::{MediaFork, RecordAction, RecordCall, RecordRequest};
 pub use recording::{
     AudioFormat, Channels, Destination, EndReason, HttpMethod, Leg, RecordingState,
 };

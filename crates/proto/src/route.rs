@@ -56,6 +56,70 @@ pub struct RouteReq {
         skip_serializing_if = "Option::is_none"
     )]
     pub switch_hostname: Option<String>,
+    /// Where the switch takes calls, `sip:IP:PORT`.
+    #[serde(
+        rename = "Switch-URI",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub switch_uri: Option<String>,
+    /// Its own contact, `sip:USER@IP:PORT`.
+    #[serde(
+        rename = "Switch-URL",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub switch_url: Option<String>,
+    /// The IP address the INVITE came from.
+    #[serde(
+        rename = "From-Network-Addr",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub from_network_addr: Option<String>,
+    /// Its port.
+    #[serde(
+        rename = "From-Network-Port",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub from_network_port: Option<String>,
+    /// Tag of the From header (RFC 3261 §19.3).
+    #[serde(
+        rename = "From-Tag",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub from_tag: Option<String>,
+    /// Tag of the To header.
+    #[serde(
+        rename = "To-Tag",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub to_tag: Option<String>,
+    /// The phone's own name.
+    #[serde(
+        rename = "User-Agent",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub user_agent: Option<String>,
+    /// `X-` headers of the INVITE.
+    #[serde(
+        rename = "Custom-SIP-Headers",
+        default,
+        deserialize_with = "loose_or_default",
+        skip_serializing_if = "Map::is_empty"
+    )]
+    pub custom_sip_headers: Map<String, Value>,
     /// The account, where it is not a channel variable.
     #[serde(
         rename = "Account-ID",
@@ -99,6 +163,39 @@ fn inbound() -> String {
 }
 
 impl RouteReq {
+    /// A request for an audio call into a switch, with no further field. All parties are `user@realm`.
+    pub fn new(
+        call_id: CallId,
+        from: impl Into<String>,
+        to: impl Into<String>,
+        request: impl Into<String>,
+    ) -> Self {
+        Self {
+            call_id,
+            from: from.into(),
+            to: to.into(),
+            request: request.into(),
+            caller_id_number: String::new(),
+            caller_id_name: String::new(),
+            resource_type: audio(),
+            call_direction: inbound(),
+            switch_nodename: String::new(),
+            switch_hostname: None,
+            switch_uri: None,
+            switch_url: None,
+            from_network_addr: None,
+            from_network_port: None,
+            from_tag: None,
+            to_tag: None,
+            user_agent: None,
+            custom_sip_headers: Map::new(),
+            account: None,
+            media_fork: None,
+            custom_channel_vars: Map::new(),
+            custom_application_vars: Map::new(),
+        }
+    }
+
     /// A channel variable that is a string.
     pub fn channel_var(&self, name: &str) -> Option<&str> {
         self.custom_channel_vars.get(name).and_then(Value::as_str)
@@ -139,6 +236,9 @@ pub enum RouteMethod {
     Park,
     /// Refuse the call with `Route-Error-Code`.
     Error,
+    /// What others may offer and our switch passes over: `bridge`, `sms`, `plan`, `application`. Never sent.
+    #[serde(other)]
+    Other,
 }
 
 /// "I do." To the asking switch's queue on exchange `targeted`; its `Msg-ID` is the request's.
@@ -148,15 +248,21 @@ pub struct RouteResp {
     #[serde(rename = "Method")]
     pub method: RouteMethod,
     /// `none`, `ring_ready` or `answer`: what the switch does before parking.
-    #[serde(rename = "Pre-Park", default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "Pre-Park",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub pre_park: Option<String>,
     /// Always empty for a park.
-    #[serde(rename = "Routes", default)]
+    #[serde(rename = "Routes", default, deserialize_with = "loose_or_default")]
     pub routes: Vec<Value>,
     /// SIP code of a refusal, such as `"404"`.
     #[serde(
         rename = "Route-Error-Code",
         default,
+        deserialize_with = "loose",
         skip_serializing_if = "Option::is_none"
     )]
     pub route_error_code: Option<String>,
@@ -164,6 +270,7 @@ pub struct RouteResp {
     #[serde(
         rename = "Route-Error-Message",
         default,
+        deserialize_with = "loose",
         skip_serializing_if = "Option::is_none"
     )]
     pub route_error_message: Option<String>,
@@ -171,6 +278,7 @@ pub struct RouteResp {
     #[serde(
         rename = "From-Realm",
         default,
+        deserialize_with = "loose",
         skip_serializing_if = "Option::is_none"
     )]
     pub from_realm: Option<String>,
@@ -178,9 +286,34 @@ pub struct RouteResp {
     #[serde(
         rename = "Custom-Channel-Vars",
         default,
+        deserialize_with = "loose_or_default",
         skip_serializing_if = "Map::is_empty"
     )]
     pub custom_channel_vars: Map<String, Value>,
+    /// Variables of the application, set likewise.
+    #[serde(
+        rename = "Custom-Application-Vars",
+        default,
+        deserialize_with = "loose_or_default",
+        skip_serializing_if = "Map::is_empty"
+    )]
+    pub custom_application_vars: Map<String, Value>,
+}
+
+impl RouteResp {
+    /// An answer by this method, with no further field.
+    pub fn new(method: RouteMethod) -> Self {
+        Self {
+            method,
+            pre_park: None,
+            routes: Vec::new(),
+            route_error_code: None,
+            route_error_message: None,
+            from_realm: None,
+            custom_channel_vars: Map::new(),
+            custom_application_vars: Map::new(),
+        }
+    }
 }
 
 /// "It is yours." To the winner's queue on exchange `targeted`; its `Msg-ID` is the Call-ID.
@@ -192,6 +325,14 @@ pub struct RouteWin {
     /// Where commands for it go: routing key on exchange `callctl`.
     #[serde(rename = "Control-Queue")]
     pub control_queue: String,
+    /// The host of the switch that has the call.
+    #[serde(
+        rename = "Switch-Hostname",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub switch_hostname: Option<String>,
     /// The channel's variables now.
     #[serde(
         rename = "Custom-Channel-Vars",

@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use callreel_proto::{
-    Application, CallEvent, Command, DeliveryAction, DeliveryOrder, EndReason, Envelope, EventName,
-    Headers, InsertAt, RecordAction, RecordingFact, RecordingNotice, RouteMethod, RouteReq,
-    RouteResp, RouteWin,
+    Application, CallEvent, ChannelQuery, ChannelQueryReq, ChannelQueryResp, Command,
+    DeliveryAction, DeliveryOrder, EndReason, Envelope, EventName, Headers, InsertAt, RecordAction,
+    RecordRequest, RecordingFact, RecordingNotice, RouteMethod, RouteReq, RouteResp, RouteWin,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -28,18 +28,26 @@ macro_rules! variants {
 variants!(APPLICATIONS, application, Application, {
     Application::Answer => "answer",
     Application::Ring => "ring",
+    Application::Progress => "progress",
+    Application::Redirect { .. } => "redirect",
     Application::Hangup { .. } => "hangup",
     Application::Respond { .. } => "respond",
     Application::Play { .. } => "play",
     Application::Tts { .. } => "tts",
+    Application::Say { .. } => "say",
+    Application::Hold { .. } => "hold",
     Application::Tones { .. } => "tones",
     Application::Record { .. } => "record",
     Application::RecordCall { .. } => "record_call",
     Application::Bridge { .. } => "bridge",
-    Application::Noop => "noop",
+    Application::Noop { .. } => "noop",
+    Application::Sleep { .. } => "sleep",
+    Application::Park { .. } => "park",
+    Application::SendDtmf { .. } => "send_dtmf",
     Application::Queue { .. } => "queue",
     Application::Set { .. } => "set",
     Application::Break => "break",
+    Application::Playstop => "playstop",
 }, not {});
 
 variants!(INSERTS, insert_at, InsertAt, {
@@ -100,7 +108,7 @@ variants!(END_REASONS, end_reason, EndReason, {
 variants!(ROUTE_METHODS, route_method, RouteMethod, {
     RouteMethod::Park => "park",
     RouteMethod::Error => "error",
-}, not {});
+}, not { RouteMethod::Other });
 
 variants!(DELIVERY_ACTIONS, delivery_action, DeliveryAction, {
     DeliveryAction::Retry => "retry",
@@ -108,7 +116,19 @@ variants!(DELIVERY_ACTIONS, delivery_action, DeliveryAction, {
 }, not {});
 
 /// Messages without variants.
-const PLAIN: &[&str] = &["RouteReq", "RouteWin"];
+const PLAIN: &[&str] = &[
+    "RouteReq",
+    "RouteWin",
+    "RecordRequest",
+    "query_auth_id_req",
+    "query_auth_id_resp",
+    "query_user_channels_req",
+    "query_user_channels_resp",
+    "query_account_channels_req",
+    "query_account_channels_resp",
+    "query_channels_req",
+    "query_channels_resp",
+];
 
 /// File stem and contents of every example.
 fn examples() -> Vec<(String, Vec<u8>)> {
@@ -154,6 +174,10 @@ fn shown_by(stem: &str, bytes: &[u8]) -> (Headers, Vec<&'static str>) {
             let message = read::<RouteResp>(stem, bytes);
             (message.headers, vec![route_method(&message.body.method)])
         }
+        ["call", "command", "record_call", "handed_on"] => {
+            let message = read::<RecordRequest>(stem, bytes);
+            (message.headers, vec!["RecordRequest"])
+        }
         ["call", "command", ..] => {
             let Envelope { headers, body } = read::<Command>(stem, bytes);
             let mut shown = vec![application(&body.application), insert_at(&body.insert_at)];
@@ -163,6 +187,7 @@ fn shown_by(stem: &str, bytes: &[u8]) -> (Headers, Vec<&'static str>) {
             assert!(kind.contains(&body.application.name()), "{stem}");
             (headers, shown)
         }
+        ["call_event", name] if name.starts_with("query_") => channel_query(stem, name, bytes),
         ["call_event" | "error", ..] => {
             let message = read::<CallEvent>(stem, bytes);
             let shown = vec![event(&message.name())];
@@ -181,6 +206,27 @@ fn shown_by(stem: &str, bytes: &[u8]) -> (Headers, Vec<&'static str>) {
             (headers, vec![delivery_action(&body.action)])
         }
         _ => panic!("{stem}.json is named like no message we know"),
+    }
+}
+
+/// A question for channels, or its answer.
+fn channel_query(stem: &str, name: &str, bytes: &[u8]) -> (Headers, Vec<&'static str>) {
+    let asked = ChannelQuery::of(name);
+    let answered = || {
+        ChannelQuery::ALL
+            .into_iter()
+            .find(|way| way.response() == name)
+    };
+    match (asked, answered()) {
+        (Some(way), _) => {
+            let headers = read::<ChannelQueryReq>(stem, bytes).headers;
+            (headers, vec![way.request()])
+        }
+        (None, Some(way)) => {
+            let headers = read::<ChannelQueryResp>(stem, bytes).headers;
+            (headers, vec![way.response()])
+        }
+        (None, None) => panic!("{stem}.json is no query we know"),
     }
 }
 

@@ -119,6 +119,7 @@ fn read(answer: Envelope<RouteResp>) -> Routed {
             code: 500,
             message: Some("Controller Without Address".to_owned()),
         },
+        (RouteMethod::Other, _) => Routed::Nobody,
         (RouteMethod::Error, _) => Routed::Refused {
             code: code.filter(|c| (300..700).contains(c)).unwrap_or(404),
             message: resp.route_error_message,
@@ -142,6 +143,7 @@ pub(crate) async fn win(
         body: RouteWin {
             call_id: call_id.clone(),
             control_queue: shared.queue.clone(),
+            switch_hostname: None,
             custom_channel_vars: channel_vars.clone(),
         },
     };

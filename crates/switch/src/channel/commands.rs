@@ -99,7 +99,7 @@ impl Channel {
             Application::Record { .. } => self.execute_record(order, now).await,
             Application::RecordCall { .. } => self.execute_record_call(order).await,
             Application::Bridge { .. } => self.execute_bridge(order, now).await,
-            Application::Noop => {
+            Application::Noop { .. } => {
                 let msg_id = order.msg_id;
                 self.complete("noop", |event| event.application_response = Some(msg_id))
                     .await;
@@ -108,6 +108,7 @@ impl Channel {
             Application::Set {
                 custom_channel_vars,
                 custom_call_vars,
+                custom_application_vars: _,
             } => {
                 self.channel_vars.extend(custom_channel_vars);
                 self.channel_vars.extend(custom_call_vars);
@@ -117,13 +118,9 @@ impl Channel {
                 self.break_media().await;
                 Execution::Done
             }
-            Application::Queue { .. } => {
-                self.fail(
-                    &order.msg_id,
-                    refused,
-                    "a queue within a queue is not executed",
-                )
-                .await
+            other => {
+                let reason = format!("Could not execute dialplan action: {}", other.name());
+                self.fail(&order.msg_id, refused, &reason).await
             }
         }
     }

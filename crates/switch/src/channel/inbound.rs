@@ -53,20 +53,17 @@ impl Channel {
     fn find_controller(&self, fetch_id: String) {
         let parties = self.reporter.parties();
         let request = RouteReq {
-            call_id: self.call_id.clone(),
-            from: parties.from.clone(),
-            to: parties.to.clone(),
-            request: parties.request.clone(),
             caller_id_number: parties.caller_number.clone(),
             caller_id_name: parties.caller_name.clone(),
-            resource_type: "audio".to_owned(),
-            call_direction: Direction::Inbound.name().to_owned(),
             switch_nodename: self.shared.node.clone(),
-            switch_hostname: None,
-            account: None,
             media_fork: Some(true),
-            custom_application_vars: serde_json::Map::new(),
             custom_channel_vars: self.channel_vars.clone(),
+            ..RouteReq::new(
+                self.call_id.clone(),
+                &parties.from,
+                &parties.to,
+                &parties.request,
+            )
         };
         let (shared, me) = (self.shared.clone(), self.me.clone());
         tokio::spawn(async move {

@@ -80,15 +80,7 @@ impl Controller {
         request: &Envelope<RouteReq>,
         fill: impl FnOnce(&mut RouteResp),
     ) {
-        let mut body = RouteResp {
-            method: RouteMethod::Park,
-            pre_park: None,
-            routes: Vec::new(),
-            route_error_code: None,
-            route_error_message: None,
-            from_realm: None,
-            custom_channel_vars: Default::default(),
-        };
+        let mut body = RouteResp::new(RouteMethod::Park);
         fill(&mut body);
         let headers = Headers::new("dialplan", "route_resp")
             .msg_id(&request.headers.msg_id)
