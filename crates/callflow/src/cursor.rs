@@ -115,9 +115,15 @@ impl Cursor {
             }
             EventName::ChannelBridge => self.stage.set_bridged(true),
             EventName::ChannelUnbridge => self.stage.set_bridged(false),
-            EventName::ChannelDestroy => {
+            // Kazoo takes a channel whose switch is lost for one that is gone.
+            EventName::ChannelDestroy | EventName::ChannelDisconnected => {
                 self.stage.abandon();
                 self.phase = Phase::Over;
+            }
+            EventName::ChannelReplaced => {
+                if let Some(successor) = &event.replaced_by {
+                    self.stage.call.call_id = successor.clone();
+                }
             }
             EventName::DialplanError => {
                 let what = event.error_message.as_deref().unwrap_or("no reason given");

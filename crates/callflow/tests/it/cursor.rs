@@ -221,3 +221,34 @@ fn leniency_is_confessed_with_the_place() {
         talk.text()
     );
 }
+
+#[test]
+fn a_lost_switch_ends_the_call() {
+    let mut talk = Talk::through(&sleep(9, json!({})));
+    talk.event(1.0, EventName::ChannelDisconnected, |_| {});
+    assert!(talk.last.unwrap().finished);
+}
+
+#[test]
+fn a_call_goes_on_under_the_id_of_the_leg_that_replaced_its_own() {
+    let flow = sleep(9, json!({}));
+    let mut talk = Talk::through(&flow);
+    let successor = CallId::new("a-leg-2");
+    talk.event(1.0, EventName::ChannelReplaced, |event| {
+        event.replaced_by = Some(successor.clone());
+    });
+    talk.gone(2.0);
+    assert!(
+        !talk.last.take().unwrap().finished,
+        "that leg is gone already"
+    );
+    let event = event(&successor, |_| {});
+    talk.hear(
+        3.0,
+        Input::Event {
+            name: EventName::ChannelDestroy,
+            event,
+        },
+    );
+    assert!(talk.last.unwrap().finished);
+}
