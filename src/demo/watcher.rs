@@ -103,6 +103,7 @@ fn print(steps: &Steps, notice: &RecordingNotice) {
         EndReason::Hangup => "by the hang-up",
         EndReason::Silence => "by silence",
         EndReason::Interrupted => "by an interruption",
+        EndReason::Usurped => "by another controller",
         EndReason::TooShort => "too short",
     });
     let (mark, headline, detail) = match notice.fact {

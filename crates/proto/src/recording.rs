@@ -154,6 +154,8 @@ pub enum EndReason {
     Silence,
     /// The process recording it died.
     Interrupted,
+    /// Another controller took the call over.
+    Usurped,
     /// Shorter than the minimum asked for.
     TooShort,
 }

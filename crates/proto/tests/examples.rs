@@ -102,6 +102,7 @@ variants!(END_REASONS, end_reason, EndReason, {
     EndReason::Hangup => "hangup",
     EndReason::Silence => "silence",
     EndReason::Interrupted => "interrupted",
+    EndReason::Usurped => "usurped",
     EndReason::TooShort => "too_short",
 }, not {});
 
