@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::lenient::{loose, loose_or_default, opt_lenient_bool, opt_lenient_u64};
+use crate::lenient::{loose, loose_or_default, opt_lenient_bool, opt_lenient_u64, spelled};
 use crate::{
     CallId, Endpoint, Envelope, HangupCause, Headers, MediaFork, RecordAction, RecordCall,
     Terminators, Tone,
@@ -160,11 +160,12 @@ pub enum Application {
         /// Keys that end it.
         #[serde(rename = "Terminators", default)]
         terminators: Terminators,
-        /// Seconds.
+        /// Seconds; a string, as Kazoo's senders write it, and so are the next two.
         #[serde(
             rename = "Time-Limit",
             default,
             deserialize_with = "opt_lenient_u64",
+            serialize_with = "spelled",
             skip_serializing_if = "Option::is_none"
         )]
         time_limit_s: Option<u64>,
@@ -173,6 +174,7 @@ pub enum Application {
             rename = "Silence-Threshold",
             default,
             deserialize_with = "opt_lenient_u64",
+            serialize_with = "spelled",
             skip_serializing_if = "Option::is_none"
         )]
         silence_threshold: Option<u64>,
@@ -181,6 +183,7 @@ pub enum Application {
             rename = "Silence-Hits",
             default,
             deserialize_with = "opt_lenient_u64",
+            serialize_with = "spelled",
             skip_serializing_if = "Option::is_none"
         )]
         silence_hits: Option<u64>,

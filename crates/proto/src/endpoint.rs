@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::lenient::opt_lenient_u64;
+use crate::lenient::{opt_lenient_u64, spelled};
 
 /// One place a bridge may ring.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -27,19 +27,21 @@ pub struct Endpoint {
     /// A SIP URI, for `route`.
     #[serde(rename = "Route", default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
-    /// Seconds before this endpoint is rung.
+    /// Seconds before this endpoint is rung; a string, as Kazoo's senders write it.
     #[serde(
         rename = "Endpoint-Delay",
         default,
         deserialize_with = "opt_lenient_u64",
+        serialize_with = "spelled",
         skip_serializing_if = "Option::is_none"
     )]
     pub delay_s: Option<u64>,
-    /// Seconds this endpoint is rung.
+    /// Seconds this endpoint is rung; a string, too.
     #[serde(
         rename = "Endpoint-Timeout",
         default,
         deserialize_with = "opt_lenient_u64",
+        serialize_with = "spelled",
         skip_serializing_if = "Option::is_none"
     )]
     pub timeout_s: Option<u64>,

@@ -1,7 +1,7 @@
 //! Reading numbers and booleans that Kazoo writes sometimes as JSON values, sometimes as strings
 //! (everything that has been through FreeSWITCH comes back as a string).
 
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::{Deserialize, Deserializer, Serializer, de::Error};
 use serde_json::{Map, Value};
 
 /// The value as a non-negative whole number, if it is one or spells one.
@@ -50,6 +50,11 @@ pub fn opt_lenient_u64<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>
 /// The value is there but spells no boolean.
 pub fn opt_lenient_bool<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
     read(from, lenient_bool, "a boolean, \"true\" or \"false\"")
+}
+
+/// For `#[serde(serialize_with)]`: a number that Kazoo's senders spell out.
+pub(crate) fn spelled<S: Serializer>(number: &Option<u64>, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&number.unwrap_or_default())
 }
 
 /// A value that is read from any JSON that means it; what means nothing is as good as absent.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::lenient::loose;
+use crate::lenient::{loose, spelled};
 use crate::{Command, RouteReq, encode_word};
 
 /// Where a switch of ours forks a recorded channel's audio: RTP as described in docs/fork.md.
@@ -57,11 +57,13 @@ record_call! {
     origin: String = "Media-Recording-Origin";
     /// The device or user it is about.
     endpoint_id: String = "Media-Recording-Endpoint-ID";
-    /// Seconds; Kazoo's senders write a string.
+    /// Seconds; a string, as Kazoo's senders write it.
+    #[serde(serialize_with = "spelled")]
     time_limit_s: u64 = "Time-Limit";
     /// Hz.
     sample_rate: u64 = "Record-Sample-Rate";
-    /// Seconds a recording must last to be kept.
+    /// Seconds a recording must last to be kept; a string, too.
+    #[serde(serialize_with = "spelled")]
     min_s: u64 = "Record-Min-Sec";
     /// One party per channel; true when absent.
     stereo: bool = "Channels-As-Stereo";
