@@ -24,6 +24,33 @@ pub enum InsertAt {
     Flush,
 }
 
+/// What a `set` command sets; an empty value removes the variable.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct SetVars {
+    /// On this leg.
+    #[serde(
+        rename = "Custom-Channel-Vars",
+        default,
+        deserialize_with = "loose_or_default"
+    )]
+    pub channel: Map<String, Value>,
+    /// On this leg and those to come.
+    #[serde(
+        rename = "Custom-Call-Vars",
+        default,
+        deserialize_with = "loose_or_default"
+    )]
+    pub call: Map<String, Value>,
+    /// Of the application, on this leg.
+    #[serde(
+        rename = "Custom-Application-Vars",
+        default,
+        deserialize_with = "loose_or_default",
+        skip_serializing_if = "Map::is_empty"
+    )]
+    pub application: Map<String, Value>,
+}
+
 /// The command itself, by `Application-Name`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "Application-Name", rename_all = "snake_case")]
@@ -34,12 +61,6 @@ pub enum Application {
     Ring,
     /// 183 with a session description: the caller may hear something. Completes as `progress`.
     Progress,
-    /// 302: the caller is to try elsewhere.
-    Redirect {
-        /// Where: a SIP URI.
-        #[serde(rename = "Redirect-Contact")]
-        contact: String,
-    },
     /// End the call, or only its other leg.
     Hangup {
         /// Why; normal clearing when absent.
@@ -325,20 +346,9 @@ pub enum Application {
     },
     /// Set variables of the channel. No completion event.
     Set {
-        /// On this leg.
-        #[serde(rename = "Custom-Channel-Vars", default)]
-        custom_channel_vars: Map<String, Value>,
-        /// On this leg and those to come.
-        #[serde(rename = "Custom-Call-Vars", default)]
-        custom_call_vars: Map<String, Value>,
-        /// Of the application, on this leg.
-        #[serde(
-            rename = "Custom-Application-Vars",
-            default,
-            deserialize_with = "loose_or_default",
-            skip_serializing_if = "Map::is_empty"
-        )]
-        custom_application_vars: Map<String, Value>,
+        /// Which, and where.
+        #[serde(flatten)]
+        vars: Box<SetVars>,
     },
     /// Stop the running media, or the message being recorded. Always `now`.
     Break,
@@ -353,7 +363,6 @@ impl Application {
             Self::Answer => "answer",
             Self::Ring => "ring",
             Self::Progress => "progress",
-            Self::Redirect { .. } => "redirect",
             Self::Hangup { .. } => "hangup",
             Self::Respond { .. } => "respond",
             Self::Play { .. } => "play",

@@ -24,7 +24,7 @@ mod switch_command;
 mod time;
 
 pub use channel_query::{ChannelQuery, ChannelQueryReq, ChannelQueryResp, FoundChannels};
-pub use command::{Application, Command, InsertAt};
+pub use command::{Application, Command, InsertAt, SetVars};
 pub use control::{ChannelStatus, ChannelStatusReq, ChannelStatusResp, UsurpControl};
 pub use document::{Account, AccountDb, Device, MediaConfig, User, Vmbox, month_db, pvt_type};
 pub use endpoint::Endpoint;

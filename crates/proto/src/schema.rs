@@ -60,7 +60,6 @@ messages! {
     "call.command.record"
     "call.command.record_call"
     "call.command.record_call.request"
-    "call.command.redirect"
     "call.command.respond"
     "call.command.ring"
     "call.command.say"

@@ -29,7 +29,6 @@ variants!(APPLICATIONS, application, Application, {
     Application::Answer => "answer",
     Application::Ring => "ring",
     Application::Progress => "progress",
-    Application::Redirect { .. } => "redirect",
     Application::Hangup { .. } => "hangup",
     Application::Respond { .. } => "respond",
     Application::Play { .. } => "play",

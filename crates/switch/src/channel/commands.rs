@@ -105,13 +105,9 @@ impl Channel {
                     .await;
                 Execution::Done
             }
-            Application::Set {
-                custom_channel_vars,
-                custom_call_vars,
-                custom_application_vars: _,
-            } => {
-                self.channel_vars.extend(custom_channel_vars);
-                self.channel_vars.extend(custom_call_vars);
+            Application::Set { vars } => {
+                self.channel_vars.extend(vars.channel);
+                self.channel_vars.extend(vars.call);
                 Execution::Done
             }
             Application::Break => {
