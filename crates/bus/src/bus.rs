@@ -6,8 +6,8 @@ use bytes::Bytes;
 use callreel_proto::Exchange;
 
 use crate::{
-    Address, BusConfig, BusDescription, Error, Receipt, Reconnects, embedded::Broker,
-    entry::check_name, queue::Queue, rabbit::Rabbit, receipt::Answer,
+    Address, BusConfig, BusDescription, Error, Lost, Receipt, Reconnects, embedded::Broker,
+    entry::check_name, queue::Queue, rabbit::Rabbit,
 };
 
 /// Longest routing key, pattern and queue name in bytes: a short string of AMQP 0-9-1 (§4.2.5.3).
@@ -177,7 +177,7 @@ impl Bus {
             deliver_to: None,
             body: body.into(),
         };
-        self.dispatch(message, None)
+        self.dispatch(message)
     }
 
     /// Sends to one address: a `Server-ID` on `targeted`, a `Control-Queue` on `callctl` ([`Address::parse`]). An address
@@ -191,11 +191,12 @@ impl Bus {
         address: &str,
         body: impl Into<Bytes>,
     ) -> Result<(), Error> {
-        self.dispatch(addressed(exchange, address, body.into())?, None)
+        self.dispatch(addressed(exchange, address, body.into())?)
     }
 
     /// [`Bus::send`], for those who must know what becomes of the message. The receipt need not be awaited in turn:
-    /// messages stay in order, and go on their way, whether it is looked at or not.
+    /// tracked messages stay in order, and go on their way, whether it is looked at or not. On a broker a message whose
+    /// address nobody has waits there for some seconds, and with it the tracked ones that follow it to the same address.
     ///
     /// # Errors
     /// Those of [`Bus::send`]; what happens later is in the receipt.
@@ -206,21 +207,25 @@ impl Bus {
         body: impl Into<Bytes>,
     ) -> Result<Receipt, Error> {
         let message = addressed(exchange, address, body.into())?;
-        if let Transport::Embedded(_) = self.transport {
-            return self.dispatch(message, None).map(|()| Receipt::arrived());
+        check_message(&message)?;
+        match &self.transport {
+            Transport::Embedded(broker) => {
+                let heard = broker.publish(message)?;
+                Ok(Receipt::settled(heard.then_some(()).ok_or(Lost::Unheard)))
+            }
+            Transport::Rabbit(rabbit) => {
+                let (receipt, answer) = Receipt::open();
+                rabbit.publish(message, Some(answer))?;
+                Ok(receipt)
+            }
         }
-        let (receipt, answer) = Receipt::open();
-        self.dispatch(message, Some(answer)).map(|()| receipt)
     }
 
-    fn dispatch(&self, message: Delivery, answer: Option<Answer>) -> Result<(), Error> {
-        check_key(&message.routing_key)?;
-        if message.body.len() > LARGEST_BODY {
-            return Err(Error::TooLarge(message.body.len()));
-        }
+    fn dispatch(&self, message: Delivery) -> Result<(), Error> {
+        check_message(&message)?;
         match &self.transport {
-            Transport::Embedded(broker) => broker.publish(message),
-            Transport::Rabbit(rabbit) => rabbit.publish(message, answer),
+            Transport::Embedded(broker) => broker.publish(message).map(drop),
+            Transport::Rabbit(rabbit) => rabbit.publish(message, None),
         }
     }
 
@@ -273,6 +278,15 @@ fn addressed(exchange: Exchange, address: &str, body: Bytes) -> Result<Delivery,
         deliver_to: address.deliver_to.map(str::to_owned),
         body,
     })
+}
+
+/// No transport takes what no receiver would.
+fn check_message(message: &Delivery) -> Result<(), Error> {
+    check_key(&message.routing_key)?;
+    if message.body.len() > LARGEST_BODY {
+        return Err(Error::TooLarge(message.body.len()));
+    }
+    Ok(())
 }
 
 /// No transport takes what AMQP could not carry.

@@ -1,6 +1,8 @@
 //! What every transport of the bus must do: each function panics if the bus it is given does not. Names are made up at
 //! random, so that the functions can run against a broker that others use.
 
+pub mod receipts;
+
 use std::time::Duration;
 
 use callreel_proto::{Exchange, random_hex};
@@ -19,11 +21,13 @@ const ROOMY: usize = 1000;
 /// # Panics
 /// If the bus breaks one.
 pub async fn all(bus: &Bus) {
+    // A broker gives the receiver some seconds to appear.
+    let unheard = receipts::of_nobody(bus).await;
     a_topic_is_heard_by_pattern(bus).await;
     a_queue_hears_a_message_once_however_many_patterns_match(bus).await;
     a_direct_message_reaches_only_its_queue(bus).await;
     a_token_travels_beside_the_message(bus).await;
-    a_receipt_tells_that_a_message_has_arrived(bus).await;
+    receipts::tell_that_messages_have_arrived(bus).await;
     a_fanout_is_heard_by_all(bus).await;
     exchanges_are_apart(bus).await;
     one_publisher_is_heard_in_order(bus).await;
@@ -36,6 +40,7 @@ pub async fn all(bus: &Bus) {
     addresses_are_for_direct_exchanges(bus).await;
     names_that_break_addresses_are_refused(bus).await;
     what_amqp_cannot_carry_is_refused(bus).await;
+    receipts::tell_that_nobody_is_there(unheard).await;
 }
 
 /// `*` is one word, `#` any number, everything else itself.
@@ -141,27 +146,6 @@ pub async fn a_token_travels_beside_the_message(bus: &Bus) {
         assert_eq!(delivery.routing_key, name);
         assert_eq!(delivery.exchange, Exchange::Targeted);
     }
-}
-
-/// A tracked message goes where any other goes, in order with them, whether its receipt is looked at or not.
-///
-/// # Panics
-/// If not.
-pub async fn a_receipt_tells_that_a_message_has_arrived(bus: &Bus) {
-    let mut queue = straight(bus, Exchange::Callctl).await;
-    let name = queue.queue().to_owned();
-    let track = |body: &'static str| bus.send_tracked(Exchange::Callctl, &name, body);
-    let kept = track("1").await.expect("the address is good");
-    drop(track("2").await.expect("the address is good"));
-    send(bus, Exchange::Callctl, &name, "3").await;
-    let last = track("4").await.expect("the address is good");
-    for receipt in [last, kept] {
-        let outcome = timeout(PATIENCE, receipt).await;
-        assert_eq!(outcome.expect("it is told in time"), Ok(()));
-    }
-    assert_eq!(take(&mut queue, 4).await, ["1", "2", "3", "4"]);
-    let refused = bus.send_tracked(Exchange::Kapps, &name, "x").await;
-    assert_eq!(refused.err(), Some(Error::NotDirect(Exchange::Kapps)));
 }
 
 /// On a fanout exchange keys and patterns have no meaning.

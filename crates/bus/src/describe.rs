@@ -9,7 +9,7 @@ pub struct BusDescription {
     pub node: String,
     /// Messages published since the start.
     pub published: u64,
-    /// Those that no queue heard. A broker does not say: 0 there.
+    /// Those that no queue heard. A broker says it only of tracked ones.
     pub unheard: u64,
     /// Messages that the queues below have dropped because they were full.
     pub dropped: u64,

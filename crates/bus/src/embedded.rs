@@ -122,7 +122,8 @@ impl Broker {
         Ok(())
     }
 
-    pub(crate) fn publish(&self, delivery: Delivery) -> Result<(), Error> {
+    /// Returns whether a queue heard it.
+    pub(crate) fn publish(&self, delivery: Delivery) -> Result<bool, Error> {
         let mut heard = Vec::new();
         {
             let routes = self.read();
@@ -136,13 +137,13 @@ impl Broker {
         self.published.fetch_add(1, Ordering::Relaxed);
         let Some(last) = heard.pop() else {
             self.unheard.fetch_add(1, Ordering::Relaxed);
-            return Ok(());
+            return Ok(false);
         };
         for queue in heard {
             queue.push(delivery.clone());
         }
         last.push(delivery);
-        Ok(())
+        Ok(true)
     }
 
     pub(crate) fn close(&self) {

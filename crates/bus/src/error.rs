@@ -2,7 +2,7 @@
 
 use callreel_proto::Exchange;
 
-/// Why a message that the bus had taken never reached the broker.
+/// Why a message that the bus had taken reached nobody.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Lost {
     /// The buffer for an absent broker was full, and this was its oldest message.
@@ -17,6 +17,9 @@ pub enum Lost {
     /// The connection broke each time it was sent.
     #[error("the connection broke over it again and again")]
     Broken,
+    /// No queue has its address, on a broker for ten seconds: who was there may be reconnecting too.
+    #[error("nobody is at its address")]
+    Unheard,
     /// The bus was closed before the broker had it.
     #[error("the bus was closed before the broker had it")]
     Closed,

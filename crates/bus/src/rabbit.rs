@@ -7,6 +7,7 @@ mod link;
 mod outbox;
 mod session;
 mod target;
+mod window;
 mod wire;
 
 use std::{
@@ -23,8 +24,8 @@ use tokio::{
 use self::{
     counters::{Counters, count, read},
     outbox::{Outbox, Settle},
-    session::WINDOW,
     target::Target,
+    window::WINDOW,
     wire::Reader,
 };
 use crate::{
@@ -229,7 +230,7 @@ impl Rabbit {
         BusDescription {
             node: shared.node.clone(),
             published: read(&shared.counters.published),
-            unheard: 0,
+            unheard: read(&shared.counters.unheard),
             dropped: queues.iter().map(|queue| queue.dropped).sum(),
             link: Some(shared.describe()),
             queues,

@@ -10,26 +10,32 @@ use tokio::sync::{oneshot, watch};
 
 use crate::Lost;
 
-/// What becomes of a message: a future that is ready when the broker has it, or when it is lost. In one process it is
-/// ready at once. Dropping it changes nothing for the message.
+/// What becomes of a message: a future that is ready when a queue has it, or when it is lost. In one process it is ready
+/// at once. Dropping it changes nothing for the message.
 #[derive(Debug)]
 #[must_use = "who does not want to know sends without a receipt"]
-pub struct Receipt(Option<oneshot::Receiver<Result<(), Lost>>>);
+pub struct Receipt(Fate);
+
+#[derive(Debug)]
+enum Fate {
+    Settled(Result<(), Lost>),
+    Open(oneshot::Receiver<Result<(), Lost>>),
+}
 
 /// The other end of a [`Receipt`].
 #[derive(Debug)]
 pub(crate) struct Answer(oneshot::Sender<Result<(), Lost>>);
 
 impl Receipt {
-    /// Of a message that has arrived.
-    pub(crate) fn arrived() -> Self {
-        Self(None)
+    /// Of a message whose fate is known.
+    pub(crate) fn settled(outcome: Result<(), Lost>) -> Self {
+        Self(Fate::Settled(outcome))
     }
 
     /// Of a message whose fate is open.
     pub(crate) fn open() -> (Self, Answer) {
         let (answer, receipt) = oneshot::channel();
-        (Self(Some(receipt)), Answer(answer))
+        (Self(Fate::Open(receipt)), Answer(answer))
     }
 }
 
@@ -38,9 +44,9 @@ impl Future for Receipt {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            None => Poll::Ready(Ok(())),
+            Fate::Settled(outcome) => Poll::Ready(outcome.clone()),
             // An end without an answer is the end of the bus.
-            Some(answer) => Pin::new(answer)
+            Fate::Open(answer) => Pin::new(answer)
                 .poll(context)
                 .map(|answer| answer.unwrap_or(Err(Lost::Closed))),
         }

@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Since the start; the fields are those of [`crate::LinkDescription`].
+/// Since the start; the fields are those of [`crate::BusDescription`] and [`crate::LinkDescription`].
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) published: AtomicU64,
+    pub(crate) unheard: AtomicU64,
     pub(crate) unconfirmed: AtomicU64,
     pub(crate) connects: AtomicU64,
     pub(crate) dropped: AtomicU64,

@@ -26,6 +26,13 @@ pub(crate) const CAPACITY_BYTES: usize = 64 << 20;
 /// an order or event of a minute ago would confuse whoever gets it.
 const EXPIRY: Duration = Duration::from_secs(60);
 
+/// Time the receivers of a message have to appear at its address, if its sender wants to know. After an outage they look
+/// for the broker at least every five seconds, as we do.
+const HEARING: Duration = Duration::from_secs(10);
+
+/// Messages that may wait for their receivers to appear; more are lost at once. One command each of many calls.
+const DEFERRED: usize = 1024;
+
 /// How often waiting messages are looked through for those that have waited too long.
 pub(crate) const EXPIRY_CHECK: Duration = Duration::from_secs(1);
 
@@ -43,6 +50,26 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
+    pub(crate) fn new(message: Delivery, stamp: u64, answer: Option<Answer>) -> Self {
+        Self {
+            message: Arc::new(message),
+            stamp,
+            attempts: 0,
+            answer,
+            since: Instant::now(),
+        }
+    }
+
+    /// Whether its sender wants to know what becomes of it.
+    pub(crate) fn is_tracked(&self) -> bool {
+        self.answer.is_some()
+    }
+
+    fn is_for(&self, other: &Self) -> bool {
+        let (one, other) = (&self.message, &other.message);
+        one.exchange == other.exchange && one.routing_key == other.routing_key
+    }
+
     /// Tells its sender what became of it.
     pub(crate) fn settle(self, outcome: Result<(), Lost>) {
         if let Some(answer) = self.answer {
@@ -77,6 +104,8 @@ struct Inner {
     jobs: VecDeque<Job>,
     messages: usize,
     bytes: usize,
+    /// Tracked messages that nobody was there to hear, and those that came after them for the same address, in order.
+    deferred: Vec<Outgoing>,
     /// Whether a connection takes changes. Without one they are not queued: a new connection starts from all there is.
     settling: bool,
     closed: bool,
@@ -104,13 +133,7 @@ impl Outbox {
         }
         inner.last_stamp = gregorian_microseconds().max(inner.last_stamp + 1);
         let stamp = inner.last_stamp;
-        inner.push(Outgoing {
-            message: Arc::new(message),
-            stamp,
-            attempts: 0,
-            answer,
-            since: Instant::now(),
-        });
+        inner.push(Outgoing::new(message, stamp, answer));
         inner.shrink(self.capacity, counters);
         drop(inner);
         self.filled.notify_one();
@@ -134,31 +157,45 @@ impl Outbox {
         self.inner().settling = true;
     }
 
-    /// The connection ended: changes are void, and the messages it did not confirm, in their order, come first again.
-    pub(crate) fn take_back(&self, unconfirmed: impl DoubleEndedIterator<Item = Outgoing>) {
+    /// The connection ended: changes are void, and the messages it did not confirm come first again.
+    pub(crate) fn take_back(&self, unconfirmed: impl IntoIterator<Item = Outgoing>) {
         let mut inner = self.inner();
         inner.settling = false;
         inner.jobs.retain(|job| matches!(job, Job::Publish(_)));
-        for outgoing in unconfirmed.rev() {
-            inner.messages += 1;
-            inner.bytes += outgoing.message.body.len();
-            inner.jobs.push_front(Job::Publish(outgoing));
-        }
+        inner.deferred.extend(unconfirmed);
+        inner.retry();
+    }
+
+    /// A tracked message that nobody was there to hear: it waits for its receivers, unless they had their time.
+    pub(crate) fn defer(&self, outgoing: Outgoing, counters: &Counters) {
+        self.inner().defer(outgoing, counters);
+    }
+
+    /// What waits for its receivers is tried again.
+    pub(crate) fn retry(&self) {
+        self.inner().retry();
     }
 
     /// The oldest job, if it is a message or changes may be had too.
     pub(crate) fn pop(&self, changes_too: bool, counters: &Counters) -> Option<Job> {
         let mut inner = self.inner();
         inner.expire(counters);
-        let is_change = matches!(inner.jobs.front(), Some(Job::Settle(_)));
-        if is_change && !changes_too {
-            return None;
+        loop {
+            match inner.jobs.pop_front()? {
+                Job::Settle(settle) if changes_too => return Some(Job::Settle(settle)),
+                change @ Job::Settle(_) => {
+                    inner.jobs.push_front(change);
+                    return None;
+                }
+                Job::Publish(outgoing) => {
+                    inner.forget(&outgoing);
+                    if !inner.is_behind_deferred(&outgoing) {
+                        return Some(Job::Publish(outgoing));
+                    }
+                    inner.defer(outgoing, counters);
+                }
+            }
         }
-        let job = inner.jobs.pop_front()?;
-        if let Job::Publish(outgoing) = &job {
-            inner.forget(outgoing);
-        }
-        Some(job)
     }
 
     /// Drops what has waited too long.
@@ -169,6 +206,7 @@ impl Outbox {
     /// Drops everything; returns how many messages that were.
     pub(crate) fn discard(&self) -> usize {
         let mut inner = self.inner();
+        inner.retry();
         let messages = inner.messages;
         (inner.messages, inner.bytes) = (0, 0);
         // Who waits for an answer learns from its end that the bus is closed.
@@ -207,6 +245,32 @@ impl Inner {
         self.messages += 1;
         self.bytes += outgoing.message.body.len();
         self.jobs.push_back(Job::Publish(outgoing));
+    }
+
+    fn is_behind_deferred(&self, outgoing: &Outgoing) -> bool {
+        outgoing.is_tracked() && self.deferred.iter().any(|other| other.is_for(outgoing))
+    }
+
+    fn defer(&mut self, mut outgoing: Outgoing, counters: &Counters) {
+        // No connection broke over it.
+        outgoing.attempts = 0;
+        if outgoing.since.elapsed() < HEARING && self.deferred.len() < DEFERRED {
+            self.deferred.push(outgoing);
+        } else {
+            count(&counters.unheard);
+            outgoing.settle(Err(Lost::Unheard));
+        }
+    }
+
+    /// Puts what was deferred before all else, in the order in which it was published.
+    fn retry(&mut self) {
+        let mut again = std::mem::take(&mut self.deferred);
+        again.sort_by_key(|outgoing| outgoing.stamp);
+        for outgoing in again.into_iter().rev() {
+            self.messages += 1;
+            self.bytes += outgoing.message.body.len();
+            self.jobs.push_front(Job::Publish(outgoing));
+        }
     }
 
     fn forget(&mut self, outgoing: &Outgoing) {
@@ -273,114 +337,4 @@ fn gregorian_microseconds() -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use callreel_proto::Exchange;
-
-    use super::*;
-    use crate::Receipt;
-
-    fn message(key: &str, bytes: usize) -> Delivery {
-        Delivery {
-            exchange: Exchange::Kapps,
-            routing_key: key.to_owned(),
-            deliver_to: None,
-            body: Bytes::from(vec![b'x'; bytes]),
-        }
-    }
-
-    fn keys(outbox: &Outbox, counters: &Counters) -> Vec<String> {
-        std::iter::from_fn(|| outbox.pop(true, counters))
-            .map(|job| match job {
-                Job::Publish(outgoing) => outgoing.message.routing_key.clone(),
-                Job::Settle(settle) => format!("settle {}", settle.queue),
-            })
-            .collect()
-    }
-
-    fn change(queue: &str) -> Settle {
-        Settle {
-            queue: queue.to_owned(),
-            binding: None,
-            done: None,
-        }
-    }
-
-    #[tokio::test]
-    async fn a_full_outbox_drops_its_oldest_message_and_no_change() {
-        let (outbox, counters) = (Outbox::new(2), Counters::default());
-        outbox.start_settling();
-        assert!(outbox.settle(change("q")));
-        for key in ["1", "2", "3"] {
-            outbox.publish(message(key, 1), None, &counters).unwrap();
-        }
-        assert_eq!(outbox.level(), (2, 2));
-        assert_eq!(keys(&outbox, &counters), ["settle q", "2", "3"]);
-        assert_eq!(count(&counters.dropped), 2, "one was dropped before");
-        assert_eq!(outbox.level(), (0, 0));
-    }
-
-    #[tokio::test]
-    async fn bodies_are_bounded_too() {
-        let (outbox, counters) = (Outbox::new(100), Counters::default());
-        for key in ["1", "2", "3"] {
-            let large = message(key, CAPACITY_BYTES / 2);
-            outbox.publish(large, None, &counters).unwrap();
-        }
-        assert_eq!(keys(&outbox, &counters), ["2", "3"]);
-    }
-
-    #[tokio::test]
-    async fn what_was_not_confirmed_comes_first_again_and_changes_are_void() {
-        let (outbox, counters) = (Outbox::new(9), Counters::default());
-        outbox.start_settling();
-        for key in ["1", "2", "3"] {
-            outbox.publish(message(key, 1), None, &counters).unwrap();
-        }
-        let sent: Vec<Outgoing> = (0..2)
-            .filter_map(|_| match outbox.pop(false, &counters) {
-                Some(Job::Publish(outgoing)) => Some(outgoing),
-                _ => None,
-            })
-            .collect();
-        assert!(sent[0].stamp < sent[1].stamp);
-        assert!(outbox.settle(change("q")));
-        outbox.take_back(sent.into_iter());
-        assert!(!outbox.settle(change("q")));
-        assert_eq!(keys(&outbox, &counters), ["1", "2", "3"]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_waited_a_minute_is_not_sent_any_more() {
-        let (outbox, counters) = (Outbox::new(9), Counters::default());
-        outbox.publish(message("old", 1), None, &counters).unwrap();
-        tokio::time::advance(EXPIRY).await;
-        outbox.publish(message("new", 1), None, &counters).unwrap();
-        assert_eq!(keys(&outbox, &counters), ["new"]);
-        assert_eq!(count(&counters.expired), 2, "one had expired before");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_wants_to_know_is_told_what_was_lost_and_why() {
-        let (outbox, counters) = (Outbox::new(2), Counters::default());
-        outbox.start_settling();
-        let track = |key| {
-            let (receipt, answer) = Receipt::open();
-            let tracked = message(key, 1);
-            outbox.publish(tracked, Some(answer), &counters).unwrap();
-            receipt
-        };
-        let (first, second) = (track("1"), track("2"));
-        assert!(outbox.settle(change("q")));
-        let third = track("3");
-        assert_eq!(first.await, Err(Lost::Crowded));
-        tokio::time::advance(EXPIRY).await;
-        outbox.expire(&counters);
-        assert_eq!(second.await, Err(Lost::Expired));
-        assert_eq!(third.await, Err(Lost::Expired), "behind a change too");
-        let fourth = track("4");
-        assert_eq!(outbox.discard(), 1);
-        assert_eq!(fourth.await, Err(Lost::Closed));
-        assert_eq!(outbox.level(), (0, 0));
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 //! with the connection, and gives back what was not confirmed.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     pin::pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -11,9 +11,7 @@ use std::{
 use callreel_proto::Exchange;
 use futures::{StreamExt, stream::FuturesUnordered};
 use lapin::{
-    Channel, Confirmation, Connection, Event,
-    options::{BasicPublishOptions, ConfirmSelectOptions},
-    types::FieldTable,
+    Channel, Confirmation, Connection, Event, options::ConfirmSelectOptions, types::FieldTable,
 };
 use tokio::{
     task::JoinSet,
@@ -25,13 +23,10 @@ use super::{
     counters::count,
     intake::{Open, pump},
     outbox::{Job, Outgoing, Settle},
+    window::{Sent, Settled, Window, send},
     wire::{self, short},
 };
-use crate::{Binding, Delivery, Error, Lost, queue::Queue};
-
-/// Messages sent and not confirmed yet. A confirm takes a millisecond or a few, so this many keep the connection busy;
-/// and this many are sent twice, at worst, after it breaks.
-pub(crate) const WINDOW: usize = 512;
+use crate::{Binding, Error, Lost, queue::Queue};
 
 /// Times a message is sent. If the connection broke so often over the same messages, one of them may be why.
 const ATTEMPTS: u32 = 5;
@@ -41,6 +36,9 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often queues that the broker refused are asked for again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How often messages that nobody was there to hear are sent again.
+const HEARING_RETRY: Duration = Duration::from_millis(250);
 
 /// What a closed bus may still say.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
@@ -73,8 +71,7 @@ pub(crate) struct Session {
     open: HashMap<String, Open>,
     pumps: JoinSet<Queue>,
     refused: BTreeSet<String>,
-    unconfirmed: BTreeMap<u64, Outgoing>,
-    next: u64,
+    window: Window,
 }
 
 impl Session {
@@ -85,8 +82,7 @@ impl Session {
             open: HashMap::new(),
             pumps: JoinSet::new(),
             refused: BTreeSet::new(),
-            unconfirmed: BTreeMap::new(),
-            next: 0,
+            window: Window::default(),
         }
     }
 
@@ -124,17 +120,20 @@ impl Session {
         let shared = Arc::clone(&self.shared);
         let mut events = pin!(self.connection.events_listener());
         let mut sending = FuturesUnordered::new();
-        let mut retry = interval(RETRY);
-        retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let [mut retry, mut hearing] = [RETRY, HEARING_RETRY].map(|period| {
+            let mut ticks = interval(period);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        });
         let mut overdue = pin!(async {
             shared.closing().await;
             sleep(FLUSH_PATIENCE).await;
         });
         loop {
-            while self.unconfirmed.len() < WINDOW {
+            while !self.window.is_full() {
                 // What queues hear changes only when everything said before has arrived: so a task that publishes and then
                 // binds does not hear itself.
-                let changes_too = self.unconfirmed.is_empty();
+                let changes_too = self.window.is_empty();
                 match shared.outbox.pop(changes_too, &shared.counters) {
                     Some(Job::Publish(outgoing)) => {
                         let taken = self.take(outgoing);
@@ -149,7 +148,7 @@ impl Session {
                 }
             }
             self.gauge();
-            if shared.outbox.is_closed() && self.unconfirmed.is_empty() {
+            if shared.outbox.is_closed() && self.window.is_empty() {
                 return End::Closed;
             }
             let done = tokio::select! {
@@ -157,6 +156,10 @@ impl Session {
                 Some((number, confirmed)) = sending.next() => self.settled(number, confirmed),
                 Some(ended) = self.pumps.join_next() => self.came_loose(ended.ok()).await,
                 _ = retry.tick(), if !self.refused.is_empty() => self.ask_again().await,
+                _ = hearing.tick() => {
+                    shared.outbox.retry();
+                    Ok(())
+                }
                 () = shared.outbox.filled() => Ok(()),
                 () = &mut overdue => return End::Closed,
             };
@@ -186,18 +189,18 @@ impl Session {
     }
 
     fn give_back(&mut self) {
-        let unconfirmed = std::mem::take(&mut self.unconfirmed);
+        let unsettled = self.window.take();
         let counters = &self.shared.counters;
         counters
             .resent
-            .fetch_add(unconfirmed.len() as u64, Ordering::Relaxed);
-        self.shared.outbox.take_back(unconfirmed.into_values());
+            .fetch_add(unsettled.len() as u64, Ordering::Relaxed);
+        self.shared.outbox.take_back(unsettled);
         counters.blocked.store(false, Ordering::Relaxed);
         self.gauge();
     }
 
     fn gauge(&self) {
-        let unconfirmed = self.unconfirmed.len() as u64;
+        let unconfirmed = self.window.len() as u64;
         let counters = &self.shared.counters;
         counters.unconfirmed.store(unconfirmed, Ordering::Relaxed);
     }
@@ -209,14 +212,7 @@ impl Session {
             self.failed(outgoing, Lost::Broken);
             return None;
         }
-        let sent = Sent {
-            number: self.next,
-            message: Arc::clone(&outgoing.message),
-            stamp: outgoing.stamp,
-        };
-        self.next += 1;
-        self.unconfirmed.insert(sent.number, outgoing);
-        Some(sent)
+        Some(self.window.admit(outgoing))
     }
 
     fn failed(&self, outgoing: Outgoing, why: Lost) {
@@ -237,13 +233,17 @@ impl Session {
         confirmed: lapin::Result<Confirmation>,
     ) -> Result<(), String> {
         let confirmed = confirmed.map_err(|error| error.to_string())?;
-        let Some(outgoing) = self.unconfirmed.remove(&number) else {
-            return Ok(());
-        };
-        if confirmed.is_nack() {
-            self.failed(outgoing, Lost::Refused);
-        } else {
-            outgoing.settle(Ok(()));
+        for settled in self.window.confirm(number, confirmed) {
+            match settled {
+                Settled::Arrived(outgoing) => outgoing.settle(Ok(())),
+                Settled::Refused(outgoing) => self.failed(outgoing, Lost::Refused),
+                Settled::Unheard(outgoing) => {
+                    let Shared {
+                        outbox, counters, ..
+                    } = &*self.shared;
+                    outbox.defer(outgoing, counters);
+                }
+            }
         }
         Ok(())
     }
@@ -410,30 +410,4 @@ impl Session {
             lost => lost,
         }
     }
-}
-
-/// A message in the window.
-struct Sent {
-    number: u64,
-    message: Arc<Delivery>,
-    stamp: u64,
-}
-
-/// Sends a message and waits for its confirm.
-async fn send(publisher: &Channel, sent: Sent) -> (u64, lapin::Result<Confirmation>) {
-    let message = &sent.message;
-    let published = publisher
-        .basic_publish(
-            short(message.exchange.name()),
-            short(&message.routing_key),
-            BasicPublishOptions::default(),
-            &message.body,
-            wire::properties(message, sent.stamp),
-        )
-        .await;
-    let confirmed = match published {
-        Ok(confirm) => confirm.await,
-        Err(error) => Err(error),
-    };
-    (sent.number, confirmed)
 }

@@ -98,6 +98,62 @@ async fn a_message_that_the_broker_does_not_accept_is_reported() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_is_not_there_yet_gets_all_in_order_and_holds_up_nobody_else() {
+    let broker = Broker::shared().await;
+    let proxy = Proxy::to(broker.port()).await;
+    let (bus, other) = (open(&proxy.url()).await, open(&broker.url()).await);
+    let (late, there) = (word(), word());
+    let mut present = hear(&other, Exchange::Callctl, &there).await;
+    let first = track(&bus, &late, "first").await;
+    assert_eq!(outcome(track(&bus, &there, "1").await).await, Ok(()));
+    let second = track(&bus, &late, "second").await;
+    // An outage while it is awaited changes nothing.
+    proxy.cut();
+    until(&bus, "it comes back", |link| link.reconnects == 1).await;
+    let third = track(&bus, &late, "third").await;
+    assert_eq!(outcome(track(&bus, &there, "2").await).await, Ok(()));
+    for body in ["1", "2"] {
+        assert_eq!(next(&mut present).await.body, body);
+    }
+    let mut appears = hear(&other, Exchange::Callctl, &late).await;
+    for (body, receipt) in [("first", first), ("second", second), ("third", third)] {
+        assert_eq!(next(&mut appears).await.body, body);
+        assert_eq!(outcome(receipt).await, Ok(()));
+    }
+    assert_eq!(bus.describe().unheard, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_receipt_is_of_its_own_message_however_confirms_come() {
+    let url = Broker::shared().await.url();
+    let bus = open(&url).await;
+    let (somebody, nobody) = (word(), word());
+    let mut queue = hear(&bus, Exchange::Callctl, &somebody).await;
+    let mut receipts = Vec::new();
+    // Every third to nobody, some with an address of their own, in the midst of others' traffic.
+    for n in 0..300 {
+        let heard = n % 3 > 0;
+        let address = match n {
+            _ if heard => somebody.clone(),
+            _ if n % 2 > 0 => nobody.clone(),
+            _ => format!("{nobody}-{n}"),
+        };
+        receipts.push((heard, track(&bus, &address, "x").await));
+        bus.publish(Exchange::Kapps, "others", "x").await.unwrap();
+    }
+    for (n, (heard, receipt)) in receipts.into_iter().enumerate() {
+        let expected = if heard { Ok(()) } else { Err(Lost::Unheard) };
+        assert_eq!(outcome(receipt).await, expected, "{n}");
+    }
+    for _ in 0..200 {
+        assert_eq!(next(&mut queue).await.body, "x");
+    }
+    assert_eq!(bus.describe().unheard, 100);
+    let link = link(&bus);
+    assert_eq!((link.unconfirmed, link.buffered, link.failed), (0, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn word_of_a_reconnection_comes_when_all_is_heard_again() {
     let broker = Broker::shared().await;
     let proxy = Proxy::to(broker.port()).await;
