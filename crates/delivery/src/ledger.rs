@@ -1,7 +1,7 @@
 //! What every outcome means for a recording's ticket: the next step, its instant, and what the world is told. Blocks on
 //! the spool's disk; time and jitter are told; knows no actor.
 
-use std::{fs, time::Duration};
+use std::fs;
 
 use callreel_proto::{
     Destination, RecordingFact, RecordingId, RecordingNotice, RecordingState, Utc,
@@ -154,18 +154,14 @@ impl Ledger {
         now: Utc,
         seed: u64,
     ) -> Result<Step, Error> {
-        let ended_at = after(
-            ticket.promise().started_at,
-            Duration::from_millis(ticket.length_ms().unwrap_or_default()),
-        );
         let history = History {
             failures: ticket.delivery().render_failures + 1,
-            first_at: ended_at,
+            first_at: ticket.delivery().render_failing_since.unwrap_or(now),
         };
         match self.policy.after_failure(now, history, None, seed) {
             Decision::TryAt(next) if !last => {
                 error!(recording_id = %ticket.recording_id(), reason, "rendering failed");
-                ticket.rendering_failed(reason, next)?;
+                ticket.rendering_failed(now, reason, next)?;
                 self.spool.save_ticket(&ticket)?;
                 Ok(retrying(&ticket, Stage::Render, reason, next))
             }

@@ -32,6 +32,8 @@ pub struct RenditionInfo {
 pub struct DeliveryLog {
     /// Failed tries to render the file.
     pub render_failures: u32,
+    /// When the first of them happened.
+    pub render_failing_since: Option<Utc>,
     /// Finished tries to deliver it.
     pub attempts: u32,
     /// When the first delivery ended.
@@ -269,17 +271,19 @@ impl Ticket {
         Ok(())
     }
 
-    /// Rendering failed and will be tried again at `next`.
+    /// Rendering failed at `at` and will be tried again at `next`.
     ///
     /// # Errors
     /// The recording does not wait to be rendered.
     pub fn rendering_failed(
         &mut self,
+        at: Utc,
         error: impl Into<String>,
         next: Utc,
     ) -> Result<(), ImpossibleTransition> {
         self.only_from(&[RecordingState::Ended], "a failed rendering")?;
         self.delivery.render_failures = self.delivery.render_failures.saturating_add(1);
+        self.delivery.render_failing_since.get_or_insert(at);
         self.delivery.last_error = Some(error.into());
         self.delivery.next_attempt_at = Some(next);
         Ok(())
@@ -413,6 +417,7 @@ impl Ticket {
             };
         }
         self.delivery.render_failures = 0;
+        self.delivery.render_failing_since = None;
         self.delivery.first_attempt_at = None;
         self.delivery.next_attempt_at = None;
         self.delivery.finished_at = None;

@@ -77,8 +77,8 @@ async fn a_ticket_is_shown_without_secrets() {
     let world = World::new().await;
     let mut owed = ended(1000);
     let quoted = format!("error sending request for url ({URL})");
-    owed.rendering_failed(quoted, Utc::from_unix_ms(9000))
-        .unwrap();
+    let at = Utc::from_unix_ms;
+    owed.rendering_failed(at(8000), quoted, at(9000)).unwrap();
     world.spool.create_ticket(&owed).unwrap();
     let answer = world
         .get(&format!("/deliveries/{}", owed.recording_id()))

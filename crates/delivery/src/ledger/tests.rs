@@ -1,5 +1,7 @@
 //! Stories of single recordings, told outcome by outcome against a real spool.
 
+use std::time::Duration;
+
 use callreel_proto::EndReason;
 
 use super::*;
@@ -245,6 +247,22 @@ fn an_encoder_that_always_fails_gets_three_tries_a_disk_gets_time() {
     let again = story.ledger.retry(&story.id, at(40_000)).unwrap();
     assert_eq!(again.owed, Some((Stage::Render, at(40_000))));
     assert!(story.render(panicked(), 41_000).owed.is_some());
+}
+
+#[test]
+fn the_time_to_give_up_a_rendering_counts_from_its_first_failure() {
+    let story = Story::begin(|_| {});
+    let full = || Err(Failure::Passing("no space left".to_owned()));
+    let hours = |n: i64| n * 3_600_000;
+    // The node was off for a week.
+    let (stage, next) = story.render(full(), hours(168)).owed.unwrap();
+    assert_eq!(stage, Stage::Render);
+    assert!(next > at(hours(168)));
+    assert!(story.render(full(), hours(168 + 71)).owed.is_some());
+    let over = story.render(full(), hours(168 + 72));
+    assert_eq!(told(&over).unwrap().0, RecordingFact::Undeliverable);
+    story.ledger.retry(&story.id, at(hours(250))).unwrap();
+    assert!(story.render(full(), hours(251)).owed.is_some());
 }
 
 #[test]

@@ -173,7 +173,9 @@ fn updates_at_the_same_time_all_count() {
             scope.spawn(|| {
                 for _ in 0..5 {
                     let failed = spool.update_ticket(ticket.recording_id(), |ticket| {
-                        ticket.rendering_failed("again", START).map_err(Error::from)
+                        ticket
+                            .rendering_failed(START, "again", START)
+                            .map_err(Error::from)
                     });
                     failed.unwrap();
                 }

@@ -21,7 +21,7 @@ const STEPS: [Step; 13] = [
     ("end", |t| t.end(5_000_000_000, EndReason::Stopped)),
     ("rendered", |t| t.rendered(rendition(10))),
     ("rendering failed", |t| {
-        t.rendering_failed("disk full", at(9))
+        t.rendering_failed(at(8), "disk full", at(9))
     }),
     ("rendition lost", Ticket::rendition_lost),
     ("attempt failed", |t| {
