@@ -8,6 +8,9 @@ use crate::{Error, Source};
 /// The longest file name a ticket may carry, bytes: the usual file systems take 255, and renderers add `.part`.
 pub const MAX_FILE_NAME: usize = 240;
 
+/// The file a switch has recorded, beside the ticket: its format may be any, so it has no extension.
+pub(crate) const SWITCH_FILE: &str = "switch-file";
+
 /// What kind of promise a recording is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -79,7 +82,7 @@ pub fn check_file_name(name: &str) -> Result<(), Error> {
         Some("it contains a path separator")
     } else if name.chars().any(char::is_control) {
         Some("it contains a control character")
-    } else if name.starts_with("ticket.json") || name.ends_with(".part") {
+    } else if name.starts_with("ticket.json") || name.ends_with(".part") || name == SWITCH_FILE {
         Some("the spool uses such names itself")
     } else {
         None

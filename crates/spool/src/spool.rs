@@ -196,6 +196,11 @@ impl Spool {
         self.room.view.rendition_path(ticket)
     }
 
+    /// See [`View::switch_file_path`].
+    pub fn switch_file_path(&self, ticket: &Ticket) -> PathBuf {
+        self.room.view.switch_file_path(ticket)
+    }
+
     /// Writes a new ticket. It is safe on disk when this returns.
     ///
     /// # Errors

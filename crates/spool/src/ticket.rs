@@ -30,7 +30,7 @@ pub struct RenditionInfo {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DeliveryLog {
-    /// Failed tries to render the file.
+    /// Failed tries to render the file, or to fetch a switch's.
     pub render_failures: u32,
     /// When the first of them happened.
     pub render_failing_since: Option<Utc>,
@@ -268,6 +268,19 @@ impl Ticket {
         self.delivery.next_attempt_at = None;
         self.delivery.last_error = None;
         self.state = RecordingState::Rendered;
+        Ok(())
+    }
+
+    /// The switch's file is here: how often it was asked for in vain no longer counts.
+    ///
+    /// # Errors
+    /// The recording does not wait to be rendered.
+    pub fn fetched(&mut self) -> Result<(), ImpossibleTransition> {
+        self.only_from(&[RecordingState::Ended], "having its file fetched")?;
+        self.delivery.render_failures = 0;
+        self.delivery.render_failing_since = None;
+        self.delivery.next_attempt_at = None;
+        self.delivery.last_error = None;
         Ok(())
     }
 

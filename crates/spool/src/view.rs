@@ -8,7 +8,7 @@ use std::{
 
 use callreel_proto::{CaptureId, RecordingId};
 
-use crate::{Error, JournalReader, Ticket, error::At, files};
+use crate::{Error, JournalReader, Ticket, error::At, files, promise::SWITCH_FILE};
 
 /// The largest ticket that is read or written, bytes; real ones have two or three thousand.
 const MAX_TICKET: u64 = 1 << 20;
@@ -84,6 +84,12 @@ impl View {
     pub fn rendition_path(&self, ticket: &Ticket) -> PathBuf {
         self.recording_dir(ticket.recording_id())
             .join(&ticket.promise().file_name)
+    }
+
+    /// Where the file a switch has recorded lies once it was fetched, whether or not it exists. Nothing of ours ever
+    /// changes it, and it is whole or not there.
+    pub fn switch_file_path(&self, ticket: &Ticket) -> PathBuf {
+        self.recording_dir(ticket.recording_id()).join(SWITCH_FILE)
     }
 
     /// Every capture's id, whether or not its journal can be read.

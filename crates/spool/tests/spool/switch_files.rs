@@ -1,7 +1,7 @@
 //! A ticket whose audio a foreign switch keeps: it needs no capture, and it ends all the same.
 
 use callreel_proto::{AudioFormat, EndReason, RecordingState, Utc};
-use callreel_spool::{Source, Spool, SwitchFile, Ticket};
+use callreel_spool::{DeliveryLog, Source, Spool, SwitchFile, Ticket};
 use serde_json::{Map, Value, json};
 
 use crate::{promise, spool};
@@ -57,6 +57,18 @@ fn what_the_switch_tells_is_kept() {
     ticket.end(4_000_000_000, EndReason::Hangup).unwrap();
     assert!(ticket.switch_told(learn).is_err());
     assert_eq!(ticket.length_ms(), Some(4000));
+}
+
+#[test]
+fn a_fetched_file_starts_the_count_of_failures_anew() {
+    let mut ticket = ticket(0);
+    assert!(ticket.fetched().is_err(), "it still grows");
+    ticket.end(4_000_000_000, EndReason::Hangup).unwrap();
+    let now = Utc::now();
+    ticket.rendering_failed(now, "no answer", now).unwrap();
+    ticket.fetched().unwrap();
+    assert_eq!(*ticket.delivery(), DeliveryLog::default());
+    assert_eq!(ticket.state(), RecordingState::Ended);
 }
 
 #[test]

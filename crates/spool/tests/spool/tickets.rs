@@ -15,7 +15,7 @@ fn at(s: i64) -> Utc {
     crate::START.plus_ms(s * 1000)
 }
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     ("mask", |t| t.masked(2_000_000_000)),
     ("unmask", |t| t.unmasked(3_000_000_000)),
     ("end", |t| t.end(5_000_000_000, EndReason::Stopped)),
@@ -32,6 +32,7 @@ const STEPS: [Step; 13] = [
     ("undeliverable", |t| t.undeliverable(at(4), "gave up")),
     ("discarded", |t| t.discarded(at(5), "dropped by an order")),
     ("retry", Ticket::retry),
+    ("fetched", Ticket::fetched),
     ("begin", |t| t.begin(1_500_000_000, at(0))),
 ];
 
@@ -74,6 +75,7 @@ fn only_the_steps_of_the_lifecycle_are_possible() {
             &[
                 ("rendered", Rendered),
                 ("rendering failed", Ended),
+                ("fetched", Ended),
                 ("undeliverable", Undeliverable),
                 ("discarded", Discarded),
                 ("retry", Ended),
@@ -253,6 +255,7 @@ fn file_names_cannot_leave_the_recordings_folder() {
         "ticket.json",
         "ticket.json.tmp",
         "x.mp3.part",
+        "switch-file",
         &long,
     ] {
         assert!(check_file_name(bad).is_err(), "{bad:?}");
