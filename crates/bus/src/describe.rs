@@ -1,5 +1,7 @@
 //! What the bus shows of itself to operators. Decides nothing.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 /// A picture of the bus for operators.
@@ -55,6 +57,8 @@ pub struct LinkDescription {
     pub repeated: u64,
     /// Received messages dropped because no reader could use them: too large, encoded, or on an unknown exchange.
     pub refused: u64,
+    /// Those by kind.
+    pub unusable: BTreeMap<String, u64>,
 }
 
 /// A picture of one queue.

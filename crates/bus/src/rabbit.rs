@@ -365,6 +365,7 @@ impl Shared {
             resent: read(&counters.resent),
             repeated: read(&counters.repeated),
             refused: read(&counters.refused),
+            unusable: counters.unusable.counts(),
         }
     }
 

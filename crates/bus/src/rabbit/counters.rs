@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::Mishaps;
+
 /// Since the start; the fields are those of [`crate::BusDescription`] and [`crate::LinkDescription`].
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -15,6 +17,7 @@ pub(crate) struct Counters {
     pub(crate) resent: AtomicU64,
     pub(crate) repeated: AtomicU64,
     pub(crate) refused: AtomicU64,
+    pub(crate) unusable: Mishaps,
     pub(crate) blocked: AtomicBool,
 }
 

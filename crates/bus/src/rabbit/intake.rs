@@ -132,14 +132,13 @@ fn refuse(why: Unusable, queue: &Queue, counters: &Counters) {
         count(&counters.repeated);
         return;
     }
-    let refused = count(&counters.refused);
-    if refused.is_power_of_two() {
-        let queue = queue.name();
+    count(&counters.refused);
+    if counters.unusable.count(why.name()) {
+        let (queue, why) = (queue.name(), why.name());
         tracing::warn!(
             queue,
-            refused,
-            ?why,
-            "a message that nobody can use was dropped"
+            why,
+            "a message that nobody can use was dropped; more of its kind are only counted"
         );
     }
 }

@@ -4,10 +4,12 @@
 use std::{
     collections::HashSet,
     hash::{BuildHasher, RandomState},
+    io::Read,
 };
 
 use bytes::Bytes;
 use callreel_proto::{Exchange, GREGORIAN_UNIX_OFFSET};
+use flate2::read::GzDecoder;
 use lapin::{
     BasicProperties, ExchangeKind,
     options::{BasicConsumeOptions, ExchangeDeclareOptions, QueueDeclareOptions},
@@ -90,16 +92,31 @@ pub(crate) fn properties(message: &Delivery, stamp: u64) -> BasicProperties {
 }
 
 /// Why a received message was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unusable {
     /// It came on an exchange that is none of ours.
     Exchange,
     /// It is larger than [`LARGEST_BODY`].
     Size,
-    /// It is compressed, or in Erlang's own terms.
+    /// It is compressed in a way that is not Kazoo's, or in Erlang's own terms.
     Encoding,
+    /// It is no gzip, though it says so.
+    Gzip,
     /// It came before.
     Repeated,
+}
+
+impl Unusable {
+    /// For people.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Exchange => "on an exchange that is none of ours",
+            Self::Size => "too large",
+            Self::Encoding => "in an unknown encoding",
+            Self::Gzip => "broken gzip",
+            Self::Repeated => "came before",
+        }
+    }
 }
 
 /// Reads what came for one queue.
@@ -134,21 +151,11 @@ impl Reader {
             .into_iter()
             .find(|known| known.name() == exchange.as_str())
             .ok_or(Unusable::Exchange)?;
-        if data.len() > LARGEST_BODY {
-            return Err(Unusable::Size);
-        }
-        let erlang = properties.content_type().as_ref();
-        let coded = properties.content_encoding().as_ref();
-        if erlang.is_some_and(|t| t.as_str() == "application/erlang")
-            || coded.is_some_and(|c| !matches!(c.as_str(), "" | "identity" | "utf-8" | "UTF-8"))
-        {
-            return Err(Unusable::Encoding);
-        }
         let message = Delivery {
             exchange,
             routing_key: routing_key.into(),
             deliver_to: properties.headers().as_ref().and_then(deliver_to),
-            body: Bytes::from(data),
+            body: decoded(data, &properties)?,
         };
         match properties.timestamp() {
             Some(stamp) if *stamp >= FINE_STAMPS && self.is_repeated(*stamp, &message) => {
@@ -179,6 +186,33 @@ impl Reader {
     }
 }
 
+/// The body in plain. Kazoo's receivers take `gzip`.
+fn decoded(data: Vec<u8>, properties: &BasicProperties) -> Result<Bytes, Unusable> {
+    let kind = properties.content_type().as_ref().map(ShortString::as_str);
+    if kind == Some("application/erlang") {
+        return Err(Unusable::Encoding);
+    }
+    let coding = properties.content_encoding().as_ref();
+    let data = match coding.map(ShortString::as_str) {
+        None | Some("" | "identity" | "utf-8" | "UTF-8") => data,
+        Some("gzip") if data.len() <= LARGEST_BODY => {
+            let mut plain = Vec::new();
+            // One byte more tells a bomb.
+            let mut bounded = GzDecoder::new(&data[..]).take(LARGEST_BODY as u64 + 1);
+            bounded
+                .read_to_end(&mut plain)
+                .map_err(|_| Unusable::Gzip)?;
+            plain
+        }
+        Some("gzip") => return Err(Unusable::Size),
+        Some(_) => return Err(Unusable::Encoding),
+    };
+    if data.len() > LARGEST_BODY {
+        return Err(Unusable::Size);
+    }
+    Ok(Bytes::from(data))
+}
+
 /// Any type that can hold text will do; what cannot is no token.
 fn deliver_to(headers: &FieldTable) -> Option<String> {
     let bytes = match headers.inner().get(DELIVER_TO)? {
@@ -192,6 +226,10 @@ fn deliver_to(headers: &FieldTable) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use flate2::{Compression, write::GzEncoder};
+
     use super::*;
 
     fn incoming(
@@ -203,6 +241,12 @@ mod tests {
             lapin::message::Delivery::mock(1, exchange.into(), "key".into(), false, body.to_vec());
         delivery.properties = properties;
         delivery
+    }
+
+    fn gzipped(plain: &[u8]) -> Vec<u8> {
+        let mut packer = GzEncoder::new(Vec::new(), Compression::default());
+        packer.write_all(plain).unwrap();
+        packer.finish().unwrap()
     }
 
     fn with_token(value: AMQPValue) -> BasicProperties {
@@ -231,14 +275,23 @@ mod tests {
     #[test]
     fn what_no_reader_can_use_is_told_apart() {
         let plain = BasicProperties::default;
+        let gzip = || plain().with_content_encoding("gzip".into());
         let huge = vec![b' '; LARGEST_BODY + 1];
+        let bomb = gzipped(&huge);
+        assert!(bomb.len() < 10_000);
+        let mut cut = gzipped(b"{}");
+        cut.truncate(cut.len() - 9);
         for (delivery, why) in [
             (incoming("", b"{}", plain()), Unusable::Exchange),
             (incoming("kapps", &huge, plain()), Unusable::Size),
             (
-                incoming("kapps", b"", plain().with_content_encoding("gzip".into())),
+                incoming("kapps", b"", plain().with_content_encoding("br".into())),
                 Unusable::Encoding,
             ),
+            (incoming("kapps", b"{}", gzip()), Unusable::Gzip),
+            (incoming("kapps", &cut, gzip()), Unusable::Gzip),
+            (incoming("kapps", &huge, gzip()), Unusable::Size),
+            (incoming("kapps", &bomb, gzip()), Unusable::Size),
             (
                 incoming(
                     "kapps",
@@ -249,6 +302,16 @@ mod tests {
             ),
         ] {
             assert_eq!(Reader::new().read(delivery), Err(why));
+        }
+    }
+
+    #[test]
+    fn a_compressed_message_is_read_up_to_the_limit_of_plain_ones() {
+        for body in [b"{}".to_vec(), vec![b' '; LARGEST_BODY]] {
+            let properties = BasicProperties::default().with_content_encoding("gzip".into());
+            let delivery = incoming("kapps", &gzipped(&body), properties);
+            let read = Reader::new().read(delivery).map(|message| message.body);
+            assert!(read.is_ok_and(|read| read == body));
         }
     }
 

@@ -176,6 +176,11 @@ async fn a_hostile_peer_costs_nobody_a_good_message() {
     assert_eq!(next(&mut queue).await.body, "");
     let link = link(&bus);
     assert_eq!((link.refused, link.reconnects), (4, 0));
+    assert_eq!(
+        link.unusable.values().collect::<Vec<_>>(),
+        [&1; 4],
+        "each of its own kind"
+    );
 }
 
 #[tokio::test]
