@@ -221,6 +221,18 @@ impl Bus {
         }
     }
 
+    /// Whether somebody, here or elsewhere, has the queue of this address now; `None` while the broker is away. What is no
+    /// address nobody has.
+    pub async fn has_queue(&self, address: &str) -> Option<bool> {
+        let Ok(Address { queue, .. }) = Address::parse(address) else {
+            return Some(false);
+        };
+        match &self.transport {
+            Transport::Embedded(broker) => Some(broker.has_queue(queue)),
+            Transport::Rabbit(rabbit) => rabbit.has_queue(queue).await,
+        }
+    }
+
     fn dispatch(&self, message: Delivery) -> Result<(), Error> {
         check_message(&message)?;
         match &self.transport {

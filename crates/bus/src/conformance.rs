@@ -40,6 +40,7 @@ pub async fn all(bus: &Bus) {
     addresses_are_for_direct_exchanges(bus).await;
     names_that_break_addresses_are_refused(bus).await;
     what_amqp_cannot_carry_is_refused(bus).await;
+    everybody_can_see_which_queues_there_are(bus).await;
     receipts::tell_that_nobody_is_there(unheard).await;
 }
 
@@ -397,6 +398,22 @@ pub async fn what_amqp_cannot_carry_is_refused(bus: &Bus) {
     let huge = vec![b'x'; (4 << 20) + 1];
     let published = bus.publish(Exchange::Kapps, "x", huge).await;
     assert_eq!(published, Err(Error::TooLarge((4 << 20) + 1)));
+}
+
+/// A queue is there from its subscription to its end.
+///
+/// # Panics
+/// If not.
+pub async fn everybody_can_see_which_queues_there_are(bus: &Bus) {
+    let queue = subscribe(bus, QueueOptions::private(1), Vec::new()).await;
+    let name = queue.queue().to_owned();
+    assert_eq!(bus.has_queue(&name).await, Some(true));
+    let process = Address::of("<0.7.0>", &name);
+    assert_eq!(bus.has_queue(&process).await, Some(true));
+    drop(queue);
+    for nobodys in [&name, &random_hex(16), "pid://no address", &"x".repeat(256)] {
+        assert_eq!(bus.has_queue(nobodys).await, Some(false), "{nobodys}");
+    }
 }
 
 /// Takes five messages and tells each.

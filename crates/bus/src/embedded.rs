@@ -83,6 +83,10 @@ impl Broker {
         Ok(queue)
     }
 
+    pub(crate) fn has_queue(&self, name: &str) -> bool {
+        self.read().queues.contains_key(name)
+    }
+
     /// One consumer fewer; the last one takes the queue and its bindings with it.
     pub(crate) fn leave(&self, queue: &Queue) {
         let mut routes = self.write();

@@ -23,13 +23,14 @@ use tokio::{
 
 use self::{
     counters::{Counters, count, read},
-    outbox::{Outbox, Settle},
+    outbox::{Outbox, Question, Settle},
     target::Target,
     window::WINDOW,
     wire::Reader,
 };
 use crate::{
     Binding, BusConfig, BusDescription, Delivery, Error, LinkDescription, QueueOptions,
+    bus::LONGEST_NAME,
     entry::{Entry, unique_name},
     queue::Queue,
     receipt::Answer,
@@ -190,6 +191,16 @@ impl Rabbit {
                 .unwrap_or(Ok(()))?;
         }
         Ok(())
+    }
+
+    pub(crate) async fn has_queue(&self, name: &str) -> Option<bool> {
+        if name.len() > LONGEST_NAME {
+            return Some(false);
+        }
+        let (answer, answered) = oneshot::channel();
+        let queue = name.to_owned();
+        self.shared.outbox.ask(Question { queue, answer });
+        answered.await.ok()
     }
 
     pub(crate) fn publish(&self, message: Delivery, answer: Option<Answer>) -> Result<(), Error> {

@@ -87,9 +87,17 @@ pub(crate) struct Settle {
     pub(crate) done: Option<oneshot::Sender<Result<(), Error>>>,
 }
 
+/// Asks the broker whether anybody has a queue.
+pub(crate) struct Question {
+    pub(crate) queue: String,
+    /// Told the answer; dropped without one when the connection ends first.
+    pub(crate) answer: oneshot::Sender<bool>,
+}
+
 pub(crate) enum Job {
     Publish(Outgoing),
     Settle(Settle),
+    Ask(Question),
 }
 
 /// The jobs, oldest first.
@@ -142,11 +150,20 @@ impl Outbox {
 
     /// Queues a change; `false` without a connection, when there is no need to.
     pub(crate) fn settle(&self, settle: Settle) -> bool {
+        self.push_if_connected(Job::Settle(settle))
+    }
+
+    /// Queues a question; without a connection it is dropped.
+    pub(crate) fn ask(&self, question: Question) {
+        self.push_if_connected(Job::Ask(question));
+    }
+
+    fn push_if_connected(&self, job: Job) -> bool {
         let mut inner = self.inner();
         if !inner.settling {
             return false;
         }
-        inner.jobs.push_back(Job::Settle(settle));
+        inner.jobs.push_back(job);
         drop(inner);
         self.filled.notify_one();
         true
@@ -187,6 +204,7 @@ impl Outbox {
                     inner.jobs.push_front(change);
                     return None;
                 }
+                Job::Ask(question) => return Some(Job::Ask(question)),
                 Job::Publish(outgoing) => {
                     inner.forget(&outgoing);
                     if !inner.is_behind_deferred(&outgoing) {
@@ -308,7 +326,7 @@ impl Inner {
             .enumerate()
             .find_map(|(at, job)| match job {
                 Job::Publish(outgoing) => Some((at, outgoing)),
-                Job::Settle(_) => None,
+                Job::Settle(_) | Job::Ask(_) => None,
             })
     }
 

@@ -11,7 +11,9 @@ use std::{
 use callreel_proto::Exchange;
 use futures::{StreamExt, stream::FuturesUnordered};
 use lapin::{
-    Channel, Confirmation, Connection, Event, options::ConfirmSelectOptions, types::FieldTable,
+    Channel, Confirmation, Connection, Event,
+    options::{ConfirmSelectOptions, QueueDeclareOptions},
+    types::FieldTable,
 };
 use tokio::{
     task::JoinSet,
@@ -22,7 +24,7 @@ use super::{
     Shared, Wanted,
     counters::count,
     intake::{Open, pump},
-    outbox::{Job, Outgoing, Settle},
+    outbox::{Job, Outgoing, Question, Settle},
     window::{Sent, Settled, Window, send},
     wire::{self, short},
 };
@@ -142,6 +144,14 @@ impl Session {
                     Some(Job::Settle(settle)) => {
                         if let Err(reason) = self.carry_out(settle).await {
                             return End::Lost(reason);
+                        }
+                    }
+                    Some(Job::Ask(question)) => {
+                        let answering = timeout(SETTLE_PATIENCE, self.answer(question));
+                        match answering.await {
+                            Ok(Ok(())) => {}
+                            Ok(Err(reason)) => return End::Lost(reason),
+                            Err(_) => return End::lost("the broker does not answer"),
                         }
                     }
                     None => break,
@@ -295,6 +305,31 @@ impl Session {
         if let Some(done) = settle.done {
             // Whoever gave up waiting does not want to know.
             drop(done.send(answer));
+        }
+        Ok(())
+    }
+
+    async fn answer(&self, question: Question) -> Result<(), String> {
+        let options = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let name = short(&question.queue);
+        let asked = async {
+            let channel = self.connection.create_channel().await?;
+            channel
+                .queue_declare(name, options, FieldTable::default())
+                .await?;
+            channel.close(200, "answered".into()).await
+        };
+        let there = match asked.await {
+            Ok(()) => true,
+            Err(error) if !self.connection.status().connected() => return Err(error.to_string()),
+            // Any other refusal says that somebody has it.
+            Err(error) => !wire::is_not_found(&error),
+        };
+        if question.answer.send(there).is_err() {
+            tracing::trace!(queue = question.queue, "who asked has given up");
         }
         Ok(())
     }

@@ -11,8 +11,9 @@ use bytes::Bytes;
 use callreel_proto::{Exchange, GREGORIAN_UNIX_OFFSET};
 use flate2::read::GzDecoder;
 use lapin::{
-    BasicProperties, ExchangeKind,
+    BasicProperties, ErrorKind, ExchangeKind,
     options::{BasicConsumeOptions, ExchangeDeclareOptions, QueueDeclareOptions},
+    protocol::{AMQPErrorKind, AMQPSoftError},
     types::{AMQPValue, FieldTable, ShortString},
 };
 
@@ -89,6 +90,14 @@ pub(crate) fn properties(message: &Delivery, stamp: u64) -> BasicProperties {
     let token = AMQPValue::ByteArray(token.as_bytes().into());
     headers.insert(DELIVER_TO.into(), token);
     properties.with_headers(headers)
+}
+
+/// Whether the broker says that there is no such thing.
+pub(crate) fn is_not_found(error: &lapin::Error) -> bool {
+    let ErrorKind::ProtocolError(error) = error.kind() else {
+        return false;
+    };
+    *error.kind() == AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)
 }
 
 /// Why a received message was not taken.

@@ -220,6 +220,7 @@ async fn who_subscribes_during_an_outage_waits_for_its_end() {
     let bus = open(&broker.url()).await;
     broker.kill().await;
     until(&bus, "it notices", |link| link.state == "connecting").await;
+    assert_eq!(bus.has_queue("any").await, None, "nobody knows now");
     let key = word();
     let (mut heard, ()) = tokio::join!(hear(&bus, Exchange::Kapps, &key), broker.resume());
     bus.publish(Exchange::Kapps, &key, "at last").await.unwrap();

@@ -20,6 +20,7 @@ fn keys(outbox: &Outbox, counters: &Counters) -> Vec<String> {
         .map(|job| match job {
             Job::Publish(outgoing) => outgoing.message.routing_key.clone(),
             Job::Settle(settle) => format!("settle {}", settle.queue),
+            Job::Ask(question) => format!("ask {}", question.queue),
         })
         .collect()
 }
