@@ -7,12 +7,14 @@
 
 mod book;
 mod config;
+mod convert;
 mod courier;
 mod document;
 mod encode;
 mod error;
 pub mod guard;
 mod ledger;
+mod part;
 mod queue;
 mod render;
 mod role;

@@ -1,21 +1,27 @@
-//! Renders one recording: two passes over its journal into the audio file. Blocks on disk and CPU; keeps no state and
-//! changes no ticket.
+//! Renders one recording: two passes over its journal into the audio file, or a switch's file into the one asked for. Blocks
+//! on disk and CPU; keeps no state and changes no ticket.
 
 use std::{
-    fs::{self, File},
-    io::{BufWriter, Read as _},
-    path::{Path, PathBuf},
+    fs::File,
+    io::{self, BufWriter, Read as _},
+    path::Path,
     sync::atomic::{AtomicBool, Ordering},
 };
 
 use callreel_media::{Cut, Packet, Profile, Renderer, Summary, Timeline, TimelineBuilder};
+use callreel_proto::CaptureId;
 use callreel_spool::{
-    Error as SpoolError, JournalReader, Record, RenditionInfo, Source, Spool, Ticket,
+    Error as SpoolError, JournalReader, Promise, Record, RenditionInfo, Source, Spool, Ticket,
 };
 use sha2::{Digest as _, Sha256};
 
+use crate::{
+    convert::convert,
+    part::{DiskError, Part},
+};
+
 /// Bytes of the file per read while it is hashed, and per write while it is made.
-const BLOCK: usize = 256 * 1024;
+pub(crate) const BLOCK: usize = 256 * 1024;
 /// How long after the end of a recording, by arrival, packets may still belong before it: what a network held back
 /// in a stall. Nanoseconds; the rest of a long capture is not read for a short recording.
 const LATENESS_NS: u64 = 5_000_000_000;
@@ -38,7 +44,7 @@ pub(crate) enum Rendered {
 pub(crate) enum Failure {
     /// The disk: it may pass.
     Passing(String),
-    /// The encoder refused or panicked: it may be the audio's fault.
+    /// The decoder or the encoder refused or panicked: it may be the audio's fault.
     Suspect(String),
     /// There is nothing to render from.
     Hopeless(String),
@@ -66,22 +72,31 @@ impl From<callreel_media::Error> for Failure {
     }
 }
 
+impl From<DiskError> for Failure {
+    fn from(error: DiskError) -> Self {
+        Self::Passing(error.to_string())
+    }
+}
+
 /// Renders an ended recording into its file of the spool, over whatever an earlier try left there.
 pub(crate) fn render(
     spool: &Spool,
     ticket: &Ticket,
     stop: &AtomicBool,
 ) -> Result<Rendered, Failure> {
+    match &ticket.promise().source {
+        Source::Capture(id) => render_capture(spool, ticket, id, stop),
+        Source::Switch(file) => convert(spool, ticket, file, stop),
+    }
+}
+
+fn render_capture(
+    spool: &Spool,
+    ticket: &Ticket,
+    capture: &CaptureId,
+    stop: &AtomicBool,
+) -> Result<Rendered, Failure> {
     let promise = ticket.promise();
-    let capture = match &promise.source {
-        Source::Capture(id) => id,
-        Source::Switch(file) => {
-            return Err(Failure::Passing(format!(
-                "its audio is still on the switch {}",
-                file.node
-            )));
-        }
-    };
     let mut reader = spool.read_journal(capture)?;
     let cut = cut(ticket)?;
     let length_ns = cut.end_ns - cut.start_ns;
@@ -91,8 +106,7 @@ pub(crate) fn render(
     if length_ns == 0 {
         return Ok(Rendered::Nothing);
     }
-    let path = spool.rendition_path(ticket);
-    let part = Part::beside(&path);
+    let part = Part::of(spool.rendition_path(ticket));
     let until_ns = cut.end_ns.saturating_add(LATENESS_NS);
 
     let mut builder = TimelineBuilder::new();
@@ -105,19 +119,14 @@ pub(crate) fn render(
     let timeline = builder.finish();
 
     reader.rewind()?;
-    let profile = Profile {
-        format: promise.format,
-        sample_rate: promise.sample_rate,
-        ..Profile::default()
-    };
-    let summary = encode(cut, profile, &timeline, &part, |renderer| {
+    let (summary, file) = encode(cut, &profile(promise), &timeline, &part, |renderer| {
         each_packet(&mut reader, until_ns, seen, stop, |packet| {
             renderer.push(packet)?;
             Ok(())
         })
     })?;
-    let (bytes, sha256) = digest(&part.path).map_err(|e| passing("read", &part.path, &e))?;
-    part.become_file(&path)?;
+    let (bytes, sha256) = digest(part.path())?;
+    part.keep(&file)?;
     tracing::debug!(recording_id = %promise.recording_id, ?summary, "rendered");
     Ok(Rendered::File(RenditionInfo {
         bytes,
@@ -184,74 +193,52 @@ fn report_damage(reader: &JournalReader, ticket: &Ticket) {
     }
 }
 
-/// Makes the file and has it safe on disk, under its temporary name.
+/// Writes the file under its temporary name.
 fn encode(
     cut: Cut,
-    profile: Profile,
+    profile: &Profile,
     timeline: &Timeline,
     part: &Part,
     feed: impl FnOnce(&mut Renderer<'_, &mut BufWriter<File>>) -> Result<u64, Failure>,
-) -> Result<Summary, Failure> {
-    let file = File::create(&part.path).map_err(|e| passing("create", &part.path, &e))?;
-    let mut out = BufWriter::with_capacity(BLOCK, file);
-    let mut renderer = Renderer::new(cut, profile, timeline, &mut out)?;
+) -> Result<(Summary, File), Failure> {
+    let mut out = BufWriter::with_capacity(BLOCK, part.create()?);
+    let mut renderer = Renderer::new(cut, *profile, timeline, &mut out)?;
     feed(&mut renderer)?;
     let summary = renderer.finish()?;
-    let file = out
-        .into_inner()
-        .map_err(|e| passing("write", &part.path, e.error()))?;
-    file.sync_all()
-        .map_err(|e| passing("sync", &part.path, &e))?;
-    Ok(summary)
+    Ok((summary, flushed(out, part)?))
 }
 
-/// The file while it is not whole; removed unless it becomes the file.
-struct Part {
-    path: PathBuf,
+/// What is left in the buffer goes into the file.
+pub(crate) fn flushed(out: BufWriter<File>, part: &Part) -> Result<File, DiskError> {
+    let written = out.into_inner().map_err(io::IntoInnerError::into_error);
+    written.map_err(DiskError::at("write", part.path()))
 }
 
-impl Part {
-    fn beside(path: &Path) -> Self {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".part");
-        Self { path: name.into() }
-    }
-
-    fn become_file(self, path: &Path) -> Result<(), Failure> {
-        fs::rename(&self.path, path).map_err(|e| passing("replace", path, &e))?;
-        let dir = path
-            .parent()
-            .expect("a rendition lies in its recording's folder");
-        File::open(dir)
-            .and_then(|dir| dir.sync_all())
-            .map_err(|e| passing("sync", dir, &e))
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        // Gone when it has become the file; otherwise what is left is overwritten by the next try.
-        fs::remove_file(&self.path).ok();
+/// The rendition asked for, whatever it is made of.
+pub(crate) fn profile(promise: &Promise) -> Profile {
+    Profile {
+        format: promise.format,
+        sample_rate: promise.sample_rate,
+        ..Profile::default()
     }
 }
 
 /// Size and SHA-256: read back, because an encoder may rewrite the beginning of its file at the end.
-fn digest(path: &Path) -> std::io::Result<(u64, String)> {
-    let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
-    let mut block = vec![0; BLOCK];
-    let mut bytes = 0;
-    loop {
-        match file.read(&mut block)? {
-            0 => return Ok((bytes, hex::encode(hash.finalize()))),
-            read => {
-                hash.update(&block[..read]);
-                bytes += read as u64;
+pub(crate) fn digest(path: &Path) -> Result<(u64, String), DiskError> {
+    let read = || {
+        let mut file = File::open(path)?;
+        let mut hash = Sha256::new();
+        let mut block = vec![0; BLOCK];
+        let mut bytes = 0;
+        loop {
+            match file.read(&mut block)? {
+                0 => return Ok((bytes, hex::encode(hash.finalize()))),
+                read => {
+                    hash.update(&block[..read]);
+                    bytes += read as u64;
+                }
             }
         }
-    }
-}
-
-fn passing(action: &str, path: &Path, error: &std::io::Error) -> Failure {
-    Failure::Passing(format!("cannot {action} {}: {error}", path.display()))
+    };
+    read().map_err(DiskError::at("read", path))
 }

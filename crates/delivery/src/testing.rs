@@ -1,10 +1,15 @@
 //! Made-up recordings for the tests of this crate.
 
+use std::io::Cursor;
+
+use callreel_media::{AudioShape, Converter, Profile};
 use callreel_proto::{
     AccountId, AudioFormat, CallId, CaptureId, Channels, Destination, EndReason, HttpMethod,
     RecordingId, Utc,
 };
-use callreel_spool::{CaptureHeader, Promise, RenditionInfo, Source, Spool, Ticket, TicketKind};
+use callreel_spool::{
+    CaptureHeader, Promise, RenditionInfo, Source, Spool, SwitchFile, Ticket, TicketKind,
+};
 use serde_json::Map;
 
 /// 2024-02-29T23:59:59.999Z: the last millisecond of a month.
@@ -35,6 +40,43 @@ pub(crate) fn ticket(change: impl FnOnce(&mut Promise)) -> Box<Ticket> {
     };
     change(&mut promise);
     Box::new(Ticket::new(promise, Map::new()).unwrap())
+}
+
+/// Puts an ended recording of two seconds, whose audio a foreign switch keeps, into the spool.
+pub(crate) fn ended_on_switch(spool: &Spool, change: impl FnOnce(&mut Promise)) -> Box<Ticket> {
+    let mut ticket = ticket(|promise| {
+        promise.source = Source::Switch(SwitchFile {
+            node: "freeswitch@fs1".to_owned(),
+            media_name: "0f1e.wav".to_owned(),
+            path: Some("/tmp/0f1e.wav".to_owned()),
+            ..SwitchFile::default()
+        });
+        change(promise);
+    });
+    spool.create_ticket(&ticket).unwrap();
+    ticket.end(2_000_000_000, EndReason::Hangup).unwrap();
+    spool.save_ticket(&ticket).unwrap();
+    ticket
+}
+
+/// A stereo file of 8000 Hz with half a second of a tone in it.
+pub(crate) fn tone(format: AudioFormat) -> Vec<u8> {
+    let shape = AudioShape {
+        format: None,
+        sample_rate: 8000,
+        channels: 2,
+    };
+    let profile = Profile {
+        format,
+        ..Profile::default()
+    };
+    let tone = |n| if n % 16 < 8 { 4000 } else { -4000 };
+    let block: Vec<i16> = (0..4000).map(tone).collect();
+    let mut out = Cursor::new(Vec::new());
+    let mut file = Converter::new(shape, &profile, Channels::Stereo, &mut out).unwrap();
+    file.push(&[block.clone(), block]).unwrap();
+    file.finish().unwrap();
+    out.into_inner()
 }
 
 /// Puts an ended recording of two seconds, and its empty capture, into the spool.

@@ -1,0 +1,136 @@
+//! Files a switch may send, and what they become.
+
+use std::fs;
+
+use callreel_proto::{AudioFormat, Channels};
+use callreel_spool::Promise;
+use sha2::Digest as _;
+
+use super::*;
+use crate::testing;
+
+struct Arrived {
+    _dir: tempfile::TempDir,
+    spool: Spool,
+    ticket: Box<Ticket>,
+}
+
+fn arrived(file: &[u8], change: impl FnOnce(&mut Promise)) -> Arrived {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = Spool::open(dir.path()).unwrap();
+    let ticket = testing::ended_on_switch(&spool, change);
+    fs::write(spool.switch_file_path(&ticket), file).unwrap();
+    Arrived {
+        _dir: dir,
+        spool,
+        ticket,
+    }
+}
+
+impl Arrived {
+    fn render(&self) -> Result<Rendered, Failure> {
+        crate::render::render(&self.spool, &self.ticket, &AtomicBool::new(false))
+    }
+
+    fn made(&self) -> Vec<u8> {
+        fs::read(self.spool.rendition_path(&self.ticket)).unwrap()
+    }
+
+    /// What lies in the recording's folder.
+    fn names(&self) -> Vec<String> {
+        let path = self.spool.switch_file_path(&self.ticket);
+        let dir = fs::read_dir(path.parent().unwrap()).unwrap();
+        let mut names: Vec<_> = dir
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+#[test]
+fn a_file_that_is_what_was_asked_for_is_taken_over_byte_for_byte() {
+    for format in [AudioFormat::Wav, AudioFormat::Mp3] {
+        // What follows the audio is the switch's own and stays, too.
+        let mut file = testing::tone(format);
+        file.extend(b"LIST\x04\0\0\0INFO");
+        let arrived = arrived(&file, |promise| promise.format = format);
+        let Ok(Rendered::File(info)) = arrived.render() else {
+            panic!("{:?}", arrived.render());
+        };
+        assert!(arrived.made() == file);
+        assert_eq!(info.bytes, file.len() as u64);
+        assert_eq!(info.sha256, hex::encode(sha2::Sha256::digest(&file)));
+        let shape = (info.duration_ms, info.sample_rate, info.channels);
+        assert_eq!(shape, (500, 8000, 2));
+        let kept = ["call_recording_x%40y.wav", "switch-file", "ticket.json"];
+        assert_eq!(arrived.names(), kept);
+    }
+}
+
+#[test]
+fn another_file_becomes_what_was_asked_for_and_the_switchs_stays() {
+    let file = testing::tone(AudioFormat::Wav);
+    let arrived = arrived(&file, |promise| {
+        promise.format = AudioFormat::Mp3;
+        promise.channels = Channels::Mono;
+        promise.sample_rate = Some(16_000);
+    });
+    let Ok(Rendered::File(info)) = arrived.render() else {
+        panic!("{:?}", arrived.render());
+    };
+    let shape = (info.duration_ms, info.sample_rate, info.channels);
+    assert_eq!(shape, (500, 16_000, 1));
+    let heard = callreel_media::read_audio(arrived.made(), None).unwrap();
+    assert_eq!((heard.len(), heard[0].samples.len()), (1, 8000));
+    assert!(callreel_media::level(&heard[0].samples) > 3000);
+    assert!(fs::read(arrived.spool.switch_file_path(&arrived.ticket)).unwrap() == file);
+}
+
+#[test]
+fn the_minimum_counts_what_is_heard_not_what_was_told() {
+    for format in [AudioFormat::Wav, AudioFormat::Mp3] {
+        let shorter = arrived(&testing::tone(AudioFormat::Wav), |promise| {
+            promise.format = format;
+            promise.min_ms = 501;
+        });
+        assert_eq!(shorter.render(), Ok(Rendered::TooShort));
+        assert_eq!(shorter.names(), ["switch-file", "ticket.json"]);
+    }
+    let enough = arrived(&testing::tone(AudioFormat::Wav), |promise| {
+        promise.min_ms = 500
+    });
+    assert!(matches!(enough.render(), Ok(Rendered::File(_))));
+}
+
+#[test]
+fn what_cannot_be_heard_is_named_with_its_origin_and_kept() {
+    let noise: Vec<u8> = (0..40_000u32).map(|n| ((n * n) >> 5) as u8).collect();
+    for junk in [&b""[..], b"404 Not Found", &noise] {
+        let arrived = arrived(junk, |_| {});
+        let Err(Failure::Suspect(reason)) = arrived.render() else {
+            panic!("{:?}", arrived.render());
+        };
+        let said = "/tmp/0f1e.wav of freeswitch@fs1: cannot decode the audio: ";
+        assert!(reason.starts_with(said), "{reason}");
+        assert_eq!(arrived.names(), ["switch-file", "ticket.json"]);
+    }
+}
+
+#[test]
+fn a_stop_breaks_off_and_leaves_nothing_half_made() {
+    for format in [AudioFormat::Wav, AudioFormat::Mp3] {
+        let arrived = arrived(&testing::tone(AudioFormat::Wav), |p| p.format = format);
+        let stopped =
+            crate::render::render(&arrived.spool, &arrived.ticket, &AtomicBool::new(true));
+        assert_eq!(stopped, Err(Failure::Stopped));
+        assert_eq!(arrived.names(), ["switch-file", "ticket.json"]);
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_may_still_come() {
+    let arrived = arrived(b"", |_| {});
+    fs::remove_file(arrived.spool.switch_file_path(&arrived.ticket)).unwrap();
+    assert!(matches!(arrived.render(), Err(Failure::Passing(_))));
+}
