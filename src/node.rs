@@ -7,7 +7,7 @@ use callreel_api::Api;
 use callreel_bus::Bus;
 use callreel_calls::Calls;
 use callreel_delivery::Delivery;
-use callreel_spool::Spool;
+use callreel_spool::{Outbox, View, Writer};
 use callreel_store::Store;
 use callreel_switch::Switch;
 use serde_json::{Value, json};
@@ -44,41 +44,30 @@ impl Node {
             api: None,
         };
         let runs = |role| config.node.roles.contains(&role);
-        let spool = if runs(Role::Calls) || runs(Role::Delivery) || runs(Role::Api) {
-            Some(open_spool(config)?)
-        } else {
-            None
-        };
-        if let Some(spool) = &spool
-            && runs(Role::Delivery)
-        {
-            let start = callreel_delivery::start(
-                config.delivery.clone(),
-                bus.clone(),
-                spool.clone(),
-                store.clone(),
-            );
+        let dir = config.spool_dir();
+        let place = || format!("spool {}", dir.display());
+        if runs(Role::Delivery) {
+            let spool = Outbox::open(&dir).with_context(place)?;
+            let settings = config.delivery.clone();
+            let start = callreel_delivery::start(settings, bus.clone(), spool, store.clone());
             node.delivery = Some(start.await.context("role delivery")?);
         }
-        if let Some(spool) = &spool
-            && runs(Role::Calls)
-        {
+        if runs(Role::Calls) {
+            let spool = Writer::open(&dir, &config.spool.settings()).with_context(place)?;
             let start = Calls::start(
                 config.recording.clone(),
                 bus.clone(),
                 store.clone(),
-                spool.clone(),
+                spool,
                 &config.node.name,
             );
             node.calls = Some(start.await.context("role calls")?);
         }
-        if let Some(spool) = spool
-            && runs(Role::Api)
-        {
+        if runs(Role::Api) {
             let start = Api::start(
                 config.api.clone(),
                 bus.clone(),
-                spool,
+                View::open(&dir),
                 store.clone(),
                 &config.node.name,
             );
@@ -193,12 +182,6 @@ pub(crate) fn open_store(config: &Config) -> anyhow::Result<Store> {
     std::fs::create_dir_all(&config.node.data)
         .with_context(|| format!("node.data = {}", config.node.data.display()))?;
     Store::open(&file).with_context(|| format!("store {}", file.display()))
-}
-
-fn open_spool(config: &Config) -> anyhow::Result<Spool> {
-    let dir = config.spool_dir();
-    Spool::open_with(&dir, &config.spool.settings())
-        .with_context(|| format!("spool {}", dir.display()))
 }
 
 /// Waits for a role's end; for ever if it does not run here.

@@ -4,7 +4,7 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context, bail};
 use callreel_proto::{AccountId, RecordingId, Utc, month_db};
-use callreel_spool::{Error as SpoolError, Spool, Ticket};
+use callreel_spool::{Error as SpoolError, Outbox, Ticket, View as SpoolView};
 use callreel_store::{Recordings as Listing, Store, View};
 use futures::TryStreamExt;
 use serde_json::Value;
@@ -133,10 +133,8 @@ pub(crate) async fn deliveries(command: Deliveries) -> anyhow::Result<ExitCode> 
     match command {
         Deliveries::List { place } => {
             let config = place.load()?;
-            if config.spool_dir().exists() {
-                for ticket in Spool::inspect(config.spool_dir())?.tickets()? {
-                    say(&owed(&ticket));
-                }
+            for ticket in SpoolView::open(config.spool_dir()).tickets()? {
+                say(&owed(&ticket));
             }
         }
         Deliveries::Retry { id, place } => order(&place.load()?, &id, Order::Retry).await?,
@@ -179,19 +177,19 @@ impl Order {
     }
 }
 
-/// Changes a ticket: through the node that has the spool open, or directly when none has.
+/// Changes a ticket: through the node that delivers from the spool, or directly when none does.
 async fn order(config: &Config, id: &str, order: Order) -> anyhow::Result<()> {
     let id = RecordingId::parse(id)?;
-    match Spool::open_with(config.spool_dir(), &config.spool.settings()) {
+    match Outbox::open(config.spool_dir()) {
         Ok(spool) => directly(&spool, &id, order)?,
-        Err(SpoolError::InUse { .. }) => through_the_node(config, &id, order).await?,
+        Err(SpoolError::HasDelivery { .. }) => through_the_node(config, &id, order).await?,
         Err(error) => return Err(error.into()),
     }
     say(&format!("{} {id}\n", order.verb()));
     Ok(())
 }
 
-fn directly(spool: &Spool, id: &RecordingId, order: Order) -> anyhow::Result<()> {
+fn directly(spool: &Outbox, id: &RecordingId, order: Order) -> anyhow::Result<()> {
     let (ticket, ()) = spool.update_ticket(id, |ticket| -> Result<(), SpoolError> {
         match order {
             Order::Retry => Ok(ticket.retry()?),
@@ -215,7 +213,7 @@ async fn through_the_node(config: &Config, id: &RecordingId, order: Order) -> an
         .send()
         .await
         .with_context(|| {
-            format!("a node has the spool open, but its API does not answer at {url}")
+            format!("a node delivers from the spool, but no API answers at {url}: start one with --role api")
         })?;
     if answer.status().is_success() {
         return Ok(());
@@ -227,10 +225,14 @@ async fn through_the_node(config: &Config, id: &RecordingId, order: Order) -> an
 pub(crate) async fn check(place: &Place) -> anyhow::Result<ExitCode> {
     let config = place.load()?;
     let mut findings: Vec<String> = Vec::new();
-    if config.spool_dir().exists() {
-        let spool = Spool::inspect(config.spool_dir())?;
-        findings.extend(spool.check()?.iter().map(ToString::to_string));
+    let spool = SpoolView::open(config.spool_dir());
+    for writer in spool.writers()?.iter().filter(|writer| writer.lives) {
+        let process = writer
+            .process
+            .map_or_else(|| "a process".to_owned(), |id| format!("process {id}"));
+        say(&format!("writer {} lives: {process}\n", writer.id));
     }
+    findings.extend(spool.check()?.iter().map(ToString::to_string));
     if config.store_file().exists() {
         findings.extend(open_store(&config)?.check().await?);
     }

@@ -11,7 +11,7 @@ use axum::{
 use callreel_proto::{
     DeliveryAction, DeliveryOrder, Destination, Exchange, RecordingId, RecordingState, Utc,
 };
-use callreel_spool::{Spool, Ticket};
+use callreel_spool::{Ticket, View};
 use serde_json::{Value, json};
 
 use crate::{
@@ -34,7 +34,7 @@ pub(crate) async fn list(State(shared): State<Arc<Shared>>, params: Params) -> A
         Some(size) => usize::try_from(size).unwrap_or(MAX_PAGE).min(MAX_PAGE),
     };
     let start = params.text("start_key");
-    let mut tickets = blocking(&shared.spool, Spool::tickets).await?;
+    let mut tickets = blocking(&shared.spool, View::tickets).await?;
     tickets.sort_by_cached_key(key);
     tickets.retain(|ticket| start.is_none_or(|start| key(ticket).as_str() >= start));
     let shown = tickets.iter().map(|ticket| (key(ticket), picture(ticket)));
@@ -126,8 +126,8 @@ async fn find(shared: &Shared, id: &str) -> Result<Ticket, Refusal> {
 
 /// The spool's calls wait for the disk.
 async fn blocking<T: Send + 'static>(
-    spool: &Spool,
-    work: impl FnOnce(&Spool) -> Result<T, callreel_spool::Error> + Send + 'static,
+    spool: &View,
+    work: impl FnOnce(&View) -> Result<T, callreel_spool::Error> + Send + 'static,
 ) -> Result<T, Refusal> {
     let spool = spool.clone();
     let done = tokio::task::spawn_blocking(move || work(&spool)).await;

@@ -12,7 +12,7 @@ use axum::{
     routing::{get, post},
 };
 use callreel_bus::Bus;
-use callreel_spool::Spool;
+use callreel_spool::View;
 use callreel_store::Store;
 use tokio::sync::watch;
 
@@ -26,7 +26,7 @@ pub struct Shared {
     /// Orders go out here.
     pub bus: Bus,
     /// What is owed is read here.
-    pub spool: Spool,
+    pub spool: View,
     /// Recordings are read and deleted here.
     pub store: Store,
     /// This node's name, shown in every answer.

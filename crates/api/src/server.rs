@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use callreel_bus::Bus;
-use callreel_spool::Spool;
+use callreel_spool::View;
 use callreel_store::Store;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
@@ -29,7 +29,7 @@ impl Api {
     pub async fn start(
         config: ApiConfig,
         bus: Bus,
-        spool: Spool,
+        spool: View,
         store: Store,
         node: &str,
     ) -> Result<Self, Error> {

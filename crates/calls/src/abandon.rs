@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use callreel_proto::{CallId, EndReason, RecordingFact, RecordingNotice, RecordingState};
-use callreel_spool::{Spool, Ticket};
+use callreel_spool::{Ticket, Writer};
 
 use crate::context::{Context, blocking};
 
@@ -32,7 +32,7 @@ pub(crate) async fn save_ended(context: Arc<Context>, ticket: Ticket, notice: Re
 }
 
 /// Ends what a dead recorder (or the recorder of a dead call) left behind: seals its capture and ends its recordings as
-/// interrupted, as the next start of this spool would.
+/// interrupted, as a recovery would once this process is gone.
 pub(crate) async fn abandon(context: &Context, call_id: &CallId) {
     let spool = context.spool.clone();
     let wanted = call_id.clone();
@@ -66,9 +66,9 @@ pub(crate) async fn abandon(context: &Context, call_id: &CallId) {
     }
 }
 
-fn growing_tickets(spool: &Spool, call_id: &CallId) -> Result<Vec<Ticket>, callreel_spool::Error> {
+fn growing_tickets(spool: &Writer, call_id: &CallId) -> Result<Vec<Ticket>, callreel_spool::Error> {
     let mut growing = Vec::new();
-    for ticket in spool.tickets()? {
+    for ticket in spool.view().tickets()? {
         if ticket.state() == RecordingState::Growing && ticket.promise().call_id == *call_id {
             growing.push(ticket);
         }

@@ -6,7 +6,7 @@ use callreel_bus::Bus;
 use callreel_proto::{
     Application, CallId, Command, Envelope, Exchange, Headers, InsertAt, RecordingNotice,
 };
-use callreel_spool::Spool;
+use callreel_spool::Writer;
 use callreel_store::Store;
 
 use crate::{capture::CaptureThread, config::RecordingConfig, sockets::CapturePorts};
@@ -15,7 +15,7 @@ use crate::{capture::CaptureThread, config::RecordingConfig, sockets::CapturePor
 pub(crate) struct Context {
     pub(crate) bus: Bus,
     pub(crate) store: Store,
-    pub(crate) spool: Spool,
+    pub(crate) spool: Writer,
     pub(crate) captures: CaptureThread,
     pub(crate) ports: CapturePorts,
     pub(crate) config: RecordingConfig,

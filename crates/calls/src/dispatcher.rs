@@ -13,10 +13,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use callreel_bus::{Binder, Binding, Bus, Delivery, QueueOptions, Subscription};
 use callreel_proto::{
-    Application, CallEvent, CallId, EndReason, Envelope, Exchange, HangupCause, Headers, InsertAt,
+    Application, CallEvent, CallId, Envelope, Exchange, HangupCause, Headers, InsertAt,
     RecordingFact, RecordingNotice, RouteMethod, RouteReq, RouteResp, RouteWin,
 };
-use callreel_spool::Spool;
+use callreel_spool::Writer;
 use callreel_store::Store;
 use ractor::{
     Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent, rpc::CallResult,
@@ -66,7 +66,7 @@ pub struct Calls {
 }
 
 impl Calls {
-    /// Finishes what an earlier run left in the spool, then takes calls.
+    /// Finishes what dead processes left in the spool, then takes calls.
     ///
     /// # Errors
     /// See [`Error`].
@@ -74,7 +74,7 @@ impl Calls {
         config: RecordingConfig,
         bus: Bus,
         store: Store,
-        spool: Spool,
+        spool: Writer,
         node: &str,
     ) -> Result<Self, Error> {
         let options = QueueOptions {
@@ -145,21 +145,21 @@ impl Calls {
     }
 }
 
-/// Ends every recording that an earlier run left growing.
+/// Ends every recording that a dead process left growing.
 async fn recover(context: &Context) -> Result<(), Error> {
     let spool = context.spool.clone();
     let recovered = tokio::task::spawn_blocking(move || spool.recover())
         .await
         .map_err(|panic| std::io::Error::other(panic.to_string()))??;
     for ticket in recovered {
-        tracing::warn!(recording_id = %ticket.recording_id(), length_ms = ticket.length_ms(), "recording of an earlier run finished");
+        tracing::warn!(recording_id = %ticket.recording_id(), length_ms = ticket.length_ms(), "recording of a dead process finished");
         let promise = ticket.promise();
         let notice = RecordingNotice {
             fact: RecordingFact::Ended,
             account_id: promise.account_id.clone(),
             call_id: promise.call_id.clone(),
             recording_id: Some(promise.recording_id.clone()),
-            end_reason: Some(EndReason::Interrupted),
+            end_reason: ticket.end_reason(),
             detail: Some("its process died".to_owned()),
         };
         context.notify(notice).await;

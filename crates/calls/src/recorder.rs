@@ -140,9 +140,7 @@ impl State {
             self.notify(RecordingFact::Skipped, None, None, Some(reason.clone()))
                 .await;
             self.tell(Input::RecordingRefused { slot, reason });
-            let capture = self.capture.as_ref().map(|live| live.id.clone());
             self.close_if_idle().await;
-            self.remove_if_unused(capture).await;
         }
     }
 
@@ -390,22 +388,13 @@ impl State {
         self.args.control.send(InsertAt::Now, stop, None).await;
     }
 
-    /// Seals the capture when no recording needs it: a later recording gets a capture of its own.
+    /// Seals the capture when nothing is being recorded: a later recording gets a capture of its own.
     async fn close_if_idle(&mut self) {
         if !self.running.is_empty() {
             return;
         }
         if let Some(live) = self.capture.take() {
             self.context().captures.close(&live.id).await;
-        }
-    }
-
-    /// A capture opened for a recording that was refused serves nobody.
-    async fn remove_if_unused(&self, capture: Option<CaptureId>) {
-        let Some(id) = capture else { return };
-        let spool = self.context().spool.clone();
-        if let Err(reason) = blocking(move || spool.remove_capture_if_unused(&id)).await {
-            tracing::warn!(call_id = %self.call_id(), reason, "a capture nobody needs stays on disk");
         }
     }
 

@@ -11,7 +11,7 @@ use callreel_proto::{
     Exchange, Headers, Leg, MediaFork, RecordAction, RecordingFact, RecordingId, RecordingInfo,
     RecordingNotice, RecordingState, RouteReq, RouteResp, RouteWin, Utc,
 };
-use callreel_spool::{Record, Spool, Ticket};
+use callreel_spool::{Record, SpoolConfig, Ticket, Writer};
 use callreel_store::Store;
 use serde_json::{Map, Value, json};
 
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Everything around the role, and the switch's queue.
 struct World {
     bus: Bus,
-    spool: Spool,
+    spool: Writer,
     calls: Calls,
     switch: Subscription,
     notices: Subscription,
@@ -38,7 +38,7 @@ impl World {
         let account = AccountId::parse(ACCOUNT).unwrap();
         let doc = json!({"_id": "f1", "pvt_type": "callflow", "name": "test", "numbers": ["2000"], "flow": flow});
         store.save(&AccountDb::name(&account), doc).await.unwrap();
-        let spool = Spool::open(dir.path().join("spool")).unwrap();
+        let spool = Writer::open(dir.path().join("spool"), &SpoolConfig::default()).unwrap();
         let bus = Bus::embedded();
         let switch = queue(&bus, &[]).await;
         let own = switch.queue().to_owned();
@@ -174,6 +174,7 @@ impl World {
 
     fn ticket_of(&self, notice: &RecordingNotice) -> Ticket {
         self.spool
+            .view()
             .ticket(notice.recording_id.as_ref().unwrap())
             .unwrap()
             .unwrap()
@@ -183,6 +184,7 @@ impl World {
     fn journalled(&self, ticket: &Ticket) -> [Vec<u16>; 2] {
         let mut reader = self
             .spool
+            .view()
             .read_journal(ticket.capture_id().unwrap())
             .unwrap();
         let mut found = [Vec::new(), Vec::new()];
@@ -301,6 +303,7 @@ async fn two_recordings_share_a_capture_and_a_stop_ends_the_newest() {
     assert!(second.promise().destination.describe().ends_with("_2.wav"));
     let first = world
         .spool
+        .view()
         .ticket(&recording_id(first.id.unwrap()))
         .unwrap()
         .unwrap();
@@ -336,6 +339,7 @@ async fn a_node_that_stops_ends_its_recordings_as_interrupted() {
     let World { calls, spool, .. } = world;
     calls.stop(Duration::ZERO).await;
     let ticket = spool
+        .view()
         .ticket(begun.recording_id.as_ref().unwrap())
         .unwrap()
         .unwrap();
@@ -352,7 +356,7 @@ async fn a_recording_without_a_place_to_go_is_skipped_and_said_to_be() {
     let skipped = world.noticed(RecordingFact::Skipped).await;
     assert_eq!(skipped.recording_id, None);
     assert!(skipped.detail.unwrap().contains("store_recordings"));
-    assert!(world.spool.tickets().unwrap().is_empty());
+    assert!(world.spool.view().tickets().unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -389,7 +393,7 @@ async fn an_end_the_disk_does_not_take_is_saved_once_it_does() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     send(&socket, fork.a, 0..10);
     let growing = world.ticket_of(&begun);
-    let folder = world.spool.rendition_path(&growing);
+    let folder = world.spool.view().rendition_path(&growing);
     let blocker = folder.parent().unwrap().join("ticket.json.tmp");
     std::fs::create_dir(&blocker).unwrap();
     world.says(EventName::ChannelDestroy, |_| {}).await;

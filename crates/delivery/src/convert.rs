@@ -9,7 +9,7 @@ use std::{
 };
 
 use callreel_media::{AudioReader, Converter, Error as MediaError};
-use callreel_spool::{RenditionInfo, Spool, SwitchFile, Ticket};
+use callreel_spool::{RenditionInfo, SwitchFile, Ticket, View};
 
 use crate::{
     part::{DiskError, Part},
@@ -22,7 +22,7 @@ mod tests;
 /// Makes the rendition, over whatever an earlier try left there. A file that already is what was asked for is taken over
 /// byte for byte, but not unheard: what cannot be decoded is no recording.
 pub(crate) fn convert(
-    spool: &Spool,
+    spool: &View,
     ticket: &Ticket,
     origin: &SwitchFile,
     stop: &AtomicBool,

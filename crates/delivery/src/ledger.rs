@@ -6,7 +6,7 @@ use std::fs;
 use callreel_proto::{
     Destination, RecordingFact, RecordingId, RecordingNotice, RecordingState, Utc,
 };
-use callreel_spool::{Error, Spool, Ticket};
+use callreel_spool::{Error, Outbox, Ticket};
 use tracing::{error, info, warn};
 
 use crate::{
@@ -22,6 +22,9 @@ mod tests;
 /// Tries to render a recording whose encoder refuses it or panics. The same bytes seldom fare better a fourth time.
 const RENDER_TRIES: u32 = 3;
 
+/// Why a recording ended that nobody was left to end.
+const DIED: &str = "its process died";
+
 /// What an outcome led to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Step {
@@ -29,6 +32,15 @@ pub(crate) struct Step {
     pub(crate) owed: Option<(Stage, Utc)>,
     /// What to publish.
     pub(crate) notice: Option<RecordingNotice>,
+}
+
+/// What a look through the spool found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Everything owed, with its instant.
+    pub(crate) owed: Vec<(RecordingId, Stage, Utc)>,
+    /// What to publish: recordings whose process died have ended.
+    pub(crate) notices: Vec<RecordingNotice>,
 }
 
 /// What a recording needs now.
@@ -45,34 +57,43 @@ pub(crate) enum Needs {
 /// The tickets of one spool and the rules for them.
 #[derive(Clone)]
 pub(crate) struct Ledger {
-    pub(crate) spool: Spool,
+    pub(crate) spool: Outbox,
     pub(crate) policy: Policy,
     pub(crate) keep_undeliverable: bool,
 }
 
 impl Ledger {
-    /// Everything owed, with its instant. Recordings whose story ended while their files could not be removed are
-    /// removed now.
-    pub(crate) fn scan(&self, now: Utc) -> Result<Vec<(RecordingId, Stage, Utc)>, Error> {
-        let mut owed = Vec::new();
-        for ticket in self.spool.tickets()? {
+    /// Everything owed. Recordings that a dead process left growing are ended now, and those whose story ended while their
+    /// files could not be removed are removed.
+    pub(crate) fn scan(&self, now: Utc) -> Result<Found, Error> {
+        let mut found = Found::default();
+        let tickets = self.spool.view().tickets()?;
+        let recovered = self.spool.recover(&tickets).unwrap_or_else(|error| {
+            // What is owed already does not wait for that.
+            error!(%error, "cannot end what a dead process left growing; trying again in a minute");
+            Vec::new()
+        });
+        for ticket in tickets.iter().chain(&recovered) {
             match ticket.state() {
                 RecordingState::Delivered | RecordingState::Discarded => {
-                    self.spool.settle(&ticket)?
+                    self.spool.settle(ticket)?
                 }
                 _ => {
-                    if let Some((stage, due)) = self.owed(&ticket, now) {
-                        owed.push((ticket.recording_id().clone(), stage, due));
+                    if let Some((stage, due)) = self.owed(ticket, now) {
+                        let id = ticket.recording_id().clone();
+                        found.owed.push((id, stage, due));
                     }
                 }
             }
         }
-        Ok(owed)
+        let died = |ticket| notice(ticket, RecordingFact::Ended, Some(DIED.to_owned()));
+        found.notices = recovered.iter().map(died).collect();
+        Ok(found)
     }
 
     /// What one recording is owed, and when; `None` also if it is not in this spool.
     pub(crate) fn look(&self, id: &RecordingId, now: Utc) -> Result<Option<(Stage, Utc)>, Error> {
-        let ticket = self.spool.ticket(id)?;
+        let ticket = self.spool.view().ticket(id)?;
         Ok(ticket.and_then(|ticket| self.owed(&ticket, now)))
     }
 
@@ -85,7 +106,7 @@ impl Ledger {
 
     /// The ticket for a piece of work, just before the work. A file that is gone or cut is rendered again.
     pub(crate) fn hand_out(&self, id: &RecordingId, wanted: Stage) -> Result<Needs, Error> {
-        let Some(mut ticket) = self.spool.ticket(id)? else {
+        let Some(mut ticket) = self.spool.view().ticket(id)? else {
             return Ok(Needs::Nothing);
         };
         if stage(&ticket) == Some(Stage::Deliver) && self.file_is_spoilt(&ticket) {
@@ -102,7 +123,7 @@ impl Ledger {
 
     fn file_is_spoilt(&self, ticket: &Ticket) -> bool {
         let owes_only_document = ticket.delivery().uploaded_at.is_some();
-        let there = fs::metadata(self.spool.rendition_path(ticket));
+        let there = fs::metadata(self.spool.view().rendition_path(ticket));
         let bytes = ticket.rendition().map(|rendition| rendition.bytes);
         !owes_only_document && there.map(|file| file.len()).ok() != bytes
     }
@@ -312,7 +333,7 @@ impl Ledger {
     }
 
     fn ticket(&self, id: &RecordingId) -> Result<Ticket, Error> {
-        let ticket = self.spool.ticket(id)?;
+        let ticket = self.spool.view().ticket(id)?;
         ticket.ok_or_else(|| Error::NoTicket(id.clone()))
     }
 }

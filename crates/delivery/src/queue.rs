@@ -11,7 +11,7 @@ use callreel_proto::{
     DeliveryAction, DeliveryOrder, Destination, Exchange, RecordingFact, RecordingId,
     RecordingNotice, Utc,
 };
-use callreel_spool::{Error as SpoolError, Spool, Ticket};
+use callreel_spool::{Error as SpoolError, Outbox, Ticket};
 use callreel_store::Store;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, concurrency::JoinHandle};
 use serde::Serialize;
@@ -76,7 +76,7 @@ pub(crate) struct Parts {
     pub(crate) config: DeliveryConfig,
     pub(crate) courier: Courier,
     pub(crate) bus: Bus,
-    pub(crate) spool: Spool,
+    pub(crate) spool: Outbox,
     pub(crate) store: Store,
 }
 
@@ -221,8 +221,9 @@ fn start_encoding(
     myself: &ActorRef<QueueMsg>,
 ) -> Result<EncodePool, std::io::Error> {
     let spool = parts.spool.clone();
-    let work: Work =
-        Arc::new(move |ticket: &Ticket, stop: &AtomicBool| render::render(&spool, ticket, stop));
+    let work: Work = Arc::new(move |ticket: &Ticket, stop: &AtomicBool| {
+        render::render(spool.view(), ticket, stop)
+    });
     let queue = myself.clone();
     let report: encode::Report =
         Arc::new(move |id, outcome| drop(queue.cast(QueueMsg::Rendered(id, outcome))));
@@ -243,11 +244,14 @@ impl State {
 
     async fn scan(&mut self) {
         match self.ask(|ledger| ledger.scan(Utc::now())).await {
-            Ok(owed) => {
-                for (id, stage, due) in owed {
+            Ok(found) => {
+                for (id, stage, due) in found.owed {
                     if !self.book.contains(&id) {
                         self.book.put(id, stage, due);
                     }
+                }
+                for notice in found.notices {
+                    self.publish(notice).await;
                 }
             }
             Err(error) => error!(%error, "cannot read the spool; trying again in a minute"),

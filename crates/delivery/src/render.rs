@@ -11,7 +11,7 @@ use std::{
 use callreel_media::{Cut, Packet, Profile, Renderer, Summary, Timeline, TimelineBuilder};
 use callreel_proto::CaptureId;
 use callreel_spool::{
-    Error as SpoolError, JournalReader, Promise, Record, RenditionInfo, Source, Spool, Ticket,
+    Error as SpoolError, JournalReader, Promise, Record, RenditionInfo, Source, Ticket, View,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -80,7 +80,7 @@ impl From<DiskError> for Failure {
 
 /// Renders an ended recording into its file of the spool, over whatever an earlier try left there.
 pub(crate) fn render(
-    spool: &Spool,
+    spool: &View,
     ticket: &Ticket,
     stop: &AtomicBool,
 ) -> Result<Rendered, Failure> {
@@ -91,7 +91,7 @@ pub(crate) fn render(
 }
 
 fn render_capture(
-    spool: &Spool,
+    spool: &View,
     ticket: &Ticket,
     capture: &CaptureId,
     stop: &AtomicBool,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use callreel_bus::{Binding, Bus, QueueOptions, Subscription};
 use callreel_proto::{DeliveryOrder, Envelope, Exchange, RecordingFact, RecordingNotice};
-use callreel_spool::Spool;
+use callreel_spool::Outbox;
 use callreel_store::Store;
 use ractor::{Actor, ActorRef, rpc::CallResult};
 use serde_json::Value;
@@ -31,15 +31,15 @@ pub struct Delivery {
     listening: JoinHandle<()>,
 }
 
-/// Starts the role on this spool: finds what is owed, and from then on renders and delivers whatever ends. The spool's
-/// own recovery must have run, so that no recording of a dead process still counts as growing.
+/// Starts the role on this spool: finds what is owed, and from then on renders and delivers whatever ends, whichever process
+/// recorded it. Recordings that a dead process left growing are ended here too, at the start and every minute.
 ///
 /// # Errors
 /// The settings are unusable, the bus refused, or threads cannot be started.
 pub async fn start(
     config: DeliveryConfig,
     bus: Bus,
-    spool: Spool,
+    spool: Outbox,
     store: Store,
 ) -> Result<Delivery, Error> {
     config.validate()?;

@@ -8,7 +8,7 @@ use callreel_proto::{
     RecordingId, Utc,
 };
 use callreel_spool::{
-    CaptureHeader, Promise, RenditionInfo, Source, Spool, SwitchFile, Ticket, TicketKind,
+    CaptureHeader, Promise, RenditionInfo, Source, SwitchFile, Ticket, TicketKind, View, Writer,
 };
 use serde_json::Map;
 
@@ -43,7 +43,7 @@ pub(crate) fn ticket(change: impl FnOnce(&mut Promise)) -> Box<Ticket> {
 }
 
 /// Puts an ended recording of two seconds, whose audio a foreign switch keeps, into the spool.
-pub(crate) fn ended_on_switch(spool: &Spool, change: impl FnOnce(&mut Promise)) -> Box<Ticket> {
+pub(crate) fn ended_on_switch(writer: &Writer, change: impl FnOnce(&mut Promise)) -> Box<Ticket> {
     let mut ticket = ticket(|promise| {
         promise.source = Source::Switch(SwitchFile {
             node: "freeswitch@fs1".to_owned(),
@@ -53,9 +53,9 @@ pub(crate) fn ended_on_switch(spool: &Spool, change: impl FnOnce(&mut Promise)) 
         });
         change(promise);
     });
-    spool.create_ticket(&ticket).unwrap();
+    writer.create_ticket(&ticket).unwrap();
     ticket.end(2_000_000_000, EndReason::Hangup).unwrap();
-    spool.save_ticket(&ticket).unwrap();
+    writer.save_ticket(&ticket).unwrap();
     ticket
 }
 
@@ -79,28 +79,31 @@ pub(crate) fn tone(format: AudioFormat) -> Vec<u8> {
     out.into_inner()
 }
 
-/// Puts an ended recording of two seconds, and its empty capture, into the spool.
-pub(crate) fn ended(spool: &Spool, change: impl FnOnce(&mut Promise)) -> Box<Ticket> {
+/// Puts an ended recording of two seconds, and its empty capture unless that is there, into the spool.
+pub(crate) fn ended(writer: &Writer, change: impl FnOnce(&mut Promise)) -> Box<Ticket> {
     let mut ticket = ticket(change);
     let promise = ticket.promise();
     let capture = promise.source.capture_id().unwrap();
-    if spool.read_journal(capture).is_err() {
+    let journal = writer.view().read_journal(capture).is_err().then(|| {
         let header = CaptureHeader {
             capture_id: capture.clone(),
             call_id: promise.call_id.clone(),
             account_id: promise.account_id.clone(),
             started_at: promise.started_at,
         };
-        spool.create_capture(header).unwrap().seal().unwrap();
+        writer.create_capture(header).unwrap()
+    });
+    writer.create_ticket(&ticket).unwrap();
+    if let Some(journal) = journal {
+        journal.seal().unwrap();
     }
-    spool.create_ticket(&ticket).unwrap();
     ticket.end(2_000_000_000, EndReason::Hangup).unwrap();
-    spool.save_ticket(&ticket).unwrap();
+    writer.save_ticket(&ticket).unwrap();
     ticket
 }
 
 /// Puts a file of four bytes where the recording's rendition belongs.
-pub(crate) fn rendition(spool: &Spool, ticket: &Ticket) -> RenditionInfo {
+pub(crate) fn rendition(spool: &View, ticket: &Ticket) -> RenditionInfo {
     std::fs::write(spool.rendition_path(ticket), "RIFF").unwrap();
     RenditionInfo {
         bytes: 4,

@@ -4,7 +4,7 @@
 use std::{io, panic::AssertUnwindSafe, sync::Arc};
 
 use callreel_proto::{Destination, RecordingId, Utc};
-use callreel_spool::{RenditionInfo, Spool, Ticket};
+use callreel_spool::{Outbox, RenditionInfo, Ticket};
 use callreel_store::Store;
 use futures::FutureExt as _;
 use ractor::{
@@ -41,7 +41,7 @@ pub(crate) enum Tried {
 pub(crate) struct Desk {
     pub(crate) courier: Courier,
     pub(crate) store: Store,
-    pub(crate) spool: Spool,
+    pub(crate) spool: Outbox,
     pub(crate) report: Report,
     /// Cancelled when the role stops and has waited long enough: tries break off and are not reported.
     pub(crate) cut_off: CancellationToken,
@@ -143,7 +143,7 @@ impl Desk {
                     recording_id: ticket.recording_id(),
                     url,
                     method: *method,
-                    file: &self.spool.rendition_path(ticket),
+                    file: &self.spool.view().rendition_path(ticket),
                     bytes: rendition.bytes,
                     content_type: ticket.promise().format.content_type(),
                     sha256: &rendition.sha256,
@@ -167,7 +167,7 @@ impl Desk {
 
     /// Document first, audio second, as Kazoo does. Both again on a second try: the same bytes under the same names.
     async fn save_all(&self, ticket: &Ticket, rendition: &RenditionInfo) -> Result<(), SaveError> {
-        let file = tokio::fs::File::open(self.spool.rendition_path(ticket)).await?;
+        let file = tokio::fs::File::open(self.spool.view().rendition_path(ticket)).await?;
         self.save_document(ticket, rendition).await?;
         let promise = ticket.promise();
         self.store

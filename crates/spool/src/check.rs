@@ -1,15 +1,15 @@
 //! Looks through a spool for what does not fit together (`callreel check`), and says it in words. Repairs nothing.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     path::{Path, PathBuf},
 };
 
-use callreel_proto::{CaptureId, RecordingState};
+use callreel_proto::{CaptureId, RecordingId, RecordingState};
 
 use crate::{
-    Error, Ticket, View, files,
+    Error, Ticket, View, captures, files, quarantine, recovery,
     view::{Content, list},
 };
 
@@ -29,19 +29,21 @@ impl fmt::Display for Finding {
 }
 
 impl View {
-    /// Reads the whole spool and tells what does not fit together. A spool in use may show what has just changed.
+    /// Reads the whole spool and tells what does not fit together. A spool in use may show what has just changed;
+    /// [`View::writers`] tells who uses it.
     ///
     /// # Errors
     /// The disk refused.
     pub fn check(&self) -> Result<Vec<Finding>, Error> {
         let mut found = Findings(Vec::new());
-        let mut served: HashMap<CaptureId, Vec<Ticket>> = HashMap::new();
+        let mut served: HashMap<CaptureId, HashSet<RecordingId>> = HashMap::new();
         for entry in self.entries()? {
             match entry.content {
                 Content::Ticket(ticket) => {
                     self.check_ticket(&ticket, &entry.path, &mut found)?;
                     if let Some(capture) = ticket.capture_id() {
-                        served.entry(capture.clone()).or_default().push(*ticket);
+                        let needed = served.entry(capture.clone()).or_default();
+                        needed.insert(ticket.recording_id().clone());
                     }
                 }
                 Content::Unreadable(reason) => found.add(
@@ -58,6 +60,7 @@ impl View {
             }
         }
         self.check_captures(&served, &mut found)?;
+        self.check_writers(&mut found)?;
         for name in self.quarantined()? {
             found.add(
                 &self.quarantine_dir().join(&name),
@@ -76,6 +79,12 @@ impl View {
             found.add(
                 dir,
                 format!("its capture {capture} is gone: there is nothing to render"),
+            );
+        }
+        if ticket.state() == Growing && recovery::is_orphan(self, ticket.recording_id())? {
+            found.add(
+                dir,
+                "the process that recorded it is gone; a running delivery ends it within minutes, else the next start does",
             );
         }
         let over = matches!(ticket.state(), Delivered | Discarded);
@@ -113,31 +122,58 @@ impl View {
 
     fn check_captures(
         &self,
-        served: &HashMap<CaptureId, Vec<Ticket>>,
+        served: &HashMap<CaptureId, HashSet<RecordingId>>,
         found: &mut Findings,
     ) -> Result<(), Error> {
+        let (nobody, aside) = (HashSet::new(), quarantine::ids(self)?);
         for (name, path) in list(&self.captures_dir())? {
             let id = name.to_str().and_then(|name| CaptureId::parse(name).ok());
             let Some(id) = id else {
                 found.add(&path, "it is not a capture; nothing uses it");
                 continue;
             };
-            let tickets = served.get(&id).map_or(&[][..], Vec::as_slice);
-            if tickets.is_empty() {
+            let open = captures::is_open(self, &id)?;
+            self.check_journal(&id, open, found)?;
+            if open {
+                continue;
+            }
+            let needed = served.get(&id).unwrap_or(&nobody);
+            let claims = captures::claims(self, &id)?;
+            let set_aside = claims.iter().any(|by| aside.contains(by.as_str()));
+            if needed.is_empty() && !set_aside {
                 found.add(
                     &path,
-                    "no ticket needs it: its recordings were delivered or dropped, or its call has not been recorded yet",
+                    "no ticket needs it: its recordings were delivered or dropped",
                 );
             }
-            let live = tickets
-                .iter()
-                .any(|ticket| ticket.state() == RecordingState::Growing);
-            self.check_journal(&id, live, found)?;
+            for by in needed.difference(&claims) {
+                let words = format!(
+                    "recording {by} needs it and has no claim here; the next start of delivery mends that"
+                );
+                found.add(&path, words);
+            }
+            for by in claims.difference(needed) {
+                if !aside.contains(by.as_str()) && !captures::has_ticket(self, by)? {
+                    let words =
+                        "this recording has no ticket; the next start of delivery mends that";
+                    found.add(&self.claim_path(&id, by), words);
+                }
+            }
         }
         Ok(())
     }
 
-    fn check_journal(&self, id: &CaptureId, live: bool, found: &mut Findings) -> Result<(), Error> {
+    fn check_writers(&self, found: &mut Findings) -> Result<(), Error> {
+        for writer in self.writers()?.into_iter().filter(|writer| !writer.lives) {
+            found.add(
+                &self.writer_dir(&writer.id),
+                "the process of this writer is gone; a running delivery removes this within minutes, else the next start does",
+            );
+        }
+        Ok(())
+    }
+
+    fn check_journal(&self, id: &CaptureId, open: bool, found: &mut Findings) -> Result<(), Error> {
         let path = self.journal_path(id);
         let mut reader = match self.read_journal(id) {
             Ok(reader) => reader,
@@ -152,7 +188,7 @@ impl View {
             Err(error) => return Err(error),
         };
         while reader.next_record()?.is_some() {}
-        if let Some(tail) = reader.tail()?.filter(|_| !live) {
+        if let Some(tail) = reader.tail()?.filter(|_| !open) {
             found.add(
                 &path,
                 format!(

@@ -20,9 +20,17 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
-    /// Another process works in this spool.
-    #[error("the spool {} is in use by {holder}: stop that process or choose another folder", dir.display())]
+    /// A process of an older version, which shares a spool with nobody, works in this one.
+    #[error("the spool {} is in use by {holder}, which is of an older version and shares it with nobody: stop that process first", dir.display())]
     InUse {
+        /// The spool's folder.
+        dir: PathBuf,
+        /// The other process, as far as its lock file tells.
+        holder: String,
+    },
+    /// Another process delivers from this spool.
+    #[error("delivery from the spool {} is in use by {holder}, and a spool has one delivery: stop that process, leave the role delivery out here, or choose another folder", dir.display())]
+    HasDelivery {
         /// The spool's folder.
         dir: PathBuf,
         /// The other process, as far as its lock file tells.

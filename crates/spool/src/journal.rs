@@ -5,8 +5,9 @@ use std::{fs::File, os::unix::fs::FileExt, path::PathBuf, sync::Arc};
 use crate::{
     CaptureHeader, Error, MAX_BUFFERED, Record,
     error::At,
+    locks,
     record::{self, MAX_RECORD},
-    spool::Room,
+    writer::Room,
 };
 
 /// The first bytes of every journal.
@@ -21,7 +22,7 @@ pub(crate) const PREAMBLE: usize = 16;
 /// Memory kept for the next flush: what a call with two G.711 legs gathers in three seconds.
 const KEPT_BUFFER: usize = 64 << 10;
 
-/// The journal of a live capture. Dropping it without [`Journal::seal`] flushes what it can and leaves it to be found
+/// The journal of a live capture; its file is locked for as long as it is open. Dropping it without [`Journal::seal`] flushes what it can and leaves it to be found
 /// interrupted.
 pub struct Journal {
     file: File,
@@ -34,7 +35,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Writes the header into a fresh file.
+    /// Locks a fresh file and writes the header into it.
     pub(crate) fn begin(
         file: File,
         path: PathBuf,
@@ -42,6 +43,8 @@ impl Journal {
         room: Arc<Room>,
     ) -> Result<Self, Error> {
         let (buffer, seed) = encode_header(&header)?;
+        file.lock().at("lock", &path)?;
+        room.capture_opened();
         let mut journal = Self {
             file,
             path,
@@ -118,6 +121,7 @@ impl Drop for Journal {
                 "the end of a capture could not be written"
             );
         }
+        locks::release(&self.file);
         self.room.capture_closed(&self.header.capture_id);
     }
 }
@@ -153,12 +157,12 @@ mod tests {
     use callreel_proto::{AccountId, CallId, CaptureId, Leg, Utc};
 
     use super::*;
-    use crate::{Mark, PacketRecord, Spool};
+    use crate::{JournalReader, Mark, PacketRecord, SpoolConfig, Writer};
 
-    fn open() -> (tempfile::TempDir, Spool, Journal) {
+    fn open() -> (tempfile::TempDir, Writer, Journal) {
         let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::open(dir.path()).unwrap();
-        let journal = spool
+        let writer = Writer::open(dir.path(), &SpoolConfig::default()).unwrap();
+        let journal = writer
             .create_capture(CaptureHeader {
                 capture_id: CaptureId::random(),
                 call_id: CallId::new("a@b"),
@@ -166,7 +170,14 @@ mod tests {
                 started_at: Utc::from_unix_ms(0),
             })
             .unwrap();
-        (dir, spool, journal)
+        (dir, writer, journal)
+    }
+
+    /// Seals it and reads it; it is opened first, because nobody needs it once it is closed.
+    fn seal_and_read(writer: &Writer, journal: Journal) -> JournalReader {
+        let reader = writer.view().read_journal(&journal.header().capture_id);
+        journal.seal().unwrap();
+        reader.unwrap()
     }
 
     fn answered(at_ns: u64) -> Record<'static> {
@@ -178,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_names_the_file_and_loses_nothing_once_there_is_room() {
-        let (_dir, spool, mut journal) = open();
+        let (_dir, writer, mut journal) = open();
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let real = std::mem::replace(&mut journal.file, full);
         journal.append(&answered(1)).unwrap();
@@ -187,9 +198,7 @@ mod tests {
         journal.append(&answered(2)).unwrap();
         journal.file = real;
         journal.flush().unwrap();
-        let id = journal.header().capture_id.clone();
-        journal.seal().unwrap();
-        let mut reader = spool.read_journal(&id).unwrap();
+        let mut reader = seal_and_read(&writer, journal);
         assert_eq!(reader.next_record().unwrap(), Some(answered(1)));
         assert_eq!(reader.next_record().unwrap(), Some(answered(2)));
         assert_eq!(reader.next_record().unwrap(), None);
@@ -198,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_disk_that_stays_full_bounds_the_memory_and_says_so() {
-        let (_dir, _spool, mut journal) = open();
+        let (_dir, _writer, mut journal) = open();
         journal.file = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let payload = [0; 60_000];
         let packet = Record::Packet(PacketRecord {
@@ -222,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_record_too_long_for_a_journal_is_refused_and_leaves_no_trace() {
-        let (_dir, spool, mut journal) = open();
+        let (_dir, writer, mut journal) = open();
         let payload = vec![0; MAX_RECORD];
         let packet = Record::Packet(PacketRecord {
             leg: Leg::B,
@@ -239,9 +248,7 @@ mod tests {
             Err(Error::RecordTooLong { bytes }) if bytes > MAX_RECORD
         ));
         journal.append(&answered(7)).unwrap();
-        let id = journal.header().capture_id.clone();
-        journal.seal().unwrap();
-        let mut reader = spool.read_journal(&id).unwrap();
+        let mut reader = seal_and_read(&writer, journal);
         assert_eq!(reader.next_record().unwrap(), Some(answered(7)));
     }
 }

@@ -3,33 +3,40 @@
 //!
 //! All calls block on the disk: async callers wrap them in `spawn_blocking`.
 
+mod captures;
 mod check;
 mod config;
+mod desk;
 mod error;
 mod files;
 mod journal;
+mod locks;
+mod outbox;
 mod promise;
 mod quarantine;
 mod reader;
 mod record;
 mod recovery;
 mod source;
-mod spool;
 mod sync;
 mod ticket;
 mod view;
+mod writer;
+mod writers;
 
 pub use check::Finding;
 pub use config::{CONFIG_KEYS, SpoolConfig};
 pub use error::{Error, ImpossibleTransition};
 pub use journal::Journal;
+pub use outbox::Outbox;
 pub use promise::{MAX_FILE_NAME, Promise, TicketKind, check_file_name};
 pub use reader::{JournalReader, Tail};
 pub use record::{CaptureHeader, MAX_RECORD, Mark, PacketRecord, Record};
 pub use source::{Source, SwitchFile};
-pub use spool::{Spool, SpoolDescription};
 pub use ticket::{DeliveryLog, RenditionInfo, Ticket};
 pub use view::View;
+pub use writer::{Writer, WriterDescription};
+pub use writers::{WriterId, WriterInfo};
 
 /// What a journal holds back while the disk refuses writes, bytes: over three minutes of two G.711 legs, so that a
 /// passing shortage loses nothing; 500 calls then hold 2 GB, which is where losing audio is better than losing the node.

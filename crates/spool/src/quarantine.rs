@@ -5,27 +5,29 @@ use std::{collections::HashSet, ffi::OsStr, fs, path::PathBuf};
 use callreel_proto::CaptureId;
 
 use crate::{
-    Error, JournalReader, Mark, Record, View,
+    Error, JournalReader, Mark, Record, Ticket, View,
     error::At,
     files,
     view::{Content, Entry},
 };
 
-/// Moves the folders of unreadable tickets to `quarantine/` and removes folders in which nothing was promised yet.
-pub(crate) fn set_unreadable_aside(view: &View) -> Result<(), Error> {
+/// Moves the folders of unreadable tickets to `quarantine/` and removes folders in which nothing was promised yet. Returns
+/// the tickets that can be read.
+pub(crate) fn set_unreadable_aside(view: &View) -> Result<Vec<Ticket>, Error> {
+    let mut tickets = Vec::new();
     for entry in view.entries()? {
-        match &entry.content {
-            Content::Unreadable(reason) => set_aside(view, &entry, reason)?,
+        match entry.content {
+            Content::Unreadable(ref reason) => set_aside(view, &entry, reason)?,
             Content::Leftover => {
                 files::remove(&entry.path, |path| fs::remove_dir_all(path))?;
             }
             Content::Foreign => {
                 tracing::warn!(path = %entry.path.display(), "not a recording: left alone");
             }
-            Content::Ticket(_) => {}
+            Content::Ticket(ticket) => tickets.push(*ticket),
         }
     }
-    Ok(())
+    Ok(tickets)
 }
 
 fn set_aside(view: &View, entry: &Entry, reason: &str) -> Result<(), Error> {
@@ -61,13 +63,17 @@ fn free_place(view: &View, name: &OsStr) -> PathBuf {
         .expect("there are fewer than four billion copies")
 }
 
+/// The recordings in quarantine.
+pub(crate) fn ids(view: &View) -> Result<HashSet<String>, Error> {
+    let names = view.quarantined()?.into_iter();
+    Ok(names
+        .map(|name| name.split('.').next().unwrap_or_default().to_owned())
+        .collect())
+}
+
 /// Whether a recording in quarantine was cut from this capture, as far as the capture's journal tells.
 pub(crate) fn needs(view: &View, id: &CaptureId) -> Result<bool, Error> {
-    let set_aside: HashSet<String> = view
-        .quarantined()?
-        .into_iter()
-        .map(|name| name.split('.').next().unwrap_or_default().to_owned())
-        .collect();
+    let set_aside = ids(view)?;
     if set_aside.is_empty() {
         return Ok(false);
     }

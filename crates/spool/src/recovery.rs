@@ -1,143 +1,163 @@
 //! After a crash: gives every recording that was growing its end, from what its journal holds. Done twice, it changes
 //! nothing more.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use callreel_proto::{CaptureId, EndReason, RecordingId, RecordingState, Utc};
 
-use crate::{Error, Mark, Record, Source, Spool, Ticket};
+use crate::{
+    Error, Mark, Record, Source, Ticket, View, WriterId, captures, desk::Desk, locks::Lock, writers,
+};
 
-impl Spool {
-    /// Ends every growing recording: at the end its journal names, or else interrupted at the journal's last record.
-    /// Returns those it ended. To be called once after [`Spool::open`], before any call is taken.
-    ///
-    /// A recording whose journal cannot be opened at the moment (a missing permission, say) stays growing and is named
-    /// in the log: ending it would throw away audio that is still there. A recording that a foreign switch keeps stays
-    /// growing until its limit has passed, for the switch may still be recording: whoever can reach the switch stops it.
-    ///
-    /// # Errors
-    /// The disk refused to write a ticket.
-    pub fn recover(&self) -> Result<Vec<Ticket>, Error> {
-        let mut by_capture: HashMap<CaptureId, Vec<Ticket>> = HashMap::new();
-        let mut ended = Vec::new();
-        for ticket in self.tickets()? {
-            if ticket.state() != RecordingState::Growing {
-                continue;
+/// See [`crate::Writer::recover`]. Looks only at these tickets, and again at what they say by now.
+pub(crate) fn recover(desk: &Desk, tickets: &[Ticket]) -> Result<Vec<Ticket>, Error> {
+    let view = desk.view();
+    // One at a time: whoever comes second finds nothing left to do.
+    let _alone = Lock::wait(&view.recovery_lock())?;
+    let mut by_capture: HashMap<&CaptureId, Vec<&Ticket>> = HashMap::new();
+    let mut ended = Vec::new();
+    for ticket in orphans(view, tickets)? {
+        match &ticket.promise().source {
+            Source::Capture(id) => by_capture.entry(id).or_default().push(ticket),
+            Source::Switch(_) if limit_passed(ticket) => {
+                ended.extend(Story::by_the_clock(ticket).end_on_disk(desk, ticket)?);
             }
-            match &ticket.promise().source {
-                Source::Capture(id) => by_capture.entry(id.clone()).or_default().push(ticket),
-                Source::Switch(_) if limit_passed(&ticket) => {
-                    ended.push(self.interrupt(ticket.recording_id())?);
-                }
-                Source::Switch(_) => {}
-            }
+            Source::Switch(_) => {}
         }
-        for (capture, tickets) in by_capture {
-            let Some(story) = self.story(&capture) else {
-                continue;
-            };
-            for mut ticket in tickets {
-                story.end(&mut ticket)?;
-                self.room().write_ticket(&ticket)?;
-                tracing::warn!(
-                    recording_id = %ticket.recording_id(), end_reason = ?ticket.end_reason(),
-                    length_ms = ticket.length_ms(), "ended a recording that a crash had left growing"
-                );
-                ended.push(ticket);
-            }
-        }
-        self.remove_unpromised()?;
-        ended.sort_by_key(|ticket| ticket.promise().started_at);
-        Ok(ended)
     }
+    for (capture, orphans) in by_capture {
+        let Some(story) = story(view, capture) else {
+            continue;
+        };
+        for ticket in orphans {
+            ended.extend(story.end_on_disk(desk, ticket)?);
+        }
+    }
+    remove_unpromised(view, tickets)?;
+    writers::remove_dead(view)?;
+    ended.sort_by_key(|ticket| ticket.promise().started_at);
+    Ok(ended)
+}
 
-    /// Removes captures a crash left before any recording was promised: no ticket needs them, and their journal names no
-    /// recording. One that names a recording whose ticket is missing stays: only a person can tell what became of it.
-    fn remove_unpromised(&self) -> Result<(), Error> {
-        for id in self.view().captures()? {
-            if !self.serves(&id) && !self.names_a_recording(&id)? {
-                tracing::info!(capture_id = %id, "removed a capture of which nothing was promised");
-                self.remove_capture_if_unused(&id)?;
-            }
+/// See [`crate::Writer::adopt`].
+pub(crate) fn adopt(desk: &Desk, tickets: &[Ticket], by: &WriterId) -> Result<Vec<Ticket>, Error> {
+    let _alone = Lock::wait(&desk.view().recovery_lock())?;
+    let mut adopted = Vec::new();
+    for orphan in orphans(desk.view(), tickets)? {
+        if orphan.switch_file().is_some() {
+            let _turn = desk.turn(orphan.recording_id());
+            let ticket = desk.ticket(orphan.recording_id())?;
+            desk.save(&ticket, Some(by))?;
+            adopted.push(ticket);
+        }
+    }
+    Ok(adopted)
+}
+
+/// Those that grow and have nobody left to end them. Only under the recovery lock is that true for long.
+fn orphans<'a>(view: &View, tickets: &'a [Ticket]) -> Result<Vec<&'a Ticket>, Error> {
+    let mut orphans = Vec::new();
+    for ticket in tickets {
+        if ticket.state() == RecordingState::Growing && is_orphan(view, ticket.recording_id())? {
+            orphans.push(ticket);
+        }
+    }
+    Ok(orphans)
+}
+
+/// Whether the recording grows and nobody is left to end it.
+pub(crate) fn is_orphan(view: &View, id: &RecordingId) -> Result<bool, Error> {
+    if let Some(writer) = view.writer_of(id)?
+        && view.lives(&writer)?
+    {
+        return Ok(false);
+    }
+    // Looked at only now, because a writer may end a recording and die then.
+    let ticket = view.ticket(id)?;
+    Ok(ticket.is_some_and(|ticket| ticket.state() == RecordingState::Growing))
+}
+
+/// Removes captures a crash left before any recording was promised: no ticket needs them, and their journal names no
+/// recording. One that names a recording whose ticket is missing stays: only a person can tell what became of it.
+fn remove_unpromised(view: &View, tickets: &[Ticket]) -> Result<(), Error> {
+    let served: HashSet<&CaptureId> = tickets.iter().filter_map(Ticket::capture_id).collect();
+    for id in view.captures()? {
+        if !served.contains(&id)
+            && !captures::is_open(view, &id)?
+            && !names_a_recording(view, &id)?
+            && captures::remove_if_unclaimed(view, &id)?
+        {
+            tracing::info!(capture_id = %id, "removed a capture of which nothing was promised");
+        }
+    }
+    Ok(())
+}
+
+/// A journal of which nothing can be read may be a conversation, unless a crash came before its first byte.
+fn names_a_recording(view: &View, capture: &CaptureId) -> Result<bool, Error> {
+    let mut reader = match view.read_journal(capture) {
+        Ok(reader) => reader,
+        Err(Error::NoCapture(_)) => return Ok(false),
+        Err(_) => {
+            let path = view.journal_path(capture);
+            return Ok(!path.metadata().is_ok_and(|file| file.len() == 0));
+        }
+    };
+    while let Some(record) = reader.next_record()? {
+        if let Record::Mark {
+            mark: Mark::RecordingStarted(_),
+            ..
+        } = record
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// See [`crate::Writer::interrupt`].
+pub(crate) fn interrupt(desk: &Desk, id: &RecordingId) -> Result<Ticket, Error> {
+    let ticket = desk.ticket(id)?;
+    if ticket.state() != RecordingState::Growing {
+        return Ok(ticket);
+    }
+    // The journal is read before the ticket is taken: nobody waits for a ticket meanwhile.
+    let story = match ticket.capture_id() {
+        Some(capture) => story(desk.view(), capture),
+        None => Some(Story::by_the_clock(&ticket)),
+    };
+    let Some(story) = story else {
+        return Ok(ticket);
+    };
+    match story.end_on_disk(desk, &ticket)? {
+        Some(ended) => Ok(ended),
+        None => desk.ticket(id),
+    }
+}
+
+fn story(view: &View, capture: &CaptureId) -> Option<Story> {
+    let mut story = Story::default();
+    let read = view.read_journal(capture).and_then(|mut reader| {
+        while let Some(record) = reader.next_record()? {
+            story.hear(&record);
+        }
+        if let Some(tail) = reader.tail()? {
+            tracing::warn!(
+                capture_id = %capture, bytes = tail.bytes, reason = tail.reason,
+                "a journal's tail was dropped"
+            );
         }
         Ok(())
-    }
-
-    /// A journal of which nothing can be read may be a conversation, unless a crash came before its first byte.
-    fn names_a_recording(&self, capture: &CaptureId) -> Result<bool, Error> {
-        let mut reader = match self.read_journal(capture) {
-            Ok(reader) => reader,
-            Err(Error::NoCapture(_)) => return Ok(false),
-            Err(_) => {
-                let path = self.view().journal_path(capture);
-                return Ok(!path.metadata().is_ok_and(|file| file.len() == 0));
-            }
-        };
-        while let Some(record) = reader.next_record()? {
-            if let Record::Mark {
-                mark: Mark::RecordingStarted(_),
-                ..
-            } = record
-            {
-                return Ok(true);
-            }
+    });
+    match read {
+        Ok(()) => Some(story),
+        Err(error @ (Error::NoCapture(_) | Error::NotAJournal { .. })) => {
+            tracing::error!(capture_id = %capture, %error, "a growing recording has no audio");
+            Some(story)
         }
-        Ok(false)
-    }
-
-    /// Ends one growing recording as interrupted, as [`Spool::recover`] would at the next start: its recorder died in a
-    /// process that lives. Its journal must be sealed. One that a foreign switch keeps ends now, or at its limit if that
-    /// has passed. A recording that has ended already stays as it is.
-    ///
-    /// # Errors
-    /// There is no such ticket, or it cannot be written. A journal that cannot be read for now is no error: the ticket
-    /// comes back growing, and the next start ends it.
-    pub fn interrupt(&self, id: &RecordingId) -> Result<Ticket, Error> {
-        let ticket = self
-            .ticket(id)?
-            .ok_or_else(|| Error::NoTicket(id.clone()))?;
-        if ticket.state() != RecordingState::Growing {
-            return Ok(ticket);
-        }
-        // The journal is read before the ticket is taken: nobody waits for a ticket meanwhile.
-        let story = match ticket.capture_id() {
-            Some(capture) => match self.story(capture) {
-                Some(story) => story,
-                None => return Ok(ticket),
-            },
-            None => Story::by_the_clock(&ticket),
-        };
-        let (ticket, ()) = self.update_ticket(id, |ticket| match ticket.state() {
-            RecordingState::Growing => story.end(ticket),
-            _ => Ok(()),
-        })?;
-        Ok(ticket)
-    }
-
-    fn story(&self, capture: &CaptureId) -> Option<Story> {
-        let mut story = Story::default();
-        let read = self.read_journal(capture).and_then(|mut reader| {
-            while let Some(record) = reader.next_record()? {
-                story.hear(&record);
-            }
-            if let Some(tail) = reader.tail()? {
-                tracing::warn!(
-                    capture_id = %capture, bytes = tail.bytes, reason = tail.reason,
-                    "a journal's tail was dropped"
-                );
-            }
-            Ok(())
-        });
-        match read {
-            Ok(()) => Some(story),
-            Err(error @ (Error::NoCapture(_) | Error::NotAJournal { .. })) => {
-                tracing::error!(capture_id = %capture, %error, "a growing recording has no audio");
-                Some(story)
-            }
-            Err(error) => {
-                tracing::error!(capture_id = %capture, %error, "a growing recording must wait for its journal");
-                None
-            }
+        Err(error) => {
+            tracing::error!(capture_id = %capture, %error, "a growing recording must wait for its journal");
+            None
         }
     }
 }
@@ -199,6 +219,22 @@ impl Story {
             | Mark::Unbridged
             | Mark::HungUp => {}
         }
+    }
+
+    /// Ends the recording on disk and returns its ticket, unless it has ended since it was seen.
+    fn end_on_disk(&self, desk: &Desk, seen: &Ticket) -> Result<Option<Ticket>, Error> {
+        let _turn = desk.turn(seen.recording_id());
+        let mut ticket = desk.ticket(seen.recording_id())?;
+        if ticket.state() != RecordingState::Growing {
+            return Ok(None);
+        }
+        self.end(&mut ticket)?;
+        desk.save(&ticket, None)?;
+        tracing::warn!(
+            recording_id = %ticket.recording_id(), end_reason = ?ticket.end_reason(), length_ms = ticket.length_ms(),
+            "ended a recording whose recorder had died"
+        );
+        Ok(Some(ticket))
     }
 
     fn end(&self, ticket: &mut Ticket) -> Result<(), Error> {

@@ -44,8 +44,6 @@ pub struct SwitchFile {
     pub media_name: String,
     /// Where the call's commands go: exchange `callctl`.
     pub control_queue: String,
-    /// The writer (`writers/<id>` in the spool) that keeps the ticket while it grows; empty: nobody does.
-    pub writer: String,
     /// The file's full path on the switch, as the switch named it; none until it did.
     pub path: Option<String>,
     /// The file's size in bytes, as the switch announced it.

@@ -7,11 +7,18 @@ use std::{
 };
 
 use callreel_proto::{CaptureId, RecordingId};
+use serde::{Deserialize, Serialize};
 
-use crate::{Error, JournalReader, Ticket, error::At, files, promise::SWITCH_FILE};
+use crate::{Error, JournalReader, Ticket, WriterId, error::At, files, promise::SWITCH_FILE};
 
 /// The largest ticket that is read or written, bytes; real ones have two or three thousand.
 const MAX_TICKET: u64 = 1 << 20;
+
+/// The ticket's file in a recording's folder.
+pub(crate) const TICKET: &str = "ticket.json";
+
+/// What the name of a recording's claim to a capture begins with.
+pub(crate) const CLAIM: &str = "for-";
 
 /// A folder that holds a spool.
 #[derive(Debug, Clone)]
@@ -38,9 +45,10 @@ pub(crate) enum Content {
 }
 
 impl View {
-    pub(crate) fn new(dir: &Path) -> Self {
+    /// Looks at the spool in this folder; one that is missing is a spool with nothing in it.
+    pub fn open(dir: impl AsRef<Path>) -> Self {
         Self {
-            dir: dir.to_owned(),
+            dir: dir.as_ref().to_owned(),
         }
     }
 
@@ -61,8 +69,33 @@ impl View {
         self.dir.join("quarantine")
     }
 
-    pub(crate) fn lock_path(&self) -> PathBuf {
+    pub(crate) fn writers_dir(&self) -> PathBuf {
+        self.dir.join("writers")
+    }
+
+    /// Held by every process that works here, shared; by one of the version before, exclusively.
+    pub(crate) fn version_lock(&self) -> PathBuf {
         self.dir.join("lock")
+    }
+
+    /// Held by whoever delivers from here.
+    pub(crate) fn delivery_lock(&self) -> PathBuf {
+        self.dir.join("delivery.lock")
+    }
+
+    /// Held while somebody ends what dead writers left.
+    pub(crate) fn recovery_lock(&self) -> PathBuf {
+        self.dir.join("recovery.lock")
+    }
+
+    /// The writer's folder. An id is checked when it is read, so it is one path component.
+    pub(crate) fn writer_dir(&self, id: &WriterId) -> PathBuf {
+        self.writers_dir().join(id.to_string())
+    }
+
+    /// Held by the writer for as long as its process lives.
+    pub(crate) fn writer_lock(&self, id: &WriterId) -> PathBuf {
+        self.writer_dir(id).join("lock")
     }
 
     /// The capture's folder. An id is checked when it is made, so it is one path component.
@@ -70,9 +103,18 @@ impl View {
         self.captures_dir().join(id.as_str())
     }
 
+    /// Says that the recording needs the capture.
+    pub(crate) fn claim_path(&self, id: &CaptureId, by: &RecordingId) -> PathBuf {
+        self.capture_dir(id).join(format!("{CLAIM}{by}"))
+    }
+
     /// The recording's folder. An id is checked when it is made, so it is one path component.
     pub(crate) fn recording_dir(&self, id: &RecordingId) -> PathBuf {
         self.recordings_dir().join(id.as_str())
+    }
+
+    pub(crate) fn ticket_path(&self, id: &RecordingId) -> PathBuf {
+        self.recording_dir(id).join(TICKET)
     }
 
     /// Where a capture's journal lies, whether or not it exists.
@@ -127,7 +169,7 @@ impl View {
     /// # Errors
     /// [`Error::MalformedTicket`], or the disk refused.
     pub fn ticket(&self, id: &RecordingId) -> Result<Option<Ticket>, Error> {
-        let path = self.recording_dir(id).join("ticket.json");
+        let path = self.ticket_path(id);
         let Some(bytes) = files::read_bounded(&path, MAX_TICKET)? else {
             return Ok(None);
         };
@@ -143,6 +185,14 @@ impl View {
             )));
         }
         Ok(Some(ticket))
+    }
+
+    /// Who says in the recording's ticket that it grows; `None` also if it does not, or if an older version wrote it.
+    pub(crate) fn writer_of(&self, id: &RecordingId) -> Result<Option<WriterId>, Error> {
+        let bytes = files::read_bounded(&self.ticket_path(id), MAX_TICKET)?.unwrap_or_default();
+        // What cannot be read names nobody who could still be writing it.
+        let whose: Whose = serde_json::from_slice(&bytes).unwrap_or_default();
+        Ok(whose.writer)
     }
 
     /// All tickets that can be read, the oldest first. Others are named in the log and by [`View::check`].
@@ -250,9 +300,28 @@ pub(crate) fn list(dir: &Path) -> Result<Vec<(OsString, PathBuf)>, Error> {
     Ok(found)
 }
 
-/// The ticket's bytes for the disk.
-pub(crate) fn ticket_bytes(ticket: &Ticket, path: &Path) -> Result<Vec<u8>, Error> {
-    let mut bytes = serde_json::to_vec_pretty(ticket).expect("a ticket has string keys");
+/// What a growing ticket's file says beside the ticket.
+#[derive(Default, Deserialize)]
+struct Whose {
+    writer: Option<WriterId>,
+}
+
+#[derive(Serialize)]
+struct TicketFile<'a> {
+    #[serde(flatten)]
+    ticket: &'a Ticket,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    writer: Option<&'a WriterId>,
+}
+
+/// The ticket's bytes for the disk; `writer` says who will end the recording.
+pub(crate) fn ticket_bytes(
+    ticket: &Ticket,
+    writer: Option<&WriterId>,
+    path: &Path,
+) -> Result<Vec<u8>, Error> {
+    let file = TicketFile { ticket, writer };
+    let mut bytes = serde_json::to_vec_pretty(&file).expect("a ticket has string keys");
     bytes.push(b'\n');
     if bytes.len() as u64 > MAX_TICKET {
         return Err(Error::MalformedTicket {

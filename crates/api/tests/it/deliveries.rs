@@ -52,17 +52,14 @@ async fn what_is_owed_is_listed_oldest_first_and_page_by_page() {
     let world = World::new().await;
     let tickets = [3000, 1000, 2000].map(ended);
     for ticket in &tickets {
-        world.spool.create_ticket(ticket).unwrap();
+        world.owe(ticket);
     }
-    world.spool.create_ticket(&ticket(500)).unwrap();
+    world.owe(&ticket(500));
     let id = |n: usize| tickets[n].recording_id().to_string();
     let first = world.get("/deliveries?state=ended&page_size=2").await;
     assert_eq!(first.ids(), [id(1), id(2)]);
     let next = first.json()["next_start_key"].as_str().unwrap().to_owned();
-    world
-        .spool
-        .remove_recording(tickets[0].recording_id())
-        .unwrap();
+    world.delivers(&tickets[0]);
     let rest = world
         .get(&format!("/deliveries?state=ended&start_key={next}"))
         .await;
@@ -79,7 +76,7 @@ async fn a_ticket_is_shown_without_secrets() {
     let quoted = format!("error sending request for url ({URL})");
     let at = Utc::from_unix_ms;
     owed.rendering_failed(at(8000), quoted, at(9000)).unwrap();
-    world.spool.create_ticket(&owed).unwrap();
+    world.owe(&owed);
     let answer = world
         .get(&format!("/deliveries/{}", owed.recording_id()))
         .await;
@@ -102,7 +99,7 @@ async fn a_ticket_is_shown_without_secrets() {
 async fn orders_are_published_on_the_bus() {
     let world = World::new().await;
     let owed = ended(1000);
-    world.spool.create_ticket(&owed).unwrap();
+    world.owe(&owed);
     let binding = Binding::new(Exchange::Kapps, DeliveryOrder::ALL);
     let subscribe = world.bus.subscribe(QueueOptions::private(8), vec![binding]);
     let mut orders = subscribe.await.unwrap();
@@ -129,7 +126,7 @@ async fn orders_are_published_on_the_bus() {
 async fn orders_that_cannot_be_obeyed_are_refused() {
     let world = World::new().await;
     let growing = ticket(1000);
-    world.spool.create_ticket(&growing).unwrap();
+    world.owe(&growing);
     let absent = RecordingId::random(Utc::from_unix_ms(0));
     for (method, uri, status, says) in [
         (

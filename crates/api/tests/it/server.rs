@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use callreel_api::{Api, ApiConfig, Error};
 use callreel_bus::Bus;
-use callreel_spool::Spool;
+use callreel_spool::View;
 use callreel_store::Store;
 use tempfile::TempDir;
 use tokio::{
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn start(dir: &TempDir, listen: &str) -> Result<Api, Error> {
     let store = Store::open(&dir.path().join("store.db")).unwrap();
-    let spool = Spool::open(dir.path().join("spool")).unwrap();
+    let spool = View::open(dir.path().join("spool"));
     let config = ApiConfig {
         listen: listen.parse().unwrap(),
     };

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use callreel_api::{Shared, router};
 use callreel_bus::Bus;
 use callreel_proto::{AccountDb, AccountId, Utc, month_db};
-use callreel_spool::Spool;
+use callreel_spool::{CaptureHeader, Outbox, SpoolConfig, Ticket, Writer};
 use callreel_store::{ACCOUNTS, Store, stamp};
 use futures::stream;
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ const MAX_BODY: usize = 16 << 20;
 pub(crate) struct World {
     _dir: TempDir,
     pub(crate) store: Store,
-    pub(crate) spool: Spool,
+    spool: Writer,
     pub(crate) bus: Bus,
     pub(crate) ready: watch::Sender<bool>,
     app: Router,
@@ -67,15 +67,35 @@ impl Answer {
 }
 
 impl World {
+    /// Puts a ticket, and an empty capture for it, into the spool.
+    pub(crate) fn owe(&self, ticket: &Ticket) {
+        let promise = ticket.promise();
+        let header = CaptureHeader {
+            capture_id: ticket.capture_id().unwrap().clone(),
+            call_id: promise.call_id.clone(),
+            account_id: promise.account_id.clone(),
+            started_at: promise.started_at,
+        };
+        let journal = self.spool.create_capture(header).unwrap();
+        self.spool.create_ticket(ticket).unwrap();
+        journal.seal().unwrap();
+    }
+
+    /// Takes a recording that is owed out of the spool.
+    pub(crate) fn delivers(&self, ticket: &Ticket) {
+        let outbox = Outbox::open(self.spool.view().dir()).unwrap();
+        outbox.settle(ticket).unwrap();
+    }
+
     pub(crate) async fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let store = Store::open(&dir.path().join("store.db")).unwrap();
-        let spool = Spool::open(dir.path().join("spool")).unwrap();
+        let spool = Writer::open(dir.path().join("spool"), &SpoolConfig::default()).unwrap();
         let bus = Bus::embedded();
         let (ready, is_ready) = watch::channel(true);
         let app = router(Arc::new(Shared {
             bus: bus.clone(),
-            spool: spool.clone(),
+            spool: spool.view().clone(),
             store: store.clone(),
             node: "callreel@test".into(),
             ready: is_ready,

@@ -3,7 +3,7 @@
 use std::fs;
 
 use callreel_proto::{AudioFormat, Channels};
-use callreel_spool::Promise;
+use callreel_spool::{Promise, SpoolConfig, Writer};
 use sha2::Digest as _;
 
 use super::*;
@@ -11,14 +11,15 @@ use crate::testing;
 
 struct Arrived {
     _dir: tempfile::TempDir,
-    spool: Spool,
+    spool: View,
     ticket: Box<Ticket>,
 }
 
 fn arrived(file: &[u8], change: impl FnOnce(&mut Promise)) -> Arrived {
     let dir = tempfile::tempdir().unwrap();
-    let spool = Spool::open(dir.path()).unwrap();
-    let ticket = testing::ended_on_switch(&spool, change);
+    let writer = Writer::open(dir.path(), &SpoolConfig::default()).unwrap();
+    let ticket = testing::ended_on_switch(&writer, change);
+    let spool = writer.view().clone();
     fs::write(spool.switch_file_path(&ticket), file).unwrap();
     Arrived {
         _dir: dir,

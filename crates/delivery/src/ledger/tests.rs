@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use callreel_proto::EndReason;
+use callreel_spool::{SpoolConfig, Writer};
 
 use super::*;
 use crate::testing::{self, STARTED_MS};
@@ -16,13 +17,14 @@ const SEED: u64 = 1;
 
 struct Story {
     dir: tempfile::TempDir,
+    writer: Writer,
     ledger: Ledger,
     id: RecordingId,
 }
 
 fn ledger(dir: &tempfile::TempDir) -> Ledger {
     Ledger {
-        spool: Spool::open(dir.path()).unwrap(),
+        spool: Outbox::open(dir.path()).unwrap(),
         policy: POLICY,
         keep_undeliverable: true,
     }
@@ -38,9 +40,11 @@ impl Story {
     fn begin(change: impl FnOnce(&mut callreel_spool::Promise)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ledger = ledger(&dir);
-        let ticket = testing::ended(&ledger.spool, change);
+        let writer = Writer::open(dir.path(), &SpoolConfig::default()).unwrap();
+        let ticket = testing::ended(&writer, change);
         Self {
             dir,
+            writer,
             ledger,
             id: ticket.recording_id().clone(),
         }
@@ -49,19 +53,19 @@ impl Story {
     /// The same, rendered.
     fn rendered(change: impl FnOnce(&mut callreel_spool::Promise)) -> Self {
         let story = Self::begin(change);
-        let rendition = testing::rendition(&story.ledger.spool, &story.ticket());
+        let rendition = testing::rendition(story.writer.view(), &story.ticket());
         story.render(Ok(Rendered::File(rendition)), 3000);
         story
     }
 
     fn ticket(&self) -> Ticket {
-        self.ledger.spool.ticket(&self.id).unwrap().unwrap()
+        self.ledger.spool.view().ticket(&self.id).unwrap().unwrap()
     }
 
     fn is_gone(&self) -> bool {
         let capture = callreel_proto::CaptureId::parse("fedcba9876543210fedcba9876543210").unwrap();
-        self.ledger.spool.ticket(&self.id).unwrap().is_none()
-            && self.ledger.spool.read_journal(&capture).is_err()
+        self.ledger.spool.view().ticket(&self.id).unwrap().is_none()
+            && self.ledger.spool.view().read_journal(&capture).is_err()
     }
 
     fn render(&self, outcome: Result<Rendered, Failure>, ms: i64) -> Step {
@@ -90,15 +94,34 @@ fn told(step: &Step) -> Option<(RecordingFact, &str)> {
 fn an_ended_recording_is_owed_at_once_a_growing_one_not_yet() {
     let story = Story::begin(|_| {});
     let growing = testing::ticket(|promise| promise.recording_id = RecordingId::random(at(0)));
-    story.ledger.spool.create_ticket(&growing).unwrap();
+    story.writer.create_ticket(&growing).unwrap();
+    let found = story.ledger.scan(at(5000)).unwrap();
     assert_eq!(
-        story.ledger.scan(at(5000)).unwrap(),
-        [(story.id.clone(), Stage::Render, at(5000))]
+        (found.owed, found.notices),
+        (vec![(story.id.clone(), Stage::Render, at(5000))], vec![])
     );
     let look = |id| story.ledger.look(id, at(5000)).unwrap();
     assert_eq!(look(&story.id), Some((Stage::Render, at(5000))));
     assert_eq!(look(growing.recording_id()), None);
     assert_eq!(look(&RecordingId::random(at(0))), None);
+}
+
+#[test]
+fn what_a_dead_process_left_growing_is_ended_told_once_and_owed() {
+    let story = Story::begin(|_| {});
+    let growing = testing::ticket(|promise| promise.recording_id = RecordingId::random(at(0)));
+    story.writer.create_ticket(&growing).unwrap();
+    drop(story.writer);
+    let found = story.ledger.scan(at(5000)).unwrap();
+    let owed = |id: &RecordingId| (id.clone(), Stage::Render, at(5000));
+    assert_eq!(found.owed, [owed(&story.id), owed(growing.recording_id())]);
+    assert_eq!(found.notices.len(), 1);
+    let notice = &found.notices[0];
+    assert_eq!(notice.fact, RecordingFact::Ended);
+    assert_eq!(notice.recording_id.as_ref(), Some(growing.recording_id()));
+    assert_eq!(notice.end_reason, Some(EndReason::Interrupted));
+    assert_eq!(notice.detail.as_deref(), Some(DIED));
+    assert_eq!(story.ledger.scan(at(6000)).unwrap().notices, []);
 }
 
 #[test]
@@ -117,18 +140,16 @@ fn a_failure_a_restart_an_upload_its_document_and_nothing_is_left() {
     );
 
     let Story {
-        dir,
-        ledger: old,
-        id,
+        dir, ledger: old, ..
     } = story;
     drop(old);
-    let ledger = ledger(&dir);
+    story.ledger = ledger(&dir);
+    story.dir = dir;
     assert_eq!(
-        ledger.scan(at(11_000)).unwrap(),
-        [(id.clone(), Stage::Deliver, next)],
+        story.ledger.scan(at(11_000)).unwrap().owed,
+        [(story.id.clone(), Stage::Deliver, next)],
         "the restart goes on where it was"
     );
-    story = Story { dir, ledger, id };
     assert_eq!(story.ticket().delivery().attempts, 1);
 
     let uploaded = story.file(Verdict::Delivered, 16_000);
@@ -152,7 +173,7 @@ fn a_failure_a_restart_an_upload_its_document_and_nothing_is_left() {
 fn a_document_that_cannot_be_saved_never_brings_the_upload_back() {
     let story = Story::rendered(|_| {});
     story.file(Verdict::Delivered, 0);
-    std::fs::remove_file(story.ledger.spool.rendition_path(&story.ticket())).unwrap();
+    std::fs::remove_file(story.ledger.spool.view().rendition_path(&story.ticket())).unwrap();
     let failed = story.document(Verdict::retry("the store is closed"), 1000);
     let (fact, detail) = told(&failed).unwrap();
     assert_eq!(fact, RecordingFact::Delivered, "the receiver has the file");
@@ -198,8 +219,15 @@ fn what_is_given_up_is_kept_until_someone_retries_or_drops_it() {
         Some((RecordingFact::Undeliverable, "no route"))
     );
     assert_eq!(story.ticket().state(), RecordingState::Undeliverable);
-    assert!(story.ledger.spool.rendition_path(&story.ticket()).exists());
-    assert!(story.ledger.scan(at(last)).unwrap().is_empty());
+    assert!(
+        story
+            .ledger
+            .spool
+            .view()
+            .rendition_path(&story.ticket())
+            .exists()
+    );
+    assert!(story.ledger.scan(at(last)).unwrap().owed.is_empty());
 
     let again = story.ledger.retry(&story.id, at(last + 1)).unwrap();
     assert_eq!(again.owed, Some((Stage::Deliver, at(last + 1))));
@@ -309,7 +337,7 @@ fn a_lost_or_cut_file_is_rendered_again() {
         |path: &std::path::Path| std::fs::write(path, "RI"),
     ] {
         let story = Story::rendered(|_| {});
-        spoil(&story.ledger.spool.rendition_path(&story.ticket())).unwrap();
+        spoil(&story.ledger.spool.view().rendition_path(&story.ticket())).unwrap();
         let needs = story.ledger.hand_out(&story.id, Stage::Deliver).unwrap();
         assert!(matches!(needs, Needs::Other(Stage::Render)), "{needs:?}");
         assert_eq!(story.ticket().state(), RecordingState::Ended);
@@ -319,12 +347,12 @@ fn a_lost_or_cut_file_is_rendered_again() {
 #[test]
 fn a_capture_stays_for_as_long_as_a_recording_needs_it() {
     let story = Story::rendered(|promise| promise.destination = Destination::AccountDb);
-    let other = testing::ended(&story.ledger.spool, |promise| {
+    let other = testing::ended(&story.writer, |promise| {
         promise.recording_id = RecordingId::random(at(0));
     });
     story.file(Verdict::Delivered, 0);
     let capture = other.capture_id().unwrap();
-    assert!(story.ledger.spool.read_journal(capture).is_ok());
+    assert!(story.ledger.spool.view().read_journal(capture).is_ok());
     let now = at(1000);
     story
         .ledger

@@ -8,7 +8,7 @@ use callreel_proto::{
     RecordingId, Utc,
 };
 use callreel_spool::{
-    CaptureHeader, Journal, PacketRecord, Promise, Record, Source, Spool, Ticket, TicketKind,
+    CaptureHeader, Journal, PacketRecord, Promise, Record, Source, Ticket, TicketKind, Writer,
 };
 use serde_json::json;
 
@@ -31,7 +31,7 @@ pub(crate) struct Call {
 
 impl Call {
     /// The call begins, and with it its one recording.
-    pub(crate) fn begin(spool: &Spool, to: Destination, change: Change<'_>) -> Self {
+    pub(crate) fn begin(spool: &Writer, to: Destination, change: Change<'_>) -> Self {
         let ticket = ticket(to, change);
         let promise = ticket.promise();
         let header = CaptureHeader {
@@ -76,7 +76,7 @@ impl Call {
     }
 
     /// The recording ends; the call may go on.
-    pub(crate) fn stop_recording(&mut self, spool: &Spool, reason: EndReason) {
+    pub(crate) fn stop_recording(&mut self, spool: &Writer, reason: EndReason) {
         self.ticket.end(self.packets * PACKET_NS, reason).unwrap();
         spool.save_ticket(&self.ticket).unwrap();
     }
@@ -89,7 +89,7 @@ impl Call {
 }
 
 /// Records a call of so many seconds: its journal is sealed and its ticket ended, as calls leave them.
-pub(crate) fn record(spool: &Spool, seconds: u64, to: Destination, change: Change<'_>) -> Ticket {
+pub(crate) fn record(spool: &Writer, seconds: u64, to: Destination, change: Change<'_>) -> Ticket {
     let mut call = Call::begin(spool, to, change);
     call.talk(seconds);
     call.stop_recording(spool, EndReason::Hangup);

@@ -6,7 +6,7 @@ use callreel_proto::{
     AudioFormat, Destination, EndReason, HttpMethod, RecordingFact, RecordingId, RecordingState,
     month_db,
 };
-use callreel_spool::{Spool, Ticket};
+use callreel_spool::Ticket;
 use serde_json::Value;
 
 use crate::{
@@ -130,7 +130,12 @@ async fn a_forbidden_address_keeps_the_recording_and_names_the_setting() {
     assert!(detail.contains("a loopback address"), "{detail}");
     assert!(detail.contains("delivery.allow_networks"), "{detail}");
     assert!(receiver.received().is_empty());
-    let kept = node.spool.ticket(ticket.recording_id()).unwrap().unwrap();
+    let kept = node
+        .spool
+        .view()
+        .ticket(ticket.recording_id())
+        .unwrap()
+        .unwrap();
     assert_eq!(kept.state(), RecordingState::Delivering);
 }
 
@@ -186,15 +191,18 @@ async fn a_recording_below_its_minimum_is_discarded() {
 async fn two_recordings_of_one_call_are_both_cut_from_it() {
     let receiver = Receiver::start(&[]).await;
     let home = Home::new();
-    let spool = Spool::open(home.spool_dir()).unwrap();
-    let whole = record(&spool, 3, put(receiver.at), &|_| {});
-    let mut promise = whole.promise().clone();
+    let spool = home.writer();
+    let mut call = Call::begin(&spool, put(receiver.at), &|_| {});
+    let mut promise = call.ticket.promise().clone();
     promise.recording_id = RecordingId::random(promise.started_at);
     promise.start_ns = 1_000_000_000;
     let mut part = Ticket::new(promise, serde_json::Map::new()).unwrap();
     spool.create_ticket(&part).unwrap();
+    call.talk(3);
     part.end(2_000_000_000, EndReason::Stopped).unwrap();
     spool.save_ticket(&part).unwrap();
+    call.stop_recording(&spool, EndReason::Hangup);
+    call.hang_up();
 
     let mut node = home.start_with(config(), spool).await;
     node.hear_delivered(2).await;

@@ -11,14 +11,15 @@ use callreel_delivery::{Delivery, DeliveryConfig};
 use callreel_proto::{
     DeliveryAction, DeliveryOrder, Envelope, Exchange, RecordingFact, RecordingId, RecordingNotice,
 };
-use callreel_spool::{Spool, Ticket};
+use callreel_spool::{Outbox, SpoolConfig, Ticket, Writer};
 use callreel_store::Store;
 
 /// Longest wait for anything that must happen: far beyond what a loaded machine needs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Node {
-    pub(crate) spool: Spool,
+    /// A recorder beside the role.
+    pub(crate) spool: Writer,
     pub(crate) store: Store,
     pub(crate) delivery: Delivery,
     bus: Bus,
@@ -55,11 +56,15 @@ impl Home {
     }
 
     pub(crate) async fn start(&self, config: DeliveryConfig) -> Node {
-        let spool = Spool::open(self.spool_dir()).unwrap();
-        self.start_with(config, spool).await
+        self.start_with(config, self.writer()).await
     }
 
-    pub(crate) async fn start_with(&self, config: DeliveryConfig, spool: Spool) -> Node {
+    pub(crate) fn writer(&self) -> Writer {
+        Writer::open(self.spool_dir(), &SpoolConfig::default()).unwrap()
+    }
+
+    pub(crate) async fn start_with(&self, config: DeliveryConfig, spool: Writer) -> Node {
+        let outbox = Outbox::open(self.spool_dir()).unwrap();
         let store = Store::open(&self.0.path().join("store.db")).unwrap();
         let bus = Bus::embedded();
         let hears = [
@@ -74,7 +79,7 @@ impl Home {
             .subscribe(QueueOptions::private(100), hears.into())
             .await
             .unwrap();
-        let delivery = callreel_delivery::start(config, bus.clone(), spool.clone(), store.clone())
+        let delivery = callreel_delivery::start(config, bus.clone(), outbox, store.clone())
             .await
             .unwrap();
         Node {
@@ -158,7 +163,7 @@ impl Node {
 
     /// Nothing of any recording is left on disk.
     pub(crate) fn assert_nothing_owed(&self) {
-        assert!(self.spool.tickets().unwrap().is_empty());
+        assert!(self.spool.view().tickets().unwrap().is_empty());
         let findings = self.spool.view().check().unwrap();
         assert!(findings.is_empty(), "{findings:?}");
     }

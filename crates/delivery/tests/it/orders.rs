@@ -29,9 +29,14 @@ async fn an_undeliverable_recording_is_kept_and_delivered_by_a_retry() {
         .await;
     let reason = over.detail.unwrap();
     assert!(reason.contains("Connection refused"), "{reason}");
-    let kept = node.spool.ticket(ticket.recording_id()).unwrap().unwrap();
+    let kept = node
+        .spool
+        .view()
+        .ticket(ticket.recording_id())
+        .unwrap()
+        .unwrap();
     assert_eq!(kept.state(), RecordingState::Undeliverable);
-    assert!(node.spool.rendition_path(&kept).exists());
+    assert!(node.spool.view().rendition_path(&kept).exists());
     assert_eq!(node.delivery.describe().await["owed"], 0);
 
     let receiver = Receiver::start_at(at, &[]).await;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use callreel_proto::{RecordingFact, RecordingState};
-use callreel_spool::Spool;
+use callreel_spool::Outbox;
 use tokio::{io::AsyncReadExt as _, net::TcpListener};
 
 use crate::{
@@ -23,9 +23,9 @@ async fn a_restart_between_two_tries_goes_on_where_it_was() {
         .await;
     node.stop().await;
 
-    let spool = Spool::open(home.spool_dir()).unwrap();
+    let spool = home.writer();
     let id = ticket.recording_id();
-    let kept = spool.ticket(id).unwrap().unwrap();
+    let kept = spool.view().ticket(id).unwrap().unwrap();
     assert_eq!(kept.state(), RecordingState::Delivering);
     let tried = kept.delivery().attempts;
     assert!(tried >= 1);
@@ -46,7 +46,7 @@ async fn a_restart_between_two_tries_goes_on_where_it_was() {
 async fn what_ended_while_nobody_listened_is_found_at_the_start() {
     let home = Home::new();
     let receiver = Receiver::start(&[]).await;
-    let spool = Spool::open(home.spool_dir()).unwrap();
+    let spool = home.writer();
     for _ in 0..3 {
         record(&spool, 1, put(receiver.at), &|_| {});
     }
@@ -59,7 +59,7 @@ async fn what_ended_while_nobody_listened_is_found_at_the_start() {
 async fn a_journal_cut_by_a_crash_is_rendered_as_far_as_it_goes() {
     let home = Home::new();
     let receiver = Receiver::start(&[]).await;
-    let spool = Spool::open(home.spool_dir()).unwrap();
+    let spool = home.writer();
     let ticket = record(&spool, 2, put(receiver.at), &|_| {});
     let journal = spool.view().journal_path(ticket.capture_id().unwrap());
     let bytes = fs::read(&journal).unwrap();
@@ -73,7 +73,7 @@ async fn a_journal_cut_by_a_crash_is_rendered_as_far_as_it_goes() {
 #[tokio::test]
 async fn a_recording_without_a_capture_is_undeliverable_and_kept() {
     let home = Home::new();
-    let spool = Spool::open(home.spool_dir()).unwrap();
+    let spool = home.writer();
     let ticket = record(&spool, 1, put(deserted().await), &|_| {});
     let journal = spool.view().journal_path(ticket.capture_id().unwrap());
     fs::remove_file(journal).unwrap();
@@ -81,7 +81,13 @@ async fn a_recording_without_a_capture_is_undeliverable_and_kept() {
     let notice = node.hear(&[RecordingFact::Undeliverable]).await;
     let reason = notice.detail.unwrap();
     assert!(reason.starts_with("there is no capture"), "{reason}");
-    assert!(node.spool.ticket(ticket.recording_id()).unwrap().is_some());
+    assert!(
+        node.spool
+            .view()
+            .ticket(ticket.recording_id())
+            .unwrap()
+            .is_some()
+    );
 }
 
 #[tokio::test]
@@ -97,8 +103,8 @@ async fn a_stop_cuts_off_a_hanging_try_and_frees_the_spool() {
     connection.read_exact(&mut [0; 3]).await.unwrap();
     assert_eq!(node.delivery.describe().await["delivering"], 1);
     node.stop().await;
-    let spool = Spool::open(home.spool_dir()).expect("nobody holds the lock");
-    let kept = spool.ticket(ticket.recording_id()).unwrap().unwrap();
+    let spool = Outbox::open(home.spool_dir()).expect("nobody holds the lock");
+    let kept = spool.view().ticket(ticket.recording_id()).unwrap().unwrap();
     assert_eq!(kept.state(), RecordingState::Rendered);
     assert_eq!(kept.delivery().attempts, 0, "it counts as no failure");
 }

@@ -3,10 +3,10 @@
 use std::fs;
 
 use callreel_proto::{CaptureId, EndReason, Leg, RecordingId, Utc};
-use callreel_spool::{Error, JournalReader, Mark, PacketRecord, Record, Spool};
+use callreel_spool::{Error, JournalReader, Mark, PacketRecord, Record};
 use proptest::prelude::*;
 
-use crate::{capture, header, mark, packet, spool};
+use crate::{Spool, header, mark, packet, recorded, spool};
 
 /// A record that owns its payload.
 #[derive(Debug, Clone)]
@@ -75,7 +75,8 @@ fn any_record() -> impl Strategy<Value = Owned> {
 
 /// A journal of these records on disk, flushed after each batch; its bytes and its path.
 fn write(spool: &Spool, batches: &[Vec<Owned>], sealed: bool) -> (CaptureId, Vec<u8>) {
-    let (id, mut journal) = capture(spool);
+    let (ticket, mut journal) = recorded(&spool.writer);
+    let id = ticket.capture_id().unwrap().clone();
     for batch in batches {
         for record in batch {
             journal.append(&record.lend()).unwrap();
@@ -121,7 +122,7 @@ proptest! {
         let (id, bytes) = write(&spool, &batches, sealed);
         let appended: Vec<&Owned> = batches.iter().flatten().collect();
         let path = spool.view().journal_path(&id);
-        let mut reader = spool.read_journal(&id).unwrap();
+        let mut reader = spool.view().read_journal(&id).unwrap();
         prop_assert_eq!(prefix_of(&mut reader, &appended)?, appended.len());
         prop_assert_eq!(reader.sealed(), sealed);
         prop_assert_eq!(reader.tail().unwrap(), None);
@@ -130,7 +131,7 @@ proptest! {
         let mut before = appended.len();
         for length in (0..bytes.len()).rev() {
             fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(length as u64).unwrap();
-            match spool.read_journal(&id) {
+            match spool.view().read_journal(&id) {
                 Err(Error::NotAJournal { .. }) => prop_assert_eq!(before, 0),
                 Err(other) => prop_assert!(false, "{other}"),
                 Ok(mut reader) => {
@@ -160,7 +161,7 @@ proptest! {
             bytes[place] ^= 1 << bit;
         }
         fs::write(spool.view().journal_path(&id), &bytes).unwrap();
-        match spool.read_journal(&id) {
+        match spool.view().read_journal(&id) {
             Err(Error::NotAJournal { .. }) => prop_assert_ne!(&bytes, &whole),
             Err(other) => prop_assert!(false, "{other}"),
             Ok(mut reader) => {
@@ -175,7 +176,7 @@ proptest! {
         let (_dir, spool) = spool();
         let (id, _) = write(&spool, &[], true);
         fs::write(spool.view().journal_path(&id), &noise).unwrap();
-        let refused = matches!(spool.read_journal(&id), Err(Error::NotAJournal { .. }));
+        let refused = matches!(spool.view().read_journal(&id), Err(Error::NotAJournal { .. }));
         prop_assert!(refused);
     }
 }
@@ -183,7 +184,8 @@ proptest! {
 #[test]
 fn records_behind_a_torn_one_are_not_read() {
     let (_dir, spool) = spool();
-    let (id, mut journal) = capture(&spool);
+    let (ticket, mut journal) = recorded(&spool.writer);
+    let id = ticket.capture_id().unwrap().clone();
     for at in 0..3 {
         journal.append(&packet(at, b"audio")).unwrap();
     }
@@ -193,7 +195,7 @@ fn records_behind_a_torn_one_are_not_read() {
     let middle = bytes.len() - 32 - 10;
     bytes[middle] ^= 0xff;
     fs::write(&path, &bytes).unwrap();
-    let mut reader = spool.read_journal(&id).unwrap();
+    let mut reader = spool.view().read_journal(&id).unwrap();
     assert_eq!(reader.next_record().unwrap(), Some(packet(0, b"audio")));
     assert_eq!(reader.next_record().unwrap(), None);
     let tail = reader.tail().unwrap().unwrap();
@@ -206,10 +208,12 @@ fn records_behind_a_torn_one_are_not_read() {
 #[test]
 fn blocks_of_another_journal_do_not_pass_for_ours() {
     let (_dir, spool) = spool();
-    let (ours, mut journal) = capture(&spool);
+    let (ticket, mut journal) = recorded(&spool.writer);
+    let ours = ticket.capture_id().unwrap().clone();
     journal.append(&packet(1, b"ours")).unwrap();
     journal.seal().unwrap();
-    let (theirs, mut journal) = capture(&spool);
+    let (ticket, mut journal) = recorded(&spool.writer);
+    let theirs = ticket.capture_id().unwrap().clone();
     journal.append(&packet(1, b"them")).unwrap();
     journal.seal().unwrap();
     let path = |id| spool.view().journal_path(id);
@@ -221,7 +225,7 @@ fn blocks_of_another_journal_do_not_pass_for_ours() {
     let records = mixed.len() - (6 + 21 + 4) - 7;
     mixed[records..].copy_from_slice(&other[records..]);
     fs::write(path(&ours), &mixed).unwrap();
-    let mut reader = spool.read_journal(&ours).unwrap();
+    let mut reader = spool.view().read_journal(&ours).unwrap();
     assert_eq!(reader.next_record().unwrap(), None);
     assert!(!reader.sealed());
 }
@@ -229,14 +233,15 @@ fn blocks_of_another_journal_do_not_pass_for_ours() {
 #[test]
 fn zeros_left_by_a_power_loss_end_the_journal() {
     let (_dir, spool) = spool();
-    let (id, mut journal) = capture(&spool);
+    let (ticket, mut journal) = recorded(&spool.writer);
+    let id = ticket.capture_id().unwrap().clone();
     journal.append(&packet(1, b"audio")).unwrap();
     drop(journal);
     let path = spool.view().journal_path(&id);
     let mut bytes = fs::read(&path).unwrap();
     bytes.resize(bytes.len() + 4096, 0);
     fs::write(&path, &bytes).unwrap();
-    let mut reader = spool.read_journal(&id).unwrap();
+    let mut reader = spool.view().read_journal(&id).unwrap();
     assert!(reader.next_record().unwrap().is_some());
     assert_eq!(reader.next_record().unwrap(), None);
     assert_eq!(reader.tail().unwrap().unwrap().bytes, 4096);
@@ -245,12 +250,13 @@ fn zeros_left_by_a_power_loss_end_the_journal() {
 #[test]
 fn nothing_appended_is_visible_before_a_flush_and_everything_after_it() {
     let (_dir, spool) = spool();
-    let (id, mut journal) = capture(&spool);
+    let (ticket, mut journal) = recorded(&spool.writer);
+    let id = ticket.capture_id().unwrap().clone();
     journal.append(&packet(1, b"audio")).unwrap();
-    let mut reader = spool.read_journal(&id).unwrap();
+    let mut reader = spool.view().read_journal(&id).unwrap();
     assert_eq!(reader.next_record().unwrap(), None);
     journal.flush().unwrap();
-    let mut reader = spool.read_journal(&id).unwrap();
+    let mut reader = spool.view().read_journal(&id).unwrap();
     assert_eq!(reader.next_record().unwrap(), Some(packet(1, b"audio")));
     assert_eq!(reader.next_record().unwrap(), None);
     assert!(!reader.sealed());
@@ -259,11 +265,12 @@ fn nothing_appended_is_visible_before_a_flush_and_everything_after_it() {
 #[test]
 fn a_reader_can_go_through_a_journal_twice() {
     let (_dir, spool) = spool();
-    let (id, mut journal) = capture(&spool);
+    let (ticket, mut journal) = recorded(&spool.writer);
+    let id = ticket.capture_id().unwrap().clone();
     journal.append(&packet(9, b"audio")).unwrap();
     journal.append(&mark(5, Mark::HungUp)).unwrap();
     journal.seal().unwrap();
-    let mut reader = spool.read_journal(&id).unwrap();
+    let mut reader = spool.view().read_journal(&id).unwrap();
     for _pass in 0..2 {
         assert_eq!(reader.next_record().unwrap(), Some(packet(9, b"audio")));
         assert_eq!(reader.next_record().unwrap(), Some(mark(5, Mark::HungUp)));
@@ -276,7 +283,8 @@ fn a_reader_can_go_through_a_journal_twice() {
 #[test]
 fn records_of_a_newer_version_are_passed_over() {
     let (_dir, spool) = spool();
-    let (id, mut journal) = capture(&spool);
+    let (ticket, mut journal) = recorded(&spool.writer);
+    let id = ticket.capture_id().unwrap().clone();
     journal.append(&packet(1, b"audio")).unwrap();
     drop(journal);
     let path = spool.view().journal_path(&id);
@@ -293,7 +301,7 @@ fn records_of_a_newer_version_are_passed_over() {
     bytes.extend_from_slice(&body);
     bytes.extend_from_slice(&first);
     fs::write(&path, &bytes).unwrap();
-    let mut reader = spool.read_journal(&id).unwrap();
+    let mut reader = spool.view().read_journal(&id).unwrap();
     assert!(reader.next_record().unwrap().is_some());
     assert!(reader.next_record().unwrap().is_some());
     assert_eq!(reader.next_record().unwrap(), None);
@@ -303,9 +311,10 @@ fn records_of_a_newer_version_are_passed_over() {
 #[test]
 fn a_journal_says_whose_it_is() {
     let (_dir, spool) = spool();
-    let (id, journal) = capture(&spool);
+    let (ticket, journal) = recorded(&spool.writer);
+    let id = ticket.capture_id().unwrap().clone();
     drop(journal);
-    let reader = spool.read_journal(&id).unwrap();
+    let reader = spool.view().read_journal(&id).unwrap();
     assert_eq!(*reader.header(), header(&id));
     assert_eq!(
         reader.header().started_at.rfc3339(),
@@ -315,7 +324,7 @@ fn a_journal_says_whose_it_is() {
     let path = |id| spool.view().journal_path(id);
     fs::create_dir(path(&other).parent().unwrap()).unwrap();
     fs::copy(path(&id), path(&other)).unwrap();
-    let error = spool.read_journal(&other).err().unwrap().to_string();
+    let error = spool.view().read_journal(&other).err().unwrap().to_string();
     assert!(error.contains("belongs to capture"), "{error}");
     assert_eq!(header(&id).started_at, Utc::from_unix_ms(1_709_251_200_000));
 }

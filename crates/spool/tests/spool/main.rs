@@ -8,22 +8,61 @@ mod recovery;
 mod switch_files;
 mod tickets;
 
+use std::{fs, path::Path};
+
 use callreel_proto::{
     AccountId, AudioFormat, CallId, CaptureId, Channels, Destination, HttpMethod, Leg, RecordingId,
     Utc,
 };
 use callreel_spool::{
-    CaptureHeader, Journal, Mark, PacketRecord, Promise, Record, RenditionInfo, Source, Spool,
-    Ticket, TicketKind,
+    CaptureHeader, Journal, Mark, Outbox, PacketRecord, Promise, Record, RenditionInfo, Source,
+    SpoolConfig, Ticket, TicketKind, View, Writer,
 };
 use serde_json::Map;
 
 /// 2024-03-01T00:00:00Z.
 const START: Utc = Utc::from_unix_ms(1_709_251_200_000);
 
+/// A spool as a process with all roles has it.
+struct Spool {
+    writer: Writer,
+    outbox: Outbox,
+}
+
+impl Spool {
+    fn open(dir: &Path) -> Self {
+        Self {
+            outbox: Outbox::open(dir).unwrap(),
+            writer: writer(dir),
+        }
+    }
+
+    fn view(&self) -> &View {
+        self.outbox.view()
+    }
+
+    fn ticket_of(&self, ticket: &Ticket) -> Option<Ticket> {
+        self.view().ticket(ticket.recording_id()).unwrap()
+    }
+
+    /// What a process that was killed leaves behind: its folder among the writers, without a lock.
+    fn crash(self) {
+        let dir = self.view().dir().join("writers");
+        let place = dir.join(self.writer.describe().id.to_string());
+        drop(self);
+        assert!(!place.exists(), "something still holds the writer");
+        fs::create_dir(&place).unwrap();
+        fs::write(place.join("lock"), "").unwrap();
+    }
+}
+
+fn writer(dir: &Path) -> Writer {
+    Writer::open(dir, &SpoolConfig::default()).unwrap()
+}
+
 fn spool() -> (tempfile::TempDir, Spool) {
     let dir = tempfile::tempdir().unwrap();
-    let spool = Spool::open(dir.path()).unwrap();
+    let spool = Spool::open(dir.path());
     (dir, spool)
 }
 
@@ -36,10 +75,18 @@ fn header(capture_id: &CaptureId) -> CaptureHeader {
     }
 }
 
-fn capture(spool: &Spool) -> (CaptureId, Journal) {
+fn capture(writer: &Writer) -> (CaptureId, Journal) {
     let id = CaptureId::random();
-    let journal = spool.create_capture(header(&id)).unwrap();
+    let journal = writer.create_capture(header(&id)).unwrap();
     (id, journal)
+}
+
+/// A capture that one recording needs.
+fn recorded(writer: &Writer) -> (Ticket, Journal) {
+    let (id, journal) = capture(writer);
+    let ticket = ticket(&id);
+    writer.create_ticket(&ticket).unwrap();
+    (ticket, journal)
 }
 
 fn promise(capture_id: &CaptureId) -> Promise {

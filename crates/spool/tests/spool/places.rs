@@ -1,62 +1,76 @@
-//! The lock, where things lie, what is removed when, and tickets that cannot be read.
+//! Locks, where things lie, and tickets that cannot be read.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use callreel_proto::{EndReason, RecordingId, RecordingState};
-use callreel_spool::{Error, Mark, Spool};
+use callreel_proto::{CaptureId, EndReason, RecordingId, RecordingState};
+use callreel_spool::{Error, Mark, Outbox, SpoolConfig, View, Writer};
 
-use crate::{START, capture, mark, packet, spool, ticket};
+use crate::{START, Spool, capture, mark, packet, recorded, spool, ticket};
 
 #[test]
-fn a_second_owner_is_told_which_process_holds_the_spool() {
+fn a_second_delivery_is_told_which_process_has_the_first() {
     let (dir, spool) = spool();
-    let refused = Spool::open(dir.path()).err().unwrap().to_string();
+    let refused = Outbox::open(dir.path()).err().unwrap().to_string();
     assert!(
         refused.contains(&format!("process {}", std::process::id())),
         "{refused}"
     );
+    assert!(refused.contains(dir.path().to_str().unwrap()), "{refused}");
     drop(spool);
-    Spool::open(dir.path()).unwrap();
+    Outbox::open(dir.path()).unwrap();
 }
 
 #[test]
-fn a_journal_keeps_the_spool_locked() {
+fn a_process_of_the_version_before_keeps_everybody_out_and_is_kept_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let open = || Writer::open(dir.path(), &SpoolConfig::default());
+    let older = fs::File::create(&path).unwrap();
+    older.try_lock().unwrap();
+    fs::write(&path, "4711\n").unwrap();
+    for refused in [
+        open().err().unwrap(),
+        Outbox::open(dir.path()).err().unwrap(),
+    ] {
+        assert!(matches!(refused, Error::InUse { .. }), "{refused}");
+        assert!(refused.to_string().contains("process 4711"), "{refused}");
+    }
+    drop(older);
+    let _writer = open().unwrap();
+    let older = fs::File::open(&path).unwrap();
+    assert!(older.try_lock().is_err(), "it would recover what is alive");
+}
+
+#[test]
+fn a_journal_keeps_its_writer_alive() {
     let (dir, spool) = spool();
-    let (_, journal) = capture(&spool);
+    let (_, journal) = capture(&spool.writer);
+    let view = View::open(dir.path());
     drop(spool);
-    assert!(matches!(Spool::open(dir.path()), Err(Error::InUse { .. })));
+    assert!(view.writers().unwrap()[0].lives);
     drop(journal);
-    Spool::open(dir.path()).unwrap();
+    assert_eq!(view.writers().unwrap(), []);
 }
 
 #[test]
 fn a_spool_in_use_can_be_looked_at() {
     let (dir, spool) = spool();
-    let (id, mut journal) = capture(&spool);
+    let (ticket, mut journal) = recorded(&spool.writer);
     journal.append(&packet(1, b"audio")).unwrap();
     journal.flush().unwrap();
-    spool.create_ticket(&ticket(&id)).unwrap();
-    let view = Spool::inspect(dir.path()).unwrap();
+    let view = View::open(dir.path());
     assert_eq!(view.tickets().unwrap().len(), 1);
-    assert!(
-        view.read_journal(&id)
-            .unwrap()
-            .next_record()
-            .unwrap()
-            .is_some()
-    );
-    let missing = Spool::inspect(dir.path().join("nowhere"))
-        .unwrap_err()
-        .to_string();
-    assert!(missing.contains("nowhere"), "{missing}");
+    let mut reader = view.read_journal(ticket.capture_id().unwrap()).unwrap();
+    assert!(reader.next_record().unwrap().is_some());
+    let missing = View::open(dir.path().join("nowhere"));
+    assert_eq!(missing.tickets().unwrap(), []);
+    assert_eq!(missing.check().unwrap(), []);
 }
 
 #[test]
 fn only_the_owner_can_read_what_is_said_and_where_it_goes() {
     let (dir, spool) = spool();
-    let (id, journal) = capture(&spool);
-    let ticket = ticket(&id);
-    spool.create_ticket(&ticket).unwrap();
+    let (ticket, _journal) = recorded(&spool.writer);
     let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
     let recording = dir
         .path()
@@ -64,91 +78,86 @@ fn only_the_owner_can_read_what_is_said_and_where_it_goes() {
         .join(ticket.recording_id().as_str());
     assert_eq!(mode(&recording.join("ticket.json")), 0o600);
     assert_eq!(mode(&recording), 0o700);
-    assert_eq!(mode(&spool.view().journal_path(&id)), 0o600);
-    drop(journal);
+    let journal = spool.view().journal_path(ticket.capture_id().unwrap());
+    assert_eq!(mode(&journal), 0o600);
+    assert_eq!(mode(journal.parent().unwrap()), 0o700);
 }
 
 #[test]
 fn a_recording_has_one_ticket_and_a_removed_one_does_not_come_back() {
     let (_dir, spool) = spool();
-    let (id, journal) = capture(&spool);
-    drop(journal);
-    let ticket = ticket(&id);
-    spool.create_ticket(&ticket).unwrap();
+    let (mut ticket, journal) = recorded(&spool.writer);
     assert!(matches!(
-        spool.create_ticket(&ticket),
+        spool.writer.create_ticket(&ticket),
         Err(Error::TicketExists(_))
     ));
-    fs::write(spool.rendition_path(&ticket), b"audio").unwrap();
-    spool.remove_recording(ticket.recording_id()).unwrap();
-    spool.remove_recording(ticket.recording_id()).unwrap();
-    assert!(matches!(
-        spool.save_ticket(&ticket),
-        Err(Error::NoTicket(_))
-    ));
-    assert_eq!(spool.ticket(ticket.recording_id()).unwrap(), None);
-    assert!(!spool.rendition_path(&ticket).parent().unwrap().exists());
-}
-
-#[test]
-fn a_capture_lives_as_long_as_any_recording_needs_it() {
-    let (dir, spool) = spool();
-    let (id, journal) = capture(&spool);
     drop(journal);
-    let (first, second) = (ticket(&id), ticket(&id));
-    spool.create_ticket(&first).unwrap();
-    spool.create_ticket(&second).unwrap();
-    spool.remove_recording(first.recording_id()).unwrap();
-    assert!(!spool.remove_capture_if_unused(&id).unwrap());
-    drop(spool);
-    let spool = Spool::open(dir.path()).unwrap();
+    spool
+        .view()
+        .read_journal(ticket.capture_id().unwrap())
+        .unwrap();
+    fs::write(spool.view().rendition_path(&ticket), b"audio").unwrap();
+    ticket.end(2, EndReason::Stopped).unwrap();
+    spool.outbox.settle(&ticket).unwrap();
+    for refused in [
+        spool.writer.save_ticket(&ticket),
+        spool.outbox.save_ticket(&ticket),
+        spool.outbox.settle(&ticket),
+    ] {
+        assert!(matches!(refused, Err(Error::NoTicket(_))), "{refused:?}");
+    }
+    assert_eq!(spool.ticket_of(&ticket), None);
     assert!(
-        !spool.remove_capture_if_unused(&id).unwrap(),
-        "known after a restart too"
-    );
-    spool.remove_recording(second.recording_id()).unwrap();
-    assert!(spool.remove_capture_if_unused(&id).unwrap());
-    assert!(matches!(spool.read_journal(&id), Err(Error::NoCapture(_))));
-    assert!(
-        spool.remove_capture_if_unused(&id).unwrap(),
-        "gone already is gone"
+        !spool
+            .view()
+            .rendition_path(&ticket)
+            .parent()
+            .unwrap()
+            .exists()
     );
 }
 
 #[test]
-fn a_capture_of_a_live_call_goes_when_its_journal_closes() {
-    let (_dir, spool) = spool();
-    let (id, mut journal) = capture(&spool);
-    let early = ticket(&id);
-    spool.create_ticket(&early).unwrap();
-    spool.remove_recording(early.recording_id()).unwrap();
-    assert!(!spool.remove_capture_if_unused(&id).unwrap());
-    journal.append(&packet(1, b"audio")).unwrap();
-    journal.seal().unwrap();
-    assert!(matches!(spool.read_journal(&id), Err(Error::NoCapture(_))));
+fn a_ticket_needs_a_capture_and_one_that_is_refused_leaves_nothing() {
+    let (dir, spool) = spool();
+    let nowhere = ticket(&CaptureId::random());
+    assert!(matches!(
+        spool.writer.create_ticket(&nowhere),
+        Err(Error::NoCapture(_))
+    ));
+    let (id, journal) = capture(&spool.writer);
+    let recordings = dir.path().join("recordings");
+    fs::remove_dir(&recordings).unwrap();
+    spool.writer.create_ticket(&ticket(&id)).unwrap_err();
+    fs::create_dir(&recordings).unwrap();
+    assert_eq!(spool.view().tickets().unwrap(), []);
+    drop(journal);
+    assert_eq!(
+        fs::read_dir(dir.path().join("captures")).unwrap().count(),
+        0
+    );
+    assert_eq!(spool.view().check().unwrap(), []);
 }
 
 #[test]
-fn a_capture_that_got_a_new_recording_meanwhile_stays() {
+fn an_end_that_is_on_disk_is_not_written_again() {
     let (_dir, spool) = spool();
-    let (id, journal) = capture(&spool);
-    let early = ticket(&id);
-    spool.create_ticket(&early).unwrap();
-    spool.remove_recording(early.recording_id()).unwrap();
-    spool.remove_capture_if_unused(&id).unwrap();
-    spool.create_ticket(&ticket(&id)).unwrap();
-    journal.seal().unwrap();
-    spool.read_journal(&id).unwrap();
+    let (mut ticket, _journal) = recorded(&spool.writer);
+    ticket.end(2, EndReason::Stopped).unwrap();
+    spool.writer.save_ticket(&ticket).unwrap();
+    let mut given_up = ticket.clone();
+    given_up.undeliverable(START, "nobody wants it").unwrap();
+    spool.outbox.save_ticket(&given_up).unwrap();
+    spool.writer.save_ticket(&ticket).unwrap();
+    assert_eq!(spool.ticket_of(&ticket), Some(given_up));
 }
 
 #[test]
 fn an_update_sees_the_ticket_as_it_is_and_writes_nothing_when_refused() {
     let (_dir, spool) = spool();
-    let (id, _journal) = capture(&spool);
-    let ticket = ticket(&id);
-    spool.create_ticket(&ticket).unwrap();
+    let (ticket, _journal) = recorded(&spool.writer);
     let end = |at_ns: u64| {
-        spool.update_ticket(ticket.recording_id(), |ticket| {
+        spool.outbox.update_ticket(ticket.recording_id(), |ticket| {
             ticket
                 .document_mut()
                 .insert("seen".to_owned(), at_ns.into());
@@ -158,21 +167,20 @@ fn an_update_sees_the_ticket_as_it_is_and_writes_nothing_when_refused() {
     let (ended, ()) = end(5_000_000_000).unwrap();
     assert_eq!(ended.state(), RecordingState::Ended);
     assert!(matches!(end(6_000_000_000), Err(Error::Transition(_))));
-    assert_eq!(spool.ticket(ticket.recording_id()).unwrap(), Some(ended));
+    assert_eq!(spool.ticket_of(&ticket), Some(ended));
 }
 
 #[test]
 fn updates_at_the_same_time_all_count() {
     let (_dir, spool) = spool();
-    let (id, _journal) = capture(&spool);
-    let mut ticket = ticket(&id);
+    let (mut ticket, _journal) = recorded(&spool.writer);
     ticket.end(2_000_000_000, EndReason::Stopped).unwrap();
-    spool.create_ticket(&ticket).unwrap();
+    spool.writer.save_ticket(&ticket).unwrap();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..5 {
-                    let failed = spool.update_ticket(ticket.recording_id(), |ticket| {
+                    let failed = spool.outbox.update_ticket(ticket.recording_id(), |ticket| {
                         ticket
                             .rendering_failed(START, "again", START)
                             .map_err(Error::from)
@@ -182,17 +190,17 @@ fn updates_at_the_same_time_all_count() {
             });
         }
     });
-    let ticket = spool.ticket(ticket.recording_id()).unwrap().unwrap();
+    let ticket = spool.ticket_of(&ticket).unwrap();
     assert_eq!(ticket.delivery().render_failures, 20);
 }
 
 #[test]
 fn unreadable_tickets_are_set_aside_with_the_reason_and_stop_no_start() {
     let (dir, spool) = spool();
-    let (id, mut journal) = capture(&spool);
-    let (good, bad) = (ticket(&id), ticket(&id));
+    let (good, mut journal) = recorded(&spool.writer);
+    let bad = ticket(good.capture_id().unwrap());
+    spool.writer.create_ticket(&bad).unwrap();
     for ticket in [&good, &bad] {
-        spool.create_ticket(ticket).unwrap();
         let started = Mark::RecordingStarted(ticket.recording_id().clone());
         journal.append(&mark(0, started)).unwrap();
     }
@@ -203,28 +211,57 @@ fn unreadable_tickets_are_set_aside_with_the_reason_and_stop_no_start() {
     fs::write(folder.join("ticket.json"), b"{\"ticket\": 1, oops").unwrap();
     fs::write(folder.join("x.mp3"), b"audio").unwrap();
 
-    let spool = Spool::open(dir.path()).unwrap();
-    assert_eq!(spool.tickets().unwrap(), std::slice::from_ref(&good));
-    assert_eq!(spool.describe().quarantined, 1);
+    let capture = dir
+        .path()
+        .join("captures")
+        .join(good.capture_id().unwrap().as_str());
+    // As an older version left it: without a claim, only the journal says that it is needed.
+    fs::remove_file(capture.join(format!("for-{name}"))).unwrap();
+    let spool = Spool::open(dir.path());
+    assert_eq!(spool.view().tickets().unwrap(), std::slice::from_ref(&good));
     assert_eq!(spool.view().quarantined().unwrap(), [name]);
     let aside = dir.path().join("quarantine").join(name);
     assert_eq!(fs::read(aside.join("x.mp3")).unwrap(), b"audio");
     let reason = fs::read_to_string(aside.with_extension("reason.txt")).unwrap();
     assert!(reason.contains("key must be a string"), "{reason}");
 
-    spool.remove_recording(good.recording_id()).unwrap();
+    spool.outbox.settle(&good).unwrap();
     assert!(
-        !spool.remove_capture_if_unused(&id).unwrap(),
+        capture.join("journal").exists(),
         "the recording in quarantine needs the audio"
     );
 }
 
 #[test]
+fn a_recording_in_quarantine_keeps_its_claim_until_it_is_back_and_settled() {
+    let (dir, spool) = spool();
+    let (mut ticket, journal) = recorded(&spool.writer);
+    drop(journal);
+    drop(spool);
+    let name = ticket.recording_id().as_str();
+    let folder = dir.path().join("recordings").join(name);
+    let whole = fs::read(folder.join("ticket.json")).unwrap();
+    fs::write(folder.join("ticket.json"), "oops").unwrap();
+    drop(Spool::open(dir.path()));
+    let spool = Spool::open(dir.path());
+    let aside = dir.path().join("quarantine").join(name);
+    fs::write(aside.join("ticket.json"), whole).unwrap();
+    fs::rename(&aside, &folder).unwrap();
+    let capture = dir
+        .path()
+        .join("captures")
+        .join(ticket.capture_id().unwrap().as_str());
+    assert!(capture.join(format!("for-{name}")).exists());
+    ticket.end(2, EndReason::Interrupted).unwrap();
+    spool.outbox.settle(&ticket).unwrap();
+    assert!(!capture.exists());
+}
+
+#[test]
 fn a_ticket_in_the_wrong_folder_is_set_aside_and_strangers_are_left_alone() {
     let (dir, spool) = spool();
-    let (id, _) = capture(&spool);
-    let ticket = ticket(&id);
-    spool.create_ticket(&ticket).unwrap();
+    let (ticket, journal) = recorded(&spool.writer);
+    drop(journal);
     drop(spool);
     let recordings = dir.path().join("recordings");
     let wrong = RecordingId::random(START);
@@ -242,7 +279,7 @@ fn a_ticket_in_the_wrong_folder_is_set_aside_and_strangers_are_left_alone() {
     )
     .unwrap();
 
-    let spool = Spool::open(dir.path()).unwrap();
+    let spool = Spool::open(dir.path());
     assert_eq!(spool.view().quarantined().unwrap(), [wrong.as_str()]);
     assert!(recordings.join("lost+found").exists());
     assert!(
@@ -256,21 +293,16 @@ fn errors_name_the_path() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("not-a-folder");
     fs::write(&file, b"").unwrap();
-    let refused = Spool::open(&file).err().unwrap().to_string();
+    let refused = Outbox::open(&file).err().unwrap().to_string();
     assert!(refused.contains("not-a-folder"), "{refused}");
 }
 
 #[test]
-fn the_spool_describes_itself() {
+fn a_writer_describes_itself() {
     let (_dir, spool) = spool();
-    let (id, journal) = capture(&spool);
-    spool.create_ticket(&ticket(&id)).unwrap();
-    spool.create_ticket(&ticket(&id)).unwrap();
-    let picture = spool.describe();
-    assert_eq!(
-        (picture.recordings, picture.captures, picture.open_captures),
-        (2, 1, 1)
-    );
+    let (_, journal) = capture(&spool.writer);
+    let (_, _second) = recorded(&spool.writer);
+    assert_eq!(spool.writer.describe().open_captures, 2);
     drop(journal);
-    assert_eq!(spool.describe().open_captures, 0);
+    assert_eq!(spool.writer.describe().open_captures, 1);
 }

@@ -1,10 +1,10 @@
 //! A ticket whose audio a foreign switch keeps: it needs no capture, and it ends all the same.
 
 use callreel_proto::{AudioFormat, EndReason, RecordingState, Utc};
-use callreel_spool::{DeliveryLog, Source, Spool, SwitchFile, Ticket};
+use callreel_spool::{DeliveryLog, Source, SwitchFile, Ticket};
 use serde_json::{Map, Value, json};
 
-use crate::{promise, spool};
+use crate::{Spool, promise, spool, writer};
 
 fn file() -> SwitchFile {
     SwitchFile {
@@ -27,7 +27,7 @@ fn ticket(age_ms: i64) -> Ticket {
 fn stored(age_ms: i64) -> (tempfile::TempDir, Spool, Ticket) {
     let (dir, spool) = spool();
     let ticket = ticket(age_ms);
-    spool.create_ticket(&ticket).unwrap();
+    spool.writer.create_ticket(&ticket).unwrap();
     (dir, spool, ticket)
 }
 
@@ -41,10 +41,7 @@ fn the_file_stands_in_the_ticket_where_else_the_capture_stands() {
     let written: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     assert_eq!(written.get("capture_id"), None);
     assert_eq!(written["switch_file"]["media_name"], json!("0f1e.wav"));
-    assert_eq!(
-        spool.ticket(ticket.recording_id()).unwrap().unwrap(),
-        ticket
-    );
+    assert_eq!(spool.ticket_of(&ticket), Some(ticket));
 }
 
 #[test]
@@ -73,25 +70,41 @@ fn a_fetched_file_starts_the_count_of_failures_anew() {
 
 #[test]
 fn recovery_leaves_it_to_those_who_can_stop_the_switch_until_its_limit_has_passed() {
-    let (_dir, spool, young) = stored(60_000);
+    let (dir, spool, young) = stored(60_000);
     let old = ticket(361_000);
-    spool.create_ticket(&old).unwrap();
-    let ended = spool.recover().unwrap();
+    spool.writer.create_ticket(&old).unwrap();
+    assert_eq!(spool.writer.recover().unwrap(), [], "their writer lives");
+    spool.crash();
+    let spool = Spool::open(dir.path());
+    let ended = spool.writer.recover().unwrap();
     let ended: Vec<_> = ended.iter().map(Ticket::recording_id).collect();
     assert_eq!(ended, [old.recording_id()]);
-    let old = spool.ticket(old.recording_id()).unwrap().unwrap();
+    let old = spool.ticket_of(&old).unwrap();
     assert_eq!(
         (old.end_reason(), old.length_ms()),
         (Some(EndReason::Interrupted), Some(360_000))
     );
-    let young = spool.ticket(young.recording_id()).unwrap().unwrap();
+    let young = spool.ticket_of(&young).unwrap();
     assert_eq!(young.state(), RecordingState::Growing);
+}
+
+#[test]
+fn a_dead_writers_file_is_adopted_by_one_who_can_stop_the_switch_and_by_no_other() {
+    let (dir, spool, ticket) = stored(60_000);
+    assert_eq!(spool.writer.adopt().unwrap(), [], "its writer lives");
+    spool.crash();
+    let (first, second) = (writer(dir.path()), writer(dir.path()));
+    assert_eq!(first.adopt().unwrap(), std::slice::from_ref(&ticket));
+    assert_eq!(second.adopt().unwrap(), []);
+    assert_eq!(second.recover().unwrap(), []);
+    drop(first);
+    assert_eq!(second.adopt().unwrap(), [ticket]);
 }
 
 #[test]
 fn an_interrupted_one_has_lasted_until_now() {
     let (_dir, spool, ticket) = stored(60_000);
-    let ended = spool.interrupt(ticket.recording_id()).unwrap();
+    let ended = spool.writer.interrupt(ticket.recording_id()).unwrap();
     assert_eq!(ended.end_reason(), Some(EndReason::Interrupted));
     let length_ms = ended.length_ms().unwrap();
     assert!((60_000..90_000).contains(&length_ms), "{length_ms}");
@@ -101,9 +114,9 @@ fn an_interrupted_one_has_lasted_until_now() {
 fn it_leaves_without_a_capture_to_remove_and_check_misses_none() {
     let (_dir, spool, mut ticket) = stored(0);
     ticket.end(1_000_000_000, EndReason::Stopped).unwrap();
-    spool.save_ticket(&ticket).unwrap();
+    spool.writer.save_ticket(&ticket).unwrap();
     assert_eq!(spool.view().check().unwrap(), []);
     ticket.discarded(Utc::now(), "dropped by an order").unwrap();
-    spool.settle(&ticket).unwrap();
-    assert!(spool.tickets().unwrap().is_empty());
+    spool.outbox.settle(&ticket).unwrap();
+    assert!(spool.view().tickets().unwrap().is_empty());
 }

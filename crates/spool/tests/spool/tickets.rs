@@ -4,7 +4,7 @@ use callreel_proto::{CaptureId, EndReason, RecordingState, Utc};
 use callreel_spool::{Error, ImpossibleTransition, Ticket, check_file_name};
 use serde_json::{Map, json};
 
-use crate::{promise, rendition, ticket};
+use crate::{header, promise, rendition, spool, ticket};
 
 type Step = (
     &'static str,
@@ -128,8 +128,7 @@ fn only_the_steps_of_the_lifecycle_are_possible() {
 
 #[test]
 fn every_state_survives_the_disk_word_for_word() {
-    let dir = tempfile::tempdir().unwrap();
-    let spool = callreel_spool::Spool::open(dir.path()).unwrap();
+    let (_dir, spool) = spool();
     for state in [
         RecordingState::Growing,
         RecordingState::Ended,
@@ -143,8 +142,11 @@ fn every_state_survives_the_disk_word_for_word() {
         ticket
             .document_mut()
             .insert("from".to_owned(), json!("1001@r"));
-        spool.create_ticket(&ticket).unwrap();
-        assert_eq!(spool.ticket(ticket.recording_id()).unwrap(), Some(ticket));
+        let _journal = spool
+            .writer
+            .create_capture(header(ticket.capture_id().unwrap()));
+        spool.writer.create_ticket(&ticket).unwrap();
+        assert_eq!(spool.ticket_of(&ticket), Some(ticket));
     }
 }
 

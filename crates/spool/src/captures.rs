@@ -1,0 +1,100 @@
+//! Which recordings still need a capture: each has a claim in its folder, an empty file `for-<recording id>`. A capture
+//! goes when its journal is closed and nobody claims it; only on disk is it known who does.
+//!
+//! Claims are made only while the journal is open, which its lock shows. So the claims of a closed capture can only become
+//! fewer, and whoever releases one, or closes the journal, looks afterwards whether he was the last.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    io::ErrorKind,
+};
+
+use callreel_proto::{CaptureId, RecordingId};
+
+use crate::{
+    Error, Ticket, View,
+    error::At,
+    files, locks, quarantine,
+    view::{CLAIM, list},
+};
+
+/// The recording needs the capture from now on. To be called before its ticket is there.
+pub(crate) fn claim(view: &View, id: &CaptureId, by: &RecordingId) -> Result<(), Error> {
+    match files::create_file(&view.claim_path(id, by)) {
+        Ok(_) => Ok(()),
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(Error::Io { source, .. }) if files::is_missing(&source) => {
+            Err(Error::NoCapture(id.clone()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The recording needs the capture no more.
+pub(crate) fn release(view: &View, id: &CaptureId, by: &RecordingId) -> Result<(), Error> {
+    files::remove(&view.claim_path(id, by), |path| fs::remove_file(path))?;
+    remove_if_unclaimed(view, id)?;
+    Ok(())
+}
+
+/// Whether the capture's journal is being written.
+pub(crate) fn is_open(view: &View, id: &CaptureId) -> Result<bool, Error> {
+    locks::is_held(&view.journal_path(id))
+}
+
+/// Who claims it.
+pub(crate) fn claims(view: &View, id: &CaptureId) -> Result<HashSet<RecordingId>, Error> {
+    let found = list(&view.capture_dir(id))?;
+    let by = |name: &str| RecordingId::parse(name.strip_prefix(CLAIM)?).ok();
+    Ok(found
+        .iter()
+        .filter_map(|(name, _)| by(name.to_str()?))
+        .collect())
+}
+
+/// Removes a capture whose journal is closed and which nobody claims; says whether it is gone. A recording in quarantine may
+/// need it too, and of an old one only the journal can tell.
+pub(crate) fn remove_if_unclaimed(view: &View, id: &CaptureId) -> Result<bool, Error> {
+    // In this order: a closed capture gets no new claims.
+    if is_open(view, id)? || !claims(view, id)?.is_empty() || quarantine::needs(view, id)? {
+        return Ok(false);
+    }
+    files::remove(&view.capture_dir(id), |dir| fs::remove_dir_all(dir))?;
+    Ok(true)
+}
+
+/// Makes the claims agree with the tickets: an older version made none, and a power loss may have undone some. To be called
+/// by whoever releases claims, so that nobody does meanwhile.
+pub(crate) fn mend_claims(view: &View, tickets: &[Ticket]) -> Result<(), Error> {
+    let mut needed: HashMap<&CaptureId, HashSet<RecordingId>> = HashMap::new();
+    for ticket in tickets {
+        if let Some(capture) = ticket.capture_id() {
+            let needed = needed.entry(capture).or_default();
+            needed.insert(ticket.recording_id().clone());
+        }
+    }
+    let aside = quarantine::ids(view)?;
+    for id in view.captures()? {
+        let needed = needed.remove(&id).unwrap_or_default();
+        let found = claims(view, &id)?;
+        if found == needed || is_open(view, &id)? {
+            continue;
+        }
+        for by in needed.difference(&found) {
+            claim(view, &id, by)?;
+        }
+        for by in found.difference(&needed) {
+            if !aside.contains(by.as_str()) && !has_ticket(view, by)? {
+                files::remove(&view.claim_path(&id, by), |path| fs::remove_file(path))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether it has one now: the tickets may have been read before it was written.
+pub(crate) fn has_ticket(view: &View, id: &RecordingId) -> Result<bool, Error> {
+    let path = view.ticket_path(id);
+    path.try_exists().at("look for", &path)
+}

@@ -1,0 +1,90 @@
+//! Where tickets are written: the folders of a spool, guarded against older versions, and each ticket by one hand at a
+//! time within this process. Which hand may write which ticket is for [`crate::Writer`] and [`crate::Outbox`] to know.
+
+use std::{
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use callreel_proto::RecordingId;
+
+use crate::{
+    Error, Ticket, View, WriterId, error::At, files, locks, locks::Lock, view::ticket_bytes,
+};
+
+/// Tickets are saved one at a time per shard: enough shards that two savers seldom meet, few enough to be nothing.
+const SHARDS: usize = 16;
+
+pub(crate) struct Desk {
+    view: View,
+    shards: [Mutex<()>; SHARDS],
+    /// The version before held this one for itself, and would take our recordings for those of a dead process.
+    _no_older_version: Lock,
+}
+
+impl Desk {
+    /// Opens the spool, creating it if it is missing.
+    pub(crate) fn open(dir: &Path) -> Result<Self, Error> {
+        let view = View::open(dir);
+        files::create_dirs(view.dir())?;
+        let guard = view.version_lock();
+        let no_older_version = Lock::share(&guard)?.ok_or_else(|| Error::InUse {
+            dir: view.dir().to_owned(),
+            holder: locks::holder(&guard),
+        })?;
+        for part in [
+            view.captures_dir(),
+            view.recordings_dir(),
+            view.quarantine_dir(),
+            view.writers_dir(),
+        ] {
+            files::create_dirs(&part)?;
+        }
+        files::sync_dir(view.dir())?;
+        Ok(Self {
+            view,
+            shards: Default::default(),
+            _no_older_version: no_older_version,
+        })
+    }
+
+    pub(crate) fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Nobody else in this process writes the recording's ticket until the guard is dropped.
+    pub(crate) fn turn(&self, id: &RecordingId) -> MutexGuard<'_, ()> {
+        let last = id.as_str().bytes().last().unwrap_or_default();
+        self.shards[usize::from(last) % SHARDS]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces a ticket that is there, whatever it says. It is safe on disk when this returns. Only in its turn.
+    pub(crate) fn save(&self, ticket: &Ticket, writer: Option<&WriterId>) -> Result<(), Error> {
+        let path = self.view.ticket_path(ticket.recording_id());
+        if !path.try_exists().at("look for", &path)? {
+            return Err(Error::NoTicket(ticket.recording_id().clone()));
+        }
+        files::replace(&path, &ticket_bytes(ticket, writer, &path)?)
+    }
+
+    /// The recording's ticket, which must be there.
+    pub(crate) fn ticket(&self, id: &RecordingId) -> Result<Ticket, Error> {
+        let ticket = self.view.ticket(id)?;
+        ticket.ok_or_else(|| Error::NoTicket(id.clone()))
+    }
+
+    /// Reads a ticket, changes it and writes it back, with nobody else of this process in between.
+    pub(crate) fn update<T, E: From<Error>>(
+        &self,
+        id: &RecordingId,
+        change: impl FnOnce(&mut Ticket) -> Result<T, E>,
+    ) -> Result<(Ticket, T), E> {
+        let _turn = self.turn(id);
+        let mut ticket = self.ticket(id)?;
+        let answer = change(&mut ticket)?;
+        self.save(&ticket, None)?;
+        Ok((ticket, answer))
+    }
+}

@@ -1,0 +1,123 @@
+//! The spool as its one deliverer works in it: the tickets of recordings that have ended, until nothing of them is left.
+
+use std::{fs, path::Path, sync::Arc};
+
+use callreel_proto::RecordingId;
+
+use crate::{
+    Error, Ticket, View, captures,
+    desk::Desk,
+    files, locks,
+    locks::Lock,
+    quarantine, recovery,
+    view::{TICKET, list},
+};
+
+/// The deliverer's handle to a spool. Clones share it; the lock is held until the last clone is gone.
+#[derive(Clone)]
+pub struct Outbox {
+    room: Arc<Room>,
+}
+
+struct Room {
+    desk: Desk,
+    _lock: Lock,
+}
+
+impl Outbox {
+    /// Opens the spool for delivery, creating it if it is missing. Tickets that cannot be read are moved to `quarantine/`,
+    /// each with the reason beside it, and do not stop the start.
+    ///
+    /// # Errors
+    /// [`Error::HasDelivery`] while somebody else delivers from it, [`Error::InUse`] while a process of an older version
+    /// works in it, or the disk refused.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, Error> {
+        let desk = Desk::open(dir.as_ref())?;
+        let view = desk.view();
+        let path = view.delivery_lock();
+        let lock = Lock::take(&path)?.ok_or_else(|| Error::HasDelivery {
+            dir: view.dir().to_owned(),
+            holder: locks::holder(&path),
+        })?;
+        let tickets = quarantine::set_unreadable_aside(view)?;
+        captures::mend_claims(view, &tickets)?;
+        let room = Room { desk, _lock: lock };
+        Ok(Self {
+            room: Arc::new(room),
+        })
+    }
+
+    /// Looking at the spool: tickets, journals, [`View::check`].
+    pub fn view(&self) -> &View {
+        self.room.desk.view()
+    }
+
+    /// Replaces a ticket as a whole. It is safe on disk when this returns.
+    ///
+    /// # Errors
+    /// [`Error::NoTicket`] when the recording has been removed meanwhile, or the disk refused.
+    pub fn save_ticket(&self, ticket: &Ticket) -> Result<(), Error> {
+        let desk = &self.room.desk;
+        let _turn = desk.turn(ticket.recording_id());
+        desk.save(ticket, None)
+    }
+
+    /// Reads a ticket, changes it and writes it back, with nobody else in between.
+    ///
+    /// # Errors
+    /// [`Error::NoTicket`], what `change` said (nothing is written then), or the disk refused.
+    pub fn update_ticket<T, E: From<Error>>(
+        &self,
+        id: &RecordingId,
+        change: impl FnOnce(&mut Ticket) -> Result<T, E>,
+    ) -> Result<(Ticket, T), E> {
+        self.room.desk.update(id, change)
+    }
+
+    /// Ends a recording's stay here: saves its ticket, which says how its story ended, then removes its capture unless
+    /// others need it, then its files. After a crash in between, the ticket still says what is left to remove.
+    ///
+    /// # Errors
+    /// [`Error::NoTicket`] when it has been removed meanwhile, or the disk refused to remove something.
+    pub fn settle(&self, ticket: &Ticket) -> Result<(), Error> {
+        match self.save_ticket(ticket) {
+            // A full disk must not keep what is to be removed from it.
+            Err(Error::Io { action, source, .. }) => {
+                tracing::warn!(
+                    recording_id = %ticket.recording_id(), action, error = %source,
+                    "the end of a recording's story cannot be written; it is removed all the same"
+                );
+            }
+            saved => saved?,
+        }
+        if let Some(capture) = ticket.capture_id() {
+            captures::release(self.view(), capture, ticket.recording_id())?;
+        }
+        self.remove_recording(ticket.recording_id())
+    }
+
+    /// Ends those of these recordings that a dead writer left growing, as [`Writer::recover`](crate::Writer::recover) does,
+    /// and returns them.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn recover(&self, tickets: &[Ticket]) -> Result<Vec<Ticket>, Error> {
+        recovery::recover(&self.room.desk, tickets)
+    }
+
+    /// Removes a recording: first its files, then its ticket. What is gone already is no error.
+    fn remove_recording(&self, id: &RecordingId) -> Result<(), Error> {
+        let _turn = self.room.desk.turn(id);
+        let view = self.view();
+        let dir = view.recording_dir(id);
+        // The ticket goes last: a crash in between leaves a promise without a file, never a file without a promise.
+        for (name, path) in list(&dir)? {
+            if name != TICKET {
+                files::remove(&path, |path| fs::remove_file(path))?;
+            }
+        }
+        files::remove(&view.ticket_path(id), |path| fs::remove_file(path))?;
+        files::remove(&dir, |path| fs::remove_dir(path))?;
+        files::sync_dir(&view.recordings_dir())
+    }
+}
