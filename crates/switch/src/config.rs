@@ -47,6 +47,9 @@ pub struct SwitchConfig {
     pub max_calls: usize,
     /// Milliseconds a controller has to claim a call before the caller hears 404.
     pub route_timeout_ms: u64,
+    /// Seconds the controller of a call may be away from the bus before the call ends as soon as nothing runs on it; 0 is
+    /// for ever.
+    pub controller_timeout_s: u64,
     /// Seconds a call may stay unanswered before it is refused with 480.
     pub answer_timeout_s: u64,
     /// Shortest registration a phone may ask for, seconds.
@@ -75,6 +78,7 @@ impl Default for SwitchConfig {
             rtp_inactivity_s: 300,
             max_calls: 2_000,
             route_timeout_ms: 2_600,
+            controller_timeout_s: 20,
             answer_timeout_s: 180,
             register_min_s: 60,
             register_max_s: 3_600,
@@ -112,6 +116,10 @@ pub const CONFIG_KEYS: &[(&str, &str)] = &[
     (
         "route_timeout_ms",
         "milliseconds a controller has to claim a call before the caller hears 404",
+    ),
+    (
+        "controller_timeout_s",
+        "seconds the controller of a call may be away from the bus before the call ends, as soon as nothing runs on it; 0 is for ever",
     ),
     (
         "answer_timeout_s",

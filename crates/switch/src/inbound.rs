@@ -284,5 +284,6 @@ pub(crate) fn entry(
         actor,
         direction,
         dialog: None,
+        controller: None,
     }
 }

@@ -34,6 +34,7 @@ mod sounds;
 mod streams;
 mod switch;
 mod transport;
+mod watch;
 
 pub use config::{CONFIG_KEYS, DigestAlgorithm, SwitchConfig};
 pub use describe::{ChannelPicture, SwitchPicture};

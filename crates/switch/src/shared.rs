@@ -61,6 +61,8 @@ pub(crate) struct Entry {
     pub(crate) direction: Direction,
     /// Its dialog, once there is one: to end it if the actor dies.
     pub(crate) dialog: Option<InviteDialog>,
+    /// The address of who controls it, once somebody does.
+    pub(crate) controller: Option<String>,
 }
 
 /// The channels that live, by Call-ID.
@@ -81,6 +83,25 @@ impl Channels {
         if let Some(entry) = locked(&self.entries).get_mut(call_id) {
             entry.dialog = Some(dialog.clone());
         }
+    }
+
+    /// Remembers a channel's controller.
+    pub(crate) fn set_controller(&self, call_id: &CallId, controller: &str) {
+        if let Some(entry) = locked(&self.entries).get_mut(call_id) {
+            entry.controller = Some(controller.to_owned());
+        }
+    }
+
+    /// The channels that somebody controls, by who it is.
+    pub(crate) fn by_controller(&self) -> HashMap<String, Vec<ActorRef<ChannelMsg>>> {
+        let mut calls: HashMap<_, Vec<_>> = HashMap::new();
+        for entry in locked(&self.entries).values() {
+            if let Some(controller) = &entry.controller {
+                let channels = calls.entry(controller.clone()).or_default();
+                channels.push(entry.actor.clone());
+            }
+        }
+        calls
     }
 
     /// Removes a channel.

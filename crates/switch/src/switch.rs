@@ -27,7 +27,9 @@ use crate::rtp::{MediaEngine, RtpConfig};
 use crate::shared::{Channels, Counters, Shared, locked};
 use crate::streams::Door;
 use crate::transport::{Sockets, ViaInspector};
-use crate::{Error, SwitchConfig, SwitchPicture, controls, message, requests, streams, transport};
+use crate::{
+    Error, SwitchConfig, SwitchPicture, controls, message, requests, streams, transport, watch,
+};
 
 /// How long a stopping switch waits for its phones' answers to BYE.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
@@ -89,7 +91,7 @@ fn serve(
 ) -> Result<JoinHandle<()>, Error> {
     let incoming = endpoint.incoming_transactions().map_err(Error::sip)?;
     let cancelled = cancel.clone();
-    let (a, b) = (shared.clone(), shared.clone());
+    let (a, b, c) = (shared.clone(), shared.clone(), shared.clone());
     Ok(tokio::spawn(async move {
         // The endpoint is held here: it is the transport's owner.
         tokio::select! {
@@ -99,6 +101,7 @@ fn serve(
             () = endpoint.serve() => tracing::error!("the SIP stack has ended"),
             () = requests::serve(a, incoming) => {}
             () = controls::serve(b, subscription) => tracing::warn!("the bus has ended"),
+            () = watch::run(c) => {}
         }
     }))
 }

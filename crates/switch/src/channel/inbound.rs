@@ -114,6 +114,9 @@ impl Channel {
             }
             _ => {}
         }
+        self.shared
+            .channels
+            .set_controller(&self.call_id, controller);
         let vars = &self.channel_vars;
         if !routing::win(&self.shared, controller, &self.call_id, vars).await {
             self.refuse(StatusCode::ServiceUnavailable).await;

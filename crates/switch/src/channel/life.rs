@@ -93,6 +93,15 @@ impl Channel {
         self.finish(cause, status).await;
     }
 
+    /// Nobody will say what comes next: unless something runs, the call has reached its end.
+    pub(super) async fn on_abandoned(&mut self) {
+        let idle = self.queue.running().is_none() && self.bridge.is_none() && !self.joined;
+        if idle {
+            tracing::warn!(call_id = %self.call_id, "the call has lost its controller and ends");
+            self.end(HangupCause::NormalTemporaryFailure).await;
+        }
+    }
+
     /// Tells the phone: BYE, CANCEL or a refusal, whichever fits.
     pub(super) fn hang_up_dialog(&self, status: u16) {
         let Some(dialog) = self.dialog.clone() else {

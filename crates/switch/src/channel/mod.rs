@@ -66,6 +66,8 @@ pub(crate) enum ChannelMsg {
     Due(Due),
     /// From the supervisor: end the call.
     HangUp(HangupCause),
+    /// From the watch over controllers, again and again: nobody is there to say what comes next.
+    Abandoned,
     /// From whoever wants to see it.
     Describe(RpcReplyPort<ChannelPicture>),
 }
@@ -276,6 +278,7 @@ impl Channel {
             ChannelMsg::Order(order) => self.on_order(order).await,
             ChannelMsg::Due(due) => self.on_due(due).await,
             ChannelMsg::HangUp(cause) => self.end(cause).await,
+            ChannelMsg::Abandoned => self.on_abandoned().await,
         }
     }
 

@@ -5,6 +5,7 @@
 mod bridging;
 mod calling;
 mod hardship;
+mod orphans;
 mod recording;
 mod registering;
 mod support;
