@@ -14,6 +14,7 @@ mod delivery;
 mod demo;
 mod failures;
 mod hostile;
+mod kazoo;
 mod lifecycle;
 mod recording;
 mod registration;

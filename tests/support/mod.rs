@@ -4,6 +4,7 @@ pub(crate) mod audio;
 pub(crate) mod baresip;
 pub(crate) mod broker;
 pub(crate) mod cluster;
+pub(crate) mod ecallmgr;
 pub(crate) mod estate;
 pub(crate) mod node;
 pub(crate) mod process;

@@ -1,0 +1,182 @@
+//! Which calls a guest wants, what it says to that, and that it keeps silent about all others.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Guest, action, beside};
+use crate::support::{
+    broker::Broker,
+    ecallmgr::{Call, Dial, Ecallmgr, Tree},
+    estate::{ACCOUNT, Estate, NUMBER},
+};
+
+/// An account of the same Kazoo that nobody gave to us.
+const STRANGERS: &str = "a0000000000000000000000000000002";
+/// A number anybody could reconcile with a carrier's.
+const PSTN: &str = "+46812345678";
+
+/// A flow that ends the call at once.
+fn goodbye() -> Value {
+    action("hangup", json!({}), None)
+}
+
+fn of(number: &str, kind: &Value) -> Dial {
+    Dial {
+        vars: json!({"Authorizing-Type": kind}),
+        ..Dial::to(number)
+    }
+}
+
+/// Runs to its end, so that what was asked before has long been considered.
+fn served(kazoo: &Ecallmgr, dial: &Dial) {
+    let call = kazoo.dials(dial);
+    call.is_won();
+    call.runs("hangup");
+    call.is_hung_up();
+}
+
+#[test]
+#[ignore = "the guest is being built"]
+fn only_calls_of_its_accounts_with_a_callflow_are_wanted() {
+    let estate = Estate::with_flow(&goodbye());
+    for number in ["no_match", PSTN] {
+        estate.flow(number, &goodbye());
+    }
+    let (kazoo, _guest) = beside(Tree::V43, &estate);
+    let another = Dial {
+        account: Some(STRANGERS.to_owned()),
+        ..Dial::to(NUMBER)
+    };
+    let nobodys = Dial {
+        account: None,
+        ..Dial::to(NUMBER)
+    };
+    // Only who is known to the account may be handed to whoever no number fits; a carrier's calls never.
+    let unwanted = [
+        another,
+        nobodys,
+        of(NUMBER, &json!("soothsayer")),
+        of("7999", &json!("resource")),
+        of("7999", &json!("sys_info")),
+        of("7999", &Value::Null),
+        of(PSTN, &json!("sys_info")),
+    ];
+    let unwanted: Vec<Call<'_>> = unwanted.iter().map(|dial| kazoo.dials(dial)).collect();
+    unwanted.iter().for_each(Call::hush);
+    for kind in [
+        "device",
+        "user",
+        "account",
+        "mobile",
+        "callforward",
+        "clicktocall",
+        "conference",
+        "resource",
+    ] {
+        served(&kazoo, &of(NUMBER, &json!(kind)));
+    }
+    served(&kazoo, &of(NUMBER, &Value::Null));
+    served(&kazoo, &of(NUMBER, &json!("sys_info")));
+    served(&kazoo, &of("7999", &json!("device")));
+    for call in &unwanted {
+        assert_eq!(call.offers(), 0, "{}", call.id);
+    }
+}
+
+#[test]
+#[ignore = "the guest is being built"]
+fn a_call_from_a_carrier_is_wanted_once_its_account_is_known_and_is_told_to_ring() {
+    for tree in [Tree::V43, Tree::V50] {
+        let (kazoo, _guest) = beside(tree, &Estate::with_flow(&goodbye()));
+        let call = kazoo.dials(&Dial {
+            account: None,
+            vars: json!({"Authorizing-Type": null, "Owner-ID": null}),
+            ..Dial::to(NUMBER)
+        });
+        let found = json!({
+            "Inception": "+46812345678@carrier.example", "Authorizing-Type": "resource", "Global-Resource": "true",
+            "Ignore-Display-Updates": "true", "Resource-Type": "offnet-origination",
+        });
+        call.asks_again("stepswitch", ACCOUNT, &found);
+        let offer = call.offer();
+        assert_eq!(offer["Pre-Park"], "ring_ready");
+        call.runs("hangup");
+        call.is_hung_up();
+    }
+}
+
+#[test]
+fn a_call_that_is_offered_twice_is_run_once() {
+    for tree in [Tree::V43, Tree::V50] {
+        let flow = action("play", json!({"id": "silence_stream://1"}), None);
+        let (kazoo, _guest) = beside(tree, &Estate::with_flow(&flow));
+        let call = kazoo.dials(&Dial::to(NUMBER));
+        call.asks_again("ecallmgr", ACCOUNT, &json!({}));
+        call.is_hung_up();
+        call.hush();
+        let plays = call
+            .commands()
+            .iter()
+            .filter(|command| command["Application-Name"] == "play")
+            .count();
+        assert_eq!(plays, 1);
+        let again = kazoo.call(NUMBER);
+        again.is_hung_up();
+    }
+}
+
+#[test]
+fn a_win_that_comes_too_late_is_no_win() {
+    for tree in [Tree::V43, Tree::V50] {
+        let (kazoo, _guest) = beside(tree, &Estate::with_flow(&goodbye()));
+        kazoo.behaves(|quirks| quirks.undecided = true);
+        let call = kazoo.dials(&Dial::to(NUMBER));
+        call.offer();
+        // The guest waits for one second.
+        std::thread::park_timeout(Duration::from_millis(1500));
+        call.hush();
+        call.win();
+        kazoo.behaves(|quirks| quirks.undecided = false);
+        served(&kazoo, &Dial::to(NUMBER));
+        assert_eq!(call.commands().len(), 0);
+        assert!(call.is_alive(), "whoever controls it may still want it");
+    }
+}
+
+#[test]
+#[ignore = "the guest is being built"]
+fn a_call_that_comes_back_by_transfer_is_a_new_one() {
+    for tree in [Tree::V43, Tree::V50] {
+        let flow = action("play", json!({"id": "silence_stream://1"}), None);
+        let (kazoo, _guest) = beside(tree, &Estate::with_flow(&flow));
+        kazoo.behaves(|quirks| quirks.lasting = vec!["play"]);
+        let call = kazoo.call(NUMBER);
+        call.runs("answer");
+        call.runs("play");
+        // Its A leg is sent to a number again: the same Call-ID, another fetch.
+        kazoo.behaves(|quirks| quirks.lasting = vec![]);
+        call.comes_back();
+        call.is_won();
+        call.is_hung_up();
+        let names: Vec<_> = call
+            .commands()
+            .iter()
+            .map(|command| command["Application-Name"].clone())
+            .collect();
+        assert_eq!(
+            names.iter().filter(|name| *name == "play").count(),
+            1,
+            "{names:?}"
+        );
+    }
+}
+
+#[test]
+fn a_kazoo_that_comes_after_us_finds_the_exchanges_it_expects() {
+    let broker = Broker::shared().vhost();
+    let _guest = Guest::start(&broker, &Estate::with_flow(&goodbye()));
+    let kazoo = Ecallmgr::join(&broker, Tree::V50);
+    served(&kazoo, &Dial::to(NUMBER));
+    kazoo.declares_again();
+}
