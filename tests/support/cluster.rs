@@ -7,8 +7,14 @@ use super::{broker::Broker, estate::Estate, process::Process, site::Site};
 /// Loopback receivers are allowed, and a failed delivery is tried again soon.
 const SETTINGS: &str = "[delivery]\nallow_networks = [\"127.0.0.0/8\"]\nbackoff_first_s = 1\n";
 
-/// The processes, by name, with their roles. Those that use the spool share a process until several may use one spool.
-const MEMBERS: [(&str, &str); 2] = [("calls-1", "calls,delivery,api"), ("switch", "switch")];
+/// The processes, by name, with their roles.
+const MEMBERS: [(&str, &str); 5] = [
+    ("api", "api"),
+    ("delivery", "delivery"),
+    ("calls-1", "calls"),
+    ("calls-2", "calls"),
+    ("switch", "switch"),
+];
 
 /// A running cluster.
 pub(crate) struct Cluster {
