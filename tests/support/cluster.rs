@@ -54,6 +54,11 @@ impl Cluster {
         cluster
     }
 
+    /// One of its processes.
+    pub(crate) fn member(&mut self, name: &str) -> &mut Process {
+        self.members.get_mut(name).expect("MEMBERS has it")
+    }
+
     /// The names of its processes.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
         self.members.keys().copied()

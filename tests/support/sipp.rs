@@ -12,6 +12,9 @@ use super::{
     free_port, media_ports,
 };
 
+/// Calls that one phone's media ports are enough for.
+const CALLS_AT_ONCE: u32 = 4;
+
 /// One phone played by sipp.
 pub(crate) struct Sipp {
     user: &'static str,
@@ -98,16 +101,25 @@ impl Sipp {
 
     /// Runs a scenario.
     pub(crate) fn run(&self, name: &str, scenario: &str) -> Run {
+        self.run_at_once(name, scenario, 1)
+    }
+
+    /// Runs a scenario in so many calls at once; `%u` in [`Run::call_id`] is a call's number, from 1.
+    pub(crate) fn run_at_once(&self, name: &str, scenario: &str, calls: u32) -> Run {
+        assert!(calls <= CALLS_AT_ONCE, "each needs ports for its media");
         let n = self.runs.get();
         self.runs.set(n + 1);
         let file = self.dir.path().join(format!("{n}-{name}.xml"));
         std::fs::write(&file, scenario).unwrap();
         let rtp = media_ports();
-        let call_id = format!("{name}-{n}-{}@phone.test", self.port);
+        let number = if calls > 1 { "-%u" } else { "" };
+        let call_id = format!("{name}-{n}-{}{number}@phone.test", self.port);
+        let calls = calls.to_string();
         let child = Command::new("sipp")
             .current_dir(self.dir.path())
             .arg(self.proxy.to_string())
-            .args(["-sf", file.to_str().unwrap(), "-m", "1", "-l", "1"])
+            .args(["-sf", file.to_str().unwrap()])
+            .args(["-m", &calls, "-l", &calls, "-r", "100"])
             .args([
                 "-i",
                 "127.0.0.1",
