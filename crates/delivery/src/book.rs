@@ -10,10 +10,17 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Stage {
+    /// Get what a foreign switch has recorded.
+    Fetch,
     /// Make the audio file.
     Render,
     /// Bring it, or its document, where it must go.
     Deliver,
+}
+
+impl Stage {
+    /// In the order of a recording's way.
+    pub(crate) const ALL: [Self; 3] = [Self::Fetch, Self::Render, Self::Deliver];
 }
 
 /// Where a recording stands.
@@ -27,7 +34,7 @@ pub(crate) enum Place {
     },
     /// It waits for a free thread or worker.
     Ready,
-    /// It waits until fewer deliveries to its host are under way.
+    /// It waits until fewer deliveries to its host, or fetches from its switch, are under way.
     Held,
     /// A thread or worker has it.
     Out,
@@ -48,9 +55,9 @@ pub(crate) struct Entry {
 pub(crate) struct Book {
     entries: HashMap<RecordingId, Entry>,
     waiting: BTreeSet<(Utc, RecordingId)>,
-    ready: [VecDeque<RecordingId>; 2],
-    out: [usize; 2],
-    /// Where deliveries go that are out or held, or were held before they became ready.
+    ready: [VecDeque<RecordingId>; Stage::ALL.len()],
+    out: [usize; Stage::ALL.len()],
+    /// Where deliveries go, or files are fetched from, that are out or held, or were held before they became ready.
     ways: HashMap<RecordingId, Way>,
     hosts: HashMap<String, Host>,
 }
@@ -62,7 +69,7 @@ struct Way {
     counted: bool,
 }
 
-/// A receiver to which something is under way.
+/// A receiver to which, or a switch from which, something is under way.
 #[derive(Debug, Default)]
 struct Host {
     /// Recordings with a way to it.
@@ -290,24 +297,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_lists_always_agree_with_the_entries(steps in vec((0u8..6, 0u8..6, 0i64..50), 0..200)) {
+        fn the_lists_always_agree_with_the_entries(steps in vec((0u8..8, 0u8..6, 0i64..50), 0..200)) {
             let mut book = Book::default();
             for (step, n, ms) in steps {
                 match step {
                     0 => book.put(id(n), Stage::Render, at(ms)),
                     1 => book.put(id(n), Stage::Deliver, at(ms)),
                     2 => book.advance(at(ms)),
-                    3 => drop(book.take(if ms % 2 == 0 { Stage::Render } else { Stage::Deliver })),
+                    3 => drop(book.take(Stage::ALL[usize::from(n) % 3])),
                     4 => if let Some(taken) = book.take(Stage::Deliver) {
                         book.direct(&taken, if ms % 2 == 0 { "a" } else { "b" }, 1);
+                    },
+                    5 => book.put(id(n), Stage::Fetch, at(ms)),
+                    6 => if let Some(taken) = book.take(Stage::Fetch) {
+                        book.direct(&taken, if ms % 2 == 0 { "switch a" } else { "switch b" }, 1);
                     },
                     _ => { book.remove(&id(n)); }
                 }
                 let places: Vec<Place> = book.iter().map(|(_, entry)| entry.place).collect();
                 let count = |wanted: fn(&Place) -> bool| places.iter().filter(|p| wanted(p)).count();
                 prop_assert_eq!(count(|p| matches!(p, Place::Waiting { .. })), book.waiting.len());
-                prop_assert_eq!(count(|p| *p == Place::Ready), book.ready[0].len() + book.ready[1].len());
-                prop_assert_eq!(count(|p| *p == Place::Out), book.out[0] + book.out[1]);
+                prop_assert_eq!(count(|p| *p == Place::Ready), book.ready.iter().map(VecDeque::len).sum::<usize>());
+                prop_assert_eq!(count(|p| *p == Place::Out), book.out.iter().sum::<usize>());
                 prop_assert_eq!(count(|p| *p == Place::Held), book.hosts.values().map(|h| h.held.len()).sum::<usize>());
                 for (name, host) in &book.hosts {
                     let ways = book.ways.values().filter(|way| way.host == *name);

@@ -1,9 +1,12 @@
 //! The settings of the delivery role (section `delivery`); reads no file and no environment.
 
-use std::{num::NonZero, path::PathBuf, thread::available_parallelism, time::Duration};
+use std::{
+    net::SocketAddr, num::NonZero, path::PathBuf, thread::available_parallelism, time::Duration,
+};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::{Error, schedule::Policy};
 
@@ -37,6 +40,20 @@ pub struct DeliveryConfig {
     pub user_agent: String,
     /// PEM file with certificate authorities to trust beside the system's.
     pub ca_file: Option<PathBuf>,
+    /// Where foreign switches hand in the files they have recorded; port 0 takes a free one. `None`: nowhere.
+    pub intake_listen: Option<SocketAddr>,
+    /// How switches reach it; `None` is `http://` and the address listened to.
+    pub intake_url: Option<Url>,
+    /// The largest file taken from a switch, bytes.
+    pub intake_max_bytes: u64,
+    /// Seconds a switch has to begin handing in a file, from being asked for it.
+    pub intake_token_ttl_s: u64,
+    /// Tell the switch to remove its file once it has handed it in.
+    pub intake_delete_on_switch: bool,
+    /// Files fetched from switches at once.
+    pub fetches: usize,
+    /// Files fetched at once from one switch.
+    pub fetches_per_switch: usize,
 }
 
 /// Every key of [`DeliveryConfig`] and what it means.
@@ -81,6 +98,31 @@ pub const CONFIG_KEYS: &[(&str, &str)] = &[
         "ca_file",
         "PEM file with certificate authorities to trust beside the system's",
     ),
+    (
+        "intake_listen",
+        "address and port where foreign switches hand in the files they have recorded, such as 10.0.0.5:24518; nowhere when absent",
+    ),
+    (
+        "intake_url",
+        "how switches reach it; http:// and intake_listen when absent",
+    ),
+    (
+        "intake_max_bytes",
+        "largest file taken from a switch, bytes",
+    ),
+    (
+        "intake_token_ttl_s",
+        "seconds a switch has to begin handing in a file, from being asked for it",
+    ),
+    (
+        "intake_delete_on_switch",
+        "tell the switch to remove its file once it has handed it in",
+    ),
+    ("fetches", "files fetched from foreign switches at once"),
+    (
+        "fetches_per_switch",
+        "files fetched at once from one switch, so that one that is gone holds up no other",
+    ),
 ];
 
 impl Default for DeliveryConfig {
@@ -99,6 +141,14 @@ impl Default for DeliveryConfig {
             keep_undeliverable: true,
             user_agent: concat!("callreel/", env!("CARGO_PKG_VERSION")).to_owned(),
             ca_file: None,
+            intake_listen: None,
+            intake_url: None,
+            intake_max_bytes: 2 << 30,
+            // As long as Kazoo waits for a switch to store a file.
+            intake_token_ttl_s: 300,
+            intake_delete_on_switch: false,
+            fetches: 32,
+            fetches_per_switch: 4,
         }
     }
 }
@@ -130,11 +180,43 @@ impl DeliveryConfig {
                 self.user_agent.bytes().all(|b| (b' '..=b'~').contains(&b)),
                 "printable ASCII",
             ),
+            ("intake_max_bytes", self.intake_max_bytes > 0, "at least 1"),
+            (
+                "intake_token_ttl_s",
+                self.intake_token_ttl_s > 0,
+                "at least 1",
+            ),
+            ("fetches", self.fetches > 0, "at least 1"),
+            (
+                "fetches_per_switch",
+                self.fetches_per_switch > 0,
+                "at least 1",
+            ),
+            (
+                "intake_listen",
+                self.intake_url.is_none() || self.intake_listen.is_some(),
+                "set when intake_url is: files that switches hand in must arrive somewhere",
+            ),
+            (
+                "intake_url",
+                self.intake_url.is_some() || !self.listens_everywhere(),
+                "set when intake_listen names no single address: say how switches reach this node, such as http://10.0.0.5:24518",
+            ),
+            (
+                "intake_url",
+                self.intake_url.as_ref().is_none_or(is_base),
+                "an http or https URL without a query",
+            ),
         ];
         match rules.into_iter().find(|(_, holds, _)| !holds) {
             Some((key, _, must)) => Err(Error::Config { key, must }),
             None => Ok(()),
         }
+    }
+
+    fn listens_everywhere(&self) -> bool {
+        self.intake_listen
+            .is_some_and(|at| at.ip().is_unspecified())
     }
 
     pub(crate) fn policy(&self) -> Policy {
@@ -152,6 +234,11 @@ impl DeliveryConfig {
             threads => threads,
         }
     }
+}
+
+/// Whether paths can be put behind it.
+fn is_base(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none()
 }
 
 #[cfg(test)]
@@ -178,5 +265,31 @@ mod tests {
             "delivery.upload_workers must be at least 1"
         );
         assert!(DeliveryConfig::default().validate().is_ok());
+    }
+
+    #[test]
+    fn switches_must_be_told_an_address_they_can_reach() {
+        let check = |listen: Option<&str>, url: Option<&str>| {
+            let config = DeliveryConfig {
+                intake_listen: listen.map(|at| at.parse().unwrap()),
+                intake_url: url.map(|url| url.parse().unwrap()),
+                ..DeliveryConfig::default()
+            };
+            config.validate().err().map(|error| error.to_string())
+        };
+        assert_eq!(check(Some("10.0.0.5:24518"), None), None);
+        assert_eq!(check(Some("[::]:1"), Some("https://rec.example/in")), None);
+        for everywhere in ["0.0.0.0:24518", "[::]:24518"] {
+            assert_eq!(
+                check(Some(everywhere), None).unwrap(),
+                "delivery.intake_url must be set when intake_listen names no single address: say how switches reach this node, such as http://10.0.0.5:24518"
+            );
+        }
+        let refused = check(None, Some("http://rec.example")).unwrap();
+        assert!(refused.starts_with("delivery.intake_listen must be set"));
+        for odd in ["ftp://rec.example", "http://rec.example/?a=b"] {
+            let refused = check(Some("10.0.0.5:1"), Some(odd)).unwrap();
+            assert!(refused.starts_with("delivery.intake_url must be an http"));
+        }
     }
 }

@@ -144,12 +144,7 @@ impl Courier {
         };
         // The status is known, so an answer that does not end changes nothing.
         drop(tokio::time::timeout(self.stall, read).await);
-        let text = String::from_utf8_lossy(&body);
-        let words: Vec<&str> = text
-            .split(|c: char| c.is_whitespace() || c.is_control())
-            .filter(|word| !word.is_empty())
-            .collect();
-        words.join(" ").chars().take(SAID_LIMIT).collect()
+        crate::one_line(&String::from_utf8_lossy(&body), SAID_LIMIT)
     }
 }
 

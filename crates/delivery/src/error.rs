@@ -1,6 +1,6 @@
 //! Why the delivery role cannot start or go on, in words a person can act on. Failed tries are no errors: see `Verdict`.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 /// A failure of the role itself.
 #[derive(Debug, thiserror::Error)]
@@ -24,8 +24,18 @@ pub enum Error {
     /// The HTTP client cannot be made.
     #[error("cannot make an HTTP client for deliveries: {0}")]
     Client(#[source] reqwest::Error),
+    /// Nobody can listen at the address files are to be handed in.
+    #[error(
+        "cannot listen at {listen} for the files of switches (delivery.intake_listen): {source}"
+    )]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// The system's answer.
+        source: std::io::Error,
+    },
     /// The bus refused the role's queue.
-    #[error("cannot listen for ended recordings: {0}")]
+    #[error("cannot listen for ended recordings and for the answers of switches: {0}")]
     Bus(#[from] callreel_bus::Error),
     /// The queue actor or one of its pools did not start.
     #[error("cannot start the delivery queue: {0}")]

@@ -101,7 +101,24 @@ impl Ledger {
         let due = self
             .policy
             .resume_at(now, ticket.delivery().next_attempt_at);
-        stage(ticket).map(|stage| (stage, due))
+        self.stage(ticket).map(|stage| (stage, due))
+    }
+
+    fn stage(&self, ticket: &Ticket) -> Option<Stage> {
+        match ticket.state() {
+            RecordingState::Ended if self.is_still_on_switch(ticket) => Some(Stage::Fetch),
+            RecordingState::Ended => Some(Stage::Render),
+            RecordingState::Rendered | RecordingState::Delivering => Some(Stage::Deliver),
+            RecordingState::Growing
+            | RecordingState::Delivered
+            | RecordingState::Undeliverable
+            | RecordingState::Discarded => None,
+        }
+    }
+
+    /// A fetched file appears when it is whole and safe, so the disk knows best.
+    fn is_still_on_switch(&self, ticket: &Ticket) -> bool {
+        ticket.switch_file().is_some() && !self.spool.view().switch_file_path(ticket).exists()
     }
 
     /// The ticket for a piece of work, just before the work. A file that is gone or cut is rendered again.
@@ -109,12 +126,12 @@ impl Ledger {
         let Some(mut ticket) = self.spool.view().ticket(id)? else {
             return Ok(Needs::Nothing);
         };
-        if stage(&ticket) == Some(Stage::Deliver) && self.file_is_spoilt(&ticket) {
+        if self.stage(&ticket) == Some(Stage::Deliver) && self.file_is_spoilt(&ticket) {
             warn!(recording_id = %id, "the audio file is gone or cut; it is rendered again");
             ticket.rendition_lost()?;
             self.spool.save_ticket(&ticket)?;
         }
-        Ok(match stage(&ticket) {
+        Ok(match self.stage(&ticket) {
             Some(stage) if stage == wanted => Needs::Work(Box::new(ticket)),
             Some(other) => Needs::Other(other),
             None => Needs::Nothing,
@@ -126,6 +143,28 @@ impl Ledger {
         let there = fs::metadata(self.spool.view().rendition_path(ticket));
         let bytes = ticket.rendition().map(|rendition| rendition.bytes);
         !owes_only_document && there.map(|file| file.len()).ok() != bytes
+    }
+
+    /// A fetch came back.
+    pub(crate) fn fetched(
+        &self,
+        id: &RecordingId,
+        outcome: Result<(), Failure>,
+        now: Utc,
+        seed: u64,
+    ) -> Result<Step, Error> {
+        let mut ticket = self.ticket(id)?;
+        match outcome {
+            Ok(()) => {
+                ticket.fetched()?;
+                self.spool.save_ticket(&ticket)?;
+                Ok(Step {
+                    owed: Some((Stage::Render, now)),
+                    notice: None,
+                })
+            }
+            Err(failure) => self.no_file(ticket, Stage::Fetch, failure, now, seed),
+        }
     }
 
     /// A rendering came back.
@@ -154,24 +193,16 @@ impl Ledger {
                 ticket.discarded(now, "it ended at the moment it began")?;
                 self.discard(&ticket)
             }
-            Err(Failure::Stopped) => Ok(Step {
-                owed: Some((Stage::Render, now)),
-                notice: None,
-            }),
-            Err(Failure::Hopeless(reason)) => self.give_up(ticket, &reason, now),
-            Err(Failure::Suspect(reason)) => {
-                let last = ticket.delivery().render_failures + 1 >= RENDER_TRIES;
-                self.render_again(ticket, &reason, last, now, seed)
-            }
-            Err(Failure::Passing(reason)) => self.render_again(ticket, &reason, false, now, seed),
+            Err(failure) => self.no_file(ticket, Stage::Render, failure, now, seed),
         }
     }
 
-    fn render_again(
+    /// What becomes of a recording that could not be fetched or rendered.
+    fn no_file(
         &self,
         mut ticket: Ticket,
-        reason: &str,
-        last: bool,
+        stage: Stage,
+        failure: Failure,
         now: Utc,
         seed: u64,
     ) -> Result<Step, Error> {
@@ -179,14 +210,27 @@ impl Ledger {
             failures: ticket.delivery().render_failures + 1,
             first_at: ticket.delivery().render_failing_since.unwrap_or(now),
         };
-        match self.policy.after_failure(now, history, None, seed) {
-            Decision::TryAt(next) if !last => {
-                error!(recording_id = %ticket.recording_id(), reason, "rendering failed");
-                ticket.rendering_failed(now, reason, next)?;
-                self.spool.save_ticket(&ticket)?;
-                Ok(retrying(&ticket, Stage::Render, reason, next))
+        let (reason, most) = match failure {
+            Failure::Stopped => {
+                return Ok(Step {
+                    owed: Some((stage, now)),
+                    notice: None,
+                });
             }
-            _ => self.give_up(ticket, reason, now),
+            Failure::Hopeless(reason) => (reason, 1),
+            Failure::Suspect(reason) => (reason, RENDER_TRIES),
+            Failure::Passing(reason) => (reason, u32::MAX),
+        };
+        match self.policy.after_failure(now, history, None, seed) {
+            Decision::TryAt(next) if history.failures < most => {
+                if stage == Stage::Render {
+                    error!(recording_id = %ticket.recording_id(), reason, "rendering failed");
+                }
+                ticket.rendering_failed(now, &*reason, next)?;
+                self.spool.save_ticket(&ticket)?;
+                Ok(retrying(&ticket, stage, &reason, next))
+            }
+            _ => self.give_up(ticket, &reason, now),
         }
     }
 
@@ -335,17 +379,6 @@ impl Ledger {
     fn ticket(&self, id: &RecordingId) -> Result<Ticket, Error> {
         let ticket = self.spool.view().ticket(id)?;
         ticket.ok_or_else(|| Error::NoTicket(id.clone()))
-    }
-}
-
-fn stage(ticket: &Ticket) -> Option<Stage> {
-    match ticket.state() {
-        RecordingState::Ended => Some(Stage::Render),
-        RecordingState::Rendered | RecordingState::Delivering => Some(Stage::Deliver),
-        RecordingState::Growing
-        | RecordingState::Delivered
-        | RecordingState::Undeliverable
-        | RecordingState::Discarded => None,
     }
 }
 

@@ -12,7 +12,9 @@ mod courier;
 mod document;
 mod encode;
 mod error;
+mod fetch;
 pub mod guard;
+mod intake;
 mod ledger;
 mod part;
 mod queue;
@@ -26,6 +28,15 @@ mod upload;
 pub use config::{CONFIG_KEYS, DeliveryConfig};
 pub use error::Error;
 pub use role::{Delivery, start};
+
+/// What somebody else said, on one line and at most this many characters long.
+fn one_line(text: &str, limit: usize) -> String {
+    let words: Vec<&str> = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect();
+    words.join(" ").chars().take(limit).collect()
+}
 
 /// What a panic said, for a person.
 fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {

@@ -8,27 +8,28 @@ use std::{
 
 use callreel_bus::Bus;
 use callreel_proto::{
-    DeliveryAction, DeliveryOrder, Destination, Exchange, RecordingFact, RecordingId,
-    RecordingNotice, Utc,
+    DeliveryAction, DeliveryOrder, Exchange, RecordingFact, RecordingId, RecordingNotice, Utc,
 };
 use callreel_spool::{Error as SpoolError, Outbox, Ticket};
 use callreel_store::Store;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, concurrency::JoinHandle};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
-use url::Position;
 
 use crate::{
     DeliveryConfig,
     book::{Book, Stage},
     courier::Courier,
     encode::{self, EncodePool, Work},
-    ledger::{Ledger, Needs, Step},
+    fetch::{self, Fetcher},
+    ledger::{Ledger, Step},
     render::{self, Failure, Rendered},
     upload::{self, Desk, Tried, UploadPool},
 };
+
+mod work;
 
 /// How often the spool is read for tickets nobody told of: a notice may be lost on a bus that drops the oldest.
 const RESCAN: Duration = Duration::from_secs(60);
@@ -48,6 +49,8 @@ pub(crate) enum QueueMsg {
     Scan,
     /// From the bus; answered when it has been dealt with.
     Heard(Heard, RpcReplyPort<()>),
+    /// From the fetcher.
+    Fetched(RecordingId, Result<(), Failure>),
     /// From the encode pool.
     Rendered(RecordingId, Result<Rendered, Failure>),
     /// From the upload pool.
@@ -75,6 +78,7 @@ pub(crate) enum Heard {
 pub(crate) struct Parts {
     pub(crate) config: DeliveryConfig,
     pub(crate) courier: Courier,
+    pub(crate) fetcher: Fetcher,
     pub(crate) bus: Bus,
     pub(crate) spool: Outbox,
     pub(crate) store: Store,
@@ -94,11 +98,14 @@ pub(crate) struct State {
     bus: Bus,
     ledger: Ledger,
     book: Book,
+    fetcher: Fetcher,
+    report_fetched: fetch::Report,
+    fetches_per_switch: usize,
     encode: EncodePool,
-    encode_capacity: usize,
     upload: UploadPool,
-    upload_capacity: usize,
     uploads_per_host: usize,
+    /// How many recordings may be out for each stage.
+    capacities: [usize; Stage::ALL.len()],
     cut_off: CancellationToken,
     timer: Option<(Utc, JoinHandle<()>)>,
     rescan: JoinHandle<()>,
@@ -132,22 +139,29 @@ impl Actor for Queue {
                 Arc::new(move |id, tried| drop(queue.cast(QueueMsg::Tried(id, tried))))
             },
         };
-        let upload_capacity = parts.config.upload_workers;
-        let upload = upload::start(upload_capacity, Arc::new(desk), myself.get_cell()).await?;
+        let config = &parts.config;
+        let upload =
+            upload::start(config.upload_workers, Arc::new(desk), myself.get_cell()).await?;
+        let capacities = [config.fetches, encode.capacity(), config.upload_workers];
         myself.cast(QueueMsg::Scan)?;
         Ok(State {
             bus: parts.bus,
             ledger: Ledger {
                 spool: parts.spool,
-                policy: parts.config.policy(),
-                keep_undeliverable: parts.config.keep_undeliverable,
+                policy: config.policy(),
+                keep_undeliverable: config.keep_undeliverable,
             },
             book: Book::default(),
-            encode_capacity: encode.capacity(),
+            fetcher: parts.fetcher,
+            report_fetched: {
+                let queue = myself.clone();
+                Arc::new(move |id, outcome| drop(queue.cast(QueueMsg::Fetched(id, outcome))))
+            },
+            fetches_per_switch: config.fetches_per_switch,
             encode,
             upload,
-            upload_capacity,
-            uploads_per_host: parts.config.uploads_per_host,
+            uploads_per_host: config.uploads_per_host,
+            capacities,
             cut_off,
             timer: None,
             rescan: myself.send_interval(RESCAN, || QueueMsg::Scan),
@@ -169,6 +183,7 @@ impl Actor for Queue {
                 // Whoever told may be gone.
                 drop(done.send(()));
             }
+            QueueMsg::Fetched(id, outcome) => state.fetched(id, outcome).await,
             QueueMsg::Rendered(id, outcome) => state.rendered(id, outcome).await,
             QueueMsg::Tried(id, tried) => state.tried(id, tried).await,
             QueueMsg::Wake => state.timer = None,
@@ -179,6 +194,7 @@ impl Actor for Queue {
             }
             QueueMsg::Stop => {
                 state.stopping = true;
+                state.fetcher.halt();
                 state.encode.halt();
                 drop(myself.send_after(STOP_GRACE, || QueueMsg::Halt));
             }
@@ -202,18 +218,10 @@ impl Actor for Queue {
         }
         // The spool's lock is free only when the last worker has let go of it.
         state.cut_off.cancel();
+        state.fetcher.stop().await;
         state.upload.get_cell().stop_and_wait(None, None).await?;
         Ok(())
     }
-}
-
-/// The receiver the next try goes to; none if it goes into the store.
-fn host(ticket: &Ticket) -> Option<String> {
-    let Destination::Http { url, .. } = &ticket.promise().destination else {
-        return None;
-    };
-    let owes_only_document = ticket.delivery().uploaded_at.is_some();
-    (!owes_only_document).then(|| url[Position::BeforeHost..Position::AfterPort].to_owned())
 }
 
 fn start_encoding(
@@ -313,6 +321,17 @@ impl State {
         }
     }
 
+    async fn fetched(&mut self, id: RecordingId, outcome: Result<(), Failure>) {
+        if self.book.is_unwanted(&id) {
+            return self.drop_recording(id).await;
+        }
+        let asked = id.clone();
+        let step = self
+            .ask(move |ledger| ledger.fetched(&asked, outcome, Utc::now(), rand::random()))
+            .await;
+        self.came_back(id, Stage::Fetch, step).await;
+    }
+
     async fn rendered(&mut self, id: RecordingId, outcome: Result<Rendered, Failure>) {
         if self.book.is_unwanted(&id) {
             return self.drop_recording(id).await;
@@ -379,98 +398,5 @@ impl State {
         if let Err(error) = self.bus.publish(Exchange::Kapps, &key, body).await {
             warn!(key, %error, "cannot publish a notice");
         }
-    }
-
-    /// Hands out all that can be worked on, and sets the timer for what is due next.
-    async fn go_on(&mut self, myself: &ActorRef<QueueMsg>) {
-        if self.stopping {
-            if self.book.out(Stage::Render) + self.book.out(Stage::Deliver) == 0 {
-                myself.stop(None);
-            }
-            return;
-        }
-        self.book.advance(Utc::now());
-        while self.book.out(Stage::Render) < self.encode_capacity
-            && let Some(id) = self.book.take(Stage::Render)
-        {
-            self.hand_out(id, Stage::Render).await;
-        }
-        while self.book.out(Stage::Deliver) < self.upload_capacity
-            && let Some(id) = self.book.take(Stage::Deliver)
-        {
-            self.hand_out(id, Stage::Deliver).await;
-        }
-        self.set_timer(myself);
-    }
-
-    async fn hand_out(&mut self, id: RecordingId, stage: Stage) {
-        let asked = id.clone();
-        match self.ask(move |ledger| ledger.hand_out(&asked, stage)).await {
-            Ok(Needs::Work(ticket)) => {
-                let host = host(&ticket).filter(|_| stage == Stage::Deliver);
-                if let Some(host) = host
-                    && !self.book.direct(&id, &host, self.uploads_per_host)
-                {
-                    return;
-                }
-                let taken = match stage {
-                    Stage::Render => self.encode.submit(ticket).is_ok(),
-                    Stage::Deliver => self.upload.dispatch(id.clone(), ticket).is_ok(),
-                };
-                if !taken {
-                    // Neither happens while both pools live: no more is handed out than they take.
-                    error!(recording_id = %id, ?stage, "a pool refused work");
-                    let until = crate::schedule::after(Utc::now(), DISK_PAUSE);
-                    self.book.put(id, stage, until);
-                }
-            }
-            Ok(Needs::Other(stage)) => self.book.put(id, stage, Utc::now()),
-            Ok(Needs::Nothing) => drop(self.book.remove(&id)),
-            Err(error) => self.disk_refused(id, stage, &error),
-        }
-    }
-
-    fn set_timer(&mut self, myself: &ActorRef<QueueMsg>) {
-        let due = self.book.next_due();
-        if self.timer.as_ref().map(|(at, _)| *at) == due {
-            return;
-        }
-        if let Some((_, old)) = self.timer.take() {
-            old.abort();
-        }
-        let Some(due) = due else {
-            return;
-        };
-        let ms = due.unix_ms().saturating_sub(Utc::now().unix_ms());
-        let wait = Duration::from_millis(u64::try_from(ms).unwrap_or(0)).min(LONGEST_SLEEP);
-        let queue = myself.clone();
-        let timer = ractor::concurrency::spawn(async move {
-            tokio::time::sleep(wait).await;
-            // A queue that is gone needs no waking.
-            drop(queue.cast(QueueMsg::Wake));
-        });
-        self.timer = Some((due, timer));
-    }
-
-    fn describe(&self) -> Value {
-        let owed: Vec<Value> = self
-            .book
-            .iter()
-            .take(DESCRIBED)
-            .map(|(id, entry)| {
-                let mut picture = json!(entry);
-                picture["recording_id"] = json!(id);
-                picture
-            })
-            .collect();
-        json!({
-            "owed": self.book.len(),
-            "rendering": self.book.out(Stage::Render),
-            "delivering": self.book.out(Stage::Deliver),
-            "encode_capacity": self.encode_capacity,
-            "upload_workers": self.upload_capacity,
-            "since_start": self.counters,
-            "recordings": owed,
-        })
     }
 }

@@ -14,6 +14,7 @@ use tracing::warn;
 use crate::{
     DeliveryConfig, Error,
     courier::Courier,
+    fetch::Fetcher,
     queue::{Heard, Parts, Queue, QueueMsg},
 };
 
@@ -46,9 +47,11 @@ pub async fn start(
     let courier = Courier::new(&config)?;
     // Before the spool is read, so that nothing that ends in between is missed.
     let subscription = subscribe(&bus).await?;
+    let fetcher = Fetcher::start(&config, bus.clone(), spool.view().clone()).await?;
     let parts = Parts {
         config,
         courier,
+        fetcher,
         bus,
         spool,
         store,

@@ -38,10 +38,19 @@ fn at(ms: i64) -> Utc {
 impl Story {
     /// An ended recording, as calls leave it.
     fn begin(change: impl FnOnce(&mut callreel_spool::Promise)) -> Self {
+        Self::of(|writer| testing::ended(writer, change))
+    }
+
+    /// An ended recording whose audio is still on a switch.
+    fn on_switch() -> Self {
+        Self::of(|writer| testing::ended_on_switch(writer, |_| {}))
+    }
+
+    fn of(ended: impl FnOnce(&Writer) -> Box<Ticket>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ledger = ledger(&dir);
         let writer = Writer::open(dir.path(), &SpoolConfig::default()).unwrap();
-        let ticket = testing::ended(&writer, change);
+        let ticket = ended(&writer);
         Self {
             dir,
             writer,
@@ -66,6 +75,12 @@ impl Story {
         let capture = callreel_proto::CaptureId::parse("fedcba9876543210fedcba9876543210").unwrap();
         self.ledger.spool.view().ticket(&self.id).unwrap().is_none()
             && self.ledger.spool.view().read_journal(&capture).is_err()
+    }
+
+    fn fetch(&self, outcome: Result<(), Failure>, ms: i64) -> Step {
+        self.ledger
+            .fetched(&self.id, outcome, at(ms), SEED)
+            .unwrap()
     }
 
     fn render(&self, outcome: Result<Rendered, Failure>, ms: i64) -> Step {
@@ -359,4 +374,57 @@ fn a_capture_stays_for_as_long_as_a_recording_needs_it() {
         .drop_recording(other.recording_id(), now)
         .unwrap();
     assert!(story.is_gone());
+}
+
+#[test]
+fn a_switchs_file_is_fetched_before_it_is_rendered_and_never_twice() {
+    let story = Story::on_switch();
+    let look = || story.ledger.look(&story.id, at(0)).unwrap();
+    assert_eq!(look(), Some((Stage::Fetch, at(0))));
+    let gone = || Err(Failure::Passing("no answer".to_owned()));
+    for ms in 0..5 {
+        let again = story.fetch(gone(), ms);
+        let (stage, next) = again.owed.unwrap();
+        assert_eq!((stage, look()), (Stage::Fetch, Some((Stage::Fetch, next))));
+        assert_eq!(told(&again).unwrap().0, RecordingFact::Retrying);
+    }
+    let place = story.ledger.spool.view().switch_file_path(&story.ticket());
+    std::fs::write(&place, "RIFF").unwrap();
+    let here = story.fetch(Ok(()), 10);
+    assert_eq!(
+        (here.owed, here.notice),
+        (Some((Stage::Render, at(10))), None)
+    );
+    assert_eq!(look(), Some((Stage::Render, at(0))));
+    // What failed before it was here does not count against it now.
+    let broken = || Err(Failure::Suspect("no audio".to_owned()));
+    for ms in 11..13 {
+        assert_eq!(story.render(broken(), ms).owed.unwrap().0, Stage::Render);
+    }
+    let over = told(&story.render(broken(), 13)).unwrap().0;
+    assert_eq!(over, RecordingFact::Undeliverable);
+    assert!(place.exists());
+
+    let again = story.ledger.retry(&story.id, at(14)).unwrap();
+    assert_eq!(again.owed, Some((Stage::Render, at(14))));
+    std::fs::remove_file(place).unwrap();
+    let needs = story.ledger.hand_out(&story.id, Stage::Render).unwrap();
+    assert!(matches!(needs, Needs::Other(Stage::Fetch)), "{needs:?}");
+}
+
+#[test]
+fn a_switch_that_never_answers_is_given_up_when_a_receiver_would_be() {
+    let story = Story::on_switch();
+    let gone = || Err(Failure::Passing("no answer".to_owned()));
+    let hours = |n: i64| n * 3_600_000;
+    for n in 0..72 {
+        assert!(story.fetch(gone(), hours(n)).owed.is_some());
+    }
+    assert_eq!(story.fetch(Err(Failure::Stopped), hours(71)).notice, None);
+    let over = story.fetch(gone(), hours(72));
+    assert_eq!(
+        told(&over),
+        Some((RecordingFact::Undeliverable, "no answer"))
+    );
+    assert_eq!(story.ticket().state(), RecordingState::Undeliverable);
 }

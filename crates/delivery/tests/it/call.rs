@@ -96,7 +96,7 @@ pub(crate) fn record(spool: &Writer, seconds: u64, to: Destination, change: Chan
     call.hang_up()
 }
 
-fn ticket(to: Destination, change: Change<'_>) -> Ticket {
+pub(crate) fn ticket(to: Destination, change: Change<'_>) -> Ticket {
     let now = Utc::now();
     let mut promise = Promise {
         recording_id: RecordingId::random(now),
@@ -129,7 +129,7 @@ pub(crate) fn put(at: std::net::SocketAddr) -> Destination {
     }
 }
 
-fn tone(hz: f64, from: u32) -> Vec<i16> {
+pub(crate) fn tone(hz: f64, from: u32) -> Vec<i16> {
     let sample = |n: u32| (TAU * hz * f64::from(n) / f64::from(RATE)).sin() * 8000.0;
     #[allow(clippy::cast_possible_truncation, reason = "8000 fits")]
     (from..from + PACKET).map(|n| sample(n) as i16).collect()

@@ -5,9 +5,12 @@
 mod call;
 mod node;
 mod receiver;
+mod switch;
 
 mod account_db;
+mod fetch;
 mod http;
 mod https;
+mod intake;
 mod orders;
 mod restart;

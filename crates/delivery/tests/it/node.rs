@@ -15,14 +15,14 @@ use callreel_spool::{Outbox, SpoolConfig, Ticket, Writer};
 use callreel_store::Store;
 
 /// Longest wait for anything that must happen: far beyond what a loaded machine needs.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Node {
     /// A recorder beside the role.
     pub(crate) spool: Writer,
     pub(crate) store: Store,
     pub(crate) delivery: Delivery,
-    bus: Bus,
+    pub(crate) bus: Bus,
     notices: Subscription,
     _home: Home,
 }
