@@ -1,6 +1,6 @@
 //! Decodes WAV and MP3 files block by block, gapless: an MP3's encoder delay and padding are trimmed as its tag says.
 
-use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::io::{Cursor, Read, Seek};
 
 use callreel_proto::AudioFormat;
 use symphonia::{
@@ -24,6 +24,10 @@ use symphonia::{
 
 use crate::{Error, Pcm};
 
+mod source;
+
+use source::Source;
+
 /// Broken frames in a row that a player would skip; more means this is not audio.
 const MAX_BROKEN_FRAMES: usize = 50;
 
@@ -31,38 +35,11 @@ fn undecodable(reason: impl std::fmt::Display) -> Error {
     Error::Undecodable(reason.to_string())
 }
 
-/// What a decoder needs of the place its bytes come from.
-struct Bytes<R> {
-    from: R,
-    length: Option<u64>,
-}
-
-impl<R: Read> Read for Bytes<R> {
-    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        self.from.read(into)
-    }
-}
-
-impl<R: Seek> Seek for Bytes<R> {
-    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
-        self.from.seek(to)
-    }
-}
-
-impl<R: Read + Seek + Send + Sync> MediaSource for Bytes<R> {
-    fn is_seekable(&self) -> bool {
-        true
-    }
-
-    fn byte_len(&self) -> Option<u64> {
-        self.length
-    }
-}
-
 /// What kind of audio file something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AudioShape {
-    /// One of the formats recordings have; `None` for others that can be decoded, such as WAV in µ-law.
+    /// One of the formats recordings have; `None` for others that can be decoded, such as WAV in µ-law, or one whose
+    /// writer died before it wrote the lengths into its head.
     pub format: Option<AudioFormat>,
     /// Samples per second.
     pub sample_rate: u32,
@@ -91,19 +68,20 @@ impl AudioReader {
     /// # Errors
     /// [`Error::Undecodable`] when the bytes are neither WAV nor MP3 or hold no audio.
     pub fn open(
-        mut from: impl Read + Seek + Send + Sync + 'static,
+        from: impl Read + Seek + Send + Sync + 'static,
         hint_extension: Option<&str>,
     ) -> Result<Self, Error> {
-        let length = from.seek(SeekFrom::End(0)).ok();
-        from.rewind().map_err(undecodable)?;
-        let (mut format, mut decoder, track_id) = probe(Bytes { from, length }, hint_extension)?;
+        let source = Source::new(from).map_err(undecodable)?;
+        let is_finished = !source.is_unfinished();
+        let (mut format, mut decoder, track_id) = probe(source, hint_extension)?;
         let mut block = Vec::new();
         let spec = next_block(format.as_mut(), decoder.as_mut(), track_id, &mut block)?
             .ok_or_else(|| undecodable("there is no audio in it"))?;
         let codec = decoder.codec_params().codec;
         Ok(Self {
             shape: AudioShape {
-                format: recording_format(format.format_info().format, codec),
+                format: recording_format(format.format_info().format, codec)
+                    .filter(|_| is_finished),
                 sample_rate: spec.rate(),
                 channels: u16::try_from(block.len()).unwrap_or(u16::MAX),
             },
@@ -276,12 +254,37 @@ mod tests {
     }
 
     #[test]
+    fn a_wav_whose_writer_died_is_read_to_its_end() {
+        let spec = hound::WavSpec {
+            channels: 2,
+            sample_rate: 8000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let frames: Vec<i16> = (0..5001 * 2).collect();
+        let whole = wav(spec, &frames);
+        let mut died = whole.clone();
+        // As a common library begins a file: no audio, and a head that ends before it has begun.
+        died[4..8].copy_from_slice(&8u32.to_le_bytes());
+        died[40..44].copy_from_slice(&0u32.to_le_bytes());
+        for (file, format) in [(whole, Some(AudioFormat::Wav)), (died, None)] {
+            let reader = AudioReader::open(Cursor::new(file.clone()), None).unwrap();
+            assert_eq!(reader.shape().format, format);
+            let read = read_audio(file, Some("wav")).unwrap();
+            assert!(read[0].samples.iter().eq(frames.iter().step_by(2)));
+            assert!(read[1].samples.iter().eq(frames.iter().skip(1).step_by(2)));
+        }
+    }
+
+    #[test]
     fn what_is_not_audio_is_an_error_that_says_what_to_give() {
         for junk in [
             Vec::new(),
             b"hello".to_vec(),
             vec![0xff; 3000],
             b"RIFF\0\0\0\0WAVE".to_vec(),
+            b"RIFF\x08\0\0\0WAVEdata\0\0\0\0more".to_vec(),
+            b"RIFF\x08\0\0\0WAVEjunk\xff\xff\xff\xffmore".to_vec(),
         ] {
             let error = read_audio(junk, Some("mp3")).unwrap_err();
             assert!(error.to_string().contains("WAV or MP3"), "{error}");
