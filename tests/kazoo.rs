@@ -34,7 +34,8 @@ impl Guest {
         let intake = format!("127.0.0.1:{}", free_port());
         let settings = format!(
             "[bus]\nurl = \"{broker}\"\n[recording]\nroute_win_timeout_s = 1\n\
-             [delivery]\nallow_networks = [\"127.0.0.0/8\"]\nbackoff_first_s = 1\n"
+             [delivery]\nallow_networks = [\"127.0.0.0/8\"]\nbackoff_first_s = 1\n\
+             intake_listen = \"{intake}\"\nintake_token_ttl_s = 2\n"
         );
         let site = Site::new(estate, &settings);
         let args = ["--role", "calls,delivery,api"];

@@ -119,7 +119,6 @@ fn a_file_is_taken_once() {
 }
 
 #[test]
-#[ignore = "the guest is being built"]
 fn strangers_cannot_bring_files() {
     let (_kazoo, guest) = beside(Tree::V50, &Estate::with_flow(&ring()));
     let file = vec![7; 4_000];

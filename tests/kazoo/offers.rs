@@ -101,6 +101,7 @@ fn a_call_from_a_carrier_is_wanted_once_its_account_is_known_and_is_told_to_ring
         call.asks_again("stepswitch", ACCOUNT, &found);
         let offer = call.offer();
         assert_eq!(offer["Pre-Park"], "ring_ready");
+        call.is_won();
         call.runs("hangup");
         call.is_hung_up();
     }
@@ -113,6 +114,7 @@ fn a_call_that_is_offered_twice_is_run_once() {
         let (kazoo, _guest) = beside(tree, &Estate::with_flow(&flow));
         let call = kazoo.dials(&Dial::to(NUMBER));
         call.asks_again("ecallmgr", ACCOUNT, &json!({}));
+        call.is_won();
         call.is_hung_up();
         call.hush();
         let plays = call

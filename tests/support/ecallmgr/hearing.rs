@@ -102,7 +102,11 @@ impl World {
         }
         call.offers.push(offer.clone());
         self.judge(&offer, wrong);
-        if self.calls[&id].controller.is_none() && !self.quirks.undecided {
+        // 5.0 waits until the channel has come to its park: the script says when.
+        if self.tree == super::Tree::V43
+            && self.calls[&id].controller.is_none()
+            && !self.quirks.undecided
+        {
             self.win(&id);
         }
     }
