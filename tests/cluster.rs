@@ -1,6 +1,7 @@
 //! The program in pieces on a RabbitMQ: switch, two `calls`, delivery and API are processes of their own, and any of them,
 //! and the broker, may be taken away.
 
+mod fork;
 mod nodes;
 mod outage;
 mod samples;

@@ -24,7 +24,7 @@ const NODES: [&str; 2] = ["calls-1", "calls-2"];
 const VOICE: f32 = 1000.0;
 
 /// Answers, records, and hangs up after a while.
-fn recorded(url: &str, seconds: u32) -> Estate {
+pub(super) fn recorded(url: &str, seconds: u32) -> Estate {
     let sleep = json!({"module": "sleep", "data": {"duration": seconds}, "children": {}});
     let data = json!({"action": "start", "format": "wav", "url": url});
     let record = json!({"module": "record_call", "data": data, "children": {"_": sleep}});
@@ -42,9 +42,9 @@ fn winner(cluster: &Cluster, call_id: &str) -> &'static str {
 
 /// Calls that run: the phones' processes, and each call with the node that won it.
 #[derive(Default)]
-struct Calls {
+pub(super) struct Calls {
     runs: Vec<(Sipp, Run)>,
-    won: BTreeMap<String, &'static str>,
+    pub(super) won: BTreeMap<String, &'static str>,
 }
 
 impl Calls {
@@ -74,7 +74,7 @@ impl Calls {
     }
 
     /// Calls until each node has some.
-    fn at_both(cluster: &Cluster) -> Self {
+    pub(super) fn at_both(cluster: &Cluster) -> Self {
         let mut calls = Self::default();
         while NODES.iter().any(|node| calls.of(node).next().is_none()) {
             assert!(
@@ -95,7 +95,7 @@ impl Calls {
     }
 
     /// Waits until all were hung up on.
-    fn completed(&mut self) {
+    pub(super) fn completed(&mut self) {
         for (_phone, run) in self.runs.drain(..) {
             run.completed();
         }
@@ -103,7 +103,7 @@ impl Calls {
 }
 
 /// The file of a call, once it has arrived.
-fn file_of(receiver: &Receiver, call_id: &str) -> Heard {
+pub(super) fn file_of(receiver: &Receiver, call_id: &str) -> Heard {
     let name = format!("/r/call_recording_{}.wav", encoded(call_id));
     let body = eventually(&format!("{name} to arrive"), || {
         let mut arrivals = receiver.arrivals().into_iter();
@@ -114,7 +114,7 @@ fn file_of(receiver: &Receiver, call_id: &str) -> Heard {
 
 /// Its voice is in the file from soon after its start to the end, and it lasts so long, seconds.
 #[track_caller]
-fn whole(heard: &Heard, seconds: f64) {
+pub(super) fn whole(heard: &Heard, seconds: f64) {
     lasts(heard, seconds);
     let (from, to) = heard.only_tone(0, VOICE);
     assert!(
@@ -162,7 +162,7 @@ fn killed(then: impl FnOnce(&mut Cluster)) {
 }
 
 /// When the recording of a call began, Unix milliseconds.
-fn growing_since(cluster: &Cluster, call_id: &str) -> i64 {
+pub(super) fn growing_since(cluster: &Cluster, call_id: &str) -> i64 {
     let ticket = eventually("the recording to begin", || {
         let mut tickets = cluster.tickets().into_iter();
         tickets.find(|ticket| ticket["call_id"] == call_id && ticket["state"] == "growing")

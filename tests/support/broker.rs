@@ -8,15 +8,20 @@
 #[path = "../../crates/bus/tests/rabbit/support/server.rs"]
 mod server;
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 
 use self::server::Server;
-use super::eventually;
+
+/// It needs some seconds, on a busy machine many more.
+const START_PATIENCE: Duration = Duration::from_secs(90);
 
 /// Vhosts of a broker; each test that shares it takes one. A vhost made later would cost seconds.
 const VHOSTS: usize = 40;
@@ -66,9 +71,12 @@ impl Broker {
     /// Starts it again; returns when it lets a client in.
     pub(crate) fn resume(&mut self) {
         self.server.launch();
-        eventually("the broker lets a client in", || {
-            self.server.is_up().then_some(())
-        });
+        let deadline = Instant::now() + START_PATIENCE;
+        while !self.server.is_up() {
+            let late = Instant::now() > deadline;
+            assert!(!late, "the broker did not start: {}", self.server.output());
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
     }
 }
 
