@@ -119,6 +119,54 @@ pub struct ChannelStatusResp {
         skip_serializing_if = "Option::is_none"
     )]
     pub switch_hostname: Option<String>,
+    /// The switch's own contact.
+    #[serde(
+        rename = "Switch-URL",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub switch_url: Option<String>,
+    /// Tag of the From header (RFC 3261 §19.3).
+    #[serde(
+        rename = "From-Tag",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub from_tag: Option<String>,
+    /// Tag of the To header.
+    #[serde(
+        rename = "To-Tag",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub to_tag: Option<String>,
+    /// SIP realm of the phone.
+    #[serde(
+        rename = "Realm",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub realm: Option<String>,
+    /// SIP user of the phone.
+    #[serde(
+        rename = "Username",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub username: Option<String>,
+    /// What went wrong; the switch of others says.
+    #[serde(
+        rename = "Error-Msg",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub error_msg: Option<String>,
     /// Variables of the channel.
     #[serde(
         rename = "Custom-Channel-Vars",
@@ -127,9 +175,36 @@ pub struct ChannelStatusResp {
         skip_serializing_if = "Map::is_empty"
     )]
     pub custom_channel_vars: Map<String, Value>,
+    /// Variables of the application.
+    #[serde(
+        rename = "Custom-Application-Vars",
+        default,
+        deserialize_with = "loose_or_default",
+        skip_serializing_if = "Map::is_empty"
+    )]
+    pub custom_application_vars: Map<String, Value>,
 }
 
 impl ChannelStatusResp {
+    /// An answer with no further field.
+    pub fn new(call_id: CallId, status: ChannelStatus) -> Self {
+        Self {
+            call_id,
+            status,
+            other_leg_call_id: None,
+            switch_nodename: None,
+            switch_hostname: None,
+            switch_url: None,
+            from_tag: None,
+            to_tag: None,
+            realm: None,
+            username: None,
+            error_msg: None,
+            custom_channel_vars: Map::new(),
+            custom_application_vars: Map::new(),
+        }
+    }
+
     /// The `Event-Name`.
     pub const NAME: &str = "channel_status_resp";
 }

@@ -98,9 +98,9 @@ impl RecordRequest {
     /// The pattern on `kapps` of all requests that no controller takes.
     pub const PATTERN: &str = "callreel.record.*";
 
-    /// `callreel.record.<account>`, or `callreel.record.none`.
-    pub fn routing_key(&self) -> String {
-        let account = self.call.account_id();
+    /// `callreel.record.<account>`, or `callreel.record.none`: for a request about this call.
+    pub fn routing_key(call: &RouteReq) -> String {
+        let account = call.account_id();
         let account = account.as_ref().map_or("none", |id| id.as_str());
         format!("callreel.record.{}", encode_word(account))
     }

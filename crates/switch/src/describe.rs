@@ -1,5 +1,7 @@
 //! Pictures of a switch and its channels, for the API, the tests and operators. Holds no state.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::rtp::LegStats;
@@ -55,6 +57,8 @@ pub struct SwitchPicture {
     pub registrations: usize,
     /// What happened so far.
     pub counts: Counts,
+    /// Bus messages nothing could be done with, by kind.
+    pub mishaps: BTreeMap<String, u64>,
     /// Its legs.
     pub channels: Vec<ChannelPicture>,
 }

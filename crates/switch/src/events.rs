@@ -1,8 +1,17 @@
-//! Call events of one channel: fills in what every event carries and publishes them in order.
+//! Call events of one channel: fills in what every event carries (as ecallmgr's `ecallmgr_call_events` does) and publishes them
+//! in order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use callreel_bus::Bus;
 use callreel_proto::{CallEvent, CallId, EventName, Exchange, Requested, Utc};
 use serde_json::{Map, Value};
+
+use crate::identity::Identity;
+use crate::states::Stage;
+use crate::vars::Vars;
 
 /// Which way a leg was set up, as the switch sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,104 +41,229 @@ pub(crate) struct Parties {
     pub(crate) to: String,
     /// `user@realm`.
     pub(crate) request: String,
+    /// `user@host` of From as it came, or goes out.
+    pub(crate) from_uri: String,
+    /// `user@host` of To.
+    pub(crate) to_uri: String,
+    /// The phone of this leg, `user@realm`.
+    pub(crate) phone: String,
     pub(crate) caller_name: String,
     pub(crate) caller_number: String,
     pub(crate) callee_name: Option<String>,
     pub(crate) callee_number: Option<String>,
 }
 
+impl Parties {
+    /// The number the leg was called for.
+    pub(crate) fn destination(&self) -> &str {
+        self.request.split('@').next().unwrap_or_default()
+    }
+}
+
+/// The leg at the other side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OtherLeg {
+    pub(crate) call_id: CallId,
+    pub(crate) direction: Direction,
+    pub(crate) caller_name: String,
+    pub(crate) caller_number: String,
+    /// The number it was called for.
+    pub(crate) destination: String,
+}
+
+/// How a leg looks when something happens to it.
+pub(crate) struct Look<'a> {
+    pub(crate) stage: Stage,
+    pub(crate) parties: &'a Parties,
+    pub(crate) channel_vars: &'a Vars,
+    pub(crate) application_vars: &'a Vars,
+    pub(crate) other: Option<&'a OtherLeg>,
+    /// Tags of From and To, as far as they are known.
+    pub(crate) tags: (Option<String>, Option<String>),
+    /// The phone's own name.
+    pub(crate) user_agent: Option<&'a str>,
+}
+
+/// Microseconds since 1970.
+fn unix_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    })
+}
+
+fn utc(us: u64) -> Utc {
+    Utc::from_unix_ms(i64::try_from(us / 1000).unwrap_or(i64::MAX))
+}
+
 /// Publishes the events of one channel.
 pub(crate) struct Reporter {
     bus: Bus,
-    node: String,
+    identity: Arc<Identity>,
     call_id: CallId,
-    direction: Direction,
-    parties: Parties,
+    created_us: u64,
+    last_us: AtomicU64,
 }
 
 impl Reporter {
-    /// A reporter for this leg.
-    pub(crate) fn new(
-        bus: Bus,
-        node: String,
-        call_id: CallId,
-        direction: Direction,
-        parties: Parties,
-    ) -> Self {
+    /// A reporter for this leg, which is new.
+    pub(crate) fn new(bus: Bus, identity: Arc<Identity>, call_id: CallId) -> Self {
+        let created_us = unix_us();
         Self {
             bus,
-            node,
+            identity,
             call_id,
-            direction,
-            parties,
+            created_us,
+            last_us: AtomicU64::new(0),
         }
     }
 
-    /// Who talks with whom.
-    pub(crate) fn parties(&self) -> &Parties {
-        &self.parties
+    /// When the leg was created.
+    pub(crate) fn created(&self) -> Utc {
+        utc(self.created_us)
     }
 
     /// Publishes one event. The channel goes on if the bus does not take it; the failure is logged.
     pub(crate) async fn publish(
         &self,
         name: EventName,
-        ccvs: &Map<String, Value>,
-        other_leg: Option<&CallId>,
+        look: Look<'_>,
         fill: impl FnOnce(&mut CallEvent) + Send,
     ) {
-        let mut event = self.base(ccvs, other_leg);
+        let us = self.instant();
+        let mut event = self.base(us, &look);
         fill(&mut event);
-        self.send(name, event, None).await;
+        // Events of a switch are told apart, and put in order, by their instant.
+        self.send(name, event, us.to_string()).await;
     }
 
-    /// Publishes a `dialplan` error event: its `Msg-ID` is the refused command's (kazoo-wire §12.1).
+    /// Publishes a `dialplan` error event: its `Msg-ID` is the refused command's.
     pub(crate) async fn refuse(
         &self,
-        ccvs: &Map<String, Value>,
+        look: Look<'_>,
         msg_id: &str,
         command: Map<String, Value>,
         reason: String,
     ) {
-        tracing::warn!(call_id = %self.call_id, %reason, "a command was not executed");
-        let mut event = self.base(ccvs, None);
-        event.application_name = command
-            .get("Application-Name")
-            .and_then(Value::as_str)
-            .map(str::to_owned);
-        event.error_message = Some(reason);
-        event.request = Some(Requested::Command(command));
-        self.send(EventName::DialplanError, event, Some(msg_id))
+        let mut event = self.base(self.instant(), &look);
+        complain(&mut event, command, reason);
+        self.send(EventName::DialplanError, event, msg_id.to_owned())
             .await;
     }
 
-    fn base(&self, ccvs: &Map<String, Value>, other_leg: Option<&CallId>) -> CallEvent {
-        let mut event = CallEvent::new(self.call_id.clone(), Utc::now());
-        let parties = &self.parties;
-        event.custom_channel_vars.clone_from(ccvs);
-        event.call_direction = Some(self.direction.name().to_owned());
-        event.from = Some(parties.from.clone());
-        event.to = Some(parties.to.clone());
-        event.request = Some(Requested::Party(parties.request.clone()));
-        event.caller_id_name = Some(parties.caller_name.clone());
-        event.caller_id_number = Some(parties.caller_number.clone());
-        event.callee_id_name.clone_from(&parties.callee_name);
-        event.callee_id_number.clone_from(&parties.callee_number);
-        event.switch_nodename = Some(self.node.clone());
-        event.other_leg_call_id = other_leg.cloned();
+    /// Now; never an instant of an earlier event of this leg.
+    fn instant(&self) -> u64 {
+        let now = unix_us();
+        let next = |last: u64| Some(now.max(last + 1));
+        let last = self
+            .last_us
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        now.max(last.map_or(0, |last| last + 1))
+    }
+
+    /// What every event carries.
+    fn base(&self, us: u64, look: &Look<'_>) -> CallEvent {
+        let mut event = CallEvent::new(self.call_id.clone(), utc(us));
+        event.channel_created_us = Some(self.created_us);
+        event.channel_is_loopback = Some(false);
+        event
+            .custom_channel_vars
+            .clone_from(look.channel_vars.map());
+        let of_application = look.application_vars.map();
+        event.custom_application_vars =
+            (!of_application.is_empty()).then(|| of_application.clone());
+        event.user_agent = look.user_agent.map(str::to_owned);
+        (event.from_tag, event.to_tag) = look.tags.clone();
+        self.identity.sign(&mut event);
+        tell_stage(&mut event, look.stage);
+        tell_parties(&mut event, look);
+        if let Some(other) = look.other {
+            tell_other_leg(&mut event, other);
+        }
         event
     }
 
-    async fn send(&self, name: EventName, event: CallEvent, msg_id: Option<&str>) {
-        let key = event.routing_key(name);
-        let mut envelope = event.into_envelope(name);
-        envelope.headers.node.clone_from(&self.node);
-        if let Some(id) = msg_id {
-            envelope.headers.msg_id = id.to_owned();
-        }
-        let body = envelope.to_bytes();
-        if let Err(error) = self.bus.publish(Exchange::Callevt, &key, body).await {
-            tracing::error!(call_id = %self.call_id, %error, event = name.name(), "an event was not published");
-        }
+    async fn send(&self, name: EventName, event: CallEvent, msg_id: String) {
+        publish(&self.bus, &self.identity, name, event, Some(msg_id)).await;
+    }
+}
+
+fn tell_stage(event: &mut CallEvent, stage: Stage) {
+    event.call_direction = Some(stage.direction.name().to_owned());
+    event.channel_state = Some(stage.channel().to_owned());
+    event.channel_call_state = Some(stage.call().to_owned());
+    event.channel_answer_state = Some(stage.answer().to_owned());
+}
+
+fn tell_parties(event: &mut CallEvent, look: &Look<'_>) {
+    let parties = look.parties;
+    event.from = Some(parties.from.clone());
+    event.to = Some(parties.to.clone());
+    event.request = Some(Requested::Party(parties.request.clone()));
+    event.from_uri = Some(parties.from_uri.clone());
+    event.to_uri = Some(parties.to_uri.clone());
+    event.caller_destination_number = Some(parties.destination().to_owned());
+    event.caller_id_name = Some(parties.caller_name.clone());
+    event.caller_id_number = Some(parties.caller_number.clone());
+    event.callee_id_name.clone_from(&parties.callee_name);
+    event.callee_id_number.clone_from(&parties.callee_number);
+    let presence = look.channel_vars.get("Presence-ID");
+    event.presence_id = Some(presence.unwrap_or(&parties.phone).to_owned());
+    // FreeSWITCH's module and profile stand first; listeners only look whether it is a loopback.
+    event.channel_name = Some(format!("sofia/callreel/{}", parties.phone));
+}
+
+fn tell_other_leg(event: &mut CallEvent, other: &OtherLeg) {
+    event.other_leg_call_id = Some(other.call_id.clone());
+    event.other_leg_direction = Some(other.direction.name().to_owned());
+    event.other_leg_caller_id_name = Some(other.caller_name.clone());
+    event.other_leg_caller_id_number = Some(other.caller_number.clone());
+    event.other_leg_destination_number = Some(other.destination.clone());
+}
+
+/// Makes an event a `dialplan` error about this command.
+pub(crate) fn complain(event: &mut CallEvent, command: Map<String, Value>, reason: String) {
+    let name = command.get("Application-Name").and_then(Value::as_str);
+    event.application_name = name.map(str::to_owned);
+    event.request = Some(Requested::Command(command));
+    event.dialplan_error = Some(reason.clone());
+    event.error_message = Some(reason);
+}
+
+/// Puts an event on the bus. If the bus does not take it, that is logged: nobody waits for more.
+pub(crate) async fn publish(
+    bus: &Bus,
+    identity: &Identity,
+    name: EventName,
+    event: CallEvent,
+    msg_id: Option<String>,
+) {
+    let key = event.routing_key(name);
+    let call_id = event.call_id.clone();
+    let mut envelope = event.into_envelope(name);
+    envelope.headers.node.clone_from(&identity.node);
+    if let Some(id) = msg_id {
+        envelope.headers.msg_id = id;
+    }
+    let sent = bus
+        .publish(Exchange::Callevt, &key, envelope.to_bytes())
+        .await;
+    if let Err(error) = sent {
+        tracing::error!(%call_id, %error, event = name.name(), "an event was not published");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_events_of_a_leg_share_an_instant() {
+        let own = crate::peer::OwnAddress::new("127.0.0.1:5060".parse().unwrap(), None);
+        let identity = Arc::new(Identity::new("callreel@test", &own));
+        let reporter = Reporter::new(Bus::embedded(), identity, CallId::new("a"));
+        let instants: Vec<_> = (0..1_000).map(|_| reporter.instant()).collect();
+        assert!(instants.is_sorted_by(|a, b| a < b));
+        assert!(instants[0] >= reporter.created_us);
     }
 }

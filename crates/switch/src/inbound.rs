@@ -7,20 +7,21 @@ use callreel_proto::{CallId, Utc, random_hex};
 use ractor::Actor;
 use rsipstack::sip::headers::untyped::ToTypedHeader;
 use rsipstack::sip::prelude::HeadersExt;
-use rsipstack::sip::{Header, Request, StatusCode, Unsupported, Warning};
+use rsipstack::sip::{Header, Request, StatusCode, Unsupported, Uri, Warning};
 use rsipstack::transaction::Transaction;
-use serde_json::{Map, Value};
 
 use crate::channel::{Begin, ChannelActor, Inbound};
+use crate::controls::is_addressable;
 use crate::directory::Phone;
 use crate::events::{Direction, Parties};
-use crate::message::sdp_of;
+use crate::message::{custom_headers, sdp_of, user_agent};
 use crate::peer::{Peer, reachable, unescaped, user_at_host};
 use crate::requests::{authenticated, busy};
 use crate::rtp::{MediaEvent, MediaLeg};
 use crate::sdp::{Allowed, Theirs};
 use crate::session_timer::{Verdict, negotiate};
 use crate::shared::{Entry, Shared, count};
+use crate::vars::Vars;
 
 /// Option tags a caller may require of us.
 const SUPPORTED: [&str; 1] = ["timer"];
@@ -108,8 +109,10 @@ async fn begin(shared: &Arc<Shared>, mut tx: Transaction, offer: Offer) -> rsips
         dialog: dialog.clone(),
         states: states_of,
         parties,
-        channel_vars: channel_vars(&offer.phone, &fetch_id),
+        channel_vars: channel_vars(&offer.phone, &offer.call_id, &fetch_id),
         fetch_id,
+        sip_headers: custom_headers(&tx.original),
+        user_agent: user_agent(&tx.original),
         media: offer.media,
         events: offer.events,
         theirs: offer.theirs,
@@ -185,11 +188,12 @@ fn caller_contact(request: &Request) -> Option<rsipstack::sip::Uri> {
     contacts.into_iter().next().map(|c| unescaped(c.uri))
 }
 
-/// The call's id, unless it is longer than any of ours may be, or a call with it is here already: then the request has come
+/// The call's id, unless it is so long that no message could be about it, or a call with it is here already: then the request has come
 /// back to us, or by two ways (RFC 3261 §8.2.2.2).
 fn unique_call(shared: &Shared, request: &Request) -> Result<CallId, StatusCode> {
     let header = request.call_id_header().ok();
     let call_id = header.and_then(|h| CallId::parse(h.value()).ok());
+    let call_id = call_id.filter(is_addressable);
     let call_id = call_id.ok_or(StatusCode::BadRequest)?;
     match shared.channels.find(&call_id) {
         None => Ok(call_id),
@@ -242,10 +246,15 @@ fn parties(request: &Request, phone: &Phone) -> Parties {
         .and_then(|f| unescaped(f.uri.clone()).auth)
         .map_or_else(|| phone.username.clone(), |auth| auth.user);
     let name = from.as_ref().and_then(|f| f.display_name.clone());
+    let party = |uri: Option<&Uri>, realm| uri.map_or_else(String::new, |u| user_at_host(u, realm));
+    let caller = from.as_ref().map(|f| &f.uri);
     Parties {
-        from: from.map_or_else(String::new, |f| user_at_host(&f.uri, realm)),
-        to: to.map_or_else(String::new, |uri| user_at_host(&uri, realm)),
+        from: party(caller, realm),
+        to: party(to.as_ref(), realm),
         request: user_at_host(&request.uri, realm),
+        from_uri: party(caller, None),
+        to_uri: party(to.as_ref(), None),
+        phone: format!("{}@{}", phone.username, phone.realm),
         caller_name: name
             .filter(|n| !n.is_empty())
             .or_else(|| phone.device.name.clone())
@@ -256,7 +265,8 @@ fn parties(request: &Request, phone: &Phone) -> Parties {
     }
 }
 
-fn channel_vars(phone: &Phone, fetch_id: &str) -> Map<String, Value> {
+fn channel_vars(phone: &Phone, call_id: &CallId, fetch_id: &str) -> Vars {
+    // Kazoo's shape: all legs of a conversation share it.
     let interaction = format!("{}-{}", Utc::now().gregorian_seconds(), random_hex(8));
     let vars = [
         ("Account-ID", Some(phone.account.as_str().to_owned())),
@@ -268,10 +278,11 @@ fn channel_vars(phone: &Phone, fetch_id: &str) -> Map<String, Value> {
         ("Owner-ID", phone.device.owner_id.clone()),
         ("Fetch-ID", Some(fetch_id.to_owned())),
         ("Call-Interaction-ID", Some(interaction)),
+        ("Bridge-ID", Some(call_id.to_string())),
         ("Channel-Authorized", Some("true".to_owned())),
     ];
     vars.into_iter()
-        .filter_map(|(key, value)| Some((key.to_owned(), Value::String(value?))))
+        .filter_map(|(key, value)| Some((key.to_owned(), value?)))
         .collect()
 }
 

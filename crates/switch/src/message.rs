@@ -5,6 +5,8 @@ use rsipstack::dialog::dialog::TerminatedReason;
 use rsipstack::sip::prelude::HeadersExt;
 use rsipstack::sip::{ContentType, Header, Method, Request, StatusCode};
 
+use crate::vars::Vars;
+
 /// Methods the switch answers, for `Allow`.
 pub(crate) const METHODS: [Method; 8] = [
     Method::Invite,
@@ -54,6 +56,33 @@ fn media_type(request: &Request) -> Option<String> {
         .or_else(|| request.header_value("c"))?;
     let essence = value.split(';').next().unwrap_or_default();
     Some(essence.trim().to_ascii_lowercase())
+}
+
+/// Longest name of a phone that events carry, characters.
+const MAX_AGENT: usize = 256;
+
+/// What the phone calls itself: `User-Agent` of a request, `Server` of many a response (RFC 3261 §20.35, §20.41).
+pub(crate) fn user_agent(message: &impl HeadersExt) -> Option<String> {
+    let name = message
+        .header_value("User-Agent")
+        .or_else(|| message.header_value("Server"))?;
+    Some(name.chars().take(MAX_AGENT).collect())
+}
+
+/// The headers that others hand on with a call: those that begin with `X-`.
+pub(crate) fn custom_headers(request: &Request) -> Vars {
+    let others = request.headers.iter().filter_map(|header| match header {
+        Header::Other(name, value) => Some((name, value)),
+        _ => None,
+    });
+    let is_custom = |name: &str| {
+        let start = name.get(..2);
+        start.is_some_and(|start| start.eq_ignore_ascii_case("X-"))
+    };
+    others
+        .filter(|(name, _)| is_custom(name))
+        .map(|(name, value)| (name.clone(), value.trim().to_owned()))
+        .collect()
 }
 
 /// The key pressed, and its length in milliseconds, of an INFO that carries one.

@@ -98,16 +98,21 @@ impl OwnAddress {
             Transport::Udp => Vec::new(),
             other => vec![Param::Transport(other)],
         };
-        Uri {
-            scheme: Some(Scheme::Sip),
-            auth: Some(Auth {
-                user: "callreel".to_owned(),
-                password: None,
-            }),
-            host_with_port: SocketAddr::new(ip, self.port()).into(),
-            params,
-            headers: Vec::new(),
-        }
+        uri_at(SocketAddr::new(ip, self.port()), params)
+    }
+}
+
+/// The switch's own URI at this address.
+pub(crate) fn uri_at(address: SocketAddr, params: Vec<Param>) -> Uri {
+    Uri {
+        scheme: Some(Scheme::Sip),
+        auth: Some(Auth {
+            user: "callreel".to_owned(),
+            password: None,
+        }),
+        host_with_port: address.into(),
+        params,
+        headers: Vec::new(),
     }
 }
 

@@ -3,12 +3,13 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use callreel_proto::{CallEvent, EventName, Exchange, HangupCause, Utc};
+use callreel_proto::{CallEvent, EventName, HangupCause, Utc};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 use rsipstack::dialog::dialog::{Dialog, DialogState};
 use rsipstack::sip::StatusCode;
 use rsipstack::transaction::key::TransactionRole;
 
+use crate::events;
 use crate::shared::{Entry, Shared, locked};
 
 /// How often expired registrations are forgotten; they are not found meanwhile, only kept.
@@ -76,14 +77,11 @@ async fn clear_up(shared: &Arc<Shared>, actor: &ActorCell) {
     };
     let mut event = CallEvent::new(call_id, Utc::now());
     event.call_direction = Some(entry.direction.name().to_owned());
-    event.switch_nodename = Some(shared.node.clone());
+    shared.identity.sign(&mut event);
     event.hangup_cause = Some(HangupCause::NormalTemporaryFailure);
     event.hangup_code = Some("sip:500".to_owned());
-    let key = event.routing_key(EventName::ChannelDestroy);
-    let body = event.into_envelope(EventName::ChannelDestroy).to_bytes();
-    if let Err(error) = shared.bus.publish(Exchange::Callevt, &key, body).await {
-        tracing::error!(%error, "an event was not published");
-    }
+    let (bus, identity) = (&shared.bus, &shared.identity);
+    events::publish(bus, identity, EventName::ChannelDestroy, event, None).await;
     tokio::spawn(end_dialog(shared.clone(), entry));
 }
 

@@ -1,4 +1,4 @@
-//! The control queue of one channel (kazoo-wire §7): which command runs now and which waits. Executes nothing itself.
+//! The control queue of one channel, as ecallmgr keeps it: which command runs now and which waits. Executes nothing itself.
 
 use std::collections::VecDeque;
 
@@ -7,25 +7,71 @@ use serde_json::{Map, Value};
 
 /// Commands that may wait on one channel: a callflow queues a handful; more than this is a controller gone wild.
 const MAX_WAITING: usize = 256;
+/// The kind of a command beyond those.
+const TOO_MANY: &str = "too many commands wait";
+/// Longest header an element of a `queue` takes from it, bytes: a Call-ID has two thousand at most.
+const LONGEST_HEADER: usize = 4_096;
+
+/// What an error event about a command needs.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Slip {
+    /// The command's `Msg-ID`: completion of a `noop` and every error carry it.
+    pub(crate) msg_id: String,
+    /// The command as it came.
+    pub(crate) command: Map<String, Value>,
+}
+
+impl Slip {
+    fn of(command: Map<String, Value>) -> Self {
+        Self {
+            msg_id: text(&command, "Msg-ID").to_owned(),
+            command,
+        }
+    }
+
+    /// Media commands of one group end together.
+    pub(crate) fn group(&self) -> Option<&str> {
+        Some(text(&self.command, "Group-ID")).filter(|group| !group.is_empty())
+    }
+}
 
 /// One command to execute.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Order {
-    /// The command's `Msg-ID`: completion of a `noop` and every error carry it.
-    pub(crate) msg_id: String,
     /// What to do.
     pub(crate) application: Application,
+    pub(crate) slip: Slip,
+}
+
+impl Order {
+    /// Whether an item of `Filter-Applications` means this command: an application's name, or an object with the application or
+    /// the group, whose `Fields` are all as here (ecallmgr's rule).
+    fn is_meant_by(&self, filter: &Value) -> bool {
+        match filter {
+            Value::String(name) => self.application.name() == name,
+            Value::Object(object) => {
+                let text = |key| object.get(key).and_then(Value::as_str);
+                let named = text("Application-Name") == Some(self.application.name());
+                let group = self.slip.group();
+                let grouped = group.is_some() && text("Group-ID") == group;
+                let fields = object.get("Fields").and_then(Value::as_object);
+                let mut fields = fields.into_iter().flatten();
+                (named || grouped)
+                    && fields.all(|(key, value)| self.slip.command.get(key) == Some(value))
+            }
+            _ => false,
+        }
+    }
 }
 
 /// A command that will not be executed, and why.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Refusal {
-    /// The command's `Msg-ID`.
-    pub(crate) msg_id: String,
-    /// The command as it came.
-    pub(crate) command: Map<String, Value>,
+    pub(crate) slip: Slip,
     /// For the `dialplan` error event.
     pub(crate) reason: String,
+    /// For the counters.
+    pub(crate) kind: &'static str,
 }
 
 /// What the channel must do about a command at once.
@@ -52,22 +98,20 @@ impl Queue {
         let (orders, refusals) = unpack(message, legs);
         let mut steps: Vec<_> = refusals.into_iter().map(Step::Refuse).collect();
         let insert_at = insert_at(message);
-        let is_break = matches!(
-            orders.as_slice(),
-            [Order {
-                application: Application::Break,
-                ..
-            }]
-        );
         match insert_at {
-            _ if is_break => steps.push(Step::Break),
-            InsertAt::Now => steps.extend(orders.into_iter().map(Step::Now)),
+            _ if never_waits(&orders) => steps.extend(orders.into_iter().map(Step::Now)),
+            InsertAt::Now => {
+                for order in orders {
+                    self.filter(&order);
+                    steps.push(Step::Now(order));
+                }
+            }
             InsertAt::Head => {
                 for order in orders.into_iter().rev() {
                     self.waiting.push_front(order);
                 }
             }
-            // Kazoo's senders put the trailing noop first: an array is inserted right to left (§7.3).
+            // Kazoo's senders put the trailing noop first: an array is inserted right to left.
             InsertAt::Tail => self.waiting.extend(orders.into_iter().rev()),
             InsertAt::Flush if !orders.is_empty() => {
                 self.waiting.clear();
@@ -79,9 +123,9 @@ impl Queue {
         while self.waiting.len() > MAX_WAITING {
             let order = self.waiting.pop_back().expect("longer than the bound");
             steps.push(Step::Refuse(Refusal {
-                msg_id: order.msg_id.clone(),
-                command: echo(&order),
+                slip: order.slip,
                 reason: format!("more than {MAX_WAITING} commands wait on this channel"),
+                kind: TOO_MANY,
             }));
         }
         steps
@@ -94,6 +138,25 @@ impl Queue {
         }
         self.running = self.waiting.pop_front();
         self.running.clone()
+    }
+
+    /// A `noop` drops what it filters: from the front of what waits, item by item (ecallmgr's rule).
+    fn filter(&mut self, order: &Order) {
+        let Application::Noop { filter } = &order.application else {
+            return;
+        };
+        for item in filter {
+            while self.waiting.front().is_some_and(|o| o.is_meant_by(item)) {
+                self.waiting.pop_front();
+            }
+        }
+    }
+
+    /// Drops the waiting commands of this application and group: a key has ended one of them.
+    pub(crate) fn drop_group(&mut self, application: &str, group: &str) {
+        self.waiting.retain(|order| {
+            order.application.name() != application || order.slip.group() != Some(group)
+        });
     }
 
     /// The running command is done.
@@ -118,13 +181,15 @@ impl Queue {
     }
 }
 
-/// A command as an error event shows it.
-pub(crate) fn echo(order: &Order) -> Map<String, Value> {
-    let Ok(Value::Object(mut command)) = serde_json::to_value(&order.application) else {
-        return Map::new();
-    };
-    command.insert("Msg-ID".to_owned(), Value::String(order.msg_id.clone()));
-    command
+/// Stopping what plays makes no sense in its turn: Kazoo allows no other place for it than `now`.
+fn never_waits(orders: &[Order]) -> bool {
+    matches!(
+        orders,
+        [Order {
+            application: Application::Break | Application::Playstop,
+            ..
+        }]
+    )
 }
 
 fn insert_at(message: &Value) -> InsertAt {
@@ -137,63 +202,106 @@ fn insert_at(message: &Value) -> InsertAt {
 fn unpack(message: &Value, legs: &[&CallId]) -> (Vec<Order>, Vec<Refusal>) {
     let mut orders = Vec::new();
     let mut refusals = Vec::new();
-    for command in flatten(message) {
+    let commands = flatten(message).unwrap_or_else(|(kind, reason)| {
+        let command = message.as_object().cloned().unwrap_or_default();
+        refusals.push(refusal(command, kind, reason));
+        Vec::new()
+    });
+    for command in commands {
         match read(&command, legs) {
-            Ok(order) => orders.push(order),
-            Err(reason) => refusals.push(Refusal {
-                msg_id: text(&command, "Msg-ID").to_owned(),
-                command: command.as_object().cloned().unwrap_or_default(),
-                reason,
+            Ok(application) => orders.push(Order {
+                application,
+                slip: Slip::of(command),
             }),
+            Err((kind, reason)) => refusals.push(refusal(command, kind, reason)),
         }
     }
     (orders, refusals)
 }
 
-/// The bare commands of a message: itself, or the elements of a `queue`, completed from its envelope.
-fn flatten(message: &Value) -> Vec<Value> {
-    if text(message, "Application-Name") != "queue" {
-        return vec![message.clone()];
+fn refusal(command: Map<String, Value>, kind: &'static str, reason: String) -> Refusal {
+    Refusal {
+        slip: Slip::of(command),
+        reason,
+        kind,
     }
-    let mut envelope: Map<String, Value> = message.as_object().cloned().unwrap_or_default();
-    envelope.remove("Commands");
-    envelope.remove("Application-Name");
-    let commands = message.get("Commands").and_then(Value::as_array);
-    commands
-        .into_iter()
-        .flatten()
-        .take(MAX_WAITING)
-        .map(|element| {
-            let mut command = envelope.clone();
-            command.extend(element.as_object().cloned().unwrap_or_default());
-            Value::Object(command)
-        })
-        .collect()
 }
 
-fn read(command: &Value, legs: &[&CallId]) -> Result<Order, String> {
+/// The kind of what is wrong with a command, and why in words.
+type Wrong = (&'static str, String);
+
+/// The bare commands of a message: itself, or the elements of a `queue`, which need not repeat its headers.
+fn flatten(message: &Value) -> Result<Vec<Map<String, Value>>, Wrong> {
+    const HEADERS: [&str; 9] = [
+        "App-Name",
+        "App-Version",
+        "Event-Category",
+        "Event-Name",
+        "Msg-ID",
+        "Node",
+        "Server-ID",
+        "System-Log-ID",
+        "Call-ID",
+    ];
+    let whole = message.as_object().cloned().unwrap_or_default();
+    if text(&whole, "Application-Name") != "queue" {
+        return Ok(vec![whole]);
+    }
+    let commands = whole.get("Commands").and_then(Value::as_array);
+    let Some(commands) = commands else {
+        let reason = "Could not execute dialplan action: queue: Commands is no list";
+        return Err(("malformed command", reason.to_owned()));
+    };
+    if commands.len() > MAX_WAITING {
+        let reason = format!("more than {MAX_WAITING} commands wait on this channel");
+        return Err((TOO_MANY, reason));
+    }
+    let headers = HEADERS.into_iter().filter_map(|name| {
+        let value = whole.get(name).filter(|v| is_short(v))?;
+        Some((name.to_owned(), value.clone()))
+    });
+    let headers: Map<String, Value> = headers.collect();
+    let completed = commands.iter().map(|element| {
+        let mut command = headers.clone();
+        command.extend(element.as_object().cloned().unwrap_or_default());
+        command
+    });
+    Ok(completed.collect())
+}
+
+/// A header is copied into every element: a long one would be a way to make much of little.
+fn is_short(header: &Value) -> bool {
+    header
+        .as_str()
+        .is_some_and(|text| text.len() <= LONGEST_HEADER)
+}
+
+/// What a command wants, or which kind of wrong it is, and why in words.
+fn read(command: &Map<String, Value>, legs: &[&CallId]) -> Result<Application, Wrong> {
     let name = text(command, "Application-Name");
-    let read: Command = serde_json::from_value(command.clone()).map_err(|error| {
-        if error.to_string().starts_with("unknown variant") {
-            format!("application unknown: {name:?}")
-        } else {
-            format!("command {name:?} is malformed: {error}")
+    let read = serde_json::from_value::<Command>(Value::Object(command.clone()));
+    let read = read.map_err(|error| match error.to_string() {
+        text if text.starts_with("unknown variant") => {
+            ("unknown application", "application unknown".to_owned())
         }
+        text => (
+            "malformed command",
+            format!("Could not execute dialplan action: {name}: {text}"),
+        ),
     })?;
     if !legs.contains(&&read.call_id) {
-        return Err("call command provided with a command for a different call id".to_owned());
+        let reason = "call command provided with a command for a different call id";
+        return Err(("command for another call", reason.to_owned()));
     }
     if matches!(read.application, Application::Queue { .. }) {
-        return Err("a queue within a queue is not executed".to_owned());
+        let reason = "a queue within a queue is not executed";
+        return Err(("queue within a queue", reason.to_owned()));
     }
-    Ok(Order {
-        msg_id: text(command, "Msg-ID").to_owned(),
-        application: read.application,
-    })
+    Ok(read.application)
 }
 
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value.get(key).and_then(Value::as_str).unwrap_or_default()
+fn text<'a>(command: &'a Map<String, Value>, key: &str) -> &'a str {
+    command.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -232,7 +340,7 @@ mod tests {
     fn run_all(queue: &mut Queue) -> Vec<String> {
         let mut ran = Vec::new();
         while let Some(order) = queue.start_next() {
-            ran.push(order.msg_id);
+            ran.push(order.slip.msg_id);
             queue.finish();
         }
         ran
@@ -243,7 +351,7 @@ mod tests {
         let mut queue = Queue::default();
         assert!(receive(&mut queue, noop("tail", "1")).is_empty());
         receive(&mut queue, noop("tail", "2"));
-        assert_eq!(queue.start_next().unwrap().msg_id, "1");
+        assert_eq!(queue.start_next().unwrap().slip.msg_id, "1");
         assert_eq!(queue.start_next(), None);
         receive(&mut queue, noop("head", "3"));
         queue.finish();
@@ -265,7 +373,7 @@ mod tests {
         let now: Vec<_> = receive(&mut queue, batch("now"))
             .into_iter()
             .map(|step| match step {
-                Step::Now(order) => order.msg_id,
+                Step::Now(order) => order.slip.msg_id,
                 other => panic!("{other:?}"),
             })
             .collect();
@@ -287,12 +395,54 @@ mod tests {
     #[test]
     fn a_break_never_waits() {
         let mut queue = Queue::default();
-        let step = receive(
-            &mut queue,
-            message("tail", "b", json!({"Application-Name": "break"})),
-        );
-        assert_eq!(step, [Step::Break]);
+        for name in ["break", "playstop"] {
+            let fields = json!({"Application-Name": name});
+            let steps = receive(&mut queue, message("tail", "b", fields));
+            assert!(matches!(steps.as_slice(), [Step::Now(_)]), "{name}");
+        }
         assert_eq!(queue.waiting(), 0);
+    }
+
+    fn play(msg_id: &str, name: &str, group: &str) -> Value {
+        let fields = json!({"Application-Name": "play", "Media-Name": name, "Group-ID": group});
+        message("tail", msg_id, fields)
+    }
+
+    #[test]
+    fn a_noop_drops_from_the_front_what_it_filters() {
+        for (filter, left) in [
+            (json!(["play"]), vec!["n", "4"]),
+            (json!([{"Group-ID": "a"}]), vec!["3", "n", "4"]),
+            (
+                json!([{"Application-Name": "play", "Fields": {"Media-Name": "/x"}}]),
+                vec!["2", "3", "n", "4"],
+            ),
+            (json!(["tts", {"Group-ID": "a"}, "play"]), vec!["n", "4"]),
+            (json!(["noop"]), vec!["1", "2", "3", "n", "4"]),
+            (json!("play"), vec!["1", "2", "3", "n", "4"]),
+        ] {
+            let mut queue = Queue::default();
+            receive(&mut queue, play("1", "/x", "a"));
+            receive(&mut queue, play("2", "/y", "a"));
+            receive(&mut queue, play("3", "/x", "b"));
+            receive(&mut queue, noop("tail", "n"));
+            receive(&mut queue, play("4", "/x", "a"));
+            let fields = json!({"Application-Name": "noop", "Filter-Applications": filter});
+            let steps = receive(&mut queue, message("now", "f", fields));
+            assert!(matches!(steps.as_slice(), [Step::Now(_)]));
+            assert_eq!(run_all(&mut queue), left, "{filter}");
+        }
+    }
+
+    #[test]
+    fn a_group_is_dropped_wherever_it_waits() {
+        let mut queue = Queue::default();
+        receive(&mut queue, play("1", "/x", "a"));
+        receive(&mut queue, noop("tail", "n"));
+        receive(&mut queue, play("2", "/y", "a"));
+        receive(&mut queue, play("3", "/y", ""));
+        queue.drop_group("play", "a");
+        assert_eq!(run_all(&mut queue), ["n", "3"]);
     }
 
     #[test]
@@ -303,15 +453,16 @@ mod tests {
                 json!({"Application-Name": "levitate"}),
                 "application unknown",
             ),
-            (json!({"Application-Name": "play"}), "malformed"),
-            (json!({}), "malformed"),
+            (json!({"Application-Name": "play"}), "dialplan action: play"),
+            (json!({}), "dialplan action: "),
         ];
         for (fields, reason) in cases {
             let steps = receive(&mut queue, message("tail", "x", fields));
             let [Step::Refuse(refusal)] = steps.as_slice() else {
                 panic!("{steps:?}");
             };
-            assert_eq!(refusal.msg_id, "x");
+            assert_eq!(refusal.slip.msg_id, "x");
+            assert_eq!(refusal.slip.command["Call-ID"], "a");
             assert!(refusal.reason.contains(reason), "{}", refusal.reason);
         }
         let steps = queue.receive(&noop("tail", "y"), &[&CallId::new("other")]);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use callreel_proto::{AccountDb, Envelope, Exchange, Headers, Utc, encode_word};
+use callreel_proto::{AccountDb, Envelope, Exchange, Utc, encode_word};
 use rsipstack::sip::prelude::HeadersExt;
 use rsipstack::sip::typed::Contact as ContactHeader;
 use rsipstack::sip::{Header, MinExpires, Param, Scheme, StatusCode};
@@ -137,7 +137,7 @@ fn listed(binding: &Binding, now: Instant) -> Header {
     Header::Contact(value.into())
 }
 
-/// `reg_success` (kazoo-wire §13.1), for registrars and caches beside us.
+/// `reg_success` (Kazoo `kapi_registration`), for registrars and caches beside us.
 async fn tell(shared: &Shared, phone: &Phone, binding: &Binding, now: Instant) {
     let source = binding.peer.addr;
     let body: Value = json!({
@@ -154,11 +154,10 @@ async fn tell(shared: &Shared, phone: &Phone, binding: &Binding, now: Instant) {
         "Authorizing-ID": phone.device.id,
         "Source-IP": source.ip().to_string(),
         "Source-Port": source.port().to_string(),
-        "Registrar-Node": shared.node,
+        "Registrar-Node": shared.identity.node,
         "Status": "Registered",
     });
-    let mut headers = Headers::new("directory", "reg_success");
-    headers.node.clone_from(&shared.node);
+    let headers = shared.identity.headers("directory", "reg_success");
     let key = format!(
         "registration.success.{}.{}",
         encode_word(&phone.realm),

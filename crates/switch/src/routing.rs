@@ -1,17 +1,19 @@
-//! Finds a controller for a new call: publishes `route_req`, waits for the best `route_resp` (kazoo-wire §5).
+//! Finds a controller for a new call: publishes `route_req`, waits for the best `route_resp` (Kazoo `kapi_route`).
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use callreel_proto::{
-    CallId, Envelope, Exchange, Headers, RouteMethod, RouteReq, RouteResp, RouteWin,
+    CallId, Envelope, Exchange, RouteMethod, RouteReq, RouteResp, RouteWin, UsurpControl,
 };
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
+use crate::channel::Controller;
 use crate::shared::{Shared, locked};
+use crate::vars::Vars;
 
 /// Answers to one request that may wait unread: every controller of a cluster answers once, and only the first good one counts.
 const ANSWERS: usize = 16;
@@ -33,18 +35,23 @@ impl Askings {
     }
 }
 
+/// A controller that wants a call.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    pub(crate) controller: Controller,
+    /// `ring_ready`, `answer` or nothing.
+    pub(crate) pre_park: Option<String>,
+    /// Variables to set before parking.
+    pub(crate) channel_vars: Map<String, Value>,
+    /// And those of the application.
+    pub(crate) application_vars: Map<String, Value>,
+}
+
 /// What became of the search.
 #[derive(Debug)]
 pub(crate) enum Routed {
     /// This controller wants the call.
-    Park {
-        /// Where its `route_win` goes.
-        controller: String,
-        /// `ring_ready`, `answer` or nothing.
-        pre_park: Option<String>,
-        /// Variables to set before parking.
-        channel_vars: Map<String, Value>,
-    },
+    Park(Box<Offer>),
     /// A controller refuses it.
     Refused {
         /// SIP status.
@@ -72,10 +79,8 @@ async fn publish_and_wait(
     answers: &mut mpsc::Receiver<Envelope<RouteResp>>,
 ) -> Routed {
     let key = request.routing_key();
-    let mut headers = Headers::new("dialplan", "route_req")
-        .msg_id(fetch_id)
-        .server_id(&shared.queue);
-    headers.node.clone_from(&shared.node);
+    let headers = shared.identity.headers("dialplan", "route_req");
+    let headers = headers.msg_id(fetch_id).server_id(&shared.queue);
     let body = Envelope {
         headers,
         body: request,
@@ -96,63 +101,80 @@ async fn publish_and_wait(
     while let Ok(Some(answer)) = timeout_at(deadline, answers.recv()).await {
         let defer = answer.headers.defer_response == Some(true);
         match read(answer) {
-            routed if !defer => return routed,
-            routed => deferred = deferred.or(Some(routed)),
+            Ok(routed) if !defer => return routed,
+            Ok(routed) => deferred = deferred.or(Some(routed)),
+            Err(kind) => shared.note(kind, fetch_id),
         }
     }
     deferred.unwrap_or(Routed::Nobody)
 }
 
-fn read(answer: Envelope<RouteResp>) -> Routed {
-    let resp = answer.body;
+/// What an answer means; some mean nothing we can do, and another application may yet answer.
+fn read(answer: Envelope<RouteResp>) -> Result<Routed, &'static str> {
+    let (headers, resp) = (answer.headers, answer.body);
     let code = resp
         .route_error_code
         .as_deref()
-        .and_then(|c| c.parse().ok());
-    match (resp.method, answer.headers.server_id) {
-        (RouteMethod::Park, Some(controller)) if !controller.is_empty() => Routed::Park {
-            controller,
-            pre_park: resp.pre_park,
-            channel_vars: resp.custom_channel_vars,
-        },
-        (RouteMethod::Park, _) => Routed::Refused {
-            code: 500,
-            message: Some("Controller Without Address".to_owned()),
-        },
-        (RouteMethod::Other, _) => Routed::Nobody,
-        (RouteMethod::Error, _) => Routed::Refused {
+        .and_then(|c| c.trim().parse().ok());
+    match (resp.method, headers.server_id) {
+        (RouteMethod::Park, Some(queue)) if !queue.is_empty() => {
+            Ok(Routed::Park(Box::new(Offer {
+                controller: Controller {
+                    queue,
+                    app: headers.app_name,
+                    node: headers.node,
+                },
+                pre_park: resp.pre_park,
+                channel_vars: resp.custom_channel_vars,
+                application_vars: resp.custom_application_vars,
+            })))
+        }
+        (RouteMethod::Park, _) => Err("park without Server-ID"),
+        (RouteMethod::Other, _) => Err("unsupported route method"),
+        (RouteMethod::Error, _) => Ok(Routed::Refused {
             code: code.filter(|c| (300..700).contains(c)).unwrap_or(404),
             message: resp.route_error_message,
-        },
+        }),
     }
 }
 
 /// Tells the controller that the call is its own.
 pub(crate) async fn win(
     shared: &Shared,
-    controller: &str,
+    controller: &Controller,
     call_id: &CallId,
-    channel_vars: &Map<String, Value>,
+    channel_vars: &Vars,
 ) -> bool {
-    let mut headers = Headers::new("dialplan", "route_win")
-        .msg_id(call_id.as_str())
-        .server_id(&shared.queue);
-    headers.node.clone_from(&shared.node);
-    let body = Envelope {
-        headers,
+    let headers = shared.identity.headers("dialplan", "route_win");
+    let envelope = Envelope {
+        headers: headers.msg_id(call_id.as_str()).server_id(&shared.queue),
         body: RouteWin {
             call_id: call_id.clone(),
             control_queue: shared.queue.clone(),
-            switch_hostname: None,
-            custom_channel_vars: channel_vars.clone(),
+            switch_hostname: Some(shared.identity.hostname.clone()),
+            custom_channel_vars: channel_vars.map().clone(),
         },
     };
-    let sent = shared
-        .bus
-        .send(Exchange::Targeted, controller, body.to_bytes())
-        .await;
+    let (exchange, bytes) = (Exchange::Targeted, envelope.to_bytes());
+    let sent = shared.bus.send(exchange, &controller.queue, bytes).await;
     if let Err(error) = &sent {
         tracing::error!(%call_id, %error, "the controller could not be given its call");
     }
     sent.is_ok()
+}
+
+/// Tells every earlier controller of the call that it has another now, as ecallmgr does after each win.
+pub(crate) async fn usurp(shared: &Shared, call_id: &CallId, fetch_id: Option<&str>) {
+    let body = UsurpControl {
+        call_id: call_id.clone(),
+        fetch_id: fetch_id.unwrap_or_default().to_owned(),
+        reason: Some("Route-Win".to_owned()),
+        media_node: Some(shared.identity.node.clone()),
+    };
+    let key = body.routing_key();
+    let headers = shared.identity.headers("call_event", UsurpControl::NAME);
+    let bytes = Envelope { headers, body }.to_bytes();
+    if let Err(error) = shared.bus.publish(Exchange::Callevt, &key, bytes).await {
+        tracing::error!(%call_id, %error, "earlier controllers were not told");
+    }
 }

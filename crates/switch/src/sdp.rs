@@ -113,6 +113,7 @@ pub(crate) struct Theirs {
     /// Codec and payload type, in the phone's order.
     codecs: Vec<(Codec, u8)>,
     dtmf: Option<u8>,
+    text: String,
 }
 
 impl Theirs {
@@ -152,7 +153,13 @@ impl Theirs {
             codecs,
             dtmf,
             lines: description.medias,
+            text: String::from_utf8_lossy(body).into_owned(),
         })
+    }
+
+    /// The description as it came.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// Whether the phone has put the call on hold.
@@ -236,6 +243,7 @@ pub(crate) struct Ours {
     id: u64,
     version: u64,
     last: Option<Vec<Media>>,
+    text: Option<String>,
 }
 
 impl Ours {
@@ -246,7 +254,13 @@ impl Ours {
             id,
             version: id,
             last: None,
+            text: None,
         }
+    }
+
+    /// What was said last.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.text.as_deref()
     }
 
     /// An offer of these codecs, the preferred first.
@@ -335,6 +349,7 @@ impl Ours {
         description
             .write(&mut body)
             .expect("writing to a Vec cannot fail");
+        self.text = Some(String::from_utf8_lossy(&body).into_owned());
         body
     }
 }

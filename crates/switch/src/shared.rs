@@ -1,10 +1,11 @@
 //! What all parts of one switch share: its settings, places, registries and counters. Decides nothing.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use callreel_bus::Bus;
+use callreel_bus::{Bus, Mishaps};
 use callreel_proto::CallId;
 use callreel_store::Store;
 use ractor::ActorRef;
@@ -16,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::SwitchConfig;
 use crate::channel::ChannelMsg;
 use crate::events::Direction;
+use crate::identity::Identity;
 use crate::location::Location;
 use crate::nonce::Nonces;
 use crate::peer::OwnAddress;
@@ -31,8 +33,7 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// What all parts of one switch share.
 pub(crate) struct Shared {
     pub(crate) config: SwitchConfig,
-    /// `callreel@host`.
-    pub(crate) node: String,
+    pub(crate) identity: Arc<Identity>,
     pub(crate) bus: Bus,
     pub(crate) store: Store,
     pub(crate) engine: MediaEngine,
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) askings: Askings,
     pub(crate) sounds: Sounds,
     pub(crate) counters: Arc<Counters>,
+    /// Bus messages nothing could be done with.
+    pub(crate) mishaps: Mishaps,
     /// The queue on the bus where replies and commands for this switch arrive.
     pub(crate) queue: String,
     /// No new calls.
@@ -52,6 +55,18 @@ pub(crate) struct Shared {
     pub(crate) tasks: TaskTracker,
     /// The actor channels are children of.
     pub(crate) supervisor: ractor::ActorCell,
+}
+
+impl Shared {
+    /// Counts a bus message nothing can be done with; the first of its kind is logged where operators look, the others,
+    /// however many a broken or hostile peer sends, where developers do.
+    pub(crate) fn note(&self, kind: &'static str, what: impl Display) {
+        if self.mishaps.count(kind) {
+            tracing::warn!(kind, %what, "a bus message was not usable; more of its kind are only counted");
+        } else {
+            tracing::debug!(kind, %what, "a bus message was not usable");
+        }
+    }
 }
 
 /// One channel in the registry.

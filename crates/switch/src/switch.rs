@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use callreel_bus::Bus;
+use callreel_bus::{Bus, Mishaps, Subscription};
 use callreel_proto::HangupCause;
 use callreel_store::Store;
 use ractor::{Actor, ActorRef};
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::channel::ChannelMsg;
+use crate::identity::Identity;
 use crate::location::Location;
 use crate::nonce::Nonces;
 use crate::peer::OwnAddress;
@@ -28,7 +29,8 @@ use crate::shared::{Channels, Counters, Shared, locked};
 use crate::streams::Door;
 use crate::transport::{Sockets, ViaInspector};
 use crate::{
-    Error, SwitchConfig, SwitchPicture, controls, message, requests, streams, transport, watch,
+    Error, SwitchConfig, SwitchPicture, controls, message, requests, status, streams, transport,
+    watch,
 };
 
 /// How long a stopping switch waits for its phones' answers to BYE.
@@ -86,12 +88,13 @@ fn endpoint(
 fn serve(
     shared: &Arc<Shared>,
     endpoint: Endpoint,
-    subscription: callreel_bus::Subscription,
+    commands: Subscription,
+    questions: Subscription,
     cancel: &CancellationToken,
 ) -> Result<JoinHandle<()>, Error> {
     let incoming = endpoint.incoming_transactions().map_err(Error::sip)?;
     let cancelled = cancel.clone();
-    let (a, b, c) = (shared.clone(), shared.clone(), shared.clone());
+    let [a, b, c, d] = [0; 4].map(|_| shared.clone());
     Ok(tokio::spawn(async move {
         // The endpoint is held here: it is the transport's owner.
         tokio::select! {
@@ -100,8 +103,9 @@ fn serve(
             () = cancelled.cancelled() => {}
             () = endpoint.serve() => tracing::error!("the SIP stack has ended"),
             () = requests::serve(a, incoming) => {}
-            () = controls::serve(b, subscription) => tracing::warn!("the bus has ended"),
-            () = watch::run(c) => {}
+            () = controls::serve(b, commands) => tracing::warn!("the bus has ended"),
+            () = status::serve(c, questions) => tracing::warn!("the bus has ended"),
+            () = watch::run(d) => {}
         }
     }))
 }
@@ -132,7 +136,8 @@ impl Switch {
         // A phone that registers over TCP is reached by its connection: it must outlive the longest registration.
         let idle = Duration::from_secs(u64::from(config.register_max_s) + 60);
         let endpoint = endpoint(sockets, own.clone(), &counters, idle, &cancel);
-        let subscription = controls::subscribe(&bus).await?;
+        let commands = controls::subscribe(&bus).await?;
+        let questions = status::subscribe(&bus).await?;
         let late = Arc::new(OnceLock::new());
         let port = SipPort::spawn(None, SipPort, late.clone()).await;
         let (port, _) = port.map_err(|e| Error::Sip(e.to_string()))?;
@@ -143,7 +148,7 @@ impl Switch {
         );
         let shared = Arc::new(Shared {
             config,
-            node: node.to_owned(),
+            identity: Arc::new(Identity::new(node, &own)),
             bus,
             store,
             engine,
@@ -155,13 +160,14 @@ impl Switch {
             askings: Default::default(),
             sounds: Default::default(),
             counters,
-            queue: subscription.queue().to_owned(),
+            mishaps: Mishaps::default(),
+            queue: commands.queue().to_owned(),
             draining: AtomicBool::new(false),
             tasks: TaskTracker::new(),
             supervisor: port.get_cell(),
         });
         drop(late.set(shared.clone()));
-        let serving = serve(&shared, endpoint, subscription, &cancel)?;
+        let serving = serve(&shared, endpoint, commands, questions, &cancel)?;
         guard.disarm();
         for (transport, address) in &addresses {
             tracing::info!(transport, %address, "SIP is served");
@@ -236,7 +242,7 @@ impl Switch {
                 .then_with(|| a.call_id.cmp(&b.call_id))
         });
         SwitchPicture {
-            node: self.shared.node.clone(),
+            node: self.shared.identity.node.clone(),
             addresses: self
                 .addresses
                 .iter()
@@ -245,6 +251,7 @@ impl Switch {
             draining: self.shared.draining.load(Ordering::Relaxed),
             registrations: locked(&self.shared.location).sweep(Instant::now()),
             counts: self.shared.counters.read(),
+            mishaps: self.shared.mishaps.counts(),
             channels,
         }
     }

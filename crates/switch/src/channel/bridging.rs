@@ -3,15 +3,16 @@
 use std::time::{Duration, Instant};
 
 use callreel_media::Codec;
-use callreel_proto::{Application, CallId, Endpoint, EventName, HangupCause};
+use callreel_proto::{Application, Endpoint, EventName, HangupCause};
 use ractor::ActorRef;
 use rsipstack::sip::Uri;
 
 use super::commands::Execution;
 use super::{Channel, ChannelMsg, Due, LegFact, LegOrder};
+use crate::events::{Direction, OtherLeg};
 use crate::hunt::{Act, Hunt, Input, Plan};
 use crate::peer::Peer;
-use crate::queue::{Order, echo};
+use crate::queue::Slip;
 use crate::rtp::MediaLeg;
 use crate::sdp::Allowed;
 
@@ -51,15 +52,19 @@ pub(super) struct Way {
 
 /// A leg that is being rung.
 pub(super) struct Live {
-    pub(super) call_id: CallId,
+    pub(super) leg: OtherLeg,
     pub(super) actor: ActorRef<ChannelMsg>,
     pub(super) media: MediaLeg,
 }
 
 impl Channel {
     /// `bridge`.
-    pub(super) async fn execute_bridge(&mut self, order: Order, now: bool) -> Execution {
-        let refused = echo(&order);
+    pub(super) async fn execute_bridge(
+        &mut self,
+        application: Application,
+        slip: Slip,
+        now: bool,
+    ) -> Execution {
         let Application::Bridge {
             endpoints,
             timeout_s,
@@ -67,17 +72,17 @@ impl Channel {
             fail_on_single_reject,
             caller_id_name,
             caller_id_number,
-        } = order.application
+        } = application
         else {
             return Execution::Done;
         };
         if endpoints.is_empty() {
             let reason = "bridge request had no endpoints";
-            return self.fail(&order.msg_id, refused, reason).await;
+            return self.fail(slip, reason).await;
         }
         if self.bridge.is_some() {
             let reason = "the call is being bridged already";
-            return self.fail(&order.msg_id, refused, reason).await;
+            return self.fail(slip, reason).await;
         }
         let (legs, targets) = self.legs_of(endpoints);
         let plan = Plan {
@@ -205,7 +210,7 @@ impl Channel {
     async fn join(&mut self, leg: usize) -> bool {
         self.stop_ringback();
         let live = self.bridge.as_ref().and_then(|b| b.legs[leg].live.as_ref());
-        let Some((call_id, media)) = live.map(|l| (l.call_id.clone(), l.media.clone())) else {
+        let Some((other, media)) = live.map(|l| (l.leg.clone(), l.media.clone())) else {
             self.bridge_failed(HangupCause::NormalTemporaryFailure, None)
                 .await;
             return true;
@@ -221,18 +226,42 @@ impl Channel {
         if let Some(bridge) = &mut self.bridge {
             bridge.joined = Some(leg);
         }
-        self.joined = true;
-        self.other_leg = Some(call_id);
-        self.publish(EventName::ChannelBridge, |_| {}).await;
+        self.note_joined();
+        let b_leg = other.call_id.clone();
+        self.other_leg = Some(other);
+        self.publish(EventName::ChannelBridge, |event| {
+            event.bridge_b_unique_id = Some(b_leg);
+        })
+        .await;
         self.order_leg(leg, LegOrder::Joined);
         false
     }
 
-    /// The joined leg is gone: this one stays, parked, until its controller says more (kazoo-wire §9.3).
+    /// The leg is joined to another.
+    pub(super) fn note_joined(&mut self) {
+        self.joined = true;
+        self.talked = true;
+    }
+
+    /// The legs are parted.
+    pub(super) async fn publish_unbridge(&self) {
+        let b_leg = match self.direction {
+            Direction::Inbound => self.other_leg.as_ref().map(|other| &other.call_id),
+            Direction::Outbound => Some(&self.call_id),
+        };
+        self.publish(EventName::ChannelUnbridge, |event| {
+            event.bridge_b_unique_id = b_leg.cloned();
+            event.disposition = Some("SUCCESS".to_owned());
+            event.hangup_cause = Some(HangupCause::NormalClearing);
+        })
+        .await;
+    }
+
+    /// The joined leg is gone: this one stays, parked, until its controller says more, as behind ecallmgr.
     async fn part(&mut self) {
         self.media.unbridge();
         self.joined = false;
-        self.publish(EventName::ChannelUnbridge, |_| {}).await;
+        self.publish_unbridge().await;
         let now = self.bridge.take().is_some_and(|b| b.now);
         self.complete("bridge", |event| {
             event.application_response = Some("SUCCESS".to_owned());

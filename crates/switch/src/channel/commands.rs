@@ -1,12 +1,11 @@
-//! Executes dialplan commands (kazoo-wire §7, §8) one after another.
+//! Executes dialplan commands (Kazoo `kapi_dialplan`) one after another.
 
-use callreel_proto::{Application, CallEvent, EventName, HangupCause};
+use callreel_proto::{Application, CallEvent, EventName, HangupCause, SetVars};
 use rsipstack::sip::StatusCode;
 use serde_json::{Map, Value};
 
-use super::{Channel, LegOrder, Progress, playing::What};
-use crate::queue::{Order, Step, echo};
-use crate::sounds::Request;
+use super::{Channel, LegOrder, Progress};
+use crate::queue::{Order, Slip, Step};
 
 /// How far a command got at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,10 +19,8 @@ pub(super) enum Execution {
 impl Channel {
     /// A message from the control queue.
     pub(super) async fn on_command(&mut self, command: &Value) {
-        let legs: Vec<_> = [Some(&self.call_id), self.other_leg.as_ref()]
-            .into_iter()
-            .flatten()
-            .collect();
+        let other = self.other_leg.as_ref().map(|other| &other.call_id);
+        let legs: Vec<_> = [Some(&self.call_id), other].into_iter().flatten().collect();
         for step in self.queue.receive(command, &legs) {
             match step {
                 Step::Now(order) => {
@@ -31,14 +28,8 @@ impl Channel {
                 }
                 Step::Break => self.break_media().await,
                 Step::Refuse(refusal) => {
-                    self.reporter
-                        .refuse(
-                            &self.channel_vars,
-                            &refusal.msg_id,
-                            refusal.command,
-                            refusal.reason,
-                        )
-                        .await;
+                    self.shared.note(refusal.kind, &refusal.reason);
+                    self.complain(refusal.slip, refusal.reason).await;
                 }
             }
             if self.over {
@@ -69,13 +60,41 @@ impl Channel {
     }
 
     async fn execute(&mut self, order: Order, now: bool) -> Execution {
-        let refused = echo(&order);
-        match order.application {
-            Application::Answer => self.execute_answer(&order.msg_id, refused).await,
+        // Whatever comes next ends a park.
+        self.waits.leave_park();
+        let Order { application, slip } = order;
+        match application {
+            Application::Play { .. }
+            | Application::Tts { .. }
+            | Application::Say { .. }
+            | Application::Hold { .. }
+            | Application::Tones { .. } => self.execute_media(application, slip, now).await,
+            Application::Record { .. } => self.execute_record(application, slip, now).await,
+            Application::RecordCall { .. } => self.execute_record_call(application, slip).await,
+            Application::Bridge { .. } => self.execute_bridge(application, slip, now).await,
+            Application::Sleep { time_ms } => self.execute_sleep(time_ms, now),
+            Application::Answer => self.execute_answer(slip).await,
+            Application::SendDtmf { digits } => self.execute_send_dtmf(&digits, slip).await,
+            Application::Respond { code, message } => {
+                self.execute_respond(&code, message, slip).await
+            }
+            instant => {
+                self.execute_instantly(instant, slip).await;
+                Execution::Done
+            }
+        }
+    }
+
+    /// What neither takes time nor can fail.
+    async fn execute_instantly(&mut self, application: Application, slip: Slip) {
+        match application {
             Application::Ring => {
                 self.ring();
                 self.complete("ring", |_| {}).await;
-                Execution::Done
+            }
+            Application::Progress => {
+                self.open_early().await;
+                self.complete("progress", |_| {}).await;
             }
             Application::Hangup {
                 hangup_cause,
@@ -87,75 +106,86 @@ impl Channel {
                 } else {
                     self.end(cause).await;
                 }
-                Execution::Done
             }
-            Application::Respond { code, message } => {
-                self.execute_respond(&order.msg_id, &code, message, refused)
-                    .await
-            }
-            Application::Play { .. } | Application::Tts { .. } | Application::Tones { .. } => {
-                self.execute_media(order, now).await
-            }
-            Application::Record { .. } => self.execute_record(order, now).await,
-            Application::RecordCall { .. } => self.execute_record_call(order).await,
-            Application::Bridge { .. } => self.execute_bridge(order, now).await,
             Application::Noop { .. } => {
-                let msg_id = order.msg_id;
+                let msg_id = slip.msg_id;
                 self.complete("noop", |event| event.application_response = Some(msg_id))
                     .await;
-                Execution::Done
             }
-            Application::Set { vars } => {
-                self.channel_vars.extend(vars.channel);
-                self.channel_vars.extend(vars.call);
-                Execution::Done
-            }
-            Application::Break => {
-                self.break_media().await;
-                Execution::Done
-            }
+            Application::Park {
+                timeout_s,
+                hangup_cause,
+            } => self.park_for(timeout_s, hangup_cause),
+            Application::Set { vars } => self.set(*vars),
+            Application::Break => self.break_media().await,
+            Application::Playstop => self.stop_sounds().await,
             other => {
                 let reason = format!("Could not execute dialplan action: {}", other.name());
-                self.fail(&order.msg_id, refused, &reason).await
+                self.fail(slip, &reason).await;
             }
         }
     }
 
-    async fn execute_answer(&mut self, msg_id: &str, refused: Map<String, Value>) -> Execution {
+    /// `set`.
+    fn set(&mut self, vars: SetVars) {
+        self.exported_vars.extend(vars.call.clone());
+        self.set_channel_vars(vars.channel);
+        self.set_channel_vars(vars.call);
+        self.application_vars.extend(vars.application);
+    }
+
+    /// Sets variables of the channel. ecallmgr makes some of them attributes of the channel itself, where they show in events
+    /// and to the phones it rings.
+    pub(super) fn set_channel_vars(&mut self, vars: Map<String, Value>) {
+        self.channel_vars.extend(vars);
+        let (vars, parties) = (&mut self.channel_vars, &mut self.parties);
+        if let Some(name) = vars.take("Caller-ID-Name") {
+            parties.caller_name = name;
+        }
+        if let Some(number) = vars.take("Caller-ID-Number") {
+            parties.caller_number = number;
+        }
+        for (name, slot) in [
+            ("Callee-ID-Name", &mut parties.callee_name),
+            ("Callee-ID-Number", &mut parties.callee_number),
+        ] {
+            *slot = vars.take(name).or_else(|| slot.take());
+        }
+    }
+
+    async fn execute_answer(&mut self, slip: Slip) -> Execution {
         match self.answer(None).await {
             Ok(()) => {
                 self.complete("answer", |_| {}).await;
                 Execution::Done
             }
-            Err(error) => self.fail(msg_id, refused, &error.to_string()).await,
+            Err(error) => self.fail(slip, &error.to_string()).await,
         }
+    }
+
+    async fn execute_send_dtmf(&mut self, digits: &str, slip: Slip) -> Execution {
+        if let Err(error) = self.media.send_digits(digits) {
+            return self.fail(slip, &error.to_string()).await;
+        }
+        let data = digits.to_owned();
+        self.complete("send_dtmf", |event| event.raw_application_data = Some(data))
+            .await;
+        Execution::Done
     }
 
     async fn execute_respond(
         &mut self,
-        msg_id: &str,
         code: &str,
         message: Option<String>,
-        refused: Map<String, Value>,
+        slip: Slip,
     ) -> Execution {
-        let code = code
-            .trim()
-            .parse::<u16>()
-            .ok()
-            .filter(|c| (300..700).contains(c));
-        let Some(code) = code else {
-            return self
-                .fail(
-                    msg_id,
-                    refused,
-                    "the response code is no SIP refusal (300 to 699)",
-                )
-                .await;
+        let code = code.trim().parse::<u16>().ok();
+        let Some(code) = code.filter(|c| (300..700).contains(c)) else {
+            let reason = "the response code is no SIP refusal (300 to 699)";
+            return self.fail(slip, reason).await;
         };
         if self.progress == Progress::Answered {
-            return self
-                .fail(msg_id, refused, "the call is answered already")
-                .await;
+            return self.fail(slip, "the call is answered already").await;
         }
         let status = match message.filter(|m| !m.is_empty() && !m.contains(['\r', '\n'])) {
             Some(phrase) => StatusCode::Other(code, phrase),
@@ -163,50 +193,6 @@ impl Channel {
         };
         self.refuse(status).await;
         Execution::Done
-    }
-
-    async fn execute_media(&mut self, order: Order, now: bool) -> Execution {
-        let name = order.application.name();
-        let (request, terminators, times) = match order.application {
-            Application::Play {
-                media_name,
-                terminators,
-                endless,
-                loop_count,
-            } => {
-                let times = match (endless, loop_count) {
-                    (Some(true), _) => None,
-                    (_, count) => Some(count.unwrap_or(1).clamp(1, u64::from(u32::MAX)) as u32),
-                };
-                (Request::Named(media_name), terminators, times)
-            }
-            Application::Tts {
-                text,
-                voice,
-                language,
-                terminators,
-            } => {
-                let request = Request::Text {
-                    text,
-                    voice,
-                    language,
-                };
-                (request, terminators, Some(1))
-            }
-            Application::Tones { tones, terminators } => {
-                (Request::Tones(tones), terminators, Some(1))
-            }
-            _ => return Execution::Done,
-        };
-        let what = What {
-            name,
-            msg_id: order.msg_id,
-            terminators,
-            times,
-            now,
-        };
-        self.start_sound(what, request).await;
-        Execution::Running
     }
 
     /// `CHANNEL_EXECUTE_COMPLETE`.
@@ -217,21 +203,35 @@ impl Channel {
     ) {
         self.publish(EventName::ChannelExecuteComplete, |event| {
             event.application_name = Some(application.to_owned());
+            event.raw_application_name = Some(native(application).to_owned());
             fill(event);
         })
         .await;
     }
 
-    /// A `dialplan` error event; the queue advances (kazoo-wire §12.1).
-    pub(super) async fn fail(
-        &self,
-        msg_id: &str,
-        command: Map<String, Value>,
-        reason: &str,
-    ) -> Execution {
-        self.reporter
-            .refuse(&self.channel_vars, msg_id, command, reason.to_owned())
-            .await;
+    /// A command could not be executed; the queue advances.
+    pub(super) async fn fail(&self, slip: Slip, reason: &str) -> Execution {
+        tracing::warn!(call_id = %self.call_id, reason, "a command was not executed");
+        self.complain(slip, reason.to_owned()).await;
         Execution::Done
+    }
+
+    /// A `dialplan` error event.
+    async fn complain(&self, slip: Slip, reason: String) {
+        let Slip { msg_id, command } = slip;
+        let look = self.look();
+        self.reporter.refuse(look, &msg_id, command, reason).await;
+    }
+}
+
+/// FreeSWITCH's own name of what a command runs, for those who look at it (the inverse of Kazoo's map of application names).
+fn native(application: &str) -> &str {
+    match application {
+        "play" | "tones" => "playback",
+        "tts" => "speak",
+        "hold" => "endless_playback",
+        "ring" => "ring_ready",
+        "progress" => "pre_answer",
+        same => same,
     }
 }

@@ -11,11 +11,12 @@ use serde_json::Value;
 use super::bridging::{Bridge, Leg, Live, Way};
 use super::outbound::{Outbound, Owner};
 use super::{Begin, Channel, ChannelActor};
-use crate::events::Parties;
+use crate::events::{Direction, OtherLeg, Parties};
 use crate::hunt::Target;
 use crate::message::custom_header;
 use crate::peer::{reachable, user_at_host, way_to};
 use crate::sdp::Allowed;
+use crate::vars::Vars;
 
 /// Legs one bridge may dial: more would be a broadcast.
 const MAX_LEGS: usize = 50;
@@ -84,7 +85,8 @@ impl Channel {
                 .and_then(Value::as_str)
                 .map(str::to_owned)
         };
-        let account = text(&endpoint.custom_channel_vars).or_else(|| text(&self.channel_vars));
+        let account = text(&endpoint.custom_channel_vars);
+        let account = account.or_else(|| self.channel_vars.get("Account-ID").map(str::to_owned));
         let location = crate::shared::locked(&self.shared.location);
         let now = Instant::now();
         let realm = endpoint.to_realm.as_deref();
@@ -100,6 +102,8 @@ impl Channel {
                     ("Authorizing-ID", Some(binding.device.clone())),
                     ("Authorizing-Type", Some("device".to_owned())),
                     ("Owner-ID", binding.owner.clone()),
+                    ("Realm", binding.realms.first().cloned()),
+                    ("Username", Some(username.to_owned())),
                 ]
                 .into_iter()
                 .filter_map(|(key, value)| Some((key.to_owned(), value?)))
@@ -127,18 +131,20 @@ impl Channel {
             failed
         })?;
         let call_id = CallId::new(random_hex(32));
+        let parties = self.parties_of(bridge, leg, way);
+        let b_leg = other_leg(&call_id, Direction::Outbound, &parties);
         let outbound = Outbound {
             owner: Owner {
                 actor: self.me.clone(),
                 bridge: bridge.number,
                 leg: index,
             },
-            a_leg: self.call_id.clone(),
+            a_leg: other_leg(&self.call_id, self.direction, &self.parties),
             first,
             target: way.target.clone(),
             destination: way.destination,
             realm: self.realm(),
-            parties: self.parties_of(bridge, leg, way),
+            parties,
             channel_vars: self.vars_of(leg, way),
             headers: headers_of(&leg.endpoint),
             allowed: way.allowed.clone(),
@@ -159,7 +165,7 @@ impl Channel {
         let (actor, _) = spawned.await.map_err(|_| failed)?;
         if let Some(bridge) = &mut self.bridge {
             bridge.legs[index].live = Some(Live {
-                call_id,
+                leg: b_leg,
                 actor,
                 media,
             });
@@ -175,15 +181,14 @@ impl Channel {
 
     fn realm(&self) -> String {
         let vars = &self.channel_vars;
-        let realm = vars.get("Account-Realm").or_else(|| vars.get("Realm"));
-        match realm.and_then(Value::as_str) {
+        match vars.get("Account-Realm").or_else(|| vars.get("Realm")) {
             Some(realm) => realm.to_owned(),
             None => self.shared.own.in_general().to_string(),
         }
     }
 
     fn parties_of(&self, bridge: &Bridge, leg: &Leg, way: &Way) -> Parties {
-        let own = self.reporter.parties();
+        let own = &self.parties;
         let realm = leg
             .endpoint
             .to_realm
@@ -199,36 +204,55 @@ impl Channel {
             Some(user) => format!("{user}@{realm}"),
             None => user_at_host(&way.target, None),
         };
+        let caller_number = number.unwrap_or_else(|| own.caller_number.clone());
         Parties {
             from: own.from.clone(),
             request: to.clone(),
+            from_uri: format!("{caller_number}@{}", self.realm()),
+            to_uri: user_at_host(&way.target, None),
+            phone: to.clone(),
             to,
             caller_name: bridge
                 .caller_name
                 .clone()
                 .unwrap_or_else(|| own.caller_name.clone()),
-            caller_number: number.unwrap_or_else(|| own.caller_number.clone()),
+            caller_number,
             callee_name: None,
             callee_number: user,
         }
     }
 
-    fn vars_of(&self, leg: &Leg, way: &Way) -> serde_json::Map<String, Value> {
-        let mut vars = serde_json::Map::new();
-        for key in ["Account-ID", "Account-Realm", "Call-Interaction-ID"] {
+    /// The variables of a B leg: those of the conversation, of the phone, and those its controller gives it.
+    fn vars_of(&self, leg: &Leg, way: &Way) -> Vars {
+        let mut vars = Vars::default();
+        for key in [
+            "Account-ID",
+            "Account-Realm",
+            "Fetch-ID",
+            "Call-Interaction-ID",
+        ] {
             if let Some(value) = self.channel_vars.get(key) {
-                vars.insert(key.to_owned(), value.clone());
+                vars.set(key, value);
             }
         }
         for (key, value) in &way.vars {
-            vars.insert(key.clone(), Value::String(value.clone()));
+            vars.set(key, value);
         }
-        vars.insert(
-            "Bridge-ID".to_owned(),
-            Value::String(self.call_id.to_string()),
-        );
+        vars.set("Bridge-ID", self.call_id.as_str());
+        vars.extend(self.exported_vars.map().clone());
         vars.extend(leg.endpoint.custom_channel_vars.clone());
         vars
+    }
+}
+
+/// A leg, as the one at its other side tells of it.
+fn other_leg(call_id: &CallId, direction: Direction, parties: &Parties) -> OtherLeg {
+    OtherLeg {
+        call_id: call_id.clone(),
+        direction,
+        caller_name: parties.caller_name.clone(),
+        caller_number: parties.caller_number.clone(),
+        destination: parties.destination().to_owned(),
     }
 }
 

@@ -10,7 +10,7 @@ use rsipstack::sip::StatusCode;
 use super::{Channel, ChannelMsg, Due, Inbound, Parts, pump_dialog, pump_media};
 use crate::events::Direction;
 use crate::inbound::entry;
-use crate::routing::{self, Routed};
+use crate::routing::{self, Offer, Routed};
 use crate::shared::{Shared, count};
 
 impl Channel {
@@ -33,6 +33,8 @@ impl Channel {
             allowed: inbound.allowed,
             max_forwards: inbound.max_forwards,
         });
+        channel.sip_headers = inbound.sip_headers;
+        channel.user_agent = inbound.user_agent;
         channel.dialog = Some(inbound.dialog.clone());
         channel.theirs = inbound.theirs;
         channel.session = inbound.timer;
@@ -50,21 +52,38 @@ impl Channel {
         channel
     }
 
-    fn find_controller(&self, fetch_id: String) {
-        let parties = self.reporter.parties();
-        let request = RouteReq {
+    /// The call in the words of its `route_req`, with its variables as they are now.
+    pub(super) fn route_request(&self) -> RouteReq {
+        let (parties, identity) = (&self.parties, &self.shared.identity);
+        let (from_tag, to_tag) = self.tags();
+        RouteReq {
             caller_id_number: parties.caller_number.clone(),
             caller_id_name: parties.caller_name.clone(),
-            switch_nodename: self.shared.node.clone(),
+            call_direction: self.direction.name().to_owned(),
+            switch_nodename: identity.node.clone(),
+            switch_hostname: Some(identity.hostname.clone()),
+            switch_uri: Some(identity.uri.clone()),
+            switch_url: Some(identity.url.clone()),
+            from_network_addr: Some(self.peer.addr.ip().to_string()),
+            from_network_port: Some(self.peer.addr.port().to_string()),
+            from_tag,
+            to_tag,
+            user_agent: self.user_agent.clone(),
+            custom_sip_headers: self.sip_headers.map().clone(),
             media_fork: Some(true),
-            custom_channel_vars: self.channel_vars.clone(),
+            custom_channel_vars: self.channel_vars.map().clone(),
+            custom_application_vars: self.application_vars.map().clone(),
             ..RouteReq::new(
                 self.call_id.clone(),
                 &parties.from,
                 &parties.to,
                 &parties.request,
             )
-        };
+        }
+    }
+
+    fn find_controller(&self, fetch_id: String) {
+        let request = self.route_request();
         let (shared, me) = (self.shared.clone(), self.me.clone());
         tokio::spawn(async move {
             let routed = routing::ask(&shared, request, fetch_id).await;
@@ -76,14 +95,7 @@ impl Channel {
     /// The search for a controller is over.
     pub(super) async fn on_routed(&mut self, routed: Routed) {
         match routed {
-            Routed::Park {
-                controller,
-                pre_park,
-                channel_vars,
-            } => {
-                self.park(&controller, pre_park.as_deref(), channel_vars)
-                    .await
-            }
+            Routed::Park(offer) => self.park(*offer).await,
             Routed::Refused { code, message } => {
                 let status = StatusCode::from(code);
                 let status = match message.filter(|m| !m.contains(['\r', '\n'])) {
@@ -93,34 +105,38 @@ impl Channel {
                 self.refuse(status).await;
             }
             Routed::Nobody => {
-                tracing::info!(call_id = %self.call_id, request = self.reporter.parties().request,
+                tracing::info!(call_id = %self.call_id, request = self.parties.request,
                     "no controller wants this call");
                 self.refuse(StatusCode::NotFound).await;
             }
         }
     }
 
-    async fn park(
-        &mut self,
-        controller: &str,
-        pre_park: Option<&str>,
-        channel_vars: serde_json::Map<String, serde_json::Value>,
-    ) {
-        self.channel_vars.extend(channel_vars);
-        match pre_park {
+    /// The call is this controller's: sets what it wants set, and tells it and whoever had it before.
+    async fn park(&mut self, offer: Offer) {
+        self.set_channel_vars(offer.channel_vars);
+        self.application_vars.extend(offer.application_vars);
+        for (name, value) in [
+            ("Application-Name", &offer.controller.app),
+            ("Application-Node", &offer.controller.node),
+        ] {
+            self.channel_vars.set(name, value);
+        }
+        let controller = self.controller.insert(offer.controller).clone();
+        match offer.pre_park.as_deref() {
             Some("ring_ready") => self.ring(),
             Some("answer") if self.answer(None).await.is_err() => {
                 return self.end(HangupCause::IncompatibleDestination).await;
             }
             _ => {}
         }
-        self.shared
-            .channels
-            .set_controller(&self.call_id, controller);
-        let vars = &self.channel_vars;
-        if !routing::win(&self.shared, controller, &self.call_id, vars).await {
-            self.refuse(StatusCode::ServiceUnavailable).await;
+        let (shared, vars) = (self.shared.clone(), &self.channel_vars);
+        let channels = &shared.channels;
+        channels.set_controller(&self.call_id, &controller.queue);
+        if !routing::win(&shared, &controller, &self.call_id, vars).await {
+            return self.refuse(StatusCode::ServiceUnavailable).await;
         }
+        routing::usurp(&shared, &self.call_id, vars.get("Fetch-ID")).await;
     }
 
     /// Refuses the call with this status; an answered one is ended.

@@ -135,23 +135,11 @@ impl Channel {
         self.drop_bridge(cause);
         if self.joined {
             self.joined = false;
-            self.publish(EventName::ChannelUnbridge, |_| {}).await;
+            self.publish_unbridge().await;
         }
         self.media.close();
-        let seconds = self.created.elapsed().as_secs();
-        // Kazoo rounds the billed time up.
-        let billed = self
-            .answered
-            .map_or(0, |at| at.elapsed().as_millis().div_ceil(1000));
-        self.publish(EventName::ChannelDestroy, |event| {
-            event.hangup_cause = Some(cause);
-            event.hangup_code = Some(format!("sip:{status}"));
-            event.disposition = Some(cause.name().to_owned());
-            event.duration_s = Some(seconds);
-            event.billing_s = u64::try_from(billed).ok();
-        })
-        .await;
         self.over = true;
+        self.publish_destroy(cause, status).await;
         let fact = match self.answered {
             Some(_) => LegFact::Gone,
             None => LegFact::Failed(cause, Some(status)),
@@ -160,6 +148,39 @@ impl Channel {
         self.shared.channels.remove(&self.call_id);
         if let Some(dialog) = &self.dialog {
             forget(&self.shared, dialog);
+        }
+    }
+}
+
+impl Channel {
+    /// The last event: how long it took, why it ended, and what was said and recorded.
+    async fn publish_destroy(&self, cause: HangupCause, status: u16) {
+        let (age, talk) = (self.created.elapsed(), self.answered.map(|at| at.elapsed()));
+        let rang = age.saturating_sub(talk.unwrap_or_default());
+        // Kazoo rounds the billed time up.
+        let billed = talk.map_or(0, |talk| talk.as_millis().div_ceil(1000));
+        let (theirs, ours) = (self.theirs.as_ref(), &self.ours);
+        let recordings = self.recordings.names();
+        self.publish(EventName::ChannelDestroy, |event| {
+            event.hangup_cause = Some(cause);
+            event.hangup_code = Some(format!("sip:{status}"));
+            event.disposition = Some(self.disposition(cause).to_owned());
+            event.duration_s = Some(age.as_secs());
+            event.billing_s = u64::try_from(billed).ok();
+            event.ringing_s = Some(rang.as_secs());
+            event.remote_sdp = theirs.map(|theirs| theirs.text().to_owned());
+            event.local_sdp = ours.text().map(str::to_owned);
+            event.media_recordings = (!recordings.is_empty()).then(|| recordings.to_vec());
+        })
+        .await;
+    }
+
+    /// What came of the call: FreeSWITCH's originate or endpoint disposition.
+    fn disposition(&self, cause: HangupCause) -> &'static str {
+        match (self.direction, self.answered) {
+            (Direction::Inbound, _) if self.talked => "SUCCESS",
+            (_, Some(_)) => "ANSWER",
+            (_, None) => cause.name(),
         }
     }
 }

@@ -4,11 +4,15 @@ mod bridging;
 mod commands;
 mod dialling;
 mod dialog;
+mod facts;
+mod handing_on;
 mod inbound;
 mod life;
+mod message;
 mod outbound;
 mod playing;
 mod recording;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,20 +22,23 @@ use callreel_proto::{CallEvent, CallId, EventName, HangupCause};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use rsipstack::dialog::dialog::{DialogState, DialogStateReceiver};
 use rsipstack::dialog::invite_dialog::InviteDialog;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::describe::ChannelPicture;
-use crate::events::{Direction, Parties, Reporter};
+use crate::events::{Direction, OtherLeg, Parties, Reporter};
 use crate::peer::Peer;
-use crate::queue::Queue;
+use crate::queue::{Queue, Slip};
 use crate::routing::Routed;
 use crate::rtp::{MediaEvent, MediaLeg, Remote};
 use crate::sdp::{Allowed, Ours, Theirs};
 use crate::session_timer::Timer;
 use crate::shared::Shared;
 use crate::sounds::Sound;
+use crate::status::Row;
+use crate::vars::Vars;
 
+use crate::states::Progress;
 pub(crate) use outbound::Outbound;
 
 /// What a channel hears.
@@ -50,6 +57,13 @@ pub(crate) enum ChannelMsg {
         token: u64,
         /// The sound, or why there is none.
         sound: Result<Sound, String>,
+    },
+    /// From the task that waits for it: a command handed on to a recorder did not arrive.
+    NotTaken {
+        /// The command.
+        slip: Slip,
+        /// Why.
+        reason: String,
     },
     /// From a B leg to its A leg.
     Leg {
@@ -70,6 +84,8 @@ pub(crate) enum ChannelMsg {
     Abandoned,
     /// From whoever wants to see it.
     Describe(RpcReplyPort<ChannelPicture>),
+    /// From the task that answers questions about channels.
+    Row(RpcReplyPort<Row>),
 }
 
 /// What a B leg tells.
@@ -107,21 +123,23 @@ pub(crate) enum Due {
     Message(u64),
     /// A call recording has reached its limit.
     Recording(u64),
+    /// A `sleep` is over.
+    Sleep(u64),
+    /// A `park` has lasted as long as it may.
+    Park(u64),
     /// The session timer wants a refresh, or has not got one.
     Session(u64),
 }
 
-/// How far an unanswered call has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Progress {
-    /// 100.
-    Trying,
-    /// 180.
-    Ringing,
-    /// 183 with a session description.
-    Early,
-    /// 200.
-    Answered,
+/// Who has a call, as its `route_resp` told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Controller {
+    /// Where its messages go.
+    pub(crate) queue: String,
+    /// `App-Name`.
+    pub(crate) app: String,
+    /// `Node`.
+    pub(crate) node: String,
 }
 
 /// How a channel begins.
@@ -138,8 +156,10 @@ pub(crate) struct Inbound {
     pub(crate) dialog: InviteDialog,
     pub(crate) states: DialogStateReceiver,
     pub(crate) parties: Parties,
-    pub(crate) channel_vars: Map<String, Value>,
+    pub(crate) channel_vars: Vars,
     pub(crate) fetch_id: String,
+    pub(crate) sip_headers: Vars,
+    pub(crate) user_agent: Option<String>,
     pub(crate) media: MediaLeg,
     pub(crate) events: mpsc::Receiver<MediaEvent>,
     pub(crate) theirs: Option<Theirs>,
@@ -155,7 +175,16 @@ pub(crate) struct Channel {
     call_id: CallId,
     direction: Direction,
     reporter: Reporter,
-    channel_vars: Map<String, Value>,
+    parties: Parties,
+    channel_vars: Vars,
+    /// Those that the legs it rings get too.
+    exported_vars: Vars,
+    application_vars: Vars,
+    /// `X-` headers of the INVITE.
+    sip_headers: Vars,
+    user_agent: Option<String>,
+    /// Who has the call, once somebody has.
+    controller: Option<Controller>,
     peer: Peer,
     /// None while an outbound INVITE has not been sent.
     dialog: Option<InviteDialog>,
@@ -170,13 +199,16 @@ pub(crate) struct Channel {
     held: bool,
     created: Instant,
     answered: Option<Instant>,
-    other_leg: Option<CallId>,
+    other_leg: Option<OtherLeg>,
     joined: bool,
+    /// It was joined once.
+    talked: bool,
     over: bool,
     max_forwards: u32,
     queue: Queue,
     numbers: u64,
     playing: playing::Playing,
+    waits: waiting::Waits,
     recordings: recording::Recordings,
     bridge: Option<bridging::Bridge>,
     owner: Option<outbound::Owner>,
@@ -191,7 +223,7 @@ struct Parts {
     call_id: CallId,
     direction: Direction,
     parties: Parties,
-    channel_vars: Map<String, Value>,
+    channel_vars: Vars,
     peer: Peer,
     media: MediaLeg,
     allowed: Allowed,
@@ -207,16 +239,20 @@ impl Channel {
         Self {
             reporter: Reporter::new(
                 shared.bus.clone(),
-                shared.node.clone(),
+                shared.identity.clone(),
                 parts.call_id.clone(),
-                parts.direction,
-                parts.parties,
             ),
+            parties: parts.parties,
             shared,
             me: parts.me,
             call_id: parts.call_id,
             direction: parts.direction,
             channel_vars: parts.channel_vars,
+            exported_vars: Vars::default(),
+            application_vars: Vars::default(),
+            sip_headers: Vars::default(),
+            user_agent: None,
+            controller: None,
             peer: parts.peer,
             dialog: None,
             media: parts.media,
@@ -231,11 +267,13 @@ impl Channel {
             answered: None,
             other_leg: None,
             joined: false,
+            talked: false,
             over: false,
             max_forwards: parts.max_forwards,
             queue: Queue::default(),
             numbers: 0,
             playing: playing::Playing::default(),
+            waits: waiting::Waits::default(),
             recordings: recording::Recordings::default(),
             bridge: None,
             owner: None,
@@ -252,9 +290,7 @@ impl Channel {
 
     /// Publishes an event of this channel.
     async fn publish(&self, name: EventName, fill: impl FnOnce(&mut CallEvent) + Send) {
-        self.reporter
-            .publish(name, &self.channel_vars, self.other_leg.as_ref(), fill)
-            .await;
+        self.reporter.publish(name, self.look(), fill).await;
     }
 
     /// Sets a timer. It may find the channel gone.
@@ -268,12 +304,16 @@ impl Channel {
                 // Nobody waiting for the picture any more is fine.
                 drop(reply.send(self.picture()));
             }
+            ChannelMsg::Row(reply) => drop(reply.send(self.row())),
             _ if self.over => {}
             ChannelMsg::Dialog(state) => self.on_dialog(*state).await,
             ChannelMsg::Media(event) => self.on_media(event).await,
             ChannelMsg::Command(command) => self.on_command(&command).await,
             ChannelMsg::Routed(routed) => self.on_routed(routed).await,
             ChannelMsg::Fetched { token, sound } => self.on_fetched(token, sound).await,
+            ChannelMsg::NotTaken { slip, reason } => {
+                self.fail(slip, &reason).await;
+            }
             ChannelMsg::Leg { bridge, leg, fact } => self.on_leg(bridge, leg, fact).await,
             ChannelMsg::Order(order) => self.on_order(order).await,
             ChannelMsg::Due(due) => self.on_due(due).await,
@@ -305,34 +345,9 @@ impl Channel {
             Due::Hunt(bridge) => self.on_hunt_due(bridge).await,
             Due::Message(number) => self.on_message_limit(number).await,
             Due::Recording(number) => self.on_recording_limit(number).await,
+            Due::Sleep(number) => self.on_sleep_over(number).await,
+            Due::Park(number) => self.on_park_over(number).await,
             Due::Session(epoch) => self.on_session_due(epoch).await,
-        }
-    }
-
-    fn picture(&self) -> ChannelPicture {
-        let parties = self.reporter.parties();
-        ChannelPicture {
-            call_id: self.call_id.to_string(),
-            direction: self.direction.name(),
-            state: match self.progress {
-                Progress::Trying => "trying",
-                Progress::Ringing => "ringing",
-                Progress::Early => "early",
-                Progress::Answered => "answered",
-            },
-            from: parties.from.clone(),
-            to: parties.request.clone(),
-            age_s: self.created.elapsed().as_secs(),
-            answered_s: self.answered.map(|at| at.elapsed().as_secs()),
-            other_leg: self.other_leg.as_ref().map(ToString::to_string),
-            bridged: self.joined,
-            held: self.held,
-            codec: self.agreed.map(|agreed| agreed.codec.name()),
-            running: self.queue.running(),
-            waiting: self.queue.waiting(),
-            recordings: self.recordings.len(),
-            peer: self.peer.addr.to_string(),
-            rtp: self.media.stats(),
         }
     }
 }

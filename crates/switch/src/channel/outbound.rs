@@ -9,23 +9,23 @@ use rsipstack::dialog::dialog::Dialog;
 use rsipstack::dialog::invitation::InviteOption;
 use rsipstack::sip::prelude::HeadersExt;
 use rsipstack::sip::{Header, MaxForwards, Response, Uri};
-use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
 use super::{Channel, ChannelMsg, LegFact, LegOrder, Parts, Progress, pump_dialog, pump_media};
-use crate::events::{Direction, Parties};
+use crate::events::{Direction, OtherLeg, Parties};
 use crate::inbound::entry;
-use crate::message::allow;
+use crate::message::{allow, user_agent};
 use crate::peer::{Peer, reachable, unescaped, uri_of};
 use crate::rtp::{MediaEvent, MediaLeg};
 use crate::sdp::{Allowed, Theirs};
 use crate::shared::Shared;
+use crate::vars::Vars;
 
 /// What an outbound channel is made of.
 pub(crate) struct Outbound {
     pub(crate) owner: Owner,
     /// The A leg.
-    pub(crate) a_leg: CallId,
+    pub(crate) a_leg: OtherLeg,
     /// The A leg's codec, if it has one: offered first.
     pub(crate) first: Option<Codec>,
     /// Request URI.
@@ -34,7 +34,7 @@ pub(crate) struct Outbound {
     pub(crate) destination: Option<Peer>,
     pub(crate) realm: String,
     pub(crate) parties: Parties,
-    pub(crate) channel_vars: Map<String, Value>,
+    pub(crate) channel_vars: Vars,
     pub(crate) headers: Vec<Header>,
     pub(crate) allowed: Allowed,
     pub(crate) media: MediaLeg,
@@ -87,7 +87,7 @@ impl Channel {
             allow(),
         ];
         headers.extend(outbound.headers);
-        let parties = channel.reporter.parties();
+        let parties = &channel.parties;
         let options = InviteOption {
             caller_display_name: Some(quotable(&parties.caller_name)),
             caller: uri_of(&parties.caller_number, &outbound.realm),
@@ -127,6 +127,7 @@ impl Channel {
         if self.direction != Direction::Outbound || self.answered.is_some() {
             return;
         }
+        self.note_user_agent(response);
         let has_body = !response.body.is_empty();
         if has_body && self.progress < Progress::Early && self.take_answer(&response.body).is_ok() {
             self.progress = Progress::Early;
@@ -143,6 +144,7 @@ impl Channel {
         if self.answered.is_some() {
             return self.take_late_answer();
         }
+        self.note_user_agent(response);
         self.reach_behind_nat(response);
         let usable = match response.body.is_empty() {
             // The description came with the 183 (RFC 3261 §13.2.1).
@@ -160,6 +162,10 @@ impl Channel {
                 self.end(HangupCause::IncompatibleDestination).await;
             }
         }
+    }
+
+    fn note_user_agent(&mut self, response: &Response) {
+        self.user_agent = user_agent(response).or_else(|| self.user_agent.take());
     }
 
     /// The phone's answer to our offer.
@@ -199,8 +205,12 @@ impl Channel {
     pub(super) async fn on_order(&mut self, order: LegOrder) {
         match order {
             LegOrder::Joined => {
-                self.joined = true;
-                self.publish(EventName::ChannelBridge, |_| {}).await;
+                self.note_joined();
+                let b_leg = self.call_id.clone();
+                self.publish(EventName::ChannelBridge, |event| {
+                    event.bridge_b_unique_id = Some(b_leg);
+                })
+                .await;
             }
             LegOrder::HangUp(cause) => self.end(cause).await,
         }

@@ -1,9 +1,12 @@
 //! Playing files, speech and tones to the phone, and the keys it presses meanwhile.
 
-use callreel_proto::{EventName, Terminators};
+use callreel_proto::{Application, EventName, Terminators};
 
+use super::commands::Execution;
 use super::{Channel, ChannelMsg};
+use crate::queue::Slip;
 use crate::rtp::{PlayId, Playback};
+use crate::say;
 use crate::sounds::{Request, Sound};
 
 /// The sounds of a channel: one is heard, another may be on its way.
@@ -16,15 +19,17 @@ pub(super) struct Playing {
 
 /// A media command.
 #[derive(Debug, Clone)]
-pub(super) struct What {
+struct What {
     /// Its `Application-Name`.
-    pub(super) name: &'static str,
-    pub(super) msg_id: String,
-    pub(super) terminators: Terminators,
+    name: &'static str,
+    slip: Slip,
+    /// What is played, as the switch itself would be told.
+    data: String,
+    terminators: Terminators,
     /// `None` is endless.
-    pub(super) times: Option<u32>,
+    times: Option<u32>,
     /// It runs beside the queue.
-    pub(super) now: bool,
+    now: bool,
 }
 
 struct Item {
@@ -35,9 +40,108 @@ struct Item {
     terminator: Option<char>,
 }
 
+/// A sound to make, and how often it is played.
+struct Media {
+    request: Request,
+    data: String,
+    terminators: Terminators,
+    times: Option<u32>,
+}
+
+impl Media {
+    fn once(request: Request, data: String, terminators: Terminators) -> Self {
+        Self {
+            request,
+            data,
+            terminators,
+            times: Some(1),
+        }
+    }
+}
+
+/// What a media command plays; the error is a sentence for the controller.
+fn media_of(application: Application) -> Result<Media, String> {
+    Ok(match application {
+        Application::Play {
+            media_name,
+            terminators,
+            endless,
+            loop_count,
+        } => Media {
+            times: match (endless, loop_count) {
+                (Some(true), _) => None,
+                (_, count) => Some(count.unwrap_or(1).clamp(1, u64::from(u32::MAX)) as u32),
+            },
+            ..Media::once(Request::Named(media_name.clone()), media_name, terminators)
+        },
+        Application::Hold { media_name } => {
+            let name = media_name.unwrap_or_else(|| "silence_stream://1000".to_owned());
+            Media {
+                times: None,
+                ..Media::once(Request::Named(name.clone()), name, Terminators::none())
+            }
+        }
+        Application::Tts {
+            text,
+            voice,
+            language,
+            terminators,
+        } => {
+            let data = text.clone();
+            let request = Request::Text {
+                text,
+                voice,
+                language,
+            };
+            Media::once(request, data, terminators)
+        }
+        Application::Say {
+            text,
+            kind,
+            method,
+            language,
+        } => {
+            let request = Request::Text {
+                text: say::words(&text, &kind, &method)?,
+                voice: None,
+                language,
+            };
+            Media::once(request, text, Terminators::none())
+        }
+        Application::Tones { tones, terminators } => {
+            Media::once(Request::Tones(tones), String::new(), terminators)
+        }
+        other => return Err(format!("{} plays nothing", other.name())),
+    })
+}
+
 impl Channel {
+    /// `play`, `tts`, `say`, `tones`, `hold`.
+    pub(super) async fn execute_media(
+        &mut self,
+        application: Application,
+        slip: Slip,
+        now: bool,
+    ) -> Execution {
+        let name = application.name();
+        let media = match media_of(application) {
+            Ok(media) => media,
+            Err(reason) => return self.fail(slip, &reason).await,
+        };
+        let what = What {
+            name,
+            slip,
+            data: media.data,
+            terminators: media.terminators,
+            times: media.times,
+            now,
+        };
+        self.start_sound(what, media.request);
+        Execution::Running
+    }
+
     /// Begins to make a sound; it is played as soon as it is there.
-    pub(super) async fn start_sound(&mut self, what: What, request: Request) {
+    fn start_sound(&mut self, what: What, request: Request) {
         let token = self.number();
         self.playing.sounds.push(Item {
             token,
@@ -70,13 +174,7 @@ impl Channel {
             }
             Err(reason) => {
                 let item = self.playing.sounds.remove(at);
-                let of = |text: &str| serde_json::Value::from(text);
-                let command = [
-                    ("Application-Name".to_owned(), of(item.what.name)),
-                    ("Msg-ID".to_owned(), of(&item.what.msg_id)),
-                ];
-                let command = command.into_iter().collect();
-                self.fail(&item.what.msg_id, command, &reason).await;
+                self.fail(item.what.slip, &reason).await;
                 if !item.what.now {
                     self.completed().await;
                 }
@@ -94,8 +192,15 @@ impl Channel {
     }
 
     async fn heard(&mut self, item: Item) {
-        self.complete(item.what.name, |event| {
+        let What {
+            name, slip, data, ..
+        } = item.what;
+        if let (Some(_), Some(group)) = (item.terminator, slip.group()) {
+            self.queue.drop_group(name, group);
+        }
+        self.complete(name, |event| {
             event.application_response = Some("FILE PLAYED".to_owned());
+            event.raw_application_data = Some(data);
             event.dtmf_digit = item.terminator.map(String::from);
         })
         .await;
@@ -104,8 +209,20 @@ impl Channel {
         }
     }
 
-    /// Stops what plays, what is about to, and a message being recorded; all of them complete.
+    /// Stops what takes its time, but for bridges: all of it completes.
     pub(super) async fn break_media(&mut self) {
+        // Taken at once: whatever completes lets the next command begin, and that one is not to be broken.
+        let sleeps = self.waits.take_sleeps();
+        let message = self.recordings.message_number();
+        self.stop_sounds().await;
+        self.break_message(message).await;
+        for sleep in sleeps {
+            self.wake(sleep).await;
+        }
+    }
+
+    /// Stops what plays, and what is about to; all of it completes.
+    pub(super) async fn stop_sounds(&mut self) {
         let all = std::mem::take(&mut self.playing.sounds);
         let (playing, coming): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|s| s.playing.is_some());
@@ -116,7 +233,6 @@ impl Channel {
         for item in coming {
             self.heard(item).await;
         }
-        self.break_message().await;
     }
 
     /// The phone's user pressed a key.

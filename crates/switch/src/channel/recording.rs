@@ -2,16 +2,23 @@
 
 use std::time::{Duration, Instant};
 
-use callreel_proto::{Application, EventName, MediaFork, RecordAction, RecordingInfo, Terminators};
+use callreel_proto::{
+    Application, CallEvent, EventName, MediaFork, RecordAction, RecordCall, RecordingInfo,
+};
 
-use super::{Channel, Due, commands::Execution};
-use crate::queue::{Order, echo};
-use crate::rtp::SilenceWatch;
+use super::{Channel, Due, commands::Execution, message::Message};
+use crate::queue::Slip;
 
-/// Kazoo's sender always says; this is its own default.
-const MESSAGE_LIMIT_S: u64 = 300;
-const SILENCE_THRESHOLD: u64 = 200;
-const SILENCE_HITS_S: u64 = 5;
+/// Recordings the last event of a channel names: nobody makes more of one call.
+const MAX_NAMED: usize = 100;
+/// Keys of a `Recording` object that tell facts of ours: an order cannot set them.
+const FACTS: [&str; 5] = [
+    "Fork-Source",
+    "Completion-Cause",
+    "File-Path",
+    "File-Size",
+    "File-MilliSeconds",
+];
 
 /// What is recorded of a channel.
 #[derive(Default)]
@@ -19,14 +26,21 @@ pub(super) struct Recordings {
     /// Recordings of the call, the newest last.
     running: Vec<Running>,
     /// The message being recorded by `record`.
-    message: Option<Message>,
+    pub(super) message: Option<Message>,
     source: Option<std::net::SocketAddr>,
+    /// Names of all that were started, the newest first.
+    names: Vec<String>,
 }
 
 impl Recordings {
     /// How many run.
     pub(super) fn len(&self) -> usize {
         self.running.len() + usize::from(self.message.is_some())
+    }
+
+    /// Names of all that were started, the newest first.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
     }
 }
 
@@ -36,17 +50,9 @@ struct Running {
     started: Instant,
 }
 
-struct Message {
-    number: u64,
-    info: RecordingInfo,
-    started: Instant,
-    terminators: Terminators,
-    now: bool,
-}
-
 /// How a recording ended, as its `RECORD_STOP` tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     Stopped,
     Digit(char),
     Silence,
@@ -65,35 +71,78 @@ impl End {
     }
 }
 
+/// What an order says of its recording, as the events echo it: Kazoo 4.3 has a header for each, Kazoo 5 puts them into
+/// `Recording-Variables`, with whatever else its sender wants to see again.
+fn described(name: Option<String>, terms: RecordCall) -> RecordingInfo {
+    let mut variables = terms.variables.unwrap_or_default();
+    variables.retain(|key, _| !FACTS.contains(&key.as_str()));
+    let mut said = |header: Option<String>, key: &str| {
+        let variable = variables.shift_remove(key);
+        header.or_else(|| variable?.as_str().map(str::to_owned))
+    };
+    RecordingInfo {
+        id: said(terms.recording_id, "ID"),
+        name: said(name, "Name"),
+        recorder: said(terms.recorder, "Recorder"),
+        origin: said(terms.origin, "Origin"),
+        endpoint_id: said(terms.endpoint_id, "Endpoint-ID"),
+        variables,
+        ..RecordingInfo::default()
+    }
+}
+
+/// The same as variables of the channel, where Kazoo 4.3 has them.
+fn variables_of(info: &RecordingInfo) -> [(&'static str, Option<&String>); 5] {
+    [
+        ("Media-Name", info.name.as_ref()),
+        ("Media-Recorder", info.recorder.as_ref()),
+        ("Media-Recording-ID", info.id.as_ref()),
+        ("Media-Recording-Endpoint-ID", info.endpoint_id.as_ref()),
+        ("Media-Recording-Origin", info.origin.as_ref()),
+    ]
+}
+
+/// Makes an event one about this recording.
+fn tell_recording(event: &mut CallEvent, info: RecordingInfo) {
+    event.application_name = Some("record".to_owned());
+    event.application_response = info.name.clone().or_else(|| info.id.clone());
+    for (variable, value) in variables_of(&info) {
+        let vars = &mut event.custom_channel_vars;
+        match value {
+            Some(value) => drop(vars.insert(variable.to_owned(), value.clone().into())),
+            None => drop(vars.shift_remove(variable)),
+        }
+    }
+    event.recording = Some(info);
+}
+
 impl Channel {
-    /// `record_call`.
-    pub(super) async fn execute_record_call(&mut self, order: Order) -> Execution {
-        let refused = echo(&order);
+    /// `record_call`. With a fork it is a recorder's order; without one it is another application's, and a recorder's to
+    /// carry out: so it can never go round in a circle.
+    pub(super) async fn execute_record_call(
+        &mut self,
+        application: Application,
+        slip: Slip,
+    ) -> Execution {
         let Application::RecordCall {
             action,
             media_name,
             terms,
             fork,
-        } = order.application
+        } = application
         else {
             return Execution::Done;
         };
+        let Some(fork) = fork else {
+            return self.hand_on(slip).await;
+        };
         match action {
             RecordAction::Start => {
-                let Some(fork) = fork else {
-                    let reason = "this switch records by forking: the command needs Media-Fork";
-                    return self.fail(&order.msg_id, refused, reason).await;
-                };
-                let info = RecordingInfo {
-                    id: terms.recording_id,
-                    name: media_name,
-                    recorder: terms.recorder,
-                    origin: terms.origin,
-                    ..RecordingInfo::default()
-                };
-                match self.start_recording(info, fork, terms.time_limit_s).await {
+                let limit_s = terms.time_limit_s;
+                let info = described(media_name, *terms);
+                match self.start_recording(info, fork, limit_s).await {
                     Ok(()) => Execution::Done,
-                    Err(reason) => self.fail(&order.msg_id, refused, &reason).await,
+                    Err(reason) => self.fail(slip, &reason).await,
                 }
             }
             RecordAction::Stop => {
@@ -131,7 +180,7 @@ impl Channel {
     }
 
     /// Starts the fork, or names the source of the running one: a call has one capture.
-    fn fork(&mut self, fork: MediaFork) -> Result<std::net::SocketAddr, String> {
+    pub(super) fn fork(&mut self, fork: MediaFork) -> Result<std::net::SocketAddr, String> {
         if let Some(source) = self.recordings.source {
             return Ok(source);
         }
@@ -140,34 +189,37 @@ impl Channel {
         Ok(source)
     }
 
-    fn release_fork(&mut self) {
+    pub(super) fn release_fork(&mut self) {
         if self.recordings.len() == 0 && self.recordings.source.take().is_some() {
             self.media.stop_fork();
         }
     }
 
-    async fn report_start(&self, info: RecordingInfo) {
-        self.publish(EventName::RecordStart, |event| {
-            event.application_name = Some("record".to_owned());
-            event.application_response.clone_from(&info.name);
-            event.recording = Some(info);
-        })
-        .await;
+    /// `RECORD_START`; the channel's variables name the recording that was started last.
+    pub(super) async fn report_start(&mut self, info: RecordingInfo) {
+        if let Some(name) = info.name.as_ref().or(info.id.as_ref()) {
+            self.recordings.names.insert(0, name.clone());
+            self.recordings.names.truncate(MAX_NAMED);
+        }
+        for (variable, value) in variables_of(&info) {
+            let value = value.cloned().unwrap_or_default();
+            self.channel_vars.set(variable, value);
+        }
+        self.publish(EventName::RecordStart, |event| tell_recording(event, info))
+            .await;
     }
 
-    async fn report_stop(&self, mut info: RecordingInfo, started: Instant, end: End) {
+    pub(super) async fn report_stop(&self, mut info: RecordingInfo, started: Instant, end: End) {
         let length = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         info.completion_cause = Some(end.name().to_owned());
         self.publish(EventName::RecordStop, |event| {
-            event.application_name = Some("record".to_owned());
-            event.application_response.clone_from(&info.name);
+            tell_recording(event, info);
             event.length_ms = Some(length);
             event.silence_terminated = Some(end == End::Silence);
             event.terminator = match end {
                 End::Digit(digit) => Some(digit.to_string()),
                 _ => None,
             };
-            event.recording = Some(info);
         })
         .await;
     }
@@ -198,106 +250,6 @@ impl Channel {
         }
     }
 
-    /// `record`: the caller alone, until a key, silence, the limit or hangup.
-    pub(super) async fn execute_record(&mut self, order: Order, now: bool) -> Execution {
-        let refused = echo(&order);
-        let Application::Record {
-            media_name,
-            terminators,
-            time_limit_s,
-            silence_threshold,
-            silence_hits,
-            recording_id,
-            fork,
-        } = order.application
-        else {
-            return Execution::Done;
-        };
-        let Some(fork) = fork else {
-            let reason = "this switch records by forking: the command needs Media-Fork";
-            return self.fail(&order.msg_id, refused, reason).await;
-        };
-        if self.recordings.message.is_some() {
-            let reason = "a message is being recorded already";
-            return self.fail(&order.msg_id, refused, reason).await;
-        }
-        self.open_early().await;
-        let source = match self.fork(fork) {
-            Ok(source) => source,
-            Err(reason) => return self.fail(&order.msg_id, refused, &reason).await,
-        };
-        let info = RecordingInfo {
-            id: recording_id,
-            name: Some(media_name),
-            fork_source: Some(source),
-            ..RecordingInfo::default()
-        };
-        let number = self.number();
-        let limit = Duration::from_secs(time_limit_s.filter(|s| *s > 0).unwrap_or(MESSAGE_LIMIT_S));
-        self.set_timer(limit, Due::Message(number));
-        let hits = silence_hits.unwrap_or(SILENCE_HITS_S);
-        let threshold = silence_threshold.unwrap_or(SILENCE_THRESHOLD);
-        self.media.watch_silence((hits > 0).then(|| SilenceWatch {
-            threshold: u32::try_from(threshold).unwrap_or(u32::MAX),
-            after: Duration::from_secs(hits),
-        }));
-        self.recordings.message = Some(Message {
-            number,
-            info: info.clone(),
-            started: Instant::now(),
-            terminators,
-            now,
-        });
-        self.report_start(info).await;
-        Execution::Running
-    }
-
-    /// A key was pressed.
-    pub(super) async fn message_digit(&mut self, digit: char) {
-        let ends = self
-            .recordings
-            .message
-            .as_ref()
-            .is_some_and(|m| m.terminators.contains(digit));
-        if ends {
-            self.end_message(End::Digit(digit)).await;
-        }
-    }
-
-    /// The caller has fallen silent.
-    pub(super) async fn on_silence(&mut self) {
-        self.end_message(End::Silence).await;
-    }
-
-    /// The message has reached its limit.
-    pub(super) async fn on_message_limit(&mut self, number: u64) {
-        if self
-            .recordings
-            .message
-            .as_ref()
-            .is_some_and(|m| m.number == number)
-        {
-            self.end_message(End::TimeLimit).await;
-        }
-    }
-
-    /// A `break` or `flush` ends the message.
-    pub(super) async fn break_message(&mut self) {
-        self.end_message(End::Stopped).await;
-    }
-
-    async fn end_message(&mut self, end: End) {
-        let Some(message) = self.recordings.message.take() else {
-            return;
-        };
-        self.media.watch_silence(None);
-        self.release_fork();
-        self.report_stop(message.info, message.started, end).await;
-        if end != End::Hangup && !message.now {
-            self.completed().await;
-        }
-    }
-
     /// The channel ends, and all recordings with it.
     pub(super) async fn end_recordings(&mut self) {
         self.end_message(End::Hangup).await;
@@ -306,5 +258,34 @@ impl Channel {
                 .await;
         }
         self.release_fork();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn terms(json: Value) -> RecordCall {
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn a_recording_is_described_by_headers_or_by_variables() {
+        let variables = json!({"ID": "5", "Recorder": "five", "Case": "88121", "File-Size": 7});
+        let by_variables = described(None, terms(json!({"Recording-Variables": variables})));
+        assert_eq!(by_variables.id.as_deref(), Some("5"));
+        assert_eq!(by_variables.recorder.as_deref(), Some("five"));
+        assert_eq!(by_variables.file_size, None);
+        let json = json!({"ID": "5", "Recorder": "five", "Case": "88121"});
+        assert_eq!(serde_json::to_value(&by_variables).unwrap(), json);
+
+        let both = json!({"Media-Recording-ID": "4", "Recording-Variables": variables});
+        let both = described(Some("x.wav".to_owned()), terms(both));
+        assert_eq!(
+            (both.id.as_deref(), both.name.as_deref()),
+            (Some("4"), Some("x.wav"))
+        );
     }
 }

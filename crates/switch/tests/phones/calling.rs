@@ -274,7 +274,8 @@ async fn a_phone_can_hold_and_come_back_with_a_moved_stream() {
     let held = phone.final_response().await;
     assert!(held.body.contains("a=recvonly"), "{}", held.body);
     phone.ack(&call, &held, "").await;
-    controller.event("CHANNEL_HOLD", id).await;
+    let hold = controller.event("CHANNEL_HOLD", id).await;
+    assert_eq!(hold["Channel-Call-State"], "HELD");
     assert!(scene.switch.picture().await.channels[0].held);
 
     let other = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();

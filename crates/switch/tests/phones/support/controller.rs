@@ -12,6 +12,8 @@ pub(crate) struct Controller {
     queue: String,
     subscription: Subscription,
     control: String,
+    /// Its `App-Name`.
+    app: String,
     /// Events heard and not asked for yet, oldest first.
     heard: Vec<Value>,
 }
@@ -27,6 +29,7 @@ impl Controller {
         let bindings = vec![
             Binding::new(Exchange::Callmgr, "route.req.audio.*"),
             Binding::new(Exchange::Callevt, "call.#"),
+            Binding::new(Exchange::Kapps, "callreel.record.*"),
             Binding::new(Exchange::Targeted, &queue),
         ];
         Self {
@@ -34,12 +37,19 @@ impl Controller {
             subscription: bus.subscribe(options, bindings).await.unwrap(),
             queue,
             control: String::new(),
+            app: "callreel".to_owned(),
             heard: Vec::new(),
         }
     }
 
+    /// The same controller as another application.
+    pub(crate) fn named(mut self, app: &str) -> Self {
+        app.clone_into(&mut self.app);
+        self
+    }
+
     /// The next message of this name that is not an event, or that event.
-    async fn take(&mut self, name: &str, call_id: Option<&str>) -> Value {
+    pub(crate) async fn take(&mut self, name: &str, call_id: Option<&str>) -> Value {
         let wanted =
             |m: &Value| m["Event-Name"] == name && call_id.is_none_or(|id| m["Call-ID"] == id);
         if let Some(at) = self.heard.iter().position(wanted) {
@@ -82,25 +92,54 @@ impl Controller {
     ) {
         let mut body = RouteResp::new(RouteMethod::Park);
         fill(&mut body);
-        let headers = Headers::new("dialplan", "route_resp")
+        let mut headers = Headers::new("dialplan", "route_resp")
             .msg_id(&request.headers.msg_id)
             .server_id(&self.queue);
-        let to = request.headers.server_id.clone().unwrap();
+        headers.app_name.clone_from(&self.app);
+        headers.node = format!("{}@n1", self.app);
         let envelope = Envelope { headers, body };
-        self.bus
-            .send(Exchange::Targeted, &to, envelope.to_bytes())
-            .await
-            .unwrap();
+        self.answer(request, &envelope.to_bytes()).await;
+    }
+
+    /// Sends anything where the answer to a `route_req` belongs.
+    pub(crate) async fn answer(&self, request: &Envelope<RouteReq>, body: &[u8]) {
+        let to = request.headers.server_id.as_ref().unwrap();
+        let body = body.to_vec();
+        self.bus.send(Exchange::Targeted, to, body).await.unwrap();
     }
 
     /// Claims the next call; returns its request.
     pub(crate) async fn claims(&mut self) -> RouteReq {
         let request = self.asked().await;
         self.respond(&request, |_| {}).await;
-        let win = self.take("route_win", None).await;
-        assert_eq!(win["Msg-ID"], request.body.call_id.as_str());
-        self.control = win["Control-Queue"].as_str().unwrap().to_owned();
+        self.wins(&request.body.call_id).await;
         request.body
+    }
+
+    /// Waits for the `route_win` of this call.
+    pub(crate) async fn wins(&mut self, call_id: &CallId) -> Value {
+        let win = self.take("route_win", None).await;
+        assert_eq!(win["Msg-ID"], call_id.as_str());
+        self.control = win["Control-Queue"].as_str().unwrap().to_owned();
+        win
+    }
+
+    /// Asks every switch something; answers come to this controller's queue.
+    pub(crate) async fn ask(&self, key: &str, name: &str, fields: Value) {
+        let mut message = json!({
+            "App-Name": "test", "App-Version": "1", "Event-Category": "call_event", "Event-Name": name,
+            "Msg-ID": format!("{name}-1"), "Server-ID": self.queue,
+        });
+        let fields = fields.as_object().unwrap().clone();
+        message.as_object_mut().unwrap().extend(fields);
+        let (exchange, body) = (Exchange::Callevt, message.to_string());
+        self.bus.publish(exchange, key, body).await.unwrap();
+    }
+
+    /// Sends anything to the control queue.
+    pub(crate) async fn throw(&self, exchange: Exchange, body: impl Into<Vec<u8>>) {
+        let body = body.into();
+        self.bus.send(exchange, &self.control, body).await.unwrap();
     }
 
     /// Sends a command.

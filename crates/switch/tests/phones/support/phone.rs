@@ -301,8 +301,18 @@ impl Phone {
 
     /// Dials with further headers and this body.
     pub(crate) async fn dial_with(&self, number: &str, headers: &str, body: &str) -> Call {
+        let call_id = format!("{}@phone", random_hex(12));
+        self.dial_call(&call_id, number, headers, body).await
+    }
+
+    /// Dials a number under this Call-ID.
+    pub(crate) async fn dial_as(&self, call_id: &str, number: &str) -> Call {
+        self.dial_call(call_id, number, "", &self.sdp()).await
+    }
+
+    async fn dial_call(&self, call_id: &str, number: &str, headers: &str, body: &str) -> Call {
         let mut call = Call {
-            call_id: CallId::new(format!("{}@phone", random_hex(12))),
+            call_id: CallId::new(call_id),
             from: format!(
                 "\"{0} A.\" <sip:{0}@{REALM}>;tag={1}",
                 self.user,
