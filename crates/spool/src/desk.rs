@@ -2,6 +2,7 @@
 //! time within this process. Which hand may write which ticket is for [`crate::Writer`] and [`crate::Outbox`] to know.
 
 use std::{
+    fs,
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -9,7 +10,11 @@ use std::{
 use callreel_proto::RecordingId;
 
 use crate::{
-    Error, Ticket, View, WriterId, error::At, files, locks, locks::Lock, view::ticket_bytes,
+    Error, Ticket, View, WriterId,
+    error::At,
+    files, locks,
+    locks::Lock,
+    view::{TICKET, list, ticket_bytes},
 };
 
 /// Tickets are saved one at a time per shard: enough shards that two savers seldom meet, few enough to be nothing.
@@ -86,5 +91,21 @@ impl Desk {
         let answer = change(&mut ticket)?;
         self.save(&ticket, None)?;
         Ok((ticket, answer))
+    }
+
+    /// Removes a recording: first its files, then its ticket. What is gone already is no error.
+    pub(crate) fn remove(&self, id: &RecordingId) -> Result<(), Error> {
+        let _turn = self.turn(id);
+        let view = self.view();
+        let dir = view.recording_dir(id);
+        // The ticket goes last: a crash in between leaves a promise without a file, never a file without a promise.
+        for (name, path) in list(&dir)? {
+            if name != TICKET {
+                files::remove(&path, |path| fs::remove_file(path))?;
+            }
+        }
+        files::remove(&view.ticket_path(id), |path| fs::remove_file(path))?;
+        files::remove(&dir, |path| fs::remove_dir(path))?;
+        files::sync_dir(&view.recordings_dir())
     }
 }

@@ -1,17 +1,10 @@
 //! The spool as its one deliverer works in it: the tickets of recordings that have ended, until nothing of them is left.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use callreel_proto::RecordingId;
 
-use crate::{
-    Error, Ticket, View, captures,
-    desk::Desk,
-    files, locks,
-    locks::Lock,
-    quarantine, recovery,
-    view::{TICKET, list},
-};
+use crate::{Error, Ticket, View, captures, desk::Desk, locks, locks::Lock, quarantine, recovery};
 
 /// The deliverer's handle to a spool. Clones share it; the lock is held until the last clone is gone.
 #[derive(Clone)]
@@ -93,7 +86,7 @@ impl Outbox {
         if let Some(capture) = ticket.capture_id() {
             captures::release(self.view(), capture, ticket.recording_id())?;
         }
-        self.remove_recording(ticket.recording_id())
+        self.room.desk.remove(ticket.recording_id())
     }
 
     /// Ends those of these recordings that a dead writer left growing, as [`Writer::recover`](crate::Writer::recover) does,
@@ -103,21 +96,5 @@ impl Outbox {
     /// As there.
     pub fn recover(&self, tickets: &[Ticket]) -> Result<Vec<Ticket>, Error> {
         recovery::recover(&self.room.desk, tickets)
-    }
-
-    /// Removes a recording: first its files, then its ticket. What is gone already is no error.
-    fn remove_recording(&self, id: &RecordingId) -> Result<(), Error> {
-        let _turn = self.room.desk.turn(id);
-        let view = self.view();
-        let dir = view.recording_dir(id);
-        // The ticket goes last: a crash in between leaves a promise without a file, never a file without a promise.
-        for (name, path) in list(&dir)? {
-            if name != TICKET {
-                files::remove(&path, |path| fs::remove_file(path))?;
-            }
-        }
-        files::remove(&view.ticket_path(id), |path| fs::remove_file(path))?;
-        files::remove(&dir, |path| fs::remove_dir(path))?;
-        files::sync_dir(&view.recordings_dir())
     }
 }

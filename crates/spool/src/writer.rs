@@ -151,6 +151,18 @@ impl Writer {
         desk.save(ticket, self.while_growing(ticket))
     }
 
+    /// Takes back the promise of a recording of this writer that never began: its ticket goes.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn withdraw(&self, ticket: &Ticket) -> Result<(), Error> {
+        self.room.desk.remove(ticket.recording_id())?;
+        match ticket.capture_id() {
+            Some(capture) => captures::release(self.view(), capture, ticket.recording_id()),
+            None => Ok(()),
+        }
+    }
+
     /// Ends one growing recording of this writer as interrupted: its recorder died in a process that lives. Its journal must
     /// be closed. One that a foreign switch keeps ends now, or at its limit if that has passed. A recording that has ended
     /// already stays as it is.

@@ -102,6 +102,14 @@ fn a_dead_writers_file_is_adopted_by_one_who_can_stop_the_switch_and_by_no_other
 }
 
 #[test]
+fn the_promise_of_one_that_never_began_can_be_taken_back() {
+    let (_dir, spool, ticket) = stored(0);
+    spool.writer.withdraw(&ticket).unwrap();
+    assert_eq!(spool.view().tickets().unwrap(), []);
+    assert_eq!(spool.view().check().unwrap(), []);
+}
+
+#[test]
 fn an_interrupted_one_has_lasted_until_now() {
     let (_dir, spool, ticket) = stored(60_000);
     let ended = spool.writer.interrupt(ticket.recording_id()).unwrap();
