@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use callreel_api::ApiConfig;
 use callreel_bus::BusConfig;
-use callreel_calls::RecordingConfig;
+use callreel_calls::{CallsConfig, RecordingConfig};
 use callreel_delivery::DeliveryConfig;
 use callreel_spool::SpoolConfig;
 use callreel_switch::SwitchConfig;
@@ -28,6 +28,7 @@ pub(crate) struct Config {
     pub(crate) store: StoreConfig,
     pub(crate) spool: SpoolSection,
     pub(crate) switch: SwitchConfig,
+    pub(crate) calls: CallsConfig,
     pub(crate) recording: RecordingConfig,
     pub(crate) delivery: DeliveryConfig,
     pub(crate) api: ApiConfig,
@@ -144,7 +145,7 @@ pub(crate) enum LogFormat {
 }
 
 /// Every section with the meaning of every key.
-fn sections() -> [(&'static str, &'static [(&'static str, &'static str)]); 9] {
+fn sections() -> [(&'static str, &'static [(&'static str, &'static str)]); 10] {
     [
         (
             "node",
@@ -183,6 +184,7 @@ fn sections() -> [(&'static str, &'static [(&'static str, &'static str)]); 9] {
             ],
         ),
         ("switch", callreel_switch::CONFIG_KEYS),
+        ("calls", callreel_calls::CALLS_CONFIG_KEYS),
         ("recording", callreel_calls::CONFIG_KEYS),
         ("delivery", callreel_delivery::CONFIG_KEYS),
         ("api", callreel_api::CONFIG_KEYS),

@@ -55,6 +55,7 @@ impl Node {
         if runs(Role::Calls) {
             let spool = Writer::open(&dir, &config.spool.settings()).with_context(place)?;
             let start = Calls::start(
+                config.calls.clone(),
                 config.recording.clone(),
                 bus.clone(),
                 store.clone(),

@@ -94,7 +94,7 @@ fn destination(stage: &mut Stage) -> Result<OrderDestination, String> {
 ///
 /// # Errors
 /// It is no URL, or not one of HTTP. The text says so and does not repeat the URL, which may hold a password.
-pub(crate) fn http_url(text: &str) -> Result<Url, String> {
+pub fn http_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("the \"url\" cannot be read: {error}"))?;
     match url.scheme() {
         "http" | "https" => Ok(url),

@@ -4,7 +4,10 @@
 //! |---|---|---|
 //! | the dispatcher | `Won` | the switch gave us the call |
 //! | the dispatcher | `Event` | the switch said something about the channel |
-//! | the dispatcher | `Lost` | another controller has it, or nobody gave it to us in time |
+//! | the dispatcher | `Replaced` | the channel goes on under another id |
+//! | the dispatcher | `Released` | another controller has it now |
+//! | the dispatcher | `Asked` | another application wants it recorded |
+//! | its own timer | `Lost` | nobody gave it to us in time |
 //! | its own timer | `Tell` | the cursor asked to be woken |
 //! | its own look-up task | `Tell` | the answer to the cursor's question |
 //! | its recorder | `Tell` | a recording ended or was refused; the flow may wait for it |
@@ -17,16 +20,17 @@ use callreel_callflow::{
     CallInfo, Cursor, Effect, Flow, Input, Output, Query, RecordingOrder, Settings,
 };
 use callreel_proto::{
-    AccountId, CallEvent, CallId, EventName, RecordingFact, RecordingNotice, RouteReq, RouteWin,
+    AccountId, CallEvent, CallId, Envelope, EventName, RecordRequest, RecordingFact,
+    RecordingNotice, RouteReq, RouteWin,
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::{
-    abandon,
-    context::{Context, Control},
-    lookup,
+    context::Context,
+    control::{Control, Owner},
+    lookup, orphans,
     recorder::{self, Recorder, RecorderMsg},
 };
 
@@ -39,7 +43,13 @@ pub(crate) enum CallMsg {
     Won(RouteWin),
     /// From the dispatcher: the switch said something about the channel.
     Event(EventName, Box<CallEvent>),
-    /// From the dispatcher or this actor's timer: the call is not ours.
+    /// From the dispatcher: the channel has this id now.
+    Replaced(Box<CallEvent>, CallId),
+    /// From the dispatcher: another controller has the call, for this reason. Nothing more is said to the switch.
+    Released(&'static str),
+    /// From the dispatcher: what another application wants recorded of the call.
+    Asked(Box<Envelope<RecordRequest>>),
+    /// From this actor's timer: the call is not ours.
     Lost(&'static str),
     /// From this actor's timer, its look-up task or its recorder: what the cursor is to be told.
     Tell(Box<Input>),
@@ -95,6 +105,9 @@ impl Actor for Call {
         match message {
             CallMsg::Won(win) => state.won(win, &myself).await,
             CallMsg::Event(name, event) => state.hear(name, event, &myself).await,
+            CallMsg::Replaced(event, successor) => state.replaced(event, successor, &myself).await,
+            CallMsg::Released(why) => state.released(why, &myself),
+            CallMsg::Asked(request) => state.asked(request, &myself).await,
             CallMsg::Lost(why) => state.lost(why, &myself),
             CallMsg::Tell(input) => state.feed(*input, &myself).await,
             CallMsg::Describe(reply) => drop(reply.send(state.describe().await)),
@@ -113,7 +126,9 @@ impl Actor for Call {
             SupervisionEvent::ActorFailed(_, error) => {
                 tracing::error!(call_id = %state.route.call_id, %error, "the recorder died; its recordings are kept up to here");
                 state.recorder = None;
-                abandon::abandon(&state.context, &state.route.call_id).await;
+                let calls = [state.route.call_id.clone()].into();
+                let context = Arc::clone(&state.context);
+                tokio::spawn(async move { orphans::abandon(&context, calls).await });
             }
             _ => return Ok(()),
         }
@@ -161,6 +176,7 @@ impl State {
             context: Arc::clone(&self.context),
             call_id: self.route.call_id.clone(),
             queue: win.control_queue,
+            owner: Owner::Call(myself.clone()),
         });
         self.feed(Input::Started, myself).await;
     }
@@ -179,11 +195,60 @@ impl State {
             }
             return;
         }
+        let gone = matches!(
+            name,
+            EventName::ChannelDestroy | EventName::ChannelDisconnected
+        );
         if let Some(recorder) = &self.recorder {
             // A recorder that just died is reported by supervision.
             drop(recorder.cast(RecorderMsg::Event(name, event.clone())));
+            if gone && self.finished {
+                drop(recorder.cast(RecorderMsg::CallEnded));
+            }
         }
         self.feed(Input::Event { name, event }, myself).await;
+    }
+
+    async fn replaced(
+        &mut self,
+        event: Box<CallEvent>,
+        successor: CallId,
+        myself: &ActorRef<CallMsg>,
+    ) {
+        tracing::info!(call_id = %self.route.call_id, %successor, "the call goes on under another id");
+        if let Some(control) = &mut self.control {
+            control.call_id = successor.clone();
+        }
+        if let Some(recorder) = &self.recorder {
+            drop(recorder.cast(RecorderMsg::Replaced(successor)));
+        }
+        let name = EventName::ChannelReplaced;
+        self.feed(Input::Event { name, event }, myself).await;
+    }
+
+    /// The flow ends here, and the channel lives on: it is not hung up, and nothing that was queued is taken back.
+    fn released(&mut self, why: &'static str, myself: &ActorRef<CallMsg>) {
+        if self.finished {
+            return;
+        }
+        tracing::info!(call_id = %self.route.call_id, account_id = %self.account, why, "the call has another controller");
+        self.finished = true;
+        self.wait(None, myself);
+        if let Some(recorder) = &self.recorder {
+            drop(recorder.cast(RecorderMsg::Released));
+        }
+        self.stop_when_done(myself);
+    }
+
+    async fn asked(&mut self, request: Box<Envelope<RecordRequest>>, myself: &ActorRef<CallMsg>) {
+        let recorder = match self.control {
+            Some(_) if !self.finished => self.recorder(myself).await.map_err(|e| e.to_string()),
+            _ => Err("the call is not controlled here".to_owned()),
+        };
+        match recorder {
+            Ok(recorder) => drop(recorder.cast(RecorderMsg::Asked(request))),
+            Err(reason) => recorder::answer_error(&self.context, &request, &reason).await,
+        }
     }
 
     /// Tells the cursor one thing and does all it wants because of it.
@@ -266,9 +331,10 @@ impl State {
             return Ok(recorder.clone());
         }
         let args = recorder::Args {
-            call: myself.clone(),
+            call: Some(myself.clone()),
             control: self.control.clone().expect("fed only after the win"),
             route: Arc::clone(&self.route),
+            account: self.account.clone(),
         };
         let (recorder, _) = Actor::spawn_linked(None, Recorder, args, myself.get_cell()).await?;
         self.recorder = Some(recorder.clone());
@@ -328,6 +394,7 @@ impl State {
             "from": self.route.from,
             "request": self.route.request,
             "won": self.control.is_some(),
+            "over": self.finished,
             "position": self.cursor.position(),
             "recorder": recording,
         })

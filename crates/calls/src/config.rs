@@ -1,9 +1,80 @@
-//! Settings of the section `recording`.
+//! Settings of the sections `calls` and `recording`.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
-use callreel_proto::PortRange;
+use callreel_proto::{AccountId, AudioFormat, PortRange};
 use serde::{Deserialize, Serialize};
+
+/// Which calls are taken, and what is expected of a switch of others.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CallsConfig {
+    /// Accounts whose calls are taken; all when empty.
+    pub accounts: Vec<AccountId>,
+    /// What a switch that records into files of its own records.
+    pub switch_format: SwitchFormat,
+    /// Seconds such a switch is given to say that it records; then that is noted, and the file fetched at the end all the
+    /// same.
+    pub record_start_timeout_s: u64,
+    /// Seconds it is given to say that it has ended a recording.
+    pub record_stop_timeout_s: u64,
+    /// Seconds a call may be silent before the switches are asked whether its channel is still there.
+    pub channel_check_s: u64,
+}
+
+impl Default for CallsConfig {
+    fn default() -> Self {
+        Self {
+            accounts: Vec::new(),
+            switch_format: SwitchFormat::Wav,
+            record_start_timeout_s: 5,
+            record_stop_timeout_s: 30,
+            channel_check_s: 60,
+        }
+    }
+}
+
+impl CallsConfig {
+    /// Whether calls of this account are ours to take.
+    pub(crate) fn takes(&self, account: &AccountId) -> bool {
+        self.accounts.is_empty() || self.accounts.contains(account)
+    }
+
+    pub(crate) fn record_start_timeout(&self) -> Duration {
+        Duration::from_secs(self.record_start_timeout_s)
+    }
+
+    pub(crate) fn record_stop_timeout(&self) -> Duration {
+        Duration::from_secs(self.record_stop_timeout_s)
+    }
+
+    pub(crate) fn channel_check(&self) -> Duration {
+        Duration::from_secs(self.channel_check_s)
+    }
+}
+
+/// The format a switch of others records in. Delivery makes of it what was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SwitchFormat {
+    /// WAV: every FreeSWITCH can.
+    Wav,
+    /// MP3: needs `mod_shout` there.
+    Mp3,
+    /// What the recording is asked for in.
+    Asked,
+}
+
+impl SwitchFormat {
+    /// The format of the switch's file for a recording asked for in `asked`.
+    pub(crate) fn of(self, asked: AudioFormat) -> AudioFormat {
+        match self {
+            Self::Wav => AudioFormat::Wav,
+            Self::Mp3 => AudioFormat::Mp3,
+            Self::Asked => asked,
+        }
+    }
+}
 
 /// How calls are captured and recorded.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,7 +111,31 @@ impl RecordingConfig {
     }
 }
 
-/// Every key and its meaning.
+/// Every key of the section `calls` and its meaning.
+pub const CALLS_CONFIG_KEYS: &[(&str, &str)] = &[
+    (
+        "accounts",
+        "ids of the accounts whose calls are taken; all accounts when empty",
+    ),
+    (
+        "switch_format",
+        "what a FreeSWITCH behind ecallmgr records: wav, mp3 (needs its mod_shout) or asked (what each recording asks for); it is converted here",
+    ),
+    (
+        "record_start_timeout_s",
+        "seconds such a switch is given to say that it records; then a warning is logged, and the file fetched at the end all the same",
+    ),
+    (
+        "record_stop_timeout_s",
+        "seconds it is given to say that a recording has ended; else its file is fetched without its word",
+    ),
+    (
+        "channel_check_s",
+        "seconds without an event after which the switches are asked whether a call's channel is still there",
+    ),
+];
+
+/// Every key of the section `recording` and its meaning.
 pub const CONFIG_KEYS: &[(&str, &str)] = &[
     ("capture_bind", "address the recorder's RTP sockets bind to"),
     (
@@ -65,16 +160,40 @@ pub const CONFIG_KEYS: &[(&str, &str)] = &[
 mod tests {
     use super::*;
 
+    fn keys(settings: &impl Serialize) -> Vec<String> {
+        let value = serde_json::to_value(settings).unwrap();
+        value.as_object().unwrap().keys().cloned().collect()
+    }
+
     #[test]
     fn every_key_is_documented() {
-        let value = serde_json::to_value(RecordingConfig::default()).unwrap();
-        let keys: Vec<&str> = value
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(String::as_str)
-            .collect();
-        let documented: Vec<&str> = CONFIG_KEYS.iter().map(|(key, _)| *key).collect();
-        assert_eq!(keys, documented);
+        let documented = |keys: &[(&str, &str)]| {
+            keys.iter()
+                .map(|(key, _)| (*key).to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(keys(&RecordingConfig::default()), documented(CONFIG_KEYS));
+        assert_eq!(keys(&CallsConfig::default()), documented(CALLS_CONFIG_KEYS));
+    }
+
+    #[test]
+    fn an_account_that_is_none_is_refused_with_what_it_must_be() {
+        let refused = serde_json::from_str::<CallsConfig>(r#"{"accounts": ["ACME"]}"#);
+        let error = refused.unwrap_err().to_string();
+        assert!(
+            error.contains("\"ACME\"") && error.contains("32 lower-case hex"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn no_accounts_are_all_accounts() {
+        let (ours, theirs) = (AccountId::random(), AccountId::random());
+        assert!(CallsConfig::default().takes(&theirs));
+        let config = CallsConfig {
+            accounts: vec![ours.clone()],
+            ..CallsConfig::default()
+        };
+        assert!(config.takes(&ours) && !config.takes(&theirs));
     }
 }

@@ -1,15 +1,16 @@
 //! What every actor of this role shares: the bus, the store, the spool, the capture thread and the settings.
 
-use std::sync::Arc;
-
 use callreel_bus::Bus;
-use callreel_proto::{
-    Application, CallId, Command, Envelope, Exchange, Headers, InsertAt, RecordingNotice,
-};
+use callreel_proto::{Exchange, RecordingNotice};
 use callreel_spool::Writer;
 use callreel_store::Store;
 
-use crate::{capture::CaptureThread, config::RecordingConfig, sockets::CapturePorts};
+use crate::{
+    capture::CaptureThread,
+    config::{CallsConfig, RecordingConfig},
+    files::Files,
+    sockets::CapturePorts,
+};
 
 /// One per node.
 pub(crate) struct Context {
@@ -18,6 +19,8 @@ pub(crate) struct Context {
     pub(crate) spool: Writer,
     pub(crate) captures: CaptureThread,
     pub(crate) ports: CapturePorts,
+    pub(crate) files: Files,
+    pub(crate) calls: CallsConfig,
     pub(crate) config: RecordingConfig,
     /// This node's name on the bus.
     pub(crate) node: String,
@@ -37,47 +40,6 @@ impl Context {
             .await
         {
             tracing::warn!(%error, key, "recording notice not published");
-        }
-    }
-}
-
-/// Where one call takes its commands.
-#[derive(Clone)]
-pub(crate) struct Control {
-    pub(crate) context: Arc<Context>,
-    pub(crate) call_id: CallId,
-    pub(crate) queue: String,
-}
-
-impl Control {
-    /// Sends a command to the switch. A failure is logged; the cursor's own timeouts carry the call on.
-    pub(crate) async fn send(
-        &self,
-        insert_at: InsertAt,
-        application: Application,
-        msg_id: Option<String>,
-    ) {
-        let mut headers = Headers::new("call", "command").server_id(self.context.queue.clone());
-        headers.node.clone_from(&self.context.node);
-        if let Some(id) = msg_id {
-            headers = headers.msg_id(id);
-        }
-        let name = application.name();
-        let command = Envelope {
-            headers,
-            body: Command {
-                call_id: self.call_id.clone(),
-                insert_at,
-                application,
-            },
-        };
-        let sent = self
-            .context
-            .bus
-            .send(Exchange::Callctl, &self.queue, command.to_bytes())
-            .await;
-        if let Err(error) = sent {
-            tracing::warn!(call_id = %self.call_id, command = name, %error, "command not sent");
         }
     }
 }

@@ -2,194 +2,57 @@
 //!
 //! | Who sends | Message | Why |
 //! |---|---|---|
-//! | the inbox task | `Delivery` | something arrived at this node's queue |
+//! | the inbox tasks | `Delivery` | something arrived at one of this node's queues |
 //! | a look-up task | `Bid` | a callflow was found for a new call |
+//! | the role's own tasks | `Look`, `Reconnected` | a second has passed; events may have been lost |
 //! | the node | `Drain`, `Settled` | no more bids: the node is shutting down, and waits for the last call |
 //! | anybody | `Describe` | for people |
 //!
 //! If a call actor dies, its recordings are finished as interrupted and the channel is hung up.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+mod events;
+mod vigil;
 
-use callreel_bus::{Binder, Binding, Bus, Delivery, QueueOptions, Subscription};
+use std::{sync::Arc, time::Duration};
+
+use callreel_bus::{Binder, Binding, Delivery, Mishaps};
 use callreel_proto::{
     Application, CallEvent, CallId, Envelope, Exchange, HangupCause, Headers, InsertAt,
-    RecordingFact, RecordingNotice, RouteMethod, RouteReq, RouteResp, RouteWin,
+    RecordRequest, RouteReq, RouteResp, RouteWin,
 };
-use callreel_spool::Writer;
-use callreel_store::Store;
 use ractor::{
     Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent, rpc::CallResult,
 };
-use serde_json::{Map, Value, json};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
-    RecordingConfig, abandon,
     bid::{self, Bid},
     call::{Call, CallMsg},
-    capture::CaptureThread,
-    context::{Context, Control},
-    sockets::CapturePorts,
+    context::Context,
+    control::{Control, Owner},
+    inbox::{self, Heard},
+    orphans,
+    recorder::{self, Recorder, RecorderMsg},
+    registry::{Listener, Registry, Session},
 };
-
-/// Messages taken from the queue and not yet handled. ractor's mailboxes have no bound; the inbox task stops taking at
-/// this many, and the queue's own bound holds the rest.
-const IN_HAND: usize = 1024;
-/// Messages the node's queue holds: a burst of 500 calls with twenty events each.
-const QUEUE: usize = 10_000;
 
 /// A call that is too busy to describe itself for so long is left out.
 const DESCRIBING: Duration = Duration::from_secs(1);
 
-/// The role could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The bus refused the node's queue.
-    #[error("cannot subscribe: {0}")]
-    Bus(#[from] callreel_bus::Error),
-    /// The recordings of an earlier run could not be recovered.
-    #[error("cannot recover the spool: {0}")]
-    Spool(#[from] callreel_spool::Error),
-    /// The operating system refused the capture thread.
-    #[error("cannot start the capture thread: {0}")]
-    Thread(#[from] std::io::Error),
-    /// The dispatcher did not start.
-    #[error("cannot start the dispatcher: {0}")]
-    Spawn(#[from] ractor::SpawnErr),
-}
-
-/// The running role.
-pub struct Calls {
-    dispatcher: ActorRef<DispatcherMsg>,
-    ended: tokio::task::JoinHandle<()>,
-}
-
-impl Calls {
-    /// Finishes what dead processes left in the spool, then takes calls.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn start(
-        config: RecordingConfig,
-        bus: Bus,
-        store: Store,
-        spool: Writer,
-        node: &str,
-    ) -> Result<Self, Error> {
-        let options = QueueOptions {
-            name: Some(format!("{node}-calls-{}", callreel_proto::random_hex(8))),
-            shared: false,
-            capacity: QUEUE,
-        };
-        let inbox = bus.subscribe(options, Vec::new()).await?;
-        let context = Arc::new(Context {
-            bus,
-            store,
-            spool,
-            captures: CaptureThread::start()?,
-            ports: CapturePorts::new(config.capture_bind, config.capture_ports),
-            config,
-            node: node.to_owned(),
-            queue: inbox.queue().to_owned(),
-        });
-        recover(&context).await?;
-        let binder = inbox.binder();
-        let state = State::new(Arc::clone(&context), binder.clone());
-        let (dispatcher, ended) = Actor::spawn(None, Dispatcher, state).await?;
-        tokio::spawn(take(inbox, dispatcher.clone()));
-        let own = |exchange| Binding::new(exchange, context.queue.clone());
-        binder.bind(own(Exchange::Targeted)).await?;
-        binder
-            .bind(Binding::new(Exchange::Callmgr, "route.req.audio.*"))
-            .await?;
-        Ok(Self { dispatcher, ended })
-    }
-
-    /// Bids for no more calls; those that run go on.
-    pub fn drain(&self) {
-        drop(self.dispatcher.cast(DispatcherMsg::Drain));
-    }
-
-    /// Returns when no call is left.
-    pub async fn settled(&self) {
-        // A dispatcher that is gone has no calls.
-        drop(self.dispatcher.call(DispatcherMsg::Settled, None).await);
-    }
-
-    /// What this role is doing, for people.
-    pub async fn describe(&self) -> Value {
-        ractor::call!(self.dispatcher, DispatcherMsg::Describe).unwrap_or_default()
-    }
-
-    /// Waits until the role ends without having been told to: something in it broke.
-    pub async fn ended(&mut self) {
-        if !self.ended.is_finished() {
-            // An actor's own task does not panic; how it ended is in the log.
-            drop((&mut self.ended).await);
-        }
-    }
-
-    /// Stops: bids no more, gives the calls whose channels are gone this long to end their recordings, and cuts the rest
-    /// off, whose recordings end as interrupted.
-    pub async fn stop(mut self, patience: Duration) {
-        self.drain();
-        if tokio::time::timeout(patience, self.settled())
-            .await
-            .is_err()
-        {
-            tracing::warn!("calls that still ran were cut off; their recordings end here");
-        }
-        self.dispatcher.stop(None);
-        self.ended().await;
-    }
-}
-
-/// Ends every recording that a dead process left growing.
-async fn recover(context: &Context) -> Result<(), Error> {
-    let spool = context.spool.clone();
-    let recovered = tokio::task::spawn_blocking(move || spool.recover())
-        .await
-        .map_err(|panic| std::io::Error::other(panic.to_string()))??;
-    for ticket in recovered {
-        tracing::warn!(recording_id = %ticket.recording_id(), length_ms = ticket.length_ms(), "recording of a dead process finished");
-        let promise = ticket.promise();
-        let notice = RecordingNotice {
-            fact: RecordingFact::Ended,
-            account_id: promise.account_id.clone(),
-            call_id: promise.call_id.clone(),
-            recording_id: Some(promise.recording_id.clone()),
-            end_reason: ticket.end_reason(),
-            detail: Some("its process died".to_owned()),
-        };
-        context.notify(notice).await;
-    }
-    Ok(())
-}
-
-/// The inbox task: hands on what arrives, at most [`IN_HAND`] at a time.
-async fn take(mut inbox: Subscription, dispatcher: ActorRef<DispatcherMsg>) {
-    let room = Arc::new(Semaphore::new(IN_HAND));
-    while let Some(delivery) = inbox.recv().await {
-        let permit = Arc::clone(&room)
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
-        let message = DispatcherMsg::Delivery(Box::new(delivery), permit);
-        if dispatcher.cast(message).is_err() {
-            return;
-        }
-    }
-}
-
-struct Dispatcher;
+/// The actor; all it knows is in [`State`].
+pub(crate) struct Dispatcher;
 
 /// What the dispatcher is told.
-enum DispatcherMsg {
-    /// From the inbox task: something arrived at this node's queue.
+pub(crate) enum DispatcherMsg {
+    /// From an inbox task: something arrived at one of this node's queues.
     Delivery(Box<Delivery>, OwnedSemaphorePermit),
     /// From a look-up task: this call is worth a bid.
     Bid(Box<Bid>),
+    /// From the role, every second: look after the calls nothing is heard of.
+    Look,
+    /// From the role: the bus was away, and events may have been lost.
+    Reconnected,
     /// From the node: no more bids.
     Drain,
     /// From the node, stopping: answer when no call is left.
@@ -198,33 +61,36 @@ enum DispatcherMsg {
     Describe(RpcReplyPort<Value>),
 }
 
-struct State {
+/// Everything the dispatcher knows.
+pub(crate) struct State {
     context: Arc<Context>,
     binder: Binder,
-    calls: HashMap<CallId, Running>,
-    by_actor: HashMap<ActorId, CallId>,
+    registry: Registry,
+    /// Messages that could not be used.
+    refused: Mishaps,
     draining: bool,
     /// Who waits for the last call to end.
     waiting: Vec<RpcReplyPort<()>>,
 }
 
-struct Running {
-    actor: ActorRef<CallMsg>,
-    /// Where to hang the channel up if the actor dies.
-    control_queue: Option<String>,
-}
-
 impl Actor for Dispatcher {
     type Msg = DispatcherMsg;
     type State = State;
-    type Arguments = State;
+    type Arguments = (Arc<Context>, Binder);
 
     async fn pre_start(
         &self,
         _: ActorRef<DispatcherMsg>,
-        state: State,
+        (context, binder): (Arc<Context>, Binder),
     ) -> Result<State, ActorProcessingErr> {
-        Ok(state)
+        Ok(State {
+            context,
+            binder,
+            registry: Registry::default(),
+            refused: Mishaps::default(),
+            draining: false,
+            waiting: Vec::new(),
+        })
     }
 
     async fn handle(
@@ -234,8 +100,10 @@ impl Actor for Dispatcher {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            DispatcherMsg::Delivery(delivery, _in_hand) => state.deliver(&delivery, &myself),
+            DispatcherMsg::Delivery(delivery, _in_hand) => state.deliver(&delivery, &myself).await,
             DispatcherMsg::Bid(bid) => state.bid(*bid, &myself).await,
+            DispatcherMsg::Look => state.look().await,
+            DispatcherMsg::Reconnected => state.doubt_all(),
             DispatcherMsg::Drain => state.draining = true,
             DispatcherMsg::Settled(reply) => {
                 state.waiting.push(reply);
@@ -254,7 +122,7 @@ impl Actor for Dispatcher {
     ) -> Result<(), ActorProcessingErr> {
         match event {
             SupervisionEvent::ActorTerminated(actor, ..) => {
-                state.forget(actor.get_id()).await;
+                drop(state.forget(actor.get_id()).await)
             }
             SupervisionEvent::ActorFailed(actor, error) => {
                 state.bury(actor.get_id(), &error.to_string()).await;
@@ -269,50 +137,56 @@ impl Actor for Dispatcher {
         _: ActorRef<DispatcherMsg>,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        for call_id in state.calls.keys() {
-            abandon::abandon(&state.context, call_id).await;
+        let calls = state.registry.first_ids();
+        if !calls.is_empty() {
+            orphans::abandon(&state.context, calls).await;
         }
         Ok(())
     }
 }
 
 impl State {
-    fn new(context: Arc<Context>, binder: Binder) -> Self {
-        Self {
-            context,
-            binder,
-            calls: HashMap::new(),
-            by_actor: HashMap::new(),
-            draining: false,
-            waiting: Vec::new(),
+    async fn deliver(&mut self, delivery: &Delivery, myself: &ActorRef<DispatcherMsg>) {
+        match inbox::read(delivery) {
+            Ok(Heard::Request(request)) => self.requested(*request, myself).await,
+            Ok(Heard::Win(win)) => self.won(*win),
+            Ok(Heard::Event(name, event)) => self.happened(name, event).await,
+            Ok(Heard::Usurp(usurp)) => self.release_others(&usurp.call_id, &usurp.fetch_id),
+            Ok(Heard::Status(msg_id, status)) => self.status(&msg_id, &status),
+            Ok(Heard::Record(request)) => self.record(request, myself).await,
+            Ok(Heard::Nothing) => {}
+            Err(refusal) if self.refused.count(&refusal.kind) => {
+                tracing::warn!(
+                    key = delivery.routing_key,
+                    why = refusal.why,
+                    "message dropped; more of its kind are only counted"
+                );
+            }
+            Err(_) => {}
         }
     }
 
-    fn deliver(&mut self, delivery: &Delivery, myself: &ActorRef<DispatcherMsg>) {
-        let outcome = match delivery.exchange {
-            Exchange::Callmgr => self.route_requested(&delivery.body, myself),
-            Exchange::Targeted => self.route_won(&delivery.body),
-            Exchange::Callevt => self.call_event(&delivery.body),
-            _ => Ok(()),
-        };
-        if let Err(error) = outcome {
-            tracing::warn!(%error, key = delivery.routing_key, "message dropped");
-        }
-    }
-
-    fn route_requested(
-        &mut self,
-        body: &[u8],
-        myself: &ActorRef<DispatcherMsg>,
-    ) -> Result<(), callreel_proto::MalformedMessage> {
-        let request = Envelope::<RouteReq>::from_bytes(body)?;
+    /// A new call, or one that is asked about again: another application replays a request that it has learnt something
+    /// about, and a channel that is transferred gets a new control session.
+    async fn requested(&mut self, request: Envelope<RouteReq>, myself: &ActorRef<DispatcherMsg>) {
         let call_id = &request.body.call_id;
-        if self.draining || self.calls.contains_key(call_id) {
-            return Ok(());
+        let fetch_id = bid::fetch_id(&request.headers, &request.body);
+        if let Some(session) = self
+            .registry
+            .of(call_id)
+            .find(|s| s.is_controlled_by(fetch_id))
+        {
+            if let Some(answer) = session.answer.clone() {
+                self.answer(&request.headers, answer).await;
+            }
+            return;
         }
-        if self.calls.len() >= self.context.config.max_calls {
+        if self.draining {
+            return;
+        }
+        if self.registry.len() >= self.context.config.max_calls {
             tracing::warn!(%call_id, max_calls = self.context.config.max_calls, "full: the call is left to others");
-            return Ok(());
+            return;
         }
         let (context, myself) = (Arc::clone(&self.context), myself.clone());
         tokio::spawn(async move {
@@ -320,77 +194,46 @@ impl State {
                 drop(myself.cast(DispatcherMsg::Bid(Box::new(bid))));
             }
         });
-        Ok(())
-    }
-
-    fn route_won(&mut self, body: &[u8]) -> Result<(), callreel_proto::MalformedMessage> {
-        let win = Envelope::<RouteWin>::from_bytes(body)?.body;
-        match self.calls.get_mut(&win.call_id) {
-            Some(running) => {
-                running.control_queue = Some(win.control_queue.clone());
-                drop(running.actor.cast(CallMsg::Won(win)));
-            }
-            None => tracing::warn!(call_id = %win.call_id, "won a call that is gone"),
-        }
-        Ok(())
-    }
-
-    fn call_event(&mut self, body: &[u8]) -> Result<(), callreel_proto::MalformedMessage> {
-        let event = Envelope::<CallEvent>::from_bytes(body)?;
-        let name = event.name();
-        if let Some(running) = self.calls.get(&event.body.call_id) {
-            // A call that just died is reported by supervision.
-            drop(
-                running
-                    .actor
-                    .cast(CallMsg::Event(name, Box::new(event.body))),
-            );
-        }
-        Ok(())
     }
 
     async fn bid(&mut self, bid: Bid, myself: &ActorRef<DispatcherMsg>) {
-        let call_id = bid.route.call_id.clone();
-        if self.draining || self.calls.contains_key(&call_id) {
+        let call_id = bid.call.route.call_id.clone();
+        if self
+            .registry
+            .of(&call_id)
+            .any(|s| s.is_controlled_by(&bid.fetch_id))
+        {
+            return self.answer(&bid.headers, bid.answer).await;
+        }
+        if self.draining {
             return;
         }
         // Bound before the bid, so that the first event after the win is heard.
-        let events = Binding::new(Exchange::Callevt, CallEvent::pattern(&call_id));
-        if let Err(error) = self.binder.bind(events).await {
+        if let Err(error) = self.hear(&call_id).await {
             tracing::error!(%call_id, %error, "no bid: the call's events cannot be heard");
             return;
         }
         let spawned = Actor::spawn_linked(None, Call, bid.call, myself.get_cell()).await;
-        let (actor, _) = match spawned {
+        let (call, _) = match spawned {
             Ok(spawned) => spawned,
             Err(error) => {
                 tracing::error!(%call_id, %error, "no bid: the call actor did not start");
-                return;
+                return self.hear_no_more(&call_id).await;
             }
         };
-        self.by_actor.insert(actor.get_id(), call_id.clone());
-        let running = Running {
-            actor,
-            control_queue: None,
-        };
-        self.calls.insert(call_id, running);
-        self.answer(&bid.headers, &bid.flow_id).await;
+        let session = Session::bid(call, call_id, bid.fetch_id, bid.answer.clone());
+        self.registry.add(session);
+        self.answer(&bid.headers, bid.answer).await;
     }
 
-    async fn answer(&self, request: &Headers, flow_id: &str) {
-        let mut channel_vars = Map::new();
-        channel_vars.insert("CallFlow-ID".to_owned(), json!(flow_id));
+    async fn answer(&self, request: &Headers, answer: RouteResp) {
         let mut headers = Headers::new("dialplan", "route_resp")
             .msg_id(request.msg_id.clone())
             .server_id(self.context.queue.clone());
         headers.node.clone_from(&self.context.node);
         let response = Envelope {
             headers,
-            body: RouteResp {
-                pre_park: Some("none".to_owned()),
-                custom_channel_vars: channel_vars,
-                ..RouteResp::new(RouteMethod::Park)
-            },
+            body: answer,
         };
         let Some(asker) = request.server_id.as_deref().filter(|s| !s.is_empty()) else {
             return;
@@ -404,19 +247,113 @@ impl State {
         }
     }
 
-    async fn forget(&mut self, actor: ActorId) -> Option<(CallId, Running)> {
-        let call_id = self.by_actor.remove(&actor)?;
-        let running = self.calls.remove(&call_id)?;
-        let events = Binding::new(Exchange::Callevt, CallEvent::pattern(&call_id));
+    fn won(&mut self, win: RouteWin) {
+        let Some(winner) = self.registry.winner(&win) else {
+            // Nothing is said to the switch: the call may be another's by now.
+            tracing::warn!(call_id = %win.call_id, "won a call that we had given up");
+            return;
+        };
+        let session = self.registry.get_mut(winner).expect("found just now");
+        session.control_queue = Some(win.control_queue.clone());
+        session.answer = None;
+        if let Some(fetch_id) = win
+            .custom_channel_vars
+            .get("Fetch-ID")
+            .and_then(Value::as_str)
+        {
+            fetch_id.clone_into(&mut session.fetch_id);
+        }
+        let fetch_id = session.fetch_id.clone();
+        let call_id = win.call_id.clone();
+        if let Listener::Call(call) = &session.listener {
+            drop(call.cast(CallMsg::Won(win)));
+        }
+        self.release_others(&call_id, &fetch_id);
+    }
+
+    /// What another application wants recorded: for its controller if that is here, else for a recorder of its own.
+    async fn record(
+        &mut self,
+        request: Box<Envelope<RecordRequest>>,
+        myself: &ActorRef<DispatcherMsg>,
+    ) {
+        let call_id = request.body.command.call_id.clone();
+        let listener = self
+            .registry
+            .of(&call_id)
+            .find(|session| session.control_queue.is_some())
+            .map(|session| session.listener.clone());
+        let listener = match listener {
+            Some(listener) => Ok(listener),
+            None => self.recorder(&call_id, &request.body, myself).await,
+        };
+        match listener {
+            Ok(Listener::Call(call)) => drop(call.cast(CallMsg::Asked(request))),
+            Ok(Listener::Recorder(recorder)) => drop(recorder.cast(RecorderMsg::Asked(request))),
+            Err(reason) => recorder::answer_error(&self.context, &request, &reason).await,
+        }
+    }
+
+    /// A recorder for a channel that another application controls.
+    async fn recorder(
+        &mut self,
+        call_id: &CallId,
+        request: &RecordRequest,
+        myself: &ActorRef<DispatcherMsg>,
+    ) -> Result<Listener, String> {
+        if self.draining || self.registry.len() >= self.context.config.max_calls {
+            return Err("this node takes no more calls".to_owned());
+        }
+        let account = request.call.account_id();
+        let account = account.ok_or("the call belongs to no account")?;
+        self.hear(call_id)
+            .await
+            .map_err(|error| error.to_string())?;
+        let control = Control {
+            context: Arc::clone(&self.context),
+            call_id: call_id.clone(),
+            queue: request.control_queue.clone(),
+            owner: Owner::Nobody,
+        };
+        let args = recorder::Args {
+            call: None,
+            control,
+            route: Arc::new(request.call.clone()),
+            account,
+        };
+        let spawned = Actor::spawn_linked(None, Recorder, args, myself.get_cell()).await;
+        let (recorder, _) = spawned.map_err(|error| error.to_string())?;
+        let queue = request.control_queue.clone();
+        self.registry
+            .add(Session::recorder(recorder.clone(), call_id.clone(), queue));
+        Ok(Listener::Recorder(recorder))
+    }
+
+    async fn hear(&self, call_id: &CallId) -> Result<(), callreel_bus::Error> {
+        let events = Binding::new(Exchange::Callevt, CallEvent::pattern(call_id));
+        self.binder.bind(events).await
+    }
+
+    /// Once nobody listens to it.
+    async fn hear_no_more(&self, call_id: &CallId) {
+        if self.registry.hears(call_id) {
+            return;
+        }
+        let events = Binding::new(Exchange::Callevt, CallEvent::pattern(call_id));
         if let Err(error) = self.binder.unbind(events).await {
             tracing::warn!(%call_id, %error, "events of a finished call still arrive");
         }
+    }
+
+    async fn forget(&mut self, actor: ActorId) -> Option<Session> {
+        let session = self.registry.remove(actor)?;
+        self.hear_no_more(&session.call_id).await;
         self.tell_if_settled();
-        Some((call_id, running))
+        Some(session)
     }
 
     fn tell_if_settled(&mut self) {
-        if self.calls.is_empty() {
+        if self.registry.len() == 0 {
             for waiting in self.waiting.drain(..) {
                 // Whoever waited too long has gone on.
                 drop(waiting.send(()));
@@ -425,18 +362,21 @@ impl State {
     }
 
     async fn bury(&mut self, actor: ActorId, error: &str) {
-        let Some((call_id, running)) = self.forget(actor).await else {
+        let Some(session) = self.forget(actor).await else {
             return;
         };
-        tracing::error!(%call_id, error, "the call actor died; its recordings are kept up to here");
-        abandon::abandon(&self.context, &call_id).await;
-        let Some(queue) = running.control_queue else {
+        let call_id = session.call_id;
+        tracing::error!(%call_id, error, "the call's actor died; its recordings are kept up to here");
+        let (context, dead) = (Arc::clone(&self.context), [session.first_id].into());
+        tokio::spawn(async move { orphans::abandon(&context, dead).await });
+        let (Some(queue), Listener::Call(_)) = (session.control_queue, session.listener) else {
             return;
         };
         let control = Control {
             context: Arc::clone(&self.context),
             call_id,
             queue,
+            owner: Owner::Nobody,
         };
         let hangup = Application::Hangup {
             hangup_cause: Some(HangupCause::NormalTemporaryFailure),
@@ -446,13 +386,29 @@ impl State {
     }
 
     async fn describe(&self) -> Value {
-        let mut calls = Vec::with_capacity(self.calls.len());
-        for running in self.calls.values() {
-            let asked = running.actor.call(CallMsg::Describe, Some(DESCRIBING));
-            if let Ok(CallResult::Success(call)) = asked.await {
-                calls.push(call);
+        let mut calls = Vec::new();
+        let mut recorders = Vec::new();
+        for session in self.registry.all() {
+            match &session.listener {
+                Listener::Call(call) => {
+                    let asked = call.call(CallMsg::Describe, Some(DESCRIBING));
+                    if let Ok(CallResult::Success(call)) = asked.await {
+                        calls.push(call);
+                    }
+                }
+                Listener::Recorder(recorder) => {
+                    let asked = recorder.call(RecorderMsg::Describe, Some(DESCRIBING));
+                    if let Ok(CallResult::Success(picture)) = asked.await {
+                        recorders.push(json!({ "call_id": session.call_id, "recorder": picture }));
+                    }
+                }
             }
         }
-        json!({ "draining": self.draining, "calls": calls })
+        json!({
+            "draining": self.draining,
+            "calls": calls,
+            "recorders": recorders,
+            "refused": self.refused.counts(),
+        })
     }
 }

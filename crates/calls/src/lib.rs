@@ -3,21 +3,29 @@
 //! | Actor | Started by | Ends when |
 //! |---|---|---|
 //! | [`Calls`]' dispatcher | the node | the node stops |
-//! | call | the dispatcher, for each call it bids for | the channel is gone and the recorder has sealed |
-//! | recorder | the call, at its first recording | the call ends |
+//! | call | the dispatcher, for each call it bids for | the channel is gone, or another's, and the recorder has ended |
+//! | recorder | the call, at its first recording | the call ends, and the switch has closed its files |
+//! | recorder | the dispatcher, for a call another application controls | the channel is gone |
 
-mod abandon;
+mod answer;
 mod bid;
 mod call;
 mod capture;
 mod config;
 mod context;
+mod control;
 mod dispatcher;
 mod document;
+mod files;
+mod inbox;
 mod lookup;
 mod order;
+mod orphans;
+mod pulse;
 mod recorder;
+mod registry;
+mod role;
 mod sockets;
 
-pub use config::{CONFIG_KEYS, RecordingConfig};
-pub use dispatcher::{Calls, Error};
+pub use config::{CALLS_CONFIG_KEYS, CONFIG_KEYS, CallsConfig, RecordingConfig, SwitchFormat};
+pub use role::{Calls, Error};

@@ -1,24 +1,85 @@
 //! Answers a cursor's questions from the account's documents, and finds the callflow of a new call.
 
 use callreel_callflow::{Answer, Endpoints, Query};
-use callreel_proto::{Account, AccountDb, AccountId, Device, MediaConfig, User, Vmbox};
+use callreel_proto::{
+    Account, AccountDb, AccountId, Device, MediaConfig, User, Vmbox, lenient_bool,
+};
 use callreel_store::{Error, Store, View, is_soft_deleted};
 use serde_json::Value;
 
-/// The callflow document that a dialled number runs: the one that lists it, else the account's `no_match`.
+/// The callflow of a dialled number.
+pub(crate) struct FoundFlow {
+    /// Its document.
+    pub(crate) doc: Value,
+    /// It is the account's `no_match`: none lists the number.
+    pub(crate) fallback: bool,
+}
+
+/// The callflow that a dialled number runs: the one that lists it, else the account's `no_match`.
 pub(crate) async fn callflow_of(
     store: &Store,
     account: &AccountId,
     number: &str,
-) -> Result<Option<Value>, Error> {
+) -> Result<Option<FoundFlow>, Error> {
     let db = AccountDb::name(account);
-    for wanted in [number, "no_match"] {
+    for (wanted, fallback) in [(number, false), ("no_match", true)] {
         let view = View::CallflowsByNumber(wanted.to_owned());
         if let Some(doc) = store.query(&db, view).await?.into_iter().next() {
-            return Ok(Some(doc));
+            return Ok(Some(FoundFlow { doc, fallback }));
         }
     }
     Ok(None)
+}
+
+/// Whether a device of the account has this SIP username.
+pub(crate) async fn is_sip_user(store: &Store, account: &AccountId, user: &str) -> bool {
+    let view = View::DeviceBySipUsername(user.to_owned());
+    match store.query(&AccountDb::name(account), view).await {
+        Ok(found) => !found.is_empty(),
+        Err(error) => {
+            tracing::warn!(account_id = %account, %error, "look-up of a device failed; it counts as unknown");
+            false
+        }
+    }
+}
+
+/// The `user@realm` whose presence a device's calls are: its `presence_id`, else its SIP username.
+pub(crate) async fn presence_id(
+    store: &Store,
+    account: &AccountId,
+    device: &str,
+    realm: Option<&str>,
+) -> Option<String> {
+    let doc = match live(store, &AccountDb::name(account), device).await {
+        Ok(doc) => doc?,
+        Err(error) => {
+            tracing::warn!(account_id = %account, device, %error, "look-up of a device failed; it has no presence");
+            return None;
+        }
+    };
+    let own = doc.get("presence_id").and_then(Value::as_str);
+    let device = Device::read(&doc);
+    let user = own.map(str::to_owned).or(device.username)?;
+    if user.contains('@') {
+        return Some(user);
+    }
+    let realm = device.realm.or_else(|| realm.map(str::to_owned))?;
+    Some(format!("{user}@{realm}"))
+}
+
+/// `ring_ready_offnet` in `system_config/callflow`: true unless it says otherwise.
+pub(crate) async fn ring_ready_offnet(store: &Store) -> bool {
+    let doc = match store.get("system_config", "callflow").await {
+        Ok(doc) => doc.unwrap_or_default(),
+        Err(error) => {
+            tracing::warn!(%error, "system_config/callflow not read; the defaults hold");
+            Value::Null
+        }
+    };
+    let find = |path| doc.pointer(path).and_then(lenient_bool);
+    find("/default/ring_ready_offnet")
+        .or_else(|| find("/ring_ready_offnet"))
+        .unwrap_or(true)
 }
 
 /// `system_config/media`, or Kazoo's defaults.
@@ -113,7 +174,8 @@ async fn device_endpoint(
     })))
 }
 
-async fn realm(store: &Store, account: &AccountId) -> Result<String, Error> {
+/// The account's SIP realm; empty if it has none.
+pub(crate) async fn realm(store: &Store, account: &AccountId) -> Result<String, Error> {
     let doc = store
         .get(&AccountDb::name(account), account.as_str())
         .await?

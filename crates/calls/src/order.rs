@@ -1,11 +1,12 @@
-//! What an order of the flow becomes: a ticket for the spool and a command for the switch. Does neither.
+//! What an order becomes: a ticket for the spool and commands for the switch. Makes neither happen.
 
 use callreel_callflow::{OrderDestination, RecordingKind, RecordingOrder, destination};
 use callreel_proto::{
-    AccountId, Application, CallId, CaptureId, Destination, InsertAt, MediaFork, RecordAction,
-    RecordCall, RecordingId, RouteReq, Utc, random_hex,
+    AccountId, Application, CallId, Destination, InsertAt, MediaFork, RecordAction, RecordCall,
+    RecordingId, RouteReq, Utc, random_hex,
 };
 use callreel_spool::{Promise, Source, Ticket, TicketKind, check_file_name};
+use serde_json::{Map, json};
 
 use crate::document;
 
@@ -18,9 +19,9 @@ pub(crate) struct Place<'a> {
     pub(crate) route: &'a RouteReq,
     /// Its account.
     pub(crate) account: AccountId,
-    /// Its capture.
-    pub(crate) capture_id: &'a CaptureId,
-    /// Now, on the capture's clock.
+    /// Where its audio comes from.
+    pub(crate) source: Source,
+    /// Now, on the source's clock.
     pub(crate) start_ns: u64,
     /// The how-manieth file this call asks for, from 1.
     pub(crate) nth: u32,
@@ -52,7 +53,7 @@ pub(crate) fn ticket(order: &RecordingOrder, place: Place<'_>) -> Result<Ticket,
     });
     let promise = Promise {
         recording_id,
-        source: Source::Capture(place.capture_id.clone()),
+        source: place.source,
         account_id: place.account,
         call_id: call_id.clone(),
         kind: match order.kind {
@@ -72,7 +73,7 @@ pub(crate) fn ticket(order: &RecordingOrder, place: Place<'_>) -> Result<Ticket,
     Ticket::new(promise, document).map_err(|error| error.to_string())
 }
 
-/// The name the flow gave it, else one nobody else has. A name is never a reason not to record.
+/// The name the order gave it, else one nobody else has. A name is never a reason not to record.
 fn file_name(order: &RecordingOrder, call_id: &CallId) -> String {
     let made_up = || format!("{}.{}", random_hex(32), order.format.extension());
     let Some(asked) = &order.media_name else {
@@ -87,27 +88,43 @@ fn file_name(order: &RecordingOrder, call_id: &CallId) -> String {
     }
 }
 
-/// The command that makes the switch send us the audio: `record_call` beside the flow, `record` in its turn.
-pub(crate) fn command(
+/// Whose a recording is that the flow orders: ours.
+pub(crate) fn own_terms(order: &RecordingOrder, id: &RecordingId) -> RecordCall {
+    RecordCall {
+        recording_id: Some(id.to_string()),
+        recorder: Some(RECORDER.to_owned()),
+        origin: Some(order.origin.clone()),
+        ..RecordCall::default()
+    }
+}
+
+/// The command that makes the switch give us the audio: `record_call` beside the flow, `record` in its turn. `terms` say
+/// whose it is.
+pub(crate) fn start(
     order: &RecordingOrder,
-    id: RecordingId,
+    terms: RecordCall,
     media_name: String,
-    fork: MediaFork,
+    fork: Option<MediaFork>,
 ) -> (InsertAt, Application) {
     let limit = Some(order.time_limit.as_secs());
     match order.kind {
-        RecordingKind::Recording => (
-            InsertAt::Now,
-            Application::RecordCall {
+        RecordingKind::Recording => {
+            let terms = RecordCall {
+                time_limit_s: limit,
+                ..terms
+            };
+            let terms = match fork {
+                Some(_) => terms,
+                None => for_a_file(order, terms, &media_name),
+            };
+            let command = Application::RecordCall {
                 action: RecordAction::Start,
                 media_name: Some(media_name),
-                terms: Box::new(RecordCall {
-                    time_limit_s: limit,
-                    ..terms(id)
-                }),
-                fork: Some(fork),
-            },
-        ),
+                terms: Box::new(terms),
+                fork,
+            };
+            (InsertAt::Now, command)
+        }
         RecordingKind::Message | RecordingKind::Voicemail { .. } => (
             InsertAt::Tail,
             Application::Record {
@@ -116,29 +133,42 @@ pub(crate) fn command(
                 time_limit_s: limit,
                 silence_threshold: order.silence.map(|s| u64::from(s.threshold)),
                 silence_hits: order.silence.map(|s| s.after.as_secs()),
-                recording_id: Some(id.into()),
-                fork: Some(fork),
+                // Only a switch that forks knows what to do with it.
+                recording_id: fork.and(terms.recording_id),
+                fork,
             },
         ),
     }
 }
 
-/// The command that tells the switch a `record_call` needs no audio any more. It names the fork, as all commands of recorders
-/// do: our switch takes one without a fork for another application's, and hands it on to us.
-pub(crate) fn stop(id: RecordingId, media_name: String, fork: MediaFork) -> Application {
-    Application::RecordCall {
-        action: RecordAction::Stop,
-        media_name: Some(media_name),
-        terms: Box::new(terms(id)),
-        fork: Some(fork),
+/// What a switch must know that records into a file of its own.
+fn for_a_file(order: &RecordingOrder, terms: RecordCall, media_name: &str) -> RecordCall {
+    let mut variables = Map::new();
+    variables.insert("Name".to_owned(), json!(media_name));
+    variables.insert("Recorder".to_owned(), json!(terms.recorder));
+    variables.insert("ID".to_owned(), json!(terms.recording_id));
+    RecordCall {
+        sample_rate: order.sample_rate.map(u64::from),
+        // FreeSWITCH throws shorter files away, by default those under three seconds. What is too short is for delivery to
+        // say, where it is seen.
+        min_s: Some(0),
+        stereo: Some(order.channels == callreel_proto::Channels::Stereo),
+        follow_transfer: Some(order.follow_transfer),
+        variables: Some(variables),
+        ..terms
     }
 }
 
-/// Whose recording it is.
-fn terms(id: RecordingId) -> RecordCall {
-    RecordCall {
-        recording_id: Some(id.into()),
-        recorder: Some(RECORDER.to_owned()),
-        ..RecordCall::default()
+/// The command that ends a `record_call`. To our switch it names the fork, as all commands of recorders do: one without a
+/// fork is another application's, and comes back to us. Others know the recording by its name.
+pub(crate) fn stop(id: Option<String>, media_name: String, fork: Option<MediaFork>) -> Application {
+    Application::RecordCall {
+        action: RecordAction::Stop,
+        media_name: Some(media_name),
+        terms: Box::new(RecordCall {
+            recording_id: fork.and(id),
+            ..RecordCall::default()
+        }),
+        fork,
     }
 }

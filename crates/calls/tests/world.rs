@@ -5,7 +5,7 @@
 use std::{net::UdpSocket, time::Duration};
 
 use callreel_bus::{Binding, Bus, QueueOptions, Subscription};
-use callreel_calls::{Calls, RecordingConfig};
+use callreel_calls::{Calls, CallsConfig, RecordingConfig};
 use callreel_proto::{
     AccountDb, AccountId, Application, CallEvent, CallId, Command, EndReason, Envelope, EventName,
     Exchange, Headers, Leg, MediaFork, RecordAction, RecordingFact, RecordingId, RecordingInfo,
@@ -50,10 +50,16 @@ impl World {
                 .unwrap();
         }
         let notices = queue(&bus, &[Binding::new(Exchange::Kapps, RecordingNotice::ALL)]).await;
-        let config = RecordingConfig::default();
-        let calls = Calls::start(config, bus.clone(), store, spool.clone(), "callreel@test")
-            .await
-            .unwrap();
+        let calls = Calls::start(
+            CallsConfig::default(),
+            RecordingConfig::default(),
+            bus.clone(),
+            store,
+            spool.clone(),
+            "callreel@test",
+        )
+        .await
+        .unwrap();
         Self {
             bus,
             spool,

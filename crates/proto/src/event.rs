@@ -342,6 +342,11 @@ impl CallEvent {
         format!("call.*.{}", encode_word(call_id.as_str()))
     }
 
+    /// The topic pattern that hears one event of every leg.
+    pub fn pattern_of(name: EventName) -> String {
+        format!("call.{}.*", name.name())
+    }
+
     /// This event in its envelope: category `call_event`, or `error` for a dialplan error.
     pub fn into_envelope(self, name: EventName) -> Envelope<Self> {
         let category = if name == EventName::DialplanError {

@@ -1,0 +1,281 @@
+//! How a recording ends: by whom, what the switch is told, and what the ticket says. The promise itself is delivery's then.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use callreel_callflow::Input;
+use callreel_proto::{Application, CallEvent, EndReason, InsertAt, RecordingFact, RecordingNotice};
+use callreel_spool::{Mark, Ticket};
+use ractor::ActorRef;
+
+use super::{
+    RecorderMsg, State,
+    audio::Audio,
+    running::{Due, Key, Stage},
+    switch_file,
+};
+use crate::{
+    context::{Context, blocking},
+    files::{self, FileNames},
+    order,
+};
+
+/// Time between two tries to save the ticket of an ended recording on a disk that refuses it.
+const DISK_PAUSE: Duration = Duration::from_secs(1);
+
+impl State {
+    /// The flow's own newest `record_call`.
+    pub(super) async fn stop_newest(&mut self, myself: &ActorRef<RecorderMsg>) {
+        let newest = self
+            .running
+            .iter()
+            .rev()
+            .find(|(_, r)| r.is_beside() && r.slot().is_some() && r.goes_on())
+            .map(|(key, _)| *key);
+        match newest {
+            Some(key) => self.end(key, EndReason::Stopped, myself).await,
+            None => tracing::debug!(call_id = %self.call_id(), "nothing to stop"),
+        }
+    }
+
+    /// What a recording waited for has not come.
+    pub(super) async fn due(&mut self, key: Key, due: Due, myself: &ActorRef<RecorderMsg>) {
+        // A word that was on its way when what it waited for came is nothing any more.
+        let Some(running) = self.running.get(&key).filter(|r| r.waits_for(due)) else {
+            return;
+        };
+        match (due, running.stage) {
+            (Due::Start, _) if running.is_beside() => self.goes_on_unconfirmed(key, myself),
+            (Due::Start, _) => self.end(key, EndReason::TimeLimit, myself).await,
+            (Due::Limit, _) => self.end(key, EndReason::TimeLimit, myself).await,
+            (Due::Stop, Stage::Ending(reason)) => self.end_unconfirmed(key, reason).await,
+            (Due::Stop, _) => {}
+        }
+    }
+
+    /// The switch says that a recording is over.
+    pub(super) async fn switch_stopped(
+        &mut self,
+        event: &CallEvent,
+        myself: &ActorRef<RecorderMsg>,
+    ) {
+        let Some(key) = self.meant_by(event) else {
+            return;
+        };
+        let running = self.running.get(&key).expect("found by the event");
+        let limit_s = running.ticket.promise().time_limit_s;
+        let reason = match running.stage {
+            Stage::Ending(reason) => reason,
+            _ => switch_file::reason(event, limit_s),
+        };
+        match self.audio {
+            Audio::Fork(_) => self.end(key, reason, myself).await,
+            Audio::File => self.file_ended(key, event, reason).await,
+        }
+    }
+
+    /// The running recording an event is about.
+    pub(super) fn meant_by(&self, event: &CallEvent) -> Option<Key> {
+        let meant = self.running.iter().find(|(_, r)| r.is_meant_by(event));
+        meant.map(|(key, _)| *key)
+    }
+
+    /// Ends a recording: a fork here and now, a file as soon as the switch has closed it.
+    pub(super) async fn end(
+        &mut self,
+        key: Key,
+        reason: EndReason,
+        myself: &ActorRef<RecorderMsg>,
+    ) {
+        match self.audio {
+            Audio::Fork(_) => self.end_fork(key, reason).await,
+            Audio::File => self.end_file(key, reason, myself).await,
+        }
+    }
+
+    async fn end_fork(&mut self, key: Key, reason: EndReason) {
+        let Some(running) = self.running.get(&key) else {
+            return;
+        };
+        let mark = Mark::RecordingEnded(running.ticket.recording_id().clone(), reason);
+        let end_ns = self.audio.mark(self.context(), mark).await;
+        if reason != EndReason::Hangup && running.is_beside() {
+            self.tell_switch_to_stop(key).await;
+        }
+        let end_ns = end_ns.expect("the capture is open while something runs");
+        self.finish(key, reason, end_ns, None).await;
+    }
+
+    /// The file is complete only when the switch says so: it is told to stop, unless it stops by itself, and given time.
+    async fn end_file(&mut self, key: Key, reason: EndReason, myself: &ActorRef<RecorderMsg>) {
+        if reason != EndReason::Hangup {
+            self.tell_switch_to_stop(key).await;
+        }
+        let patience = self.context().calls.record_stop_timeout();
+        if let Some(running) = self.running.get_mut(&key).filter(|r| r.goes_on()) {
+            running.until = Some(Instant::now());
+            running.enter(Stage::Ending(reason), patience, key, myself);
+        }
+    }
+
+    /// Tells the switch that a recording is to end. Our switch ends a message by itself; nothing is said about a call that
+    /// has another controller.
+    async fn tell_switch_to_stop(&self, key: Key) {
+        let Some(running) = self.running.get(&key).filter(|_| !self.over) else {
+            return;
+        };
+        let stop = if running.is_beside() {
+            let (id, name) = (&running.names.id, &running.names.media_name);
+            order::stop(Some(id.clone()), name.clone(), self.audio.target())
+        } else {
+            Application::Break
+        };
+        self.args.control.send(InsertAt::Now, stop, None).await;
+    }
+
+    /// The switch has closed its file.
+    async fn file_ended(&mut self, key: Key, event: &CallEvent, reason: EndReason) {
+        let running = self.running.get_mut(&key).expect("found by the event");
+        let lasted_ms = files::length_ms(event);
+        let length = lasted_ms.map_or_else(|| running.lasted(), Duration::from_millis);
+        let learn = |file: &mut _| files::learn(file, event);
+        if let Err(error) = running.ticket.switch_told(learn) {
+            tracing::error!(%error, "a file that ended twice");
+        }
+        self.finish(key, reason, nanoseconds(length), None).await;
+    }
+
+    /// The switch has not said that it has closed its file: it may be there all the same.
+    async fn end_unconfirmed(&mut self, key: Key, reason: EndReason) {
+        let running = self.running.get_mut(&key).expect("its timer found it");
+        let mut guessed = false;
+        let assume = |file: &mut _| guessed = files::assume_path(file);
+        if let Err(error) = running.ticket.switch_told(assume) {
+            tracing::error!(%error, "a file that ended twice");
+        }
+        let file = running.ticket.switch_file().cloned().unwrap_or_default();
+        let detail = format!(
+            "the switch {} did not say that it had ended; {} is fetched all the same{}",
+            file.node,
+            file.path.unwrap_or_default(),
+            if guessed { ", where it usually is" } else { "" },
+        );
+        tracing::warn!(call_id = %self.args.route.call_id, recording_id = %running.ticket.recording_id(), detail, "recording ended unconfirmed");
+        let length = running.lasted();
+        self.finish(key, reason, nanoseconds(length), Some(detail))
+            .await;
+    }
+
+    /// Writes the end: first the ticket, then the world.
+    async fn finish(&mut self, key: Key, reason: EndReason, end_ns: u64, detail: Option<String>) {
+        let Some(mut running) = self.running.remove(&key) else {
+            return;
+        };
+        running.rest();
+        if let Some(names) = FileNames::of(&running.ticket) {
+            self.context().files.forget(&names);
+        }
+        self.close_if_idle().await;
+        let id = running.ticket.recording_id().clone();
+        if let Err(error) = running.ticket.end(end_ns, reason) {
+            tracing::error!(recording_id = %id, %error, "a recording ended twice");
+            return;
+        }
+        let length_ms = running.ticket.length_ms().unwrap_or(0);
+        tracing::info!(call_id = %self.call_id(), recording_id = %id, account_id = %self.args.account, ?reason, length_ms, "recording ended");
+        let notice = self.notice(RecordingFact::Ended, Some(id), Some(reason), detail);
+        let slot = running.slot();
+        if self.save(running.ticket.clone()).await {
+            self.context().notify(notice).await;
+        } else {
+            let context = Arc::clone(self.context());
+            tokio::spawn(save_ended(context, running.ticket, notice));
+        }
+        if let Some(slot) = slot {
+            self.tell(Input::RecordingEnded {
+                slot,
+                reason,
+                length_ms,
+            });
+        }
+    }
+
+    /// Seals the capture when no recording needs it: a later recording gets a capture of its own.
+    pub(super) async fn close_if_idle(&mut self) {
+        let context = Arc::clone(self.context());
+        if self.running.is_empty()
+            && let Audio::Fork(fork) = &mut self.audio
+        {
+            fork.close(&context).await;
+        }
+    }
+
+    /// The channel is gone: what was forked ends here, what a switch keeps when it says so.
+    pub(super) async fn call_ended(&mut self, myself: &ActorRef<RecorderMsg>) {
+        self.end_all(EndReason::Hangup, myself).await;
+        self.close_if_idle().await;
+        self.over = true;
+    }
+
+    /// Another controller has the call. Our switch stops forking to us. A switch that keeps files goes on as it would:
+    /// whoever controls the call now decides, and the file is whole when it says that it has ended.
+    pub(super) async fn release(&mut self, myself: &ActorRef<RecorderMsg>) {
+        if let Audio::Fork(_) = self.audio {
+            self.end_all(EndReason::Usurped, myself).await;
+        } else {
+            self.let_go_of_switch().await;
+        }
+        self.over = true;
+    }
+
+    async fn end_all(&mut self, reason: EndReason, myself: &ActorRef<RecorderMsg>) {
+        let keys: Vec<Key> = self.running.keys().rev().copied().collect();
+        for key in keys {
+            self.end(key, reason, myself).await;
+        }
+    }
+
+    /// Nobody may tell the switch anything about these any more, not even our next run.
+    async fn let_go_of_switch(&mut self) {
+        let mut tickets = Vec::new();
+        for running in self.running.values_mut() {
+            if running
+                .ticket
+                .switch_told(|file| file.control_queue.clear())
+                .is_ok()
+            {
+                tickets.push(running.ticket.clone());
+            }
+        }
+        for ticket in tickets {
+            self.save(ticket).await;
+        }
+    }
+}
+
+fn nanoseconds(length: Duration) -> u64 {
+    u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Saves the ticket of an ended recording as soon as the disk takes it, and tells the world then. A restart before that
+/// reads the same end from the journal.
+async fn save_ended(context: Arc<Context>, ticket: Ticket, notice: RecordingNotice) {
+    let id = ticket.recording_id();
+    let saved = loop {
+        tokio::time::sleep(DISK_PAUSE).await;
+        let (spool, ticket) = (context.spool.clone(), ticket.clone());
+        let save = move || match spool.save_ticket(&ticket) {
+            // An operator removed it meanwhile: nothing is owed any more.
+            Err(callreel_spool::Error::NoTicket(_)) => Ok(()),
+            saved => saved,
+        };
+        match blocking(save).await {
+            Ok(()) => break id,
+            Err(reason) => tracing::debug!(reason, "ticket still not saved"),
+        }
+    };
+    tracing::info!(recording_id = %saved, "the disk took the ticket after all");
+    context.notify(notice).await;
+}

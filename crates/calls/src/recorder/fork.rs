@@ -1,0 +1,121 @@
+//! Audio that our switch forks to us: opens a capture for the first recording and closes it after the last. Knows no
+//! recording.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use callreel_proto::{CaptureId, MediaFork, Utc};
+use callreel_spool::{CaptureHeader, Mark, Source};
+use serde_json::{Value, json};
+
+use super::Args;
+use crate::{
+    capture::{Capture, CaptureClock, Counters},
+    context::Context,
+};
+
+/// The capture of a call while something is being recorded.
+#[derive(Default)]
+pub(super) struct Fork(Option<Live>);
+
+struct Live {
+    id: CaptureId,
+    clock: CaptureClock,
+    target: MediaFork,
+    counters: Arc<Counters>,
+}
+
+impl Fork {
+    /// Binds sockets and opens a journal, unless that has been done for a recording that still runs. Says which capture it
+    /// is, and what its clock shows.
+    pub(super) fn open(&mut self, args: &Args) -> Result<(Source, u64), String> {
+        if self.0.is_none() {
+            self.0 = Some(begin(args)?);
+        }
+        let live = self.0.as_ref().expect("begun above");
+        Ok((Source::Capture(live.id.clone()), live.clock.now_ns()))
+    }
+
+    /// Where the switch shall send the audio; none while there is no capture.
+    pub(super) fn target(&self) -> Option<MediaFork> {
+        self.0.as_ref().map(|live| live.target)
+    }
+
+    /// What the capture's clock shows.
+    pub(super) fn now_ns(&self) -> Option<u64> {
+        self.0.as_ref().map(|live| live.clock.now_ns())
+    }
+
+    /// From now on, packets of others are dropped.
+    pub(super) fn expect_source(&self, context: &Context, source: SocketAddr) {
+        if let Some(live) = &self.0 {
+            context.captures.expect_source(&live.id, source);
+        }
+    }
+
+    /// Writes a mark behind all that has arrived, flushed when this returns; says when it was.
+    pub(super) async fn mark(&self, context: &Context, mark: Mark) -> Option<u64> {
+        let live = self.0.as_ref()?;
+        let at_ns = live.clock.now_ns();
+        context.captures.mark(&live.id, vec![(at_ns, mark)]).await;
+        Some(at_ns)
+    }
+
+    /// The same at an instant that has passed.
+    pub(super) async fn mark_at(&self, context: &Context, at_ns: u64, mark: Mark) {
+        if let Some(live) = &self.0 {
+            context.captures.mark(&live.id, vec![(at_ns, mark)]).await;
+        }
+    }
+
+    /// Seals the capture: a later recording gets one of its own.
+    pub(super) async fn close(&mut self, context: &Context) {
+        if let Some(live) = self.0.take() {
+            context.captures.close(&live.id).await;
+        }
+    }
+
+    /// For people.
+    pub(super) fn describe(&self) -> Value {
+        json!({
+            "capture_id": self.0.as_ref().map(|live| live.id.as_str()),
+            "received": self.0.as_ref().map(|live| json!(&*live.counters)),
+        })
+    }
+}
+
+fn begin(args: &Args) -> Result<Live, String> {
+    let context = &args.control.context;
+    let sockets = context.ports.pair().map_err(|e| e.to_string())?;
+    let port = |i: usize| sockets[i].local_addr().map(|a: SocketAddr| a.port());
+    let at = |port| SocketAddr::new(context.config.advertised(), port);
+    let target = MediaFork {
+        a: at(port(0).map_err(|e| e.to_string())?),
+        b: at(port(1).map_err(|e| e.to_string())?),
+    };
+    let header = CaptureHeader {
+        capture_id: CaptureId::random(),
+        call_id: args.route.call_id.clone(),
+        account_id: args.account.clone(),
+        started_at: Utc::now(),
+    };
+    let id = header.capture_id.clone();
+    let journal = context
+        .spool
+        .create_capture(header)
+        .map_err(|e| e.to_string())?;
+    let counters = Arc::new(Counters::default());
+    let clock = CaptureClock::start();
+    context.captures.open(Capture {
+        id: id.clone(),
+        sockets,
+        journal,
+        clock,
+        counters: Arc::clone(&counters),
+    });
+    Ok(Live {
+        id,
+        clock,
+        target,
+        counters,
+    })
+}

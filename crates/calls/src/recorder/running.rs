@@ -1,0 +1,191 @@
+//! One recording that has been ordered and has not ended: what it is, how the switch names it, and what it waits for.
+
+use std::time::{Duration, Instant};
+
+use callreel_callflow::{RecordingKind, Slot};
+use callreel_proto::{Application, CallEvent, EndReason, Envelope, RecordCall, RecordRequest};
+use callreel_spool::Ticket;
+use ractor::{ActorRef, MessagingErr};
+use serde::Serialize;
+use tokio::task::JoinHandle;
+
+use super::RecorderMsg;
+use crate::files::FileNames;
+
+/// The how-manieth order of this call; the newest has the greatest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key(pub(super) u32);
+
+/// What a recording's timer was set for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// The switch should have said that it records.
+    Start,
+    /// The recording is as long as it may be.
+    Limit,
+    /// The switch should have said that it has ended the recording.
+    Stop,
+}
+
+/// How far a recording is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Stage {
+    /// The switch has been told to record into a file and has not said that it does.
+    Ordered,
+    /// It records.
+    Recording,
+    /// It is to end, for this reason; the switch has not said that it has.
+    Ending(EndReason),
+}
+
+impl Stage {
+    fn waits_for(self) -> Due {
+        match self {
+            Self::Ordered => Due::Start,
+            Self::Recording => Due::Limit,
+            Self::Ending(_) => Due::Stop,
+        }
+    }
+}
+
+/// Who wants it.
+pub(super) enum Orderer {
+    /// The callflow, under this name.
+    Flow(Slot),
+    /// Another application, by this command.
+    Other(Box<Envelope<RecordRequest>>),
+}
+
+/// How the switch names it: in commands to it and in its events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Names {
+    pub(super) id: String,
+    pub(super) media_name: String,
+}
+
+impl Names {
+    /// The names of a recording: those that another application gave it, else its id and the name of its file.
+    pub(super) fn of(ticket: &Ticket, by: &Orderer, terms: &RecordCall) -> Self {
+        let id = terms.recording_id.as_deref();
+        let file = ticket.switch_file().map(|file| &file.media_name);
+        let given = match by {
+            Orderer::Flow(_) => None,
+            Orderer::Other(request) => match &request.body.command.application {
+                Application::RecordCall { media_name, .. } => media_name.as_deref(),
+                _ => None,
+            },
+        };
+        let name = given.or(file.map(String::as_str));
+        Self {
+            id: id.unwrap_or(ticket.recording_id().as_str()).to_owned(),
+            media_name: name.unwrap_or(&ticket.promise().file_name).to_owned(),
+        }
+    }
+
+    /// Whether an event or a command means this recording: by its id, else by its file name.
+    pub(super) fn are(&self, id: Option<&str>, name: Option<&str>) -> bool {
+        match (id, name) {
+            (Some(id), _) => self.id == id,
+            (None, Some(name)) => self.media_name == name,
+            (None, None) => false,
+        }
+    }
+}
+
+/// A recording that has been ordered and has not ended.
+pub(super) struct Running {
+    pub(super) ticket: Ticket,
+    pub(super) kind: RecordingKind,
+    pub(super) by: Orderer,
+    pub(super) names: Names,
+    /// The `Msg-ID` of the command that started it.
+    pub(super) command_id: String,
+    pub(super) stage: Stage,
+    /// Since when the switch records; until it says so, since when it should.
+    pub(super) since: Instant,
+    /// When it was to end.
+    pub(super) until: Option<Instant>,
+    /// Sends `Due`; aborted when what it waits for comes before.
+    timer: Option<JoinHandle<Result<(), MessagingErr<RecorderMsg>>>>,
+}
+
+impl Running {
+    /// One that begins now.
+    pub(super) fn new(ticket: Ticket, kind: RecordingKind, by: Orderer, names: Names) -> Self {
+        Self {
+            ticket,
+            kind,
+            by,
+            names,
+            command_id: callreel_proto::random_hex(32),
+            stage: Stage::Ordered,
+            since: Instant::now(),
+            until: None,
+            timer: None,
+        }
+    }
+
+    /// Whether it is a `record_call`, beside the flow, and not a message for which the flow waits.
+    pub(super) fn is_beside(&self) -> bool {
+        self.kind == RecordingKind::Recording
+    }
+
+    /// Its name in the flow, if the flow ordered it.
+    pub(super) fn slot(&self) -> Option<Slot> {
+        match self.by {
+            Orderer::Flow(slot) => Some(slot),
+            Orderer::Other(_) => None,
+        }
+    }
+
+    /// Whether it is to go on until somebody ends it.
+    pub(super) fn goes_on(&self) -> bool {
+        !matches!(self.stage, Stage::Ending(_))
+    }
+
+    /// Whether a timer's word is about what it waits for now.
+    pub(super) fn waits_for(&self, due: Due) -> bool {
+        self.stage.waits_for() == due
+    }
+
+    /// It waits for something else now, for so long.
+    pub(super) fn enter(
+        &mut self,
+        stage: Stage,
+        patience: Duration,
+        key: Key,
+        myself: &ActorRef<RecorderMsg>,
+    ) {
+        self.stage = stage;
+        self.rest();
+        let due = stage.waits_for();
+        self.timer = Some(myself.send_after(patience, move || RecorderMsg::Due(key, due)));
+    }
+
+    /// It waits for nothing more.
+    pub(super) fn rest(&mut self) {
+        if let Some(timer) = self.timer.take() {
+            timer.abort();
+        }
+    }
+
+    /// How long it has lasted by our clock.
+    pub(super) fn lasted(&self) -> Duration {
+        let until = self.until.unwrap_or_else(Instant::now);
+        until.saturating_duration_since(self.since)
+    }
+
+    /// Whether an event of the switch is about it.
+    pub(super) fn is_meant_by(&self, event: &CallEvent) -> bool {
+        if let Some(names) = FileNames::of(&self.ticket) {
+            return names.fit(event);
+        }
+        let info = event.recording.as_ref();
+        let id = info.and_then(|info| info.id.as_deref());
+        let name = info.and_then(|info| info.name.as_deref());
+        let path = event.application_response.as_deref();
+        let base = path.and_then(|path| path.rsplit('/').next());
+        self.names.are(id, name.or(base))
+    }
+}

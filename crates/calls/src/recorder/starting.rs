@@ -1,0 +1,261 @@
+//! How a recording begins: the ticket, then the command, then the switch's word; and what becomes of one that never does.
+
+use std::time::{Duration, Instant};
+
+use callreel_callflow::{Input, OrderDestination, RecordingOrder};
+use callreel_proto::{CallEvent, RecordCall, RecordingFact, Requested, Utc};
+use callreel_spool::{Mark, Ticket};
+use ractor::ActorRef;
+use serde_json::Value;
+
+use super::{
+    RecorderMsg, State,
+    audio::Audio,
+    running::{Key, Names, Orderer, Running, Stage},
+};
+use crate::{
+    context::blocking,
+    files::{self, FileNames},
+    order,
+};
+
+/// A message's limit is the switch's to enforce, and so is that of a file it keeps; so much later the recorder ends it all
+/// the same.
+const GRACE: Duration = Duration::from_secs(5);
+/// A message that a switch keeps is recorded when all that was queued before it is done: so long beyond its limit nothing is
+/// said about it, as the flow has it.
+const TURN: Duration = Duration::from_secs(60);
+
+impl State {
+    /// Begins what the flow ordered.
+    pub(super) async fn start(&mut self, order: RecordingOrder, myself: &ActorRef<RecorderMsg>) {
+        let by = Orderer::Flow(order.slot);
+        self.begin(order, by, None, myself).await;
+    }
+
+    /// Begins a recording; with `terms` it is another's.
+    pub(super) async fn begin(
+        &mut self,
+        order: RecordingOrder,
+        by: Orderer,
+        terms: Option<RecordCall>,
+        myself: &ActorRef<RecorderMsg>,
+    ) {
+        let ticket = match self.promise(&order).await {
+            Ok(ticket) => ticket,
+            Err(reason) => return self.refuse(by, reason).await,
+        };
+        self.orders += 1;
+        let key = Key(self.orders);
+        let id = ticket.recording_id().clone();
+        let destination = ticket.promise().destination.describe();
+        tracing::info!(call_id = %self.call_id(), recording_id = %id, account_id = %self.args.account, destination, "recording");
+        let mut terms = terms.unwrap_or_else(|| order::own_terms(&order, &id));
+        let names = Names::of(&ticket, &by, &terms);
+        terms.recording_id = Some(names.id.clone());
+        let media_name = names.media_name.clone();
+        let (insert_at, command) = order::start(&order, terms, media_name, self.audio.target());
+        let running = Running::new(ticket, order.kind.clone(), by, names);
+        let command_id = running.command_id.clone();
+        self.running.insert(key, running);
+        self.wait_for_begin(key, &order, myself);
+        let control = &self.args.control;
+        control.send(insert_at, command, Some(command_id)).await;
+        if let Audio::Fork(_) = self.audio {
+            self.notify(RecordingFact::Started, Some(id), Some(destination))
+                .await;
+        }
+    }
+
+    /// Puts the promise on disk.
+    async fn promise(&mut self, order: &RecordingOrder) -> Result<Ticket, String> {
+        if self.over {
+            return Err("the call is over".to_owned());
+        }
+        let (source, start_ns) = self.audio.open(order, &self.args)?;
+        if matches!(order.destination, OrderDestination::Url { .. }) {
+            self.files += 1;
+        }
+        let place = order::Place {
+            route: &self.args.route,
+            account: self.args.account.clone(),
+            source,
+            start_ns,
+            nth: self.files,
+        };
+        let ticket = order::ticket(order, place)?;
+        let spool = self.context().spool.clone();
+        let promised = ticket.clone();
+        blocking(move || spool.create_ticket(&promised)).await?;
+        if let Audio::Fork(fork) = &self.audio {
+            let begun = Mark::RecordingStarted(ticket.recording_id().clone());
+            fork.mark_at(self.context(), start_ns, begun).await;
+        }
+        Ok(ticket)
+    }
+
+    /// A fork records from the order on, and its limit counts from there, however long the disk took for the ticket. A
+    /// switch that keeps a file says when it begins; a message waits for its turn there.
+    fn wait_for_begin(&mut self, key: Key, order: &RecordingOrder, myself: &ActorRef<RecorderMsg>) {
+        let context = std::sync::Arc::clone(self.context());
+        let running = self.running.get_mut(&key).expect("inserted just now");
+        match &self.audio {
+            Audio::Fork(fork) => {
+                let start_ns = running.ticket.promise().start_ns;
+                let since_ns = fork.now_ns().map_or(0, |now| now.saturating_sub(start_ns));
+                let left = order
+                    .time_limit
+                    .saturating_sub(Duration::from_nanos(since_ns));
+                let grace = if running.is_beside() {
+                    Duration::ZERO
+                } else {
+                    GRACE
+                };
+                running.enter(Stage::Recording, left + grace, key, myself);
+            }
+            Audio::File => {
+                if let Some(names) = FileNames::of(&running.ticket) {
+                    context.files.expect(&names, myself);
+                }
+                let patience = if running.is_beside() {
+                    context.calls.record_start_timeout()
+                } else {
+                    order.time_limit + TURN
+                };
+                running.enter(Stage::Ordered, patience, key, myself);
+            }
+        }
+    }
+
+    /// The switch says that it records: from where it forks, or into which file.
+    pub(super) async fn switch_started(
+        &mut self,
+        event: &CallEvent,
+        myself: &ActorRef<RecorderMsg>,
+    ) {
+        if let Audio::Fork(fork) = &self.audio
+            && let Some(source) = event.recording.as_ref().and_then(|info| info.fork_source)
+        {
+            fork.expect_source(self.context(), source);
+        }
+        let Some(key) = self.meant_by(event) else {
+            return;
+        };
+        match &self.audio {
+            Audio::Fork(fork) => {
+                let now_ns = fork.now_ns();
+                self.message_began(key, now_ns).await;
+            }
+            Audio::File => self.file_began(key, event, myself).await,
+        }
+    }
+
+    /// A message starts with its first audio, not where it was ordered: it waits for what is played before it.
+    async fn message_began(&mut self, key: Key, now_ns: Option<u64>) {
+        let Some(running) = self.running.get_mut(&key).filter(|r| !r.is_beside()) else {
+            return;
+        };
+        let Some(now_ns) = now_ns else { return };
+        if let Err(error) = running.ticket.begin(now_ns, Utc::now()) {
+            tracing::warn!(%error, "a message began twice");
+            return;
+        }
+        let ticket = running.ticket.clone();
+        self.save(ticket).await;
+    }
+
+    /// The switch has opened its file. Heard twice, it changes nothing more.
+    pub(super) async fn file_began(
+        &mut self,
+        key: Key,
+        event: &CallEvent,
+        myself: &ActorRef<RecorderMsg>,
+    ) {
+        let running = self.running.get_mut(&key).expect("found by the event");
+        let ticket = &mut running.ticket;
+        if ticket.switch_file().is_some_and(|file| file.path.is_some()) {
+            return;
+        }
+        let told = ticket
+            .begin(0, Utc::now())
+            .and_then(|()| ticket.switch_told(|file| files::learn(file, event)));
+        if let Err(error) = told {
+            tracing::error!(%error, "a file that began after its end");
+            return;
+        }
+        running.since = Instant::now();
+        if running.goes_on() {
+            let limit = Duration::from_secs(running.ticket.promise().time_limit_s);
+            running.enter(Stage::Recording, limit + GRACE, key, myself);
+        }
+        let ticket = running.ticket.clone();
+        let (id, destination) = (
+            ticket.recording_id().clone(),
+            ticket.promise().destination.describe(),
+        );
+        self.save(ticket).await;
+        self.notify(RecordingFact::Started, Some(id), Some(destination))
+            .await;
+    }
+
+    /// The switch has not said that it records. It may do so all the same: an event can be lost, and a recording must not be.
+    pub(super) fn goes_on_unconfirmed(&mut self, key: Key, myself: &ActorRef<RecorderMsg>) {
+        let Some(running) = self.running.get_mut(&key) else {
+            return;
+        };
+        let id = running.ticket.recording_id();
+        tracing::warn!(recording_id = %id, "the switch did not say that it records; its file is fetched at the end all the same");
+        let limit = Duration::from_secs(running.ticket.promise().time_limit_s);
+        let left = limit.saturating_sub(running.lasted());
+        running.enter(Stage::Recording, left + GRACE, key, myself);
+    }
+
+    /// A command could not be executed: if it was one that starts a recording, there will be none.
+    pub(super) async fn switch_refused(&mut self, event: &CallEvent) {
+        let command = event.request.as_ref().and_then(Requested::command);
+        let msg_id = command
+            .and_then(|command| command.get("Msg-ID"))
+            .and_then(Value::as_str);
+        let refused = self
+            .running
+            .iter()
+            .find(|(_, running)| Some(running.command_id.as_str()) == msg_id)
+            .map(|(key, _)| *key);
+        if let Some(key) = refused {
+            let said = event
+                .error_message
+                .as_deref()
+                .or(event.dialplan_error.as_deref());
+            let reason = format!("the switch refused: {}", said.unwrap_or("no reason given"));
+            self.give_up(key, reason).await;
+        }
+    }
+
+    /// Takes a promise back that the switch will not help to keep.
+    pub(super) async fn give_up(&mut self, key: Key, reason: String) {
+        let Some(mut running) = self.running.remove(&key) else {
+            return;
+        };
+        running.rest();
+        if let Some(names) = FileNames::of(&running.ticket) {
+            self.context().files.forget(&names);
+        }
+        let (spool, ticket) = (self.context().spool.clone(), running.ticket);
+        if let Err(error) = blocking(move || spool.withdraw(&ticket)).await {
+            tracing::warn!(call_id = %self.call_id(), error, "the ticket of a refused recording stays on disk");
+        }
+        self.refuse(running.by, reason).await;
+    }
+
+    /// Says that something ordered is not recorded, and cleans up after it.
+    pub(super) async fn refuse(&mut self, by: Orderer, reason: String) {
+        tracing::error!(call_id = %self.call_id(), reason, "recording refused: this audio is not kept");
+        self.notify(RecordingFact::Skipped, None, Some(reason.clone()))
+            .await;
+        match by {
+            Orderer::Flow(slot) => self.tell(Input::RecordingRefused { slot, reason }),
+            Orderer::Other(request) => self.answer_error(&request, &reason).await,
+        }
+        self.close_if_idle().await;
+    }
+}

@@ -1,0 +1,218 @@
+//! The role as the node sees it: starts the dispatcher and its queues, drains and stops them.
+
+use std::{sync::Arc, time::Duration};
+
+use callreel_bus::{Binding, Bus, QueueOptions, Subscription};
+use callreel_proto::{CallEvent, EventName, Exchange, RecordRequest};
+use callreel_spool::Writer;
+use callreel_store::Store;
+use ractor::{Actor, ActorRef};
+use serde_json::Value;
+use tokio::{sync::Semaphore, task::JoinHandle};
+
+use crate::{
+    capture::CaptureThread,
+    config::{CallsConfig, RecordingConfig},
+    context::Context,
+    dispatcher::{Dispatcher, DispatcherMsg},
+    files::Files,
+    orphans,
+    sockets::CapturePorts,
+};
+
+/// Messages taken from a queue and not yet handled. ractor's mailboxes have no bound; the inbox task stops taking at this
+/// many, and the queue's own bound holds the rest.
+const IN_HAND: usize = 1024;
+/// Messages the node's queue holds: a burst of 500 calls with twenty events each.
+const QUEUE: usize = 10_000;
+/// The queue at which all calls nodes take turns: recordings that other applications want, of calls nobody here controls.
+const REQUESTS: &str = "callreel_recorders";
+/// Requests that may wait there: a few per call of a few hundred calls that begin at once.
+const REQUESTS_QUEUE: usize = 1_000;
+/// Time between two looks at the calls nothing is heard of.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// The role could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The bus refused the node's queue.
+    #[error("cannot subscribe: {0}")]
+    Bus(#[from] callreel_bus::Error),
+    /// The recordings of an earlier run could not be recovered.
+    #[error("cannot recover the spool: {0}")]
+    Spool(#[from] callreel_spool::Error),
+    /// The operating system refused the capture thread.
+    #[error("cannot start the capture thread: {0}")]
+    Thread(#[from] std::io::Error),
+    /// The dispatcher did not start.
+    #[error("cannot start the dispatcher: {0}")]
+    Spawn(#[from] ractor::SpawnErr),
+}
+
+/// The running role.
+pub struct Calls {
+    dispatcher: ActorRef<DispatcherMsg>,
+    ended: JoinHandle<()>,
+    /// Takes the requests of other applications, until the node drains.
+    requests: JoinHandle<()>,
+    /// What else runs as long as the role does.
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Calls {
+    /// Finishes what dead processes left in the spool, then takes calls.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn start(
+        calls: CallsConfig,
+        config: RecordingConfig,
+        bus: Bus,
+        store: Store,
+        spool: Writer,
+        node: &str,
+    ) -> Result<Self, Error> {
+        let name = format!("{node}-calls-{}", callreel_proto::random_hex(8));
+        let options = QueueOptions {
+            name: Some(name),
+            ..QueueOptions::private(QUEUE)
+        };
+        let inbox = bus.subscribe(options, Vec::new()).await?;
+        let context = Arc::new(Context {
+            bus,
+            store,
+            spool,
+            captures: CaptureThread::start()?,
+            ports: CapturePorts::new(config.capture_bind, config.capture_ports),
+            files: Files::default(),
+            calls,
+            config,
+            node: node.to_owned(),
+            queue: inbox.queue().to_owned(),
+        });
+        orphans::recover(&context).await?;
+        let binder = inbox.binder();
+        let (dispatcher, ended) =
+            Actor::spawn(None, Dispatcher, (Arc::clone(&context), binder.clone())).await?;
+        tokio::spawn(take(inbox, dispatcher.clone()));
+        for binding in bindings(&context) {
+            binder.bind(binding).await?;
+        }
+        let options = QueueOptions::shared(REQUESTS, REQUESTS_QUEUE);
+        let wanted = Binding::new(Exchange::Kapps, RecordRequest::PATTERN);
+        let requests = context.bus.subscribe(options, vec![wanted]).await?;
+        Ok(Self {
+            requests: tokio::spawn(take(requests, dispatcher.clone())),
+            tasks: vec![
+                tokio::spawn(tell_of_reconnects(context.bus.clone(), dispatcher.clone())),
+                tokio::spawn(keep_looking(dispatcher.clone())),
+            ],
+            dispatcher,
+            ended,
+        })
+    }
+
+    /// Bids for no more calls; those that run go on.
+    pub fn drain(&self) {
+        self.requests.abort();
+        drop(self.dispatcher.cast(DispatcherMsg::Drain));
+    }
+
+    /// Returns when no call is left.
+    pub async fn settled(&self) {
+        // A dispatcher that is gone has no calls.
+        drop(self.dispatcher.call(DispatcherMsg::Settled, None).await);
+    }
+
+    /// What this role is doing, for people.
+    pub async fn describe(&self) -> Value {
+        ractor::call!(self.dispatcher, DispatcherMsg::Describe).unwrap_or_default()
+    }
+
+    /// Waits until the role ends without having been told to: something in it broke.
+    pub async fn ended(&mut self) {
+        if !self.ended.is_finished() {
+            // An actor's own task does not panic; how it ended is in the log.
+            drop((&mut self.ended).await);
+        }
+    }
+
+    /// Stops: bids no more, gives the calls whose channels are gone this long to end their recordings, and cuts the rest
+    /// off, whose recordings end as interrupted.
+    pub async fn stop(mut self, patience: Duration) {
+        self.drain();
+        if tokio::time::timeout(patience, self.settled())
+            .await
+            .is_err()
+        {
+            tracing::warn!("calls that still ran were cut off; their recordings end here");
+        }
+        self.dispatcher.stop(None);
+        self.ended().await;
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// What the node's queue hears, besides the events of its calls.
+fn bindings(context: &Context) -> Vec<Binding> {
+    let mut accounts: Vec<&str> = context
+        .calls
+        .accounts
+        .iter()
+        .map(|id| id.as_str())
+        .collect();
+    if accounts.is_empty() {
+        accounts.push("*");
+    }
+    let requests = accounts.iter().flat_map(|account| {
+        ["audio", "video"]
+            .map(|kind| Binding::new(Exchange::Callmgr, format!("route.req.{kind}.{account}")))
+    });
+    let replies = Binding::new(Exchange::Targeted, context.queue.clone());
+    // After a transfer a file of ours may end under the id of a leg we never heard of.
+    let ends = Binding::new(
+        Exchange::Callevt,
+        CallEvent::pattern_of(EventName::RecordStop),
+    );
+    [replies, ends].into_iter().chain(requests).collect()
+}
+
+/// An inbox task: hands on what arrives, at most [`IN_HAND`] at a time.
+async fn take(mut inbox: Subscription, dispatcher: ActorRef<DispatcherMsg>) {
+    let room = Arc::new(Semaphore::new(IN_HAND));
+    while let Some(delivery) = inbox.recv().await {
+        let permit = Arc::clone(&room)
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed");
+        let message = DispatcherMsg::Delivery(Box::new(delivery), permit);
+        if dispatcher.cast(message).is_err() {
+            return;
+        }
+    }
+}
+
+/// Tells the dispatcher each time events may have been lost.
+async fn tell_of_reconnects(bus: Bus, dispatcher: ActorRef<DispatcherMsg>) {
+    let mut reconnects = bus.reconnects();
+    loop {
+        reconnects.next().await;
+        if dispatcher.cast(DispatcherMsg::Reconnected).is_err() {
+            return;
+        }
+    }
+}
+
+/// Has the dispatcher look after silent calls, one round after the other.
+async fn keep_looking(dispatcher: ActorRef<DispatcherMsg>) {
+    let mut rounds = tokio::time::interval(ROUND);
+    rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        rounds.tick().await;
+        if dispatcher.cast(DispatcherMsg::Look).is_err() {
+            return;
+        }
+    }
+}
