@@ -1,13 +1,13 @@
 //! The role as its owner holds it: starts the queue, listens to the bus for it, stops both.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use callreel_bus::{Binding, Bus, QueueOptions, Subscription};
+use callreel_bus::{Binding, Bus, Mishaps, QueueOptions, Subscription};
 use callreel_proto::{DeliveryOrder, Envelope, Exchange, RecordingFact, RecordingNotice};
 use callreel_spool::Outbox;
 use callreel_store::Store;
 use ractor::{Actor, ActorRef, rpc::CallResult};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tracing::warn;
 
@@ -28,6 +28,8 @@ const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Delivery {
     queue: ActorRef<QueueMsg>,
+    /// Messages it could not read.
+    unusable: Arc<Mishaps>,
     running: JoinHandle<()>,
     listening: JoinHandle<()>,
 }
@@ -42,12 +44,13 @@ pub async fn start(
     bus: Bus,
     spool: Outbox,
     store: Store,
+    node: &str,
 ) -> Result<Delivery, Error> {
     config.validate()?;
     let courier = Courier::new(&config)?;
     // Before the spool is read, so that nothing that ends in between is missed.
     let subscription = subscribe(&bus).await?;
-    let fetcher = Fetcher::start(&config, bus.clone(), spool.view().clone()).await?;
+    let fetcher = Fetcher::start(&config, bus.clone(), spool.view().clone(), node).await?;
     let parts = Parts {
         config,
         courier,
@@ -55,18 +58,22 @@ pub async fn start(
         bus,
         spool,
         store,
+        node: node.to_owned(),
     };
     let (queue, running) = Actor::spawn(None, Queue, parts).await?;
-    let listening = tokio::spawn(listen(subscription, queue.clone()));
+    let unusable = Arc::new(Mishaps::default());
+    let listening = tokio::spawn(listen(subscription, queue.clone(), Arc::clone(&unusable)));
     Ok(Delivery {
         queue,
+        unusable,
         running,
         listening,
     })
 }
 
 impl Delivery {
-    /// A small picture of the role: how much is owed, what is being worked on, what was done since the start.
+    /// A small picture of the role: how much is owed, what is being worked on, what was done and could not be read since the
+    /// start.
     /// `null` if the role is stopping or too busy to answer.
     pub async fn describe(&self) -> Value {
         let answer = self
@@ -74,7 +81,10 @@ impl Delivery {
             .call(QueueMsg::Describe, Some(DESCRIBE_TIMEOUT))
             .await;
         match answer {
-            Ok(CallResult::Success(picture)) => picture,
+            Ok(CallResult::Success(mut picture)) => {
+                picture["unusable_messages"] = json!(self.unusable.counts());
+                picture
+            }
             _ => Value::Null,
         }
     }
@@ -108,9 +118,9 @@ async fn subscribe(bus: &Bus) -> Result<Subscription, Error> {
 
 /// Tells the queue what the bus says, one at a time: what the queue has no time for waits in the bus's bounded ring, not
 /// in the actor's unbounded mailbox. Ends when either side is gone.
-async fn listen(mut subscription: Subscription, queue: ActorRef<QueueMsg>) {
+async fn listen(mut subscription: Subscription, queue: ActorRef<QueueMsg>, unusable: Arc<Mishaps>) {
     while let Some(delivery) = subscription.recv().await {
-        let Some(heard) = read(&delivery) else {
+        let Some(heard) = read(&delivery, &unusable) else {
             continue;
         };
         let handled = queue.call(|done| QueueMsg::Heard(heard, done), None).await;
@@ -120,7 +130,7 @@ async fn listen(mut subscription: Subscription, queue: ActorRef<QueueMsg>) {
     }
 }
 
-fn read(delivery: &callreel_bus::Delivery) -> Option<Heard> {
+fn read(delivery: &callreel_bus::Delivery, unusable: &Mishaps) -> Option<Heard> {
     let heard = if delivery.routing_key.starts_with("callreel.delivery.") {
         Envelope::from_bytes(&delivery.body).map(|order| Some(Heard::Ordered(order.body)))
     } else {
@@ -128,7 +138,9 @@ fn read(delivery: &callreel_bus::Delivery) -> Option<Heard> {
             .map(|notice| notice.body.recording_id.map(Heard::Ended))
     };
     heard.unwrap_or_else(|error| {
-        warn!(key = delivery.routing_key, %error, "passing over a message");
+        if unusable.count(&error.what) {
+            warn!(key = delivery.routing_key, %error, "passing over a message; more of this kind are only counted");
+        }
         None
     })
 }
