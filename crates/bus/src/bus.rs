@@ -241,6 +241,14 @@ impl Bus {
         }
     }
 
+    /// Whether what is published now goes out now. A broker whose host vanished is noticed after some seconds.
+    pub fn is_connected(&self) -> bool {
+        match &self.transport {
+            Transport::Embedded(_) => true,
+            Transport::Rabbit(rabbit) => rabbit.is_connected(),
+        }
+    }
+
     /// Word of each time the broker, or a queue, was away and is there again, from now on.
     pub fn reconnects(&self) -> Reconnects {
         match &self.transport {

@@ -212,6 +212,10 @@ impl Rabbit {
         Ok(())
     }
 
+    pub(crate) fn is_connected(&self) -> bool {
+        *self.shared.state.borrow() == State::Connected
+    }
+
     pub(crate) fn reconnects(&self) -> watch::Receiver<u64> {
         self.shared.reconnects.subscribe()
     }

@@ -221,10 +221,12 @@ async fn who_subscribes_during_an_outage_waits_for_its_end() {
     broker.kill().await;
     until(&bus, "it notices", |link| link.state == "connecting").await;
     assert_eq!(bus.has_queue("any").await, None, "nobody knows now");
+    assert!(!bus.is_connected());
     let key = word();
     let (mut heard, ()) = tokio::join!(hear(&bus, Exchange::Kapps, &key), broker.resume());
     bus.publish(Exchange::Kapps, &key, "at last").await.unwrap();
     assert_eq!(text(&mut heard).await, "at last");
+    assert!(bus.is_connected());
 
     // And a node that ends during one is not held up.
     broker.kill().await;
