@@ -49,7 +49,13 @@ impl Node {
         if runs(Role::Delivery) {
             let spool = Outbox::open(&dir).with_context(place)?;
             let settings = config.delivery.clone();
-            let start = callreel_delivery::start(settings, bus.clone(), spool, store.clone());
+            let start = callreel_delivery::start(
+                settings,
+                bus.clone(),
+                spool,
+                store.clone(),
+                &config.node.name,
+            );
             node.delivery = Some(start.await.context("role delivery")?);
         }
         if runs(Role::Calls) {

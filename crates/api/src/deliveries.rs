@@ -96,9 +96,9 @@ async fn order(shared: &Shared, id: &str, action: DeliveryAction) -> Answered {
         recording_id: ticket.recording_id().clone(),
     };
     let key = order.routing_key();
-    let sent = shared
-        .bus
-        .publish(Exchange::Kapps, &key, order.into_envelope().to_bytes());
+    let mut order = order.into_envelope();
+    order.headers.node.clone_from(&shared.node);
+    let sent = shared.bus.publish(Exchange::Kapps, &key, order.to_bytes());
     sent.await.map_err(|e| {
         Refusal::new(
             Why::Unavailable,

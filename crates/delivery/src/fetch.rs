@@ -43,6 +43,8 @@ struct Office {
     bus: Bus,
     spool: View,
     intake: Option<Intake>,
+    /// This node's name on the bus.
+    node: String,
     /// Our address for answers.
     queue: String,
     answers: Answers,
@@ -61,6 +63,7 @@ impl Fetcher {
         config: &DeliveryConfig,
         bus: Bus,
         spool: View,
+        node: &str,
     ) -> Result<Self, Error> {
         let queue = bus.unique_queue_name();
         let options = QueueOptions {
@@ -79,6 +82,7 @@ impl Fetcher {
             intake,
             bus,
             spool,
+            node: node.to_owned(),
             queue,
             answers: Answers::default(),
             delete_on_success: config.intake_delete_on_switch,
@@ -183,7 +187,8 @@ impl Office {
         let mut command = SwitchCommand::send_http(node, path, url);
         command.delete_on_success = self.delete_on_success.then_some(true);
         let key = command.routing_key();
-        let headers = Headers::new("switch_event", "command").server_id(&*self.queue);
+        let mut headers = Headers::new("switch_event", "command").server_id(&*self.queue);
+        headers.node.clone_from(&self.node);
         let answer = self.answers.expect(headers.msg_id.clone());
         let envelope = Envelope {
             headers,
@@ -284,7 +289,7 @@ impl Answers {
                 Some(waiting) => drop(waiting.send(reply.body)),
             },
             Err(error) => {
-                if self.unusable.count(&error.to_string()) {
+                if self.unusable.count(&error.what) {
                     warn!(%error, "a switch's answer is of no use; more of this kind are only counted");
                 }
             }

@@ -82,6 +82,8 @@ pub(crate) struct Parts {
     pub(crate) bus: Bus,
     pub(crate) spool: Outbox,
     pub(crate) store: Store,
+    /// This node's name on the bus.
+    pub(crate) node: String,
 }
 
 /// What happened since the start.
@@ -96,6 +98,7 @@ struct Counters {
 
 pub(crate) struct State {
     bus: Bus,
+    node: String,
     ledger: Ledger,
     book: Book,
     fetcher: Fetcher,
@@ -146,6 +149,7 @@ impl Actor for Queue {
         myself.cast(QueueMsg::Scan)?;
         Ok(State {
             bus: parts.bus,
+            node: parts.node,
             ledger: Ledger {
                 spool: parts.spool,
                 policy: config.policy(),
@@ -394,8 +398,10 @@ impl State {
             RecordingFact::Started | RecordingFact::Ended | RecordingFact::Skipped => {}
         }
         let key = notice.routing_key();
-        let body = notice.into_envelope().to_bytes();
-        if let Err(error) = self.bus.publish(Exchange::Kapps, &key, body).await {
+        let mut envelope = notice.into_envelope();
+        envelope.headers.node.clone_from(&self.node);
+        let sent = self.bus.publish(Exchange::Kapps, &key, envelope.to_bytes());
+        if let Err(error) = sent.await {
             warn!(key, %error, "cannot publish a notice");
         }
     }

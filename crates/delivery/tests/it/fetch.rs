@@ -64,6 +64,7 @@ async fn the_order_says_all_that_a_switch_needs() {
     node.tell_ended(&ticket).await;
     let order = switch.next_order().await;
     for (pointer, value) in [
+        ("/Node", json!(crate::node::NAME)),
         ("/Event-Category", json!("switch_event")),
         ("/Event-Name", json!("command")),
         ("/Command", json!("send_http")),

@@ -14,6 +14,9 @@ use callreel_proto::{
 use callreel_spool::{Outbox, SpoolConfig, Ticket, Writer};
 use callreel_store::Store;
 
+/// The node's name on the bus.
+pub(crate) const NAME: &str = "callreel@here.example.com";
+
 /// Longest wait for anything that must happen: far beyond what a loaded machine needs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -79,7 +82,7 @@ impl Home {
             .subscribe(QueueOptions::private(100), hears.into())
             .await
             .unwrap();
-        let delivery = callreel_delivery::start(config, bus.clone(), outbox, store.clone())
+        let delivery = callreel_delivery::start(config, bus.clone(), outbox, store.clone(), NAME)
             .await
             .unwrap();
         Node {
@@ -125,6 +128,7 @@ impl Node {
         let next = tokio::time::timeout(PATIENCE, self.notices.recv()).await;
         let delivery = next.expect("a notice comes in time").unwrap();
         let notice = Envelope::<RecordingNotice>::from_bytes(&delivery.body).unwrap();
+        assert_eq!(notice.headers.node, NAME);
         assert_eq!(delivery.routing_key, notice.body.routing_key());
         notice.body
     }
