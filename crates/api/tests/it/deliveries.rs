@@ -113,9 +113,9 @@ async fn orders_are_published_on_the_bus() {
         assert_eq!(answer.json()["data"]["order"], word);
         let heard = tokio::time::timeout(PATIENCE, orders.recv()).await;
         let heard = heard.unwrap().unwrap();
-        let order = Envelope::<DeliveryOrder>::from_bytes(&heard.body)
-            .unwrap()
-            .body;
+        let order = Envelope::<DeliveryOrder>::from_bytes(&heard.body).unwrap();
+        assert_eq!(order.headers.node, "callreel@test");
+        let order = order.body;
         assert_eq!(order.action, action);
         assert_eq!(&order.recording_id, owed.recording_id());
         assert_eq!(heard.routing_key, order.routing_key());
