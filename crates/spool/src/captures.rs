@@ -78,14 +78,18 @@ pub(crate) fn mend_claims(view: &View, tickets: &[Ticket]) -> Result<(), Error> 
     for id in view.captures()? {
         let needed = needed.remove(&id).unwrap_or_default();
         let found = claims(view, &id)?;
-        if found == needed || is_open(view, &id)? {
-            continue;
-        }
         for by in needed.difference(&found) {
-            claim(view, &id, by)?;
+            match claim(view, &id, by) {
+                // It was closed just now, and nobody claimed it.
+                Err(Error::NoCapture(_)) => break,
+                claimed => claimed?,
+            }
         }
         for by in found.difference(&needed) {
-            if !aside.contains(by.as_str()) && !has_ticket(view, by)? {
+            // In this order: the ticket of a claim that is there comes before its capture is closed.
+            let stale =
+                !aside.contains(by.as_str()) && !is_open(view, &id)? && !has_ticket(view, by)?;
+            if stale {
                 files::remove(&view.claim_path(&id, by), |path| fs::remove_file(path))?;
             }
         }
@@ -97,4 +101,39 @@ pub(crate) fn mend_claims(view: &View, tickets: &[Ticket]) -> Result<(), Error> 
 pub(crate) fn has_ticket(view: &View, id: &RecordingId) -> Result<bool, Error> {
     let path = view.ticket_path(id);
     path.try_exists().at("look for", &path)
+}
+
+#[cfg(test)]
+mod tests {
+    use callreel_proto::{AccountId, CallId, Utc};
+
+    use super::*;
+    use crate::{CaptureHeader, SpoolConfig, Writer};
+
+    #[test]
+    fn a_claim_is_stale_only_if_its_capture_is_closed_and_no_ticket_has_come_since() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = Writer::open(dir.path(), &SpoolConfig::default()).unwrap();
+        let view = writer.view();
+        let id = CaptureId::random();
+        let header = CaptureHeader {
+            capture_id: id.clone(),
+            call_id: CallId::new("a@b"),
+            account_id: AccountId::random(),
+            started_at: Utc::from_unix_ms(0),
+        };
+        let journal = writer.create_capture(header).unwrap();
+        let ids = [0, 1].map(|_| RecordingId::random(Utc::from_unix_ms(0)));
+        for by in &ids {
+            claim(view, &id, by).unwrap();
+        }
+        let left = || claims(view, &id).unwrap();
+        mend_claims(view, &[]).unwrap();
+        assert_eq!(left().len(), 2, "their tickets are being written");
+        drop(journal);
+        fs::create_dir(view.recording_dir(&ids[0])).unwrap();
+        fs::write(view.ticket_path(&ids[0]), "{}").unwrap();
+        mend_claims(view, &[]).unwrap();
+        assert_eq!(left(), HashSet::from([ids[0].clone()]));
+    }
 }

@@ -3,8 +3,10 @@
 
 mod check;
 mod journal;
+mod killed;
 mod places;
 mod recovery;
+mod shared;
 mod switch_files;
 mod tickets;
 
