@@ -75,13 +75,10 @@ impl Process {
     }
 }
 
-fn tell(what: &str) {
-    writeln!(std::io::stdout(), "{TOLD}{what}").unwrap();
-}
-
 #[test]
 #[ignore = "the tests of this file run it as a process of its own"]
 fn a_process_of_its_own() {
+    let tell = |what: &str| println!("{TOLD}{what}");
     let dir = std::env::var(SPOOL).unwrap();
     let writer = writer(Path::new(&dir));
     let (mut ticket, mut journal) = recorded(&writer);
