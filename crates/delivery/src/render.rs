@@ -42,11 +42,11 @@ pub(crate) enum Rendered {
 /// Why there is no file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// The disk: it may pass.
+    /// The disk, or the switch that has the file: it may pass.
     Passing(String),
     /// The decoder or the encoder refused or panicked: it may be the audio's fault.
     Suspect(String),
-    /// There is nothing to render from.
+    /// There is nothing to render from, nor anywhere to fetch it.
     Hopeless(String),
     /// The role is stopping.
     Stopped,
