@@ -13,7 +13,7 @@ use crate::{
 /// Longest routing key, pattern and queue name in bytes: a short string of AMQP 0-9-1 (§4.2.5.3).
 pub(crate) const LONGEST_NAME: usize = 255;
 
-/// Longest token of a `pid://` address in bytes. It is a header: together with all others it must fit into one frame, of
+/// Longest token of a `pid://` address, and longest id of a call, in bytes. It is a header: together with all others it must fit into one frame, of
 /// which RabbitMQ takes 128 KiB. Call ids and Erlang pids are far shorter.
 const LONGEST_TOKEN: usize = 4096;
 
@@ -93,6 +93,8 @@ pub struct Delivery {
     pub routing_key: String,
     /// Who behind the queue it is for: the token of a `pid://` address.
     pub deliver_to: Option<String>,
+    /// The call it is about: header `call-id`, by which Kazoo 5 spreads call events over its nodes.
+    pub call_id: Option<String>,
     /// The message: a JSON envelope.
     pub body: Bytes,
 }
@@ -171,13 +173,26 @@ impl Bus {
         routing_key: &str,
         body: impl Into<Bytes>,
     ) -> Result<(), Error> {
-        let message = Delivery {
-            exchange,
-            routing_key: routing_key.to_owned(),
-            deliver_to: None,
-            body: body.into(),
-        };
-        self.dispatch(message)
+        self.dispatch(published(exchange, routing_key, None, body.into()))
+    }
+
+    /// [`Bus::publish`], for what is about one call: Kazoo 5 spreads call events over its nodes by the header `call-id`, so that
+    /// all events of a call reach one of them, and cannot place those that lack it.
+    ///
+    /// # Errors
+    /// Those of [`Bus::publish`]; [`Error::TooLong`] for the id, too.
+    pub async fn publish_about(
+        &self,
+        call_id: &str,
+        exchange: Exchange,
+        routing_key: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<(), Error> {
+        if call_id.len() > LONGEST_TOKEN {
+            return Err(Error::TooLong(call_id.to_owned()));
+        }
+        let call_id = Some(call_id.to_owned());
+        self.dispatch(published(exchange, routing_key, call_id, body.into()))
     }
 
     /// Sends to one address: a `Server-ID` on `targeted`, a `Control-Queue` on `callctl` ([`Address::parse`]). An address
@@ -283,6 +298,22 @@ impl Bus {
     }
 }
 
+/// A message to whoever hears it.
+fn published(
+    exchange: Exchange,
+    routing_key: &str,
+    call_id: Option<String>,
+    body: Bytes,
+) -> Delivery {
+    Delivery {
+        exchange,
+        routing_key: routing_key.to_owned(),
+        deliver_to: None,
+        call_id,
+        body,
+    }
+}
+
 /// A message to one address.
 fn addressed(exchange: Exchange, address: &str, body: Bytes) -> Result<Delivery, Error> {
     if exchange.kind() != "direct" {
@@ -296,6 +327,7 @@ fn addressed(exchange: Exchange, address: &str, body: Bytes) -> Result<Delivery,
         exchange,
         routing_key: address.queue.to_owned(),
         deliver_to: address.deliver_to.map(str::to_owned),
+        call_id: None,
         body,
     })
 }

@@ -124,7 +124,7 @@ pub async fn a_direct_message_reaches_only_its_queue(bus: &Bus) {
     }
 }
 
-/// `pid://TOKEN/QUEUE` reaches the queue with the token; `consumer://` without.
+/// `pid://TOKEN/QUEUE` reaches the queue with the token; `consumer://` without. So does the call a message is about.
 ///
 /// # Panics
 /// If not.
@@ -146,7 +146,11 @@ pub async fn a_token_travels_beside_the_message(bus: &Bus) {
         assert_eq!(delivery.deliver_to.as_deref(), token);
         assert_eq!(delivery.routing_key, name);
         assert_eq!(delivery.exchange, Exchange::Targeted);
+        assert_eq!(delivery.call_id, None);
     }
+    let about = bus.publish_about("a@b", Exchange::Targeted, &name, "d");
+    about.await.expect("the bus is open");
+    assert_eq!(next(&mut queue).await.call_id.as_deref(), Some("a@b"));
 }
 
 /// On a fanout exchange keys and patterns have no meaning.

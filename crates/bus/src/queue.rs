@@ -225,6 +225,7 @@ mod tests {
             exchange: Exchange::Kapps,
             routing_key: text.to_owned(),
             deliver_to: None,
+            call_id: None,
             body: Bytes::new(),
         }
     }

@@ -245,8 +245,9 @@ pub(crate) async fn publish(
     if let Some(id) = msg_id {
         envelope.headers.msg_id = id;
     }
+    let (exchange, bytes) = (Exchange::Callevt, envelope.to_bytes());
     let sent = bus
-        .publish(Exchange::Callevt, &key, envelope.to_bytes())
+        .publish_about(call_id.as_str(), exchange, &key, bytes)
         .await;
     if let Err(error) = sent {
         tracing::error!(%call_id, %error, event = name.name(), "an event was not published");

@@ -173,8 +173,10 @@ pub(crate) async fn usurp(shared: &Shared, call_id: &CallId, fetch_id: Option<&s
     };
     let key = body.routing_key();
     let headers = shared.identity.headers("call_event", UsurpControl::NAME);
-    let bytes = Envelope { headers, body }.to_bytes();
-    if let Err(error) = shared.bus.publish(Exchange::Callevt, &key, bytes).await {
+    let (exchange, bytes) = (Exchange::Callevt, Envelope { headers, body }.to_bytes());
+    let about = call_id.as_str();
+    let sent = shared.bus.publish_about(about, exchange, &key, bytes).await;
+    if let Err(error) = sent {
         tracing::error!(%call_id, %error, "earlier controllers were not told");
     }
 }

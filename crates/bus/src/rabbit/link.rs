@@ -170,6 +170,7 @@ mod tests {
                 exchange: Exchange::Callctl,
                 routing_key: "q".to_owned(),
                 deliver_to: None,
+                call_id: None,
                 body: bytes::Bytes::new(),
             };
             let published = shared

@@ -155,6 +155,7 @@ mod tests {
             exchange: Exchange::Callctl,
             routing_key: "q".to_owned(),
             deliver_to: None,
+            call_id: None,
             body: Bytes::new(),
         };
         let answer = tracked.then(|| Receipt::open().1);

@@ -22,6 +22,9 @@ use crate::{Delivery, bus::LARGEST_BODY};
 /// Header that names who behind a queue a message is for (kazoo-wire §1.8).
 const DELIVER_TO: &str = "Deliver-To-PID";
 
+/// Header that names the call a message is about: the `hash-header` of Kazoo 5's exchanges of call events.
+const CALL_ID: &str = "call-id";
+
 /// Milliseconds a message may lie in a queue of the broker: Kazoo's default (kazoo-wire §1.3).
 const MESSAGE_TTL_MS: i32 = 60_000;
 
@@ -83,13 +86,21 @@ pub(crate) fn properties(message: &Delivery, stamp: u64) -> BasicProperties {
     let properties = BasicProperties::default()
         .with_content_type("application/json".into())
         .with_timestamp(stamp);
-    let Some(token) = &message.deliver_to else {
-        return properties;
-    };
     let mut headers = FieldTable::default();
-    let token = AMQPValue::ByteArray(token.as_bytes().into());
-    headers.insert(DELIVER_TO.into(), token);
-    properties.with_headers(headers)
+    for (name, value) in [
+        (DELIVER_TO, &message.deliver_to),
+        (CALL_ID, &message.call_id),
+    ] {
+        if let Some(value) = value {
+            // As Kazoo writes its binaries.
+            let value = AMQPValue::ByteArray(value.as_bytes().into());
+            headers.insert(name.into(), value);
+        }
+    }
+    match headers.inner().is_empty() {
+        true => properties,
+        false => properties.with_headers(headers),
+    }
 }
 
 /// Whether the broker says that there is no such thing.
@@ -163,7 +174,8 @@ impl Reader {
         let message = Delivery {
             exchange,
             routing_key: routing_key.into(),
-            deliver_to: properties.headers().as_ref().and_then(deliver_to),
+            deliver_to: header(properties.headers(), DELIVER_TO),
+            call_id: header(properties.headers(), CALL_ID),
             body: decoded(data, &properties)?,
         };
         match properties.timestamp() {
@@ -180,6 +192,7 @@ impl Reader {
             exchange,
             routing_key,
             deliver_to,
+            call_id: _,
             body,
         } = message;
         let print = self
@@ -222,9 +235,9 @@ fn decoded(data: Vec<u8>, properties: &BasicProperties) -> Result<Bytes, Unusabl
     Ok(Bytes::from(data))
 }
 
-/// Any type that can hold text will do; what cannot is no token.
-fn deliver_to(headers: &FieldTable) -> Option<String> {
-    let bytes = match headers.inner().get(DELIVER_TO)? {
+/// Any type that can hold text will do; what cannot is none.
+fn header(headers: &Option<FieldTable>, name: &str) -> Option<String> {
+    let bytes = match headers.as_ref()?.inner().get(name)? {
         AMQPValue::ByteArray(bytes) => bytes.as_slice(),
         AMQPValue::LongString(text) => text.as_bytes(),
         AMQPValue::ShortString(text) => text.as_str().as_bytes(),
@@ -262,6 +275,26 @@ mod tests {
         let mut headers = FieldTable::default();
         headers.insert(DELIVER_TO.into(), value);
         BasicProperties::default().with_headers(headers)
+    }
+
+    #[test]
+    fn a_message_has_no_headers_but_those_it_needs() {
+        let mut message = Delivery {
+            exchange: Exchange::Callevt,
+            routing_key: "call.DTMF.a".to_owned(),
+            deliver_to: None,
+            call_id: None,
+            body: Bytes::new(),
+        };
+        assert_eq!(properties(&message, 7).headers(), &None);
+        message.call_id = Some("a@b".to_owned());
+        let properties = properties(&message, 7);
+        let headers = properties.headers().as_ref().unwrap().inner();
+        let expected = AMQPValue::ByteArray(b"a@b"[..].into());
+        assert_eq!(
+            headers.iter().collect::<Vec<_>>(),
+            [(&CALL_ID.into(), &expected)]
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ fn message(key: &str, bytes: usize) -> Delivery {
         exchange: Exchange::Kapps,
         routing_key: key.to_owned(),
         deliver_to: None,
+        call_id: None,
         body: Bytes::from(vec![b'x'; bytes]),
     }
 }
