@@ -28,16 +28,20 @@ pub(crate) type Report = Arc<dyn Fn(RecordingId, Result<Rendered, Failure>) + Se
 /// The threads and their bounded queue. Dropping it stops them at the next record.
 pub(crate) struct EncodePool {
     jobs: Option<SyncSender<Box<Ticket>>>,
+    capacity: usize,
     threads: Vec<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
 }
 
 impl EncodePool {
     pub(crate) fn start(threads: usize, work: &Work, report: &Report) -> io::Result<Self> {
-        let (jobs, tickets) = sync_channel(threads * WAITING_PER_THREAD);
+        let capacity = threads * (1 + WAITING_PER_THREAD);
+        // All of them may have to wait: a thread that is idle has not taken its ticket yet.
+        let (jobs, tickets) = sync_channel(capacity);
         let tickets = Arc::new(Mutex::new(tickets));
         let mut pool = Self {
             jobs: Some(jobs),
+            capacity,
             threads: Vec::with_capacity(threads),
             stop: Arc::default(),
         };
@@ -53,9 +57,9 @@ impl EncodePool {
         Ok(pool)
     }
 
-    /// Tickets the pool takes before [`EncodePool::submit`] refuses: those in work and those waiting.
+    /// Tickets the pool takes at any time without refusing one: those in work and those waiting.
     pub(crate) fn capacity(&self) -> usize {
-        self.threads.len() * (1 + WAITING_PER_THREAD)
+        self.capacity
     }
 
     /// Breaks off what is under way and what waits; each is reported as [`Failure::Stopped`].
@@ -162,10 +166,28 @@ mod tests {
         assert_eq!(pool.capacity(), 2);
         pool.submit(ticket("a")).unwrap();
         began.recv().unwrap();
-        pool.submit(ticket("b")).unwrap();
-        assert!(pool.submit(ticket("c")).is_err());
+        for waits in ["b", "c"] {
+            pool.submit(ticket(waits)).unwrap();
+        }
+        assert!(pool.submit(ticket("d")).is_err());
         drop(pool);
         let outcomes: Vec<_> = outcomes.try_iter().collect();
-        assert_eq!(outcomes, [Err(Failure::Stopped), Err(Failure::Stopped)]);
+        assert_eq!(outcomes, vec![Err(Failure::Stopped); 3]);
+    }
+
+    #[test]
+    fn a_pool_takes_as_much_as_it_says_whether_its_threads_are_awake_or_not() {
+        let work: Work = Arc::new(|_, _| Ok(Rendered::TooShort));
+        let (told, outcomes) = channel();
+        let report: Report = Arc::new(move |_, outcome| told.send(outcome).unwrap());
+        let pool = EncodePool::start(2, &work, &report).unwrap();
+        for _ in 0..200 {
+            for _ in 0..pool.capacity() {
+                pool.submit(ticket("burst")).unwrap();
+            }
+            for _ in 0..pool.capacity() {
+                outcomes.recv().unwrap().unwrap();
+            }
+        }
     }
 }
