@@ -239,6 +239,8 @@ call_event! {
     switch_uri: String = "Switch-URI";
     /// The same, for people.
     switch_url: String = "Switch-URL";
+    /// Where commands for the leg go: routing key on exchange `callctl`.
+    control_queue: String = "Control-Queue";
     /// The leg at the other side.
     other_leg_call_id: CallId = "Other-Leg-Call-ID";
     /// Its way, `inbound` or `outbound`.

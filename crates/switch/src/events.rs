@@ -78,6 +78,8 @@ pub(crate) struct Look<'a> {
     pub(crate) channel_vars: &'a Vars,
     pub(crate) application_vars: &'a Vars,
     pub(crate) other: Option<&'a OtherLeg>,
+    /// Where commands for it go, once it has a controller.
+    pub(crate) control_queue: Option<&'a str>,
     /// Tags of From and To, as far as they are known.
     pub(crate) tags: (Option<String>, Option<String>),
     /// The phone's own name.
@@ -172,6 +174,7 @@ impl Reporter {
         let of_application = look.application_vars.map();
         event.custom_application_vars =
             (!of_application.is_empty()).then(|| of_application.clone());
+        event.control_queue = look.control_queue.map(str::to_owned);
         event.user_agent = look.user_agent.map(str::to_owned);
         (event.from_tag, event.to_tag) = look.tags.clone();
         self.identity.sign(&mut event);

@@ -48,6 +48,8 @@ impl Channel {
             channel_vars: &self.channel_vars,
             application_vars: &self.application_vars,
             other: self.other_leg.as_ref(),
+            control_queue: (self.controller.is_some() || self.owner.is_some())
+                .then_some(self.shared.queue.as_str()),
             tags: self.tags(),
             user_agent: self.user_agent.as_deref(),
         }

@@ -1,7 +1,7 @@
 //! A `record_call` of another application: the switch cannot record by itself, and hands it on to those who can.
 
 use callreel_bus::Receipt;
-use callreel_proto::{Exchange, RecordRequest};
+use callreel_proto::{Envelope, Exchange, RecordRequest};
 use serde_json::Value;
 
 use super::{Channel, ChannelMsg, commands::Execution};
@@ -19,6 +19,10 @@ impl Channel {
             return self.fail(slip, "nobody controls this call yet").await;
         }
         let (key, request) = self.record_request(&slip);
+        if let Err(error) = Envelope::<RecordRequest>::from_bytes(request.as_bytes()) {
+            // Whoever records could not read it either: Kazoo's headers are missing, say.
+            return self.fail(slip, &error.to_string()).await;
+        }
         let recorder = self.controller.as_ref().filter(|c| c.app == CALLREEL);
         let bus = &self.shared.bus;
         let sent = match recorder {

@@ -228,6 +228,12 @@ async fn a_recording_of_a_call_that_no_recorder_controls_goes_to_all_of_them() {
     let request = recorders.take("command", Some(id.as_str())).await;
     assert_eq!(request["Media-Recording-ID"], "case-1");
     assert_eq!(request["Call"]["Call-ID"], id.as_str());
+    // Without Kazoo's headers nobody could read it.
+    let unsigned = start(json!({"App-Version": null}));
+    controller.command(id, "record_call", unsigned).await;
+    let error = controller.event("dialplan", id).await;
+    let said = error["Error-Message"].as_str().unwrap();
+    assert!(said.contains("call/command"), "{said}");
 }
 
 #[tokio::test]

@@ -136,10 +136,13 @@ async fn a_win_tells_the_winner_and_earlier_controllers() {
     assert_eq!(usurped["Reason"], "Route-Win");
     assert_eq!(usurped["Fetch-ID"], request.headers.msg_id);
     assert_eq!(usurped["Media-Node"], "callreel@test");
+    let new = controller.event("CHANNEL_CREATE", &call.call_id).await;
+    assert_eq!(new.get("Control-Queue"), None);
     controller.command(&call.call_id, "noop", json!({})).await;
     let done = controller.completion(&call.call_id, "noop").await;
     assert_eq!(done["Custom-Application-Vars"], json!({"tenant": "n"}));
     assert_eq!(done["Caller-ID-Name"], "Ylva");
+    assert_eq!(done["Control-Queue"], win["Control-Queue"]);
     assert_eq!(states(&done), ["EXECUTE", "DOWN", "ringing"]);
 }
 
