@@ -29,6 +29,11 @@ impl Slip {
         }
     }
 
+    /// Who sent it: where answers go.
+    pub(crate) fn sender(&self) -> &str {
+        text(&self.command, "Server-ID")
+    }
+
     /// Media commands of one group end together.
     pub(crate) fn group(&self) -> Option<&str> {
         Some(text(&self.command, "Group-ID")).filter(|group| !group.is_empty())

@@ -59,7 +59,7 @@ impl Channel {
             return self.fail(slip, reason).await;
         }
         self.open_early().await;
-        let source = match self.fork(fork) {
+        let source = match self.fork(fork, &slip) {
             Ok(source) => source,
             Err(reason) => return self.fail(slip, &reason).await,
         };

@@ -1,5 +1,6 @@
 //! Recording a channel: forks its audio to the recorder while at least one recording wants it.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use callreel_proto::{
@@ -27,7 +28,7 @@ pub(super) struct Recordings {
     running: Vec<Running>,
     /// The message being recorded by `record`.
     pub(super) message: Option<Message>,
-    source: Option<std::net::SocketAddr>,
+    fork: Option<Fork>,
     /// Names of all that were started, the newest first.
     names: Vec<String>,
 }
@@ -42,6 +43,14 @@ impl Recordings {
     pub(super) fn names(&self) -> &[String] {
         &self.names
     }
+}
+
+/// The copies of the channel's audio that go out.
+struct Fork {
+    target: MediaFork,
+    /// Whose they are.
+    recorder: String,
+    source: SocketAddr,
 }
 
 struct Running {
@@ -140,7 +149,7 @@ impl Channel {
             RecordAction::Start => {
                 let limit_s = terms.time_limit_s;
                 let info = described(media_name, *terms);
-                match self.start_recording(info, fork, limit_s).await {
+                match self.start_recording(info, fork, limit_s, &slip).await {
                     Ok(()) => Execution::Done,
                     Err(reason) => self.fail(slip, &reason).await,
                 }
@@ -160,10 +169,11 @@ impl Channel {
         mut info: RecordingInfo,
         fork: MediaFork,
         limit_s: Option<u64>,
+        slip: &Slip,
     ) -> Result<(), String> {
         let running = &self.recordings.running;
         let known = info.id.is_some() && running.iter().any(|r| r.info.id == info.id);
-        info.fork_source = Some(self.fork(fork)?);
+        info.fork_source = Some(self.fork(fork, slip)?);
         if !known {
             let number = self.number();
             self.recordings.running.push(Running {
@@ -179,18 +189,31 @@ impl Channel {
         Ok(())
     }
 
-    /// Starts the fork, or names the source of the running one: a call has one capture.
-    pub(super) fn fork(&mut self, fork: MediaFork) -> Result<std::net::SocketAddr, String> {
-        if let Some(source) = self.recordings.source {
-            return Ok(source);
+    /// Starts the fork and names its source. A recorder has one capture of a call; where it wants the audio elsewhere, it has
+    /// closed that one, and its order to stop was lost. Another recorder's audio is not taken away.
+    pub(super) fn fork(&mut self, target: MediaFork, slip: &Slip) -> Result<SocketAddr, String> {
+        let recorder = slip.sender();
+        match &self.recordings.fork {
+            Some(fork) if fork.target == target => return Ok(fork.source),
+            Some(fork) if fork.recorder != recorder => {
+                return Err(format!(
+                    "another recorder ({}) has the channel's audio",
+                    fork.recorder
+                ));
+            }
+            _ => {}
         }
-        let source = self.media.start_fork(fork).map_err(|e| e.to_string())?;
-        self.recordings.source = Some(source);
+        let source = self.media.start_fork(target).map_err(|e| e.to_string())?;
+        self.recordings.fork = Some(Fork {
+            target,
+            recorder: recorder.to_owned(),
+            source,
+        });
         Ok(source)
     }
 
     pub(super) fn release_fork(&mut self) {
-        if self.recordings.len() == 0 && self.recordings.source.take().is_some() {
+        if self.recordings.len() == 0 && self.recordings.fork.take().is_some() {
             self.media.stop_fork();
         }
     }

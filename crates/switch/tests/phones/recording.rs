@@ -154,3 +154,33 @@ async fn a_message_ends_by_key_or_silence_and_the_queue_goes_on() {
     assert_eq!(stopped["Silence-Terminated"], true);
     assert_eq!(stopped["Recording"]["Completion-Cause"], "silence");
 }
+
+#[tokio::test]
+async fn a_fork_follows_its_recorder_and_is_not_taken_away_by_another() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let (phone, call, answer) = answered(&scene, &mut controller).await;
+    let leg = &call.call_id;
+    let start = |digit, recorder: &str, ears: &Ears| {
+        json!({"Record-Action": "start", "Insert-At": "now", "Server-ID": recorder,
+            "Media-Recording-ID": id(digit), "Media-Fork": ears.fork()})
+    };
+    let (before, after, others) = (Ears::new().await, Ears::new().await, Ears::new().await);
+    // The order to stop the first was lost.
+    for (digit, ears) in [('e', &before), ('f', &after)] {
+        let order = start(digit, "one", ears);
+        controller.command(leg, "record_call", order).await;
+        controller.event("RECORD_START", leg).await;
+    }
+    let order = start('9', "another", &others);
+    controller.command(leg, "record_call", order).await;
+    let refused = controller.event("dialplan", leg).await;
+    let said = refused["Error-Message"].as_str().unwrap();
+    assert!(said.contains("another recorder (one)"), "{said}");
+    phone.speak(answer.rtp(), 1, 0x55).await;
+    assert_eq!(payload(&after.a).await, [0x55; 160]);
+    for deaf in [&before.a, &others.a] {
+        let heard = deaf.try_recv(&mut [0; 1024]);
+        assert!(heard.is_err(), "{heard:?}");
+    }
+}
