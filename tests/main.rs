@@ -16,6 +16,7 @@ mod failures;
 mod hostile;
 mod kazoo;
 mod lifecycle;
+mod platform;
 mod recording;
 mod registration;
 mod signalling;
