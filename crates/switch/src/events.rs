@@ -245,7 +245,8 @@ pub(crate) async fn publish(
     let call_id = event.call_id.clone();
     let mut envelope = event.into_envelope(name);
     envelope.headers.node.clone_from(&identity.node);
-    if let Some(id) = msg_id {
+    // A command without an id still gets an error that has one: Kazoo takes none without.
+    if let Some(id) = msg_id.filter(|id| !id.is_empty()) {
         envelope.headers.msg_id = id;
     }
     let (exchange, bytes) = (Exchange::Callevt, envelope.to_bytes());

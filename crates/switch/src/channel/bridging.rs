@@ -1,6 +1,6 @@
 //! The `bridge` command on its A leg: dials what the hunt says, joins who answers, tells how it went.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use callreel_media::Codec;
 use callreel_proto::{Application, Endpoint, EventName, HangupCause};
@@ -8,6 +8,7 @@ use ractor::ActorRef;
 use rsipstack::sip::Uri;
 
 use super::commands::Execution;
+use super::waiting::seconds;
 use super::{Channel, ChannelMsg, Due, LegFact, LegOrder};
 use crate::events::{Direction, OtherLeg};
 use crate::hunt::{Act, Hunt, Input, Plan};
@@ -88,7 +89,7 @@ impl Channel {
         let plan = Plan {
             targets,
             one_by_one: method.as_deref() == Some("single"),
-            timeout: Duration::from_secs(timeout_s.filter(|s| *s > 0).unwrap_or(TIMEOUT_S)),
+            timeout: seconds(timeout_s.filter(|s| *s > 0).unwrap_or(TIMEOUT_S)),
             fail_on_single_reject: fail_on_single_reject == Some(true),
         };
         self.bridge = Some(Bridge {

@@ -1,6 +1,6 @@
 //! Dialling the legs of a bridge: where an endpoint is, and what its INVITE says.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use callreel_media::Codec;
 use callreel_proto::{CallId, Endpoint, HangupCause, random_hex};
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::bridging::{Bridge, Leg, Live, Way};
 use super::outbound::{Outbound, Owner};
+use super::waiting::seconds;
 use super::{Begin, Channel, ChannelActor};
 use crate::events::{Direction, OtherLeg, Parties};
 use crate::hunt::Target;
@@ -39,11 +40,8 @@ impl Channel {
                 }
                 targets.push(Target {
                     endpoint: index,
-                    delay: Duration::from_secs(endpoint.delay_s.unwrap_or_default()),
-                    timeout: endpoint
-                        .timeout_s
-                        .filter(|s| *s > 0)
-                        .map(Duration::from_secs),
+                    delay: seconds(endpoint.delay_s.unwrap_or_default()),
+                    timeout: endpoint.timeout_s.filter(|s| *s > 0).map(seconds),
                 });
                 legs.push(Leg {
                     endpoint: endpoint.clone(),

@@ -1,10 +1,11 @@
 //! Recording a message of the caller alone: the command `record`.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use callreel_proto::{Application, RecordingInfo, Terminators};
 
 use super::recording::{End, Recordings};
+use super::waiting::seconds;
 use super::{Channel, Due, commands::Execution};
 use crate::queue::Slip;
 use crate::rtp::SilenceWatch;
@@ -70,13 +71,13 @@ impl Channel {
             ..RecordingInfo::default()
         };
         let number = self.number();
-        let limit = Duration::from_secs(time_limit_s.filter(|s| *s > 0).unwrap_or(MESSAGE_LIMIT_S));
+        let limit = seconds(time_limit_s.filter(|s| *s > 0).unwrap_or(MESSAGE_LIMIT_S));
         self.set_timer(limit, Due::Message(number));
         let hits = silence_hits.unwrap_or(SILENCE_HITS_S);
         let threshold = silence_threshold.unwrap_or(SILENCE_THRESHOLD);
         self.media.watch_silence((hits > 0).then(|| SilenceWatch {
             threshold: u32::try_from(threshold).unwrap_or(u32::MAX),
-            after: Duration::from_secs(hits),
+            after: seconds(hits),
         }));
         self.recordings.message = Some(Message {
             number,

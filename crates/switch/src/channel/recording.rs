@@ -1,12 +1,14 @@
 //! Recording a channel: forks its audio to the recorder while at least one recording wants it.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use callreel_proto::{
     Application, CallEvent, EventName, MediaFork, RecordAction, RecordCall, RecordingInfo,
+    random_hex,
 };
 
+use super::waiting::seconds;
 use super::{Channel, Due, commands::Execution, message::Message};
 use crate::queue::Slip;
 
@@ -171,6 +173,10 @@ impl Channel {
         limit_s: Option<u64>,
         slip: &Slip,
     ) -> Result<(), String> {
+        if info.name.is_none() && info.id.is_none() {
+            // Listeners tell recordings apart by their names, so one that nobody named gets one.
+            info.name = Some(format!("{}.wav", random_hex(32)));
+        }
         let running = &self.recordings.running;
         let known = info.id.is_some() && running.iter().any(|r| r.info.id == info.id);
         info.fork_source = Some(self.fork(fork, slip)?);
@@ -181,8 +187,8 @@ impl Channel {
                 info: info.clone(),
                 started: Instant::now(),
             });
-            if let Some(seconds) = limit_s.filter(|s| *s > 0) {
-                self.set_timer(Duration::from_secs(seconds), Due::Recording(number));
+            if let Some(limit) = limit_s.filter(|s| *s > 0).map(seconds) {
+                self.set_timer(limit, Due::Recording(number));
             }
         }
         self.report_start(info).await;

@@ -9,8 +9,13 @@ use super::{Channel, Due};
 
 /// Kazoo's default, milliseconds.
 const SLEEP_MS: u64 = 50;
-/// Longest time either lasts: nobody waits for a day.
+/// Longest time a command can ask for: nobody waits for a day, and a clock has an end.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// The time a command asks for.
+pub(super) fn seconds(asked: u64) -> Duration {
+    Duration::from_secs(asked).min(LONGEST)
+}
 
 /// What a channel waits for.
 #[derive(Default)]
@@ -68,13 +73,12 @@ impl Channel {
 
     /// `park`: without a timeout, nothing is to be done about it.
     pub(super) fn park_for(&mut self, timeout_s: Option<u64>, cause: Option<HangupCause>) {
-        let Some(seconds) = timeout_s.filter(|seconds| *seconds > 0) else {
+        let Some(after) = timeout_s.filter(|asked| *asked > 0).map(seconds) else {
             return;
         };
         let number = self.number();
         let cause = cause.unwrap_or(HangupCause::NormalClearing);
         self.waits.park = Some((number, cause));
-        let after = Duration::from_secs(seconds).min(LONGEST);
         self.set_timer(after, Due::Park(number));
     }
 

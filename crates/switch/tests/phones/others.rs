@@ -338,7 +338,12 @@ async fn hostile_messages_are_counted_and_the_call_goes_on() {
         ),
         of_call(json!({"Application-Name": "play", "Media-Name": "a".repeat(300_000)})),
         of_call(
-            json!({"Application-Name": "hangup", "Hangup-Cause": {"a": []}, "Other-Leg-Only": 7}),
+            json!({"Application-Name": "respond", "Response-Code": {"a": []}, "Response-Message": 7}),
+        ),
+        of_call(
+            json!({"Application-Name": "bridge", "Insert-At": "now", "Timeout": u64::MAX, "Endpoints": [
+                {"Invite-Format": "route", "Route": "sip:nobody@127.0.0.1:9", "Endpoint-Delay": u64::MAX, "Endpoint-Timeout": u64::MAX}
+            ]}),
         ),
     ] {
         for exchange in [Exchange::Callctl, Exchange::Targeted] {
