@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::lenient::{loose, loose_or_default, opt_lenient_bool, opt_lenient_u64, spelled};
+use crate::lenient::{loose, loose_by_serde, loose_or_default, readable, some_text, spelled};
 use crate::{
     CallId, Endpoint, Envelope, HangupCause, Headers, MediaFork, RecordAction, RecordCall,
     Terminators, Tone,
@@ -23,6 +23,8 @@ pub enum InsertAt {
     /// Break the running media, drop the waiting commands, run this one.
     Flush,
 }
+
+loose_by_serde!(InsertAt);
 
 /// What a `set` command sets; an empty value removes the variable.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -67,6 +69,7 @@ pub enum Application {
         #[serde(
             rename = "Hangup-Cause",
             default,
+            deserialize_with = "loose",
             skip_serializing_if = "Option::is_none"
         )]
         hangup_cause: Option<HangupCause>,
@@ -74,7 +77,7 @@ pub enum Application {
         #[serde(
             rename = "Other-Leg-Only",
             default,
-            deserialize_with = "opt_lenient_bool",
+            deserialize_with = "loose",
             skip_serializing_if = "Option::is_none"
         )]
         other_leg_only: Option<bool>,
@@ -82,12 +85,13 @@ pub enum Application {
     /// A final SIP answer to an unanswered call.
     Respond {
         /// SIP status code.
-        #[serde(rename = "Response-Code")]
+        #[serde(rename = "Response-Code", deserialize_with = "some_text")]
         code: String,
         /// SIP reason phrase.
         #[serde(
             rename = "Response-Message",
             default,
+            deserialize_with = "loose",
             skip_serializing_if = "Option::is_none"
         )]
         message: Option<String>,
@@ -96,16 +100,16 @@ pub enum Application {
     Play {
         /// `/<account id>/<media document id>`, `/system_media/<prompt id>`, `tone_stream://…`, `silence_stream://MS`
         /// or an HTTP URL.
-        #[serde(rename = "Media-Name")]
+        #[serde(rename = "Media-Name", deserialize_with = "some_text")]
         media_name: String,
         /// Keys that end it; completion then carries `DTMF-Digit`.
-        #[serde(rename = "Terminators", default)]
+        #[serde(rename = "Terminators", default, deserialize_with = "loose_or_default")]
         terminators: Terminators,
         /// Start again at the end, until broken.
         #[serde(
             rename = "Endless-Playback",
             default,
-            deserialize_with = "opt_lenient_bool",
+            deserialize_with = "loose",
             skip_serializing_if = "Option::is_none"
         )]
         endless: Option<bool>,
@@ -113,7 +117,7 @@ pub enum Application {
         #[serde(
             rename = "Loop-Count",
             default,
-            deserialize_with = "opt_lenient_u64",
+            deserialize_with = "loose",
             skip_serializing_if = "Option::is_none"
         )]
         loop_count: Option<u64>,
@@ -121,22 +125,32 @@ pub enum Application {
     /// Speak a text. Completes as `tts`.
     Tts {
         /// What to say.
-        #[serde(rename = "Text")]
+        #[serde(rename = "Text", deserialize_with = "some_text")]
         text: String,
         /// `male` or `female`.
-        #[serde(rename = "Voice", default, skip_serializing_if = "Option::is_none")]
+        #[serde(
+            rename = "Voice",
+            default,
+            deserialize_with = "loose",
+            skip_serializing_if = "Option::is_none"
+        )]
         voice: Option<String>,
         /// Such as `en-us`.
-        #[serde(rename = "Language", default, skip_serializing_if = "Option::is_none")]
+        #[serde(
+            rename = "Language",
+            default,
+            deserialize_with = "loose",
+            skip_serializing_if = "Option::is_none"
+        )]
         language: Option<String>,
         /// Keys that end it.
-        #[serde(rename = "Terminators", default)]
+        #[serde(rename = "Terminators", default, deserialize_with = "loose_or_default")]
         terminators: Terminators,
     },
     /// Say a number, letters or the like by Kazoo's rules of saying; not a text. Completes as `say`.
     Say {
         /// What to say.
-        #[serde(rename = "Say-Text")]
+        #[serde(rename = "Say-Text", deserialize_with = "some_text")]
         text: String,
         /// What it is: `number`, `name_spelled`, `telephone_number` and so on.
         #[serde(rename = "Type", default, deserialize_with = "loose_or_default")]
@@ -170,22 +184,22 @@ pub enum Application {
         #[serde(rename = "Tones")]
         tones: Vec<Tone>,
         /// Keys that end it.
-        #[serde(rename = "Terminators", default)]
+        #[serde(rename = "Terminators", default, deserialize_with = "loose_or_default")]
         terminators: Terminators,
     },
     /// Record the caller alone until a key, silence, the limit or hangup. Completes as `RECORD_STOP`.
     Record {
         /// File name; events name it.
-        #[serde(rename = "Media-Name")]
+        #[serde(rename = "Media-Name", deserialize_with = "some_text")]
         media_name: String,
         /// Keys that end it.
-        #[serde(rename = "Terminators", default)]
+        #[serde(rename = "Terminators", default, deserialize_with = "loose_or_default")]
         terminators: Terminators,
         /// Seconds; a string, as Kazoo's senders write it, and so are the next two.
         #[serde(
             rename = "Time-Limit",
             default,
-            deserialize_with = "opt_lenient_u64",
+            deserialize_with = "loose",
             serialize_with = "spelled",
             skip_serializing_if = "Option::is_none"
         )]
@@ -194,7 +208,7 @@ pub enum Application {
         #[serde(
             rename = "Silence-Threshold",
             default,
-            deserialize_with = "opt_lenient_u64",
+            deserialize_with = "loose",
             serialize_with = "spelled",
             skip_serializing_if = "Option::is_none"
         )]
@@ -203,7 +217,7 @@ pub enum Application {
         #[serde(
             rename = "Silence-Hits",
             default,
-            deserialize_with = "opt_lenient_u64",
+            deserialize_with = "loose",
             serialize_with = "spelled",
             skip_serializing_if = "Option::is_none"
         )]
@@ -233,6 +247,7 @@ pub enum Application {
         #[serde(
             rename = "Media-Name",
             default,
+            deserialize_with = "loose",
             skip_serializing_if = "Option::is_none"
         )]
         media_name: Option<String>,
@@ -250,13 +265,13 @@ pub enum Application {
     /// Ring endpoints and join the first that answers. Completes as `bridge`, after the bridge has ended.
     Bridge {
         /// Whom to ring.
-        #[serde(rename = "Endpoints")]
+        #[serde(rename = "Endpoints", deserialize_with = "readable")]
         endpoints: Vec<Endpoint>,
         /// Seconds to ring; 20 when absent.
         #[serde(
             rename = "Timeout",
             default,
-            deserialize_with = "opt_lenient_u64",
+            deserialize_with = "loose",
             skip_serializing_if = "Option::is_none"
         )]
         timeout_s: Option<u64>,
@@ -264,6 +279,7 @@ pub enum Application {
         #[serde(
             rename = "Dial-Endpoint-Method",
             default,
+            deserialize_with = "loose",
             skip_serializing_if = "Option::is_none"
         )]
         method: Option<String>,
@@ -271,7 +287,7 @@ pub enum Application {
         #[serde(
             rename = "Fail-On-Single-Reject",
             default,
-            deserialize_with = "opt_lenient_bool",
+            deserialize_with = "loose",
             skip_serializing_if = "Option::is_none"
         )]
         fail_on_single_reject: Option<bool>,
@@ -279,6 +295,7 @@ pub enum Application {
         #[serde(
             rename = "Caller-ID-Name",
             default,
+            deserialize_with = "loose",
             skip_serializing_if = "Option::is_none"
         )]
         caller_id_name: Option<String>,
@@ -286,6 +303,7 @@ pub enum Application {
         #[serde(
             rename = "Caller-ID-Number",
             default,
+            deserialize_with = "loose",
             skip_serializing_if = "Option::is_none"
         )]
         caller_id_number: Option<String>,
@@ -335,7 +353,7 @@ pub enum Application {
     /// Press keys towards the phone. Completes as `send_dtmf`.
     SendDtmf {
         /// Keys of a telephone, one after the other.
-        #[serde(rename = "DTMFs")]
+        #[serde(rename = "DTMFs", deserialize_with = "some_text")]
         digits: String,
     },
     /// Several commands, queued right to left (Kazoo's order for `tail` and `flush`).
@@ -392,7 +410,7 @@ pub struct Command {
     #[serde(rename = "Call-ID")]
     pub call_id: CallId,
     /// Where it goes in the queue.
-    #[serde(rename = "Insert-At", default)]
+    #[serde(rename = "Insert-At", default, deserialize_with = "loose_or_default")]
     pub insert_at: InsertAt,
     /// What to do.
     #[serde(flatten)]

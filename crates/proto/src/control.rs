@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::lenient::{loose, loose_or_default, opt_lenient_bool};
+use crate::lenient::{loose, loose_or_default, some_text};
 use crate::{CallId, encode_word};
 
 /// "This call has another controller now." Category `call_event`, name `usurp_control`. Every controller of the call whose
@@ -15,7 +15,7 @@ pub struct UsurpControl {
     #[serde(rename = "Call-ID")]
     pub call_id: CallId,
     /// The new control session.
-    #[serde(rename = "Fetch-ID")]
+    #[serde(rename = "Fetch-ID", deserialize_with = "some_text")]
     pub fetch_id: String,
     /// Why: `Route-Win` or `redirect`.
     #[serde(
@@ -55,7 +55,7 @@ pub struct ChannelStatusReq {
     #[serde(
         rename = "Active-Only",
         default,
-        deserialize_with = "opt_lenient_bool",
+        deserialize_with = "loose",
         skip_serializing_if = "Option::is_none"
     )]
     pub active_only: Option<bool>,

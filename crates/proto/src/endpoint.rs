@@ -3,35 +3,51 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::lenient::{opt_lenient_u64, spelled};
+use crate::lenient::{loose, loose_by_serde, loose_or_default, some_text, spelled};
 
 /// One place a bridge may ring.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Endpoint {
     /// `username`: resolve `To-Username`@`To-Realm` by registration. `route`: use `Route` as the request URI.
-    #[serde(rename = "Invite-Format")]
+    #[serde(rename = "Invite-Format", deserialize_with = "some_text")]
     pub invite_format: String,
     /// User part of the request URI, when it differs from the registration's.
-    #[serde(rename = "To-User", default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "To-User",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub to_user: Option<String>,
     /// SIP username of the device.
     #[serde(
         rename = "To-Username",
         default,
+        deserialize_with = "loose",
         skip_serializing_if = "Option::is_none"
     )]
     pub to_username: Option<String>,
     /// SIP realm of the device.
-    #[serde(rename = "To-Realm", default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "To-Realm",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub to_realm: Option<String>,
     /// A SIP URI, for `route`.
-    #[serde(rename = "Route", default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "Route",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub route: Option<String>,
     /// Seconds before this endpoint is rung; a string, as Kazoo's senders write it.
     #[serde(
         rename = "Endpoint-Delay",
         default,
-        deserialize_with = "opt_lenient_u64",
+        deserialize_with = "loose",
         serialize_with = "spelled",
         skip_serializing_if = "Option::is_none"
     )]
@@ -40,7 +56,7 @@ pub struct Endpoint {
     #[serde(
         rename = "Endpoint-Timeout",
         default,
-        deserialize_with = "opt_lenient_u64",
+        deserialize_with = "loose",
         serialize_with = "spelled",
         skip_serializing_if = "Option::is_none"
     )]
@@ -49,6 +65,7 @@ pub struct Endpoint {
     #[serde(
         rename = "Custom-Channel-Vars",
         default,
+        deserialize_with = "loose_or_default",
         skip_serializing_if = "Map::is_empty"
     )]
     pub custom_channel_vars: Map<String, Value>,
@@ -56,7 +73,10 @@ pub struct Endpoint {
     #[serde(
         rename = "Custom-SIP-Headers",
         default,
+        deserialize_with = "loose_or_default",
         skip_serializing_if = "Map::is_empty"
     )]
     pub custom_sip_headers: Map<String, Value>,
 }
+
+loose_by_serde!(Endpoint);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::lenient::opt_lenient_bool;
+use crate::lenient::{loose, loose_or_default, some_text};
 
 /// The exchanges of a Kazoo broker that Callreel uses. All are declared non-durable and non-auto-delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -80,31 +80,40 @@ impl Exchange {
 #[serde(rename_all = "PascalCase")]
 pub struct Headers {
     /// The sending application: `callreel`.
-    #[serde(rename = "App-Name")]
+    #[serde(rename = "App-Name", deserialize_with = "some_text")]
     pub app_name: String,
     /// Its version.
-    #[serde(rename = "App-Version")]
+    #[serde(rename = "App-Version", deserialize_with = "some_text")]
     pub app_version: String,
     /// The message family, such as `call_event`.
-    #[serde(rename = "Event-Category")]
+    #[serde(rename = "Event-Category", deserialize_with = "some_text")]
     pub event_category: String,
     /// The message name, such as `CHANNEL_ANSWER`.
-    #[serde(rename = "Event-Name")]
+    #[serde(rename = "Event-Name", deserialize_with = "some_text")]
     pub event_name: String,
     /// Correlation id of request and reply.
-    #[serde(rename = "Msg-ID")]
+    #[serde(rename = "Msg-ID", deserialize_with = "some_text")]
     pub msg_id: String,
     /// The sending node, `callreel@host`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "loose_or_default",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub node: String,
     /// The queue replies go to (exchange `targeted`); absent or empty means no reply is wanted.
-    #[serde(rename = "Server-ID", default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "Server-ID",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub server_id: Option<String>,
     /// A reply that counts only if no better one comes in time.
     #[serde(
         rename = "Defer-Response",
         default,
-        deserialize_with = "opt_lenient_bool",
+        deserialize_with = "loose",
         skip_serializing_if = "Option::is_none"
     )]
     pub defer_response: Option<bool>,
@@ -157,9 +166,12 @@ pub struct Envelope<T> {
 pub struct MalformedMessage {
     /// Category and name if they could be read, else "message".
     pub what: String,
-    /// What the JSON reader said.
-    source: serde_json::Error,
+    /// What the JSON reader said, told of it.
+    source: Box<dyn std::error::Error + Send + Sync>,
 }
+
+/// Longest part of a stranger's category or name that an error repeats.
+const MAX_SHOWN_CHARS: usize = 64;
 
 impl<T: Serialize> Envelope<T> {
     /// The JSON bytes of the message. Absent fields are left out.
@@ -167,7 +179,9 @@ impl<T: Serialize> Envelope<T> {
     /// # Panics
     /// Never for the types of this crate: all have string keys and finite numbers.
     pub fn to_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("bus messages serialise: string keys, finite numbers")
+        let bytes =
+            serde_json::to_vec(self).expect("bus messages serialise: string keys, finite numbers");
+        bytes
     }
 }
 
@@ -175,9 +189,12 @@ impl<T: DeserializeOwned> Envelope<T> {
     /// Reads a message.
     ///
     /// # Errors
-    /// The bytes are not JSON, a default header is missing, or a field has a wrong type.
+    /// The bytes are not JSON, a default header is missing, or a field that must be there is missing or means nothing.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, MalformedMessage> {
-        serde_json::from_slice(bytes).map_err(|source| MalformedMessage {
+        let read = || -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+            Ok(serde_json::from_slice(bytes)?)
+        };
+        read().map_err(|source| MalformedMessage {
             what: peek(bytes),
             source,
         })
@@ -188,7 +205,10 @@ fn peek(bytes: &[u8]) -> String {
     let Ok(value) = serde_json::from_slice::<Value>(bytes) else {
         return "message".to_owned();
     };
-    let text = |key| value.get(key).and_then(Value::as_str).unwrap_or("?");
+    let text = |key| -> String {
+        let text = value.get(key).and_then(Value::as_str).unwrap_or("?");
+        text.chars().take(MAX_SHOWN_CHARS).collect()
+    };
     format!("{}/{}", text("Event-Category"), text("Event-Name"))
 }
 

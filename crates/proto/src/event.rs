@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::lenient::{Loose, loose, loose_or_default};
+use crate::lenient::{Loose, loose, loose_by_serde, loose_or_default};
 use crate::{CallId, Envelope, HangupCause, Headers, Utc, encode_word};
 
 /// The events Callreel's switch publishes and its calls understand.
@@ -127,11 +127,7 @@ impl Loose for SocketAddr {
     }
 }
 
-impl Loose for RecordingInfo {
-    fn read(json: &Value) -> Option<Self> {
-        serde_json::from_value(json.clone()).ok()
-    }
-}
+loose_by_serde!(RecordingInfo);
 
 impl Loose for CallId {
     fn read(json: &Value) -> Option<Self> {

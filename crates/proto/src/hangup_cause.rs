@@ -1,9 +1,8 @@
 //! Why a leg or a bridge ended, and which SIP status that is.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::lenient::Loose;
+use crate::lenient::loose_by_serde;
 
 /// Why a leg or a bridge ended, in FreeSWITCH's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -92,11 +91,7 @@ impl HangupCause {
     }
 }
 
-impl Loose for HangupCause {
-    fn read(json: &Value) -> Option<Self> {
-        serde_json::from_value(json.clone()).ok()
-    }
-}
+loose_by_serde!(HangupCause);
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ pub fn lenient_u64(value: &Value) -> Option<u64> {
     match value {
         Value::Number(n) => n.as_u64().or_else(|| {
             n.as_f64()
-                .filter(|f| *f >= 0.0 && f.fract() == 0.0)
+                .filter(|f| (0.0..u64::MAX as f64).contains(f) && f.fract() == 0.0)
                 .map(|f| f as u64)
         }),
         Value::String(s) => s.trim().parse().ok(),
@@ -34,22 +34,6 @@ pub fn lenient_bool(value: &Value) -> Option<bool> {
         Value::String(s) if s == "false" => Some(false),
         _ => None,
     }
-}
-
-/// For `#[serde(deserialize_with)]`: an optional whole number in either spelling.
-///
-/// # Errors
-/// The value is there but spells no whole number.
-pub fn opt_lenient_u64<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
-    read(from, lenient_u64, "a whole number or a string of one")
-}
-
-/// For `#[serde(deserialize_with)]`: an optional boolean in either spelling.
-///
-/// # Errors
-/// The value is there but spells no boolean.
-pub fn opt_lenient_bool<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
-    read(from, lenient_bool, "a boolean, \"true\" or \"false\"")
 }
 
 /// For `#[serde(serialize_with)]`: a number that Kazoo's senders spell out.
@@ -110,6 +94,18 @@ impl<T: Loose> Loose for Vec<T> {
     }
 }
 
+/// Reads a type loosely that serde reads strictly.
+macro_rules! loose_by_serde {
+    ($type:ty) => {
+        impl $crate::lenient::Loose for $type {
+            fn read(json: &serde_json::Value) -> Option<Self> {
+                serde_json::from_value(json.clone()).ok()
+            }
+        }
+    };
+}
+pub(crate) use loose_by_serde;
+
 /// For `#[serde(deserialize_with)]`: a field that must not cost us the message it stands in. One odd field of a foreign
 /// switch's event is passed over; the event counts.
 ///
@@ -130,15 +126,31 @@ pub(crate) fn loose_or_default<'de, D: Deserializer<'de>, T: Loose + Default>(
     loose(from).map(Option::unwrap_or_default)
 }
 
-fn read<'de, D: Deserializer<'de>, T>(
-    from: D,
-    convert: fn(&Value) -> Option<T>,
-    expected: &'static str,
-) -> Result<Option<T>, D::Error> {
-    match Option::<Value>::deserialize(from)? {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => convert(&value)
-            .map(Some)
-            .ok_or_else(|| D::Error::custom(format!("{value} is not {expected}"))),
-    }
+/// For `#[serde(deserialize_with)]`: a text that must be there; a number or boolean in its place is read as its text.
+///
+/// # Errors
+/// The value is no text, number or boolean.
+pub(crate) fn some_text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let json = Value::deserialize(from)?;
+    String::read(&json).ok_or_else(|| D::Error::custom("expected a text, a number or a boolean"))
+}
+
+/// The same for a list that must be there, of texts.
+///
+/// # Errors
+/// The value is no list, or an element is no text, number or boolean.
+pub(crate) fn some_texts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    Vec::<Value>::deserialize(from)?
+        .iter()
+        .map(|json| String::read(json).ok_or_else(|| D::Error::custom("expected texts")))
+        .collect()
+}
+
+/// The same for a list that must be there. Elements that cannot be read are left out.
+///
+/// # Errors
+/// The value is no list.
+pub(crate) fn readable<'de, D: Deserializer<'de>, T: Loose>(from: D) -> Result<Vec<T>, D::Error> {
+    let list = Vec::<Value>::deserialize(from)?;
+    Ok(list.iter().filter_map(T::read).collect())
 }

@@ -18,6 +18,7 @@ mod playback;
 mod port_range;
 mod record_call;
 mod recording;
+mod reg_success;
 mod route;
 mod routing_key;
 mod switch_command;
@@ -32,7 +33,7 @@ pub use envelope::{Envelope, Exchange, Headers, MalformedMessage, random_hex};
 pub use event::{CallEvent, EventName, RecordingInfo, Requested};
 pub use hangup_cause::HangupCause;
 pub use ids::{AccountId, CallId, CaptureId, MalformedId, RecordingId};
-pub use lenient::{lenient_bool, lenient_f64, lenient_u64, opt_lenient_bool, opt_lenient_u64};
+pub use lenient::{lenient_bool, lenient_f64, lenient_u64};
 pub use notice::{DeliveryAction, DeliveryOrder, RecordingFact, RecordingNotice};
 pub use playback::{Terminators, Tone};
 pub use port_range::PortRange;
@@ -40,6 +41,7 @@ pub use record_call::{MediaFork, RecordAction, RecordCall, RecordRequest};
 pub use recording::{
     AudioFormat, Channels, Destination, EndReason, HttpMethod, Leg, RecordingState,
 };
+pub use reg_success::RegSuccess;
 pub use route::{RouteMethod, RouteReq, RouteResp, RouteWin};
 pub use routing_key::{encode_word, topic_matches};
 pub use switch_command::{SendHttp, SwitchCommand, SwitchReply};

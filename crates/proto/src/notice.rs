@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::lenient::loose;
 use crate::{AccountId, CallId, EndReason, Envelope, Headers, RecordingId, encode_word};
 
 /// What happened to a recording.
@@ -65,11 +66,17 @@ pub struct RecordingNotice {
     #[serde(
         rename = "End-Reason",
         default,
+        deserialize_with = "loose",
         skip_serializing_if = "Option::is_none"
     )]
     pub end_reason: Option<EndReason>,
     /// A sentence for people: where it went, why it failed, which rule dropped it.
-    #[serde(rename = "Detail", default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "Detail",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub detail: Option<String>,
 }
 

@@ -1,18 +1,23 @@
 //! The parts of commands that play something: terminating digits and tones.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::lenient::opt_lenient_u64;
+use crate::lenient::{Loose, loose, some_text, some_texts};
 
-/// Digits that end a playback or a recording.
+/// The keys of a telephone.
+const KEYS: &str = "1234567890*#";
+
+/// Digits that end a playback or a recording. Read from a list of keys or from one string of them; what is no key of a
+/// telephone, as in `"none"`, ends nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(from = "TerminatorsOnWire", into = "Vec<String>")]
+#[serde(try_from = "Value", into = "Vec<String>")]
 pub struct Terminators(pub String);
 
 impl Terminators {
     /// Every key of a telephone: Kazoo's default for playback.
     pub fn any() -> Self {
-        Self("1234567890*#".to_owned())
+        Self(KEYS.to_owned())
     }
 
     /// No key ends it.
@@ -26,20 +31,19 @@ impl Terminators {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum TerminatorsOnWire {
-    Many(Vec<String>),
-    One(String),
+impl Loose for Terminators {
+    fn read(json: &Value) -> Option<Self> {
+        let listed = Vec::<String>::read(json).map(|keys| keys.concat());
+        let keys = listed.or_else(|| String::read(json))?;
+        Some(Self(keys.chars().filter(|k| KEYS.contains(*k)).collect()))
+    }
 }
 
-impl From<TerminatorsOnWire> for Terminators {
-    fn from(wire: TerminatorsOnWire) -> Self {
-        match wire {
-            TerminatorsOnWire::Many(digits) => Self(digits.concat()),
-            TerminatorsOnWire::One(word) if word == "none" => Self::none(),
-            TerminatorsOnWire::One(digits) => Self(digits),
-        }
+impl TryFrom<Value> for Terminators {
+    type Error = &'static str;
+
+    fn try_from(json: Value) -> Result<Self, Self::Error> {
+        Self::read(&json).ok_or("expected a list of keys")
     }
 }
 
@@ -54,17 +58,18 @@ impl From<Terminators> for Vec<String> {
 #[serde(rename_all = "PascalCase")]
 pub struct Tone {
     /// Frequencies in Hz, sounded together.
+    #[serde(deserialize_with = "some_texts")]
     pub frequencies: Vec<String>,
     /// Milliseconds of sound.
-    #[serde(rename = "Duration-ON")]
+    #[serde(rename = "Duration-ON", deserialize_with = "some_text")]
     pub duration_on: String,
     /// Milliseconds of silence after it.
-    #[serde(rename = "Duration-OFF")]
+    #[serde(rename = "Duration-OFF", deserialize_with = "some_text")]
     pub duration_off: String,
     /// How often; 1 when absent.
     #[serde(
         default,
-        deserialize_with = "opt_lenient_u64",
+        deserialize_with = "loose",
         skip_serializing_if = "Option::is_none"
     )]
     pub repeat: Option<u64>,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::lenient::{loose, spelled};
+use crate::lenient::{loose, some_text, spelled};
 use crate::{Command, RouteReq, encode_word};
 
 /// Where a switch of ours forks a recorded channel's audio: RTP as described in docs/fork.md.
@@ -87,7 +87,7 @@ pub struct RecordRequest {
     #[serde(flatten)]
     pub command: Command,
     /// Where commands for the channel go: routing key on exchange `callctl`.
-    #[serde(rename = "Control-Queue")]
+    #[serde(rename = "Control-Queue", deserialize_with = "some_text")]
     pub control_queue: String,
     /// The channel, in the words of its `route_req`, with its variables as they are now.
     #[serde(rename = "Call")]

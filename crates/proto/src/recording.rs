@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::lenient::loose_by_serde;
+
 /// Which stream of a call audio belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Leg {
@@ -159,6 +161,8 @@ pub enum EndReason {
     /// Shorter than the minimum asked for.
     TooShort,
 }
+
+loose_by_serde!(EndReason);
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,9 @@
 //! The three messages that give a new call to a controller: `route_req`, `route_resp`, `route_win` (Kazoo `kapi_route`).
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use crate::lenient::{loose, loose_or_default};
+use crate::lenient::{loose, loose_or_default, some_text};
 use crate::{AccountId, CallId, encode_word};
 
 /// "Who wants this call?" From a switch, on exchange `callmgr`, category `dialplan`.
@@ -13,13 +13,13 @@ pub struct RouteReq {
     #[serde(rename = "Call-ID")]
     pub call_id: CallId,
     /// Caller, as `user@realm`.
-    #[serde(rename = "From")]
+    #[serde(rename = "From", deserialize_with = "some_text")]
     pub from: String,
     /// Callee of the To header, as `user@realm`.
-    #[serde(rename = "To")]
+    #[serde(rename = "To", deserialize_with = "some_text")]
     pub to: String,
     /// Dialled number, as `user@realm`.
-    #[serde(rename = "Request")]
+    #[serde(rename = "Request", deserialize_with = "some_text")]
     pub request: String,
     /// Caller's number.
     #[serde(
@@ -36,10 +36,18 @@ pub struct RouteReq {
     )]
     pub caller_id_name: String,
     /// `audio`.
-    #[serde(rename = "Resource-Type", default = "audio")]
+    #[serde(
+        rename = "Resource-Type",
+        default = "audio",
+        deserialize_with = "audio_unless"
+    )]
     pub resource_type: String,
     /// `inbound`: into the switch.
-    #[serde(rename = "Call-Direction", default = "inbound")]
+    #[serde(
+        rename = "Call-Direction",
+        default = "inbound",
+        deserialize_with = "inbound_unless"
+    )]
     pub call_direction: String,
     /// The switch's node name.
     #[serde(
@@ -160,6 +168,14 @@ fn audio() -> String {
 
 fn inbound() -> String {
     "inbound".to_owned()
+}
+
+fn audio_unless<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    loose(from).map(|kind| kind.unwrap_or_else(audio))
+}
+
+fn inbound_unless<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    loose(from).map(|way| way.unwrap_or_else(inbound))
 }
 
 impl RouteReq {
@@ -323,7 +339,7 @@ pub struct RouteWin {
     #[serde(rename = "Call-ID")]
     pub call_id: CallId,
     /// Where commands for it go: routing key on exchange `callctl`.
-    #[serde(rename = "Control-Queue")]
+    #[serde(rename = "Control-Queue", deserialize_with = "some_text")]
     pub control_queue: String,
     /// The host of the switch that has the call.
     #[serde(

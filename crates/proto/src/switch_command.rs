@@ -3,17 +3,17 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::lenient::{loose, loose_or_default};
+use crate::lenient::{loose, loose_or_default, some_text};
 use crate::{HttpMethod, encode_word};
 
 /// "Send this file of yours to this URL." Category `switch_event`, name `command`, `Command` `send_http`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SwitchCommand {
     /// Always [`SwitchCommand::SEND_HTTP`]: ecallmgr knows no other.
-    #[serde(rename = "Command")]
+    #[serde(rename = "Command", deserialize_with = "some_text")]
     pub command: String,
     /// Which switch.
-    #[serde(rename = "FreeSWITCH-Node")]
+    #[serde(rename = "FreeSWITCH-Node", deserialize_with = "some_text")]
     pub node: String,
     /// Which file and where to.
     #[serde(rename = "Args")]
@@ -32,10 +32,10 @@ pub struct SwitchCommand {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SendHttp {
     /// Full path on the switch.
-    #[serde(rename = "File-Name")]
+    #[serde(rename = "File-Name", deserialize_with = "some_text")]
     pub file_name: String,
     /// Where to.
-    #[serde(rename = "Url")]
+    #[serde(rename = "Url", deserialize_with = "some_text")]
     pub url: String,
     /// How.
     #[serde(rename = "Http-Method")]
@@ -70,10 +70,10 @@ impl SwitchCommand {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SwitchReply {
     /// The command that was asked for.
-    #[serde(rename = "Command")]
+    #[serde(rename = "Command", deserialize_with = "some_text")]
     pub command: String,
     /// `success` or `error`.
-    #[serde(rename = "Result")]
+    #[serde(rename = "Result", deserialize_with = "some_text")]
     pub result: String,
     /// What went wrong.
     #[serde(

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use callreel_proto::{AccountDb, Envelope, Exchange, Utc, encode_word};
+use callreel_proto::{AccountDb, Envelope, Exchange, RegSuccess, Utc};
 use rsipstack::sip::prelude::HeadersExt;
 use rsipstack::sip::typed::Contact as ContactHeader;
 use rsipstack::sip::{Header, MinExpires, Param, Scheme, StatusCode};
 use rsipstack::transaction::Transaction;
-use serde_json::{Value, json};
 
 use crate::directory::Phone;
 use crate::location::{Binding, Change, Contact, Refusal, Registration};
@@ -140,29 +139,25 @@ fn listed(binding: &Binding, now: Instant) -> Header {
 /// `reg_success` (Kazoo `kapi_registration`), for registrars and caches beside us.
 async fn tell(shared: &Shared, phone: &Phone, binding: &Binding, now: Instant) {
     let source = binding.peer.addr;
-    let body: Value = json!({
-        "Realm": phone.realm,
-        "Username": phone.username,
-        "Contact": binding.contact.to_string(),
-        "Original-Contact": binding.contact.to_string(),
-        "Bridge-RURI": reachable(&binding.contact, binding.peer).to_string(),
-        "AOR": user_at_host(&binding.contact, Some(&phone.realm)),
-        "Expires": binding.expires.saturating_duration_since(now).as_secs(),
-        "Event-Timestamp": Utc::now().gregorian_seconds(),
-        "Account-ID": phone.account.as_str(),
-        "Account-DB": AccountDb::name(&phone.account),
-        "Authorizing-ID": phone.device.id,
-        "Source-IP": source.ip().to_string(),
-        "Source-Port": source.port().to_string(),
-        "Registrar-Node": shared.identity.node,
-        "Status": "Registered",
-    });
+    let body = RegSuccess {
+        realm: phone.realm.clone(),
+        username: phone.username.clone(),
+        contact: binding.contact.to_string(),
+        original_contact: Some(binding.contact.to_string()),
+        bridge_ruri: Some(reachable(&binding.contact, binding.peer).to_string()),
+        aor: Some(user_at_host(&binding.contact, Some(&phone.realm))),
+        expires_s: binding.expires.saturating_duration_since(now).as_secs(),
+        timestamp: Utc::now().gregorian_seconds(),
+        account_id: Some(phone.account.to_string()),
+        account_db: Some(AccountDb::name(&phone.account)),
+        authorizing_id: Some(phone.device.id.clone()),
+        source_ip: Some(source.ip().to_string()),
+        source_port: Some(source.port().to_string()),
+        registrar_node: Some(shared.identity.node.clone()),
+        status: Some("Registered".to_owned()),
+    };
+    let key = body.routing_key();
     let headers = shared.identity.headers("directory", "reg_success");
-    let key = format!(
-        "registration.success.{}.{}",
-        encode_word(&phone.realm),
-        encode_word(&phone.username)
-    );
     let envelope = Envelope { headers, body };
     let sent = shared
         .bus

@@ -276,8 +276,8 @@ fn an_endpoint_carries_what_the_switch_needs() {
         "To-User": "4711",
         "To-Username": "desk",
         "To-Realm": "other.example",
-        "Endpoint-Delay": 2,
-        "Endpoint-Timeout": 30,
+        "Endpoint-Delay": "2",
+        "Endpoint-Timeout": "30",
         "Custom-Channel-Vars": {
           "Account-ID": "0123456789abcdef0123456789abcdef",
           "Authorizing-ID": "desk",
