@@ -8,8 +8,8 @@ use callreel_bus::{Binding, Bus, QueueOptions, Subscription};
 use callreel_calls::{Calls, CallsConfig, RecordingConfig};
 use callreel_proto::{
     AccountDb, AccountId, Application, CallEvent, CallId, Command, EndReason, Envelope, EventName,
-    Exchange, Headers, Leg, MediaFork, RecordAction, RecordingFact, RecordingId, RecordingInfo,
-    RecordingNotice, RecordingState, RouteReq, RouteResp, RouteWin, Utc,
+    Exchange, HangupCause, Headers, Leg, MediaFork, RecordAction, RecordingFact, RecordingId,
+    RecordingInfo, RecordingNotice, RecordingState, RouteReq, RouteResp, RouteWin, Utc,
 };
 use callreel_spool::{Record, SpoolConfig, Ticket, Writer};
 use callreel_store::Store;
@@ -153,7 +153,13 @@ impl World {
 
     async fn says(&self, name: EventName, change: impl FnOnce(&mut CallEvent)) {
         let mut event = CallEvent::new(CallId::new(CALL), Utc::now());
+        event.hangup_cause =
+            (name == EventName::ChannelDestroy).then_some(HangupCause::NormalClearing);
         change(&mut event);
+        if let Some(recording) = &event.recording {
+            event.application_name = Some("record".to_owned());
+            event.application_response.clone_from(&recording.name);
+        }
         let key = event.routing_key(name);
         let bytes = event.into_envelope(name).to_bytes();
         self.bus

@@ -166,7 +166,7 @@ pub struct Envelope<T> {
 pub struct MalformedMessage {
     /// Category and name if they could be read, else "message".
     pub what: String,
-    /// What the JSON reader said, told of it.
+    /// What the JSON reader said, or in debug builds the message's schema.
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
@@ -177,10 +177,18 @@ impl<T: Serialize> Envelope<T> {
     /// The JSON bytes of the message. Absent fields are left out.
     ///
     /// # Panics
-    /// Never for the types of this crate: all have string keys and finite numbers.
+    /// In debug builds, if the message is not as its schema in `proto/amqp/schema` says that we send it. Never in release
+    /// builds for the types of this crate: all have string keys and finite numbers.
     pub fn to_bytes(&self) -> Vec<u8> {
         let bytes =
             serde_json::to_vec(self).expect("bus messages serialise: string keys, finite numbers");
+        #[cfg(debug_assertions)]
+        {
+            let message = serde_json::from_slice(&bytes).expect("it was written just now");
+            if let Err(violation) = crate::schema::sent(&message) {
+                panic!("no Kazoo would take what we are about to send: {violation}\n{message:#}");
+            }
+        }
         bytes
     }
 }
@@ -192,6 +200,8 @@ impl<T: DeserializeOwned> Envelope<T> {
     /// The bytes are not JSON, a default header is missing, or a field that must be there is missing or means nothing.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, MalformedMessage> {
         let read = || -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+            #[cfg(debug_assertions)]
+            crate::schema::accepted(&serde_json::from_slice(bytes)?)?;
             Ok(serde_json::from_slice(bytes)?)
         };
         read().map_err(|source| MalformedMessage {

@@ -21,6 +21,8 @@ mod recording;
 mod reg_success;
 mod route;
 mod routing_key;
+#[cfg(debug_assertions)]
+pub mod schema;
 mod switch_command;
 mod time;
 

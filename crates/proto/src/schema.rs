@@ -24,7 +24,7 @@ macro_rules! common {
 macro_rules! messages {
     ($($name:literal)*) => {
         /// The schemas of messages, one of each kind.
-        static MESSAGES: &[Schema] = &[$(Schema {
+        static MESSAGES: [Schema; [$($name),*].len()] = [$(Schema {
             name: $name,
             text: text_of!($name),
             accepted: OnceLock::new(),
@@ -59,7 +59,7 @@ messages! {
     "call.command.queue"
     "call.command.record"
     "call.command.record_call"
-    "call.command.record_call.request"
+    "call.command.record_call.handed_on"
     "call.command.respond"
     "call.command.ring"
     "call.command.say"
@@ -130,7 +130,7 @@ pub struct Violation {
 impl Schema {
     /// Every message's schema.
     pub fn all() -> &'static [Self] {
-        MESSAGES
+        &MESSAGES
     }
 
     /// The schema of this message's kind: the one of the longest name that fits.
@@ -138,7 +138,7 @@ impl Schema {
         let text = |key| message.get(key).and_then(Value::as_str);
         let mut name = text("Event-Category")?.to_owned();
         let mut best = named(&name);
-        let handed_on = message.get("Call").map(|_| "request");
+        let handed_on = message.get("Call").map(|_| "handed_on");
         for part in [text("Event-Name"), text("Application-Name"), handed_on] {
             name = format!("{name}.{}", part.unwrap_or_default());
             best = named(&name).or(best);

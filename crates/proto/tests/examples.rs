@@ -3,9 +3,11 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use callreel_proto::{
-    Application, CallEvent, ChannelQuery, ChannelQueryReq, ChannelQueryResp, Command,
-    DeliveryAction, DeliveryOrder, EndReason, Envelope, EventName, Headers, InsertAt, RecordAction,
-    RecordRequest, RecordingFact, RecordingNotice, RouteMethod, RouteReq, RouteResp, RouteWin,
+    Application, CallEvent, ChannelQuery, ChannelQueryReq, ChannelQueryResp, ChannelStatus,
+    ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder, EndReason,
+    Envelope, EventName, Headers, InsertAt, RecordAction, RecordRequest, RecordingFact,
+    RecordingNotice, RegSuccess, RouteMethod, RouteReq, RouteResp, RouteWin, SwitchCommand,
+    SwitchReply, UsurpControl,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -115,11 +117,22 @@ variants!(DELIVERY_ACTIONS, delivery_action, DeliveryAction, {
     DeliveryAction::Drop => "drop",
 }, not {});
 
+variants!(CHANNEL_STATUSES, channel_status, ChannelStatus, {
+    ChannelStatus::Active => "active",
+    ChannelStatus::Tmpdown => "tmpdown",
+    ChannelStatus::Terminated => "terminated",
+}, not {});
+
 /// Messages without variants.
 const PLAIN: &[&str] = &[
     "RouteReq",
     "RouteWin",
     "RecordRequest",
+    "RegSuccess",
+    "UsurpControl",
+    "ChannelStatusReq",
+    "SwitchCommand",
+    "SwitchReply",
     "query_auth_id_req",
     "query_auth_id_resp",
     "query_user_channels_req",
@@ -168,15 +181,14 @@ fn read<T: Serialize + DeserializeOwned>(stem: &str, bytes: &[u8]) -> Envelope<T
 fn shown_by(stem: &str, bytes: &[u8]) -> (Headers, Vec<&'static str>) {
     let kind: Vec<&str> = stem.split('.').collect();
     match kind.as_slice() {
-        ["dialplan", "route_req"] => (read::<RouteReq>(stem, bytes).headers, vec!["RouteReq"]),
-        ["dialplan", "route_win"] => (read::<RouteWin>(stem, bytes).headers, vec!["RouteWin"]),
+        ["dialplan", "route_req"] => plain::<RouteReq>(stem, bytes, "RouteReq"),
+        ["dialplan", "route_win"] => plain::<RouteWin>(stem, bytes, "RouteWin"),
         ["dialplan", "route_resp", ..] => {
             let message = read::<RouteResp>(stem, bytes);
             (message.headers, vec![route_method(&message.body.method)])
         }
         ["call", "command", "record_call", "handed_on"] => {
-            let message = read::<RecordRequest>(stem, bytes);
-            (message.headers, vec!["RecordRequest"])
+            plain::<RecordRequest>(stem, bytes, "RecordRequest")
         }
         ["call", "command", ..] => {
             let Envelope { headers, body } = read::<Command>(stem, bytes);
@@ -187,6 +199,17 @@ fn shown_by(stem: &str, bytes: &[u8]) -> (Headers, Vec<&'static str>) {
             assert!(kind.contains(&body.application.name()), "{stem}");
             (headers, shown)
         }
+        ["call_event", "usurp_control"] => plain::<UsurpControl>(stem, bytes, "UsurpControl"),
+        ["call_event", "channel_status_req"] => {
+            plain::<ChannelStatusReq>(stem, bytes, "ChannelStatusReq")
+        }
+        ["call_event", "channel_status_resp", ..] => {
+            let message = read::<ChannelStatusResp>(stem, bytes);
+            (message.headers, vec![channel_status(&message.body.status)])
+        }
+        ["switch_event", "command"] => plain::<SwitchCommand>(stem, bytes, "SwitchCommand"),
+        ["switch_event", "reply", ..] => plain::<SwitchReply>(stem, bytes, "SwitchReply"),
+        ["directory", "reg_success"] => plain::<RegSuccess>(stem, bytes, "RegSuccess"),
         ["call_event", name] if name.starts_with("query_") => channel_query(stem, name, bytes),
         ["call_event" | "error", ..] => {
             let message = read::<CallEvent>(stem, bytes);
@@ -207,6 +230,15 @@ fn shown_by(stem: &str, bytes: &[u8]) -> (Headers, Vec<&'static str>) {
         }
         _ => panic!("{stem}.json is named like no message we know"),
     }
+}
+
+/// A message without variants.
+fn plain<T: Serialize + DeserializeOwned>(
+    stem: &str,
+    bytes: &[u8],
+    name: &'static str,
+) -> (Headers, Vec<&'static str>) {
+    (read::<T>(stem, bytes).headers, vec![name])
 }
 
 /// A question for channels, or its answer.
@@ -260,6 +292,7 @@ fn every_message_and_every_variant_has_an_example() {
         FACTS,
         END_REASONS,
         ROUTE_METHODS,
+        CHANNEL_STATUSES,
         DELIVERY_ACTIONS,
     ]
     .into_iter()

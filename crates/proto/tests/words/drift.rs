@@ -1,0 +1,399 @@
+//! A type has the fields its schema has, and an enum the words: asked of the types themselves, as serde knows them.
+
+use std::{collections::BTreeSet, fmt};
+
+use callreel_proto::{
+    Application, CallEvent, CallId, ChannelQueryReq, ChannelQueryResp, ChannelStatus,
+    ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder, EndReason,
+    EventName, HangupCause, Headers, HttpMethod, InsertAt, MediaFork, RecordAction, RecordCall,
+    RecordingFact, RecordingInfo, RecordingNotice, RegSuccess, RouteMethod, RouteReq, RouteResp,
+    RouteWin, SendHttp, SetVars, SwitchCommand, SwitchReply, Terminators, Tone, UsurpControl,
+    schema::Schema,
+};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, Visitor},
+    forward_to_deserialize_any,
+};
+use serde_json::{Map, Value};
+
+use crate::pages;
+
+/// Asks a type what it is made of, and gives it nothing.
+struct Asker<'a>(&'a mut BTreeSet<String>);
+
+#[derive(Debug)]
+struct Asked;
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("asked")
+    }
+}
+
+impl std::error::Error for Asked {}
+
+impl de::Error for Asked {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self
+    }
+}
+
+impl<'de> Deserializer<'de> for Asker<'_> {
+    type Error = Asked;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Asked> {
+        Err(Asked)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, Asked> {
+        self.0.extend(fields.iter().map(|f| (*f).to_owned()));
+        Err(Asked)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, Asked> {
+        self.0.extend(variants.iter().map(|v| (*v).to_owned()));
+        Err(Asked)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map identifier ignored_any
+    }
+}
+
+/// The wire names of a struct's fields, or of an enum's variants.
+fn parts<'de, T: Deserialize<'de>>() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    assert!(T::deserialize(Asker(&mut found)).is_err());
+    assert!(
+        !found.is_empty(),
+        "{} told nothing",
+        std::any::type_name::<T>()
+    );
+    found
+}
+
+fn words<const N: usize>(words: [&str; N]) -> BTreeSet<String> {
+    words.map(str::to_owned).into()
+}
+
+fn keys<'a>(object: impl IntoIterator<Item = (&'a String, &'a Value)>) -> BTreeSet<String> {
+    object.into_iter().map(|(key, _)| key.clone()).collect()
+}
+
+/// Every command with every field there is: a field that is new does not compile until it stands here.
+fn commands() -> Vec<Application> {
+    let mut all = vec![
+        Application::Answer,
+        Application::Ring,
+        Application::Progress,
+        Application::Hangup {
+            hangup_cause: Some(HangupCause::UserBusy),
+            other_leg_only: some(),
+        },
+        Application::Respond {
+            code: String::new(),
+            message: text(),
+        },
+        Application::Bridge {
+            endpoints: Vec::new(),
+            timeout_s: Some(1),
+            method: text(),
+            fail_on_single_reject: some(),
+            caller_id_name: text(),
+            caller_id_number: text(),
+        },
+        Application::Noop {
+            filter: vec![Value::Null],
+        },
+        Application::Sleep { time_ms: Some(1) },
+        Application::Park {
+            timeout_s: Some(1),
+            hangup_cause: Some(HangupCause::UserBusy),
+        },
+        Application::SendDtmf {
+            digits: String::new(),
+        },
+        Application::Queue {
+            commands: Vec::new(),
+        },
+        Application::Set {
+            vars: Box::default(),
+        },
+        Application::Break,
+        Application::Playstop,
+    ];
+    all.extend(media());
+    all
+}
+
+/// Those of them that sound and record.
+fn media() -> [Application; 7] {
+    [
+        Application::Play {
+            media_name: String::new(),
+            terminators: Terminators::any(),
+            endless: some(),
+            loop_count: Some(1),
+        },
+        Application::Tts {
+            text: String::new(),
+            voice: text(),
+            language: text(),
+            terminators: Terminators::any(),
+        },
+        Application::Say {
+            text: String::new(),
+            kind: String::new(),
+            method: String::new(),
+            language: text(),
+        },
+        Application::Hold { media_name: text() },
+        Application::Tones {
+            tones: Vec::new(),
+            terminators: Terminators::any(),
+        },
+        Application::Record {
+            media_name: String::new(),
+            terminators: Terminators::any(),
+            time_limit_s: Some(1),
+            silence_threshold: Some(1),
+            silence_hits: Some(1),
+            recording_id: text(),
+            fork: Some(fork()),
+        },
+        Application::RecordCall {
+            action: RecordAction::Start,
+            media_name: text(),
+            terms: Box::default(),
+            fork: Some(fork()),
+        },
+    ]
+}
+
+fn some() -> Option<bool> {
+    Some(true)
+}
+
+fn text() -> Option<String> {
+    Some("x".to_owned())
+}
+
+fn fork() -> MediaFork {
+    let any = std::net::SocketAddr::from(([192, 0, 2, 1], 1));
+    MediaFork { a: any, b: any }
+}
+
+/// The fields of a command, by its schema's name.
+fn command_fields() -> Vec<(String, BTreeSet<String>)> {
+    let fields = |application: Application| {
+        let name = format!("call.command.{}", application.name());
+        let terms = match application {
+            Application::RecordCall { .. } => parts::<RecordCall>(),
+            Application::Set { .. } => parts::<SetVars>(),
+            _ => BTreeSet::new(),
+        };
+        let command = Command {
+            call_id: CallId::new("a"),
+            insert_at: InsertAt::Tail,
+            application,
+        };
+        let written = serde_json::to_value(command).unwrap();
+        (name, &keys(written.as_object().unwrap()) | &terms)
+    };
+    commands().into_iter().map(fields).collect()
+}
+
+/// The fields of a message's body, by its schema's name.
+fn bodies() -> Vec<(String, BTreeSet<String>)> {
+    let mut found = command_fields();
+    let record_call = found
+        .iter()
+        .find(|(name, _)| name.ends_with(".record_call"));
+    let handed_on = &record_call.unwrap().1 | &words(["Control-Queue", "Call"]);
+    found.extend(
+        [
+            ("call.command.record_call.handed_on", handed_on),
+            ("dialplan.route_req", parts::<RouteReq>()),
+            ("dialplan.route_resp", parts::<RouteResp>()),
+            ("dialplan.route_win", parts::<RouteWin>()),
+            ("call_event.usurp_control", parts::<UsurpControl>()),
+            ("call_event.channel_status_req", parts::<ChannelStatusReq>()),
+            (
+                "call_event.channel_status_resp",
+                parts::<ChannelStatusResp>(),
+            ),
+            ("switch_event.command", parts::<SwitchCommand>()),
+            ("switch_event.reply", parts::<SwitchReply>()),
+            ("directory.reg_success", parts::<RegSuccess>()),
+            ("recording", parts::<RecordingNotice>()),
+            ("delivery", parts::<DeliveryOrder>()),
+        ]
+        .map(|(name, fields)| (name.to_owned(), fields)),
+    );
+    found
+}
+
+#[test]
+fn a_message_has_the_fields_of_its_type() {
+    let bodies = bodies();
+    for (name, fields) in &bodies {
+        let schema = Schema::all().iter().find(|schema| schema.name == name);
+        let said = pages::sent(schema.unwrap_or_else(|| panic!("no schema for {name}")));
+        let expected = fields | &parts::<Headers>();
+        assert_eq!(
+            said.into_keys().collect::<BTreeSet<_>>(),
+            expected,
+            "{name}"
+        );
+    }
+    let rest = Schema::all()
+        .iter()
+        .filter(|schema| bodies.iter().all(|(name, _)| schema.name != name));
+    for schema in rest {
+        let is_query = schema.name.starts_with("call_event.query_");
+        let is_event = schema.name.starts_with("call_event.") || schema.name == "error.dialplan";
+        assert!(
+            is_query || is_event,
+            "{} is held against no type",
+            schema.name
+        );
+    }
+}
+
+/// One type has the fields of several messages.
+fn assert_shared(fields: BTreeSet<String>, is_one: impl Fn(&str) -> bool) {
+    let schemas = Schema::all().iter().filter(|schema| is_one(schema.name));
+    let said: BTreeSet<String> = schemas
+        .flat_map(|schema| pages::sent(schema).into_keys())
+        .collect();
+    assert_eq!(said, &fields | &parts::<Headers>());
+}
+
+#[test]
+fn events_and_queries_have_the_fields_of_their_types_among_them() {
+    let is_query = |name: &str, end| name.starts_with("call_event.query_") && name.ends_with(end);
+    assert_shared(parts::<ChannelQueryReq>(), |name| is_query(name, "_req"));
+    assert_shared(parts::<ChannelQueryResp>(), |name| is_query(name, "_resp"));
+    let upper = |name: &str| name.starts_with(char::is_uppercase);
+    assert_shared(parts::<CallEvent>(), |name| {
+        name == "error.dialplan" || name.strip_prefix("call_event.").is_some_and(upper)
+    });
+}
+
+#[test]
+fn objects_within_messages_have_the_fields_of_their_types() {
+    let recording = RecordingInfo {
+        id: Some(String::new()),
+        name: Some(String::new()),
+        recorder: Some(String::new()),
+        origin: Some(String::new()),
+        endpoint_id: Some(String::new()),
+        fork_source: Some(fork().a),
+        completion_cause: Some(String::new()),
+        file_path: Some(String::new()),
+        file_size: Some(1),
+        file_milliseconds: Some(1),
+        variables: Map::new(),
+    };
+    let recording = serde_json::to_value(recording).unwrap();
+    for (page, pointer, fields) in [
+        ("common/words", "/$defs/fork", parts::<MediaFork>()),
+        ("common/endpoint", "", parts::<callreel_proto::Endpoint>()),
+        (
+            "common/recording_info",
+            "",
+            keys(recording.as_object().unwrap()),
+        ),
+        (
+            "call.command.tones",
+            "/$defs/sent/properties/Tones/items",
+            parts::<Tone>(),
+        ),
+        (
+            "switch_event.command",
+            "/$defs/sent/properties/Args",
+            parts::<SendHttp>(),
+        ),
+    ] {
+        let said = pages::properties(page, pointer);
+        assert_eq!(
+            said.into_keys().collect::<BTreeSet<_>>(),
+            fields,
+            "{page}{pointer}"
+        );
+    }
+}
+
+#[test]
+fn enums_have_the_words_of_their_types() {
+    let events: BTreeSet<String> = Schema::all()
+        .iter()
+        .filter_map(|schema| schema.name.strip_prefix("call_event."))
+        .filter(|name| name.starts_with(char::is_uppercase))
+        .chain(["dialplan"])
+        .map(str::to_owned)
+        .collect();
+    // What stands for everything else is no word of its own.
+    assert_eq!(&events | &words(["UNKNOWN"]), parts::<EventName>());
+    let sent = |field| format!("/$defs/sent/properties/{field}/enum");
+    for (page, pointer, expected) in [
+        (
+            "common/words",
+            "/$defs/cause/enum".to_owned(),
+            parts::<HangupCause>(),
+        ),
+        ("common/command", sent("Insert-At"), parts::<InsertAt>()),
+        (
+            "call.command.record_call",
+            sent("Record-Action"),
+            parts::<RecordAction>(),
+        ),
+        (
+            "call.command.record_call",
+            "/properties/Record-Action/enum".to_owned(),
+            parts::<RecordAction>(),
+        ),
+        (
+            "call_event.channel_status_resp",
+            sent("Status"),
+            parts::<ChannelStatus>(),
+        ),
+        ("recording", sent("Fact"), parts::<RecordingFact>()),
+        ("recording", sent("End-Reason"), parts::<EndReason>()),
+        ("delivery", sent("Action"), parts::<DeliveryAction>()),
+        (
+            "switch_event.command",
+            sent("Args/properties/Http-Method"),
+            parts::<HttpMethod>(),
+        ),
+    ] {
+        let page_of = pages::page(page);
+        let words = page_of
+            .pointer(&pointer)
+            .unwrap_or_else(|| panic!("{page}{pointer}"));
+        let words = words
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|w| w.as_str().unwrap().to_owned());
+        assert_eq!(words.collect::<BTreeSet<_>>(), expected, "{page}{pointer}");
+    }
+    let methods = pages::page("dialplan.route_resp");
+    assert_eq!(
+        methods.pointer(&sent("Method")),
+        Some(&serde_json::json!(["park", "error"]))
+    );
+    assert_eq!(parts::<RouteMethod>(), words(["park", "error", "other"]));
+}
