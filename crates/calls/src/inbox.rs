@@ -18,9 +18,9 @@ pub(crate) enum Heard {
     /// A channel did something.
     Event(EventName, Box<CallEvent>),
     /// A call has another controller.
-    Usurp(UsurpControl),
+    Usurp(Box<UsurpControl>),
     /// A switch says how a channel is; with the question's `Msg-ID`.
-    Status(String, ChannelStatusResp),
+    Status(String, Box<ChannelStatusResp>),
     /// Another application wants a channel of ours recorded.
     Record(Box<Envelope<RecordRequest>>),
     /// Nothing for us: topics carry the talk of others, too.
@@ -67,14 +67,14 @@ pub(crate) fn read(delivery: &Delivery) -> Result<Heard, Refusal> {
         }
         (Exchange::Targeted, "call_event", ChannelStatusResp::NAME) => {
             let status: Box<Envelope<ChannelStatusResp>> = body(delivery)?;
-            Ok(Heard::Status(status.headers.msg_id, status.body))
+            Ok(Heard::Status(status.headers.msg_id, Box::new(status.body)))
         }
         (Exchange::Targeted | Exchange::Kapps, "call", "command") => {
             Ok(Heard::Record(body(delivery)?))
         }
         (Exchange::Callevt, "call_event", UsurpControl::NAME) => {
             let usurp: Box<Envelope<UsurpControl>> = body(delivery)?;
-            Ok(Heard::Usurp(usurp.body))
+            Ok(Heard::Usurp(Box::new(usurp.body)))
         }
         (Exchange::Callevt, "call_event", _) => event(delivery),
         (Exchange::Callevt, "error", "dialplan") => event(delivery),
@@ -129,6 +129,7 @@ mod tests {
             exchange,
             routing_key: "k".to_owned(),
             deliver_to: None,
+            call_id: None,
             body: body.into().into(),
         }
     }

@@ -4,9 +4,10 @@
 //! call that has been silent for long, and every call after the bus was away, has its channel asked after
 //! (`channel_status_req`). Every switch answers: one *active* outweighs any number of *terminated*.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use callreel_proto::ChannelStatus;
+use tokio::time::Instant;
 
 /// How long switches are given to answer: Kazoo's own requesters wait two seconds.
 const WINDOW: Duration = Duration::from_secs(3);

@@ -1,14 +1,12 @@
 //! Who listens to which call: at most a few to one, for a call that is transferred has two controllers for a moment. Binds
 //! nothing and sends nothing.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Instant,
-};
+use std::collections::{HashMap, HashSet};
 
 use callreel_proto::{CallId, RouteResp, RouteWin};
 use ractor::{ActorId, ActorRef};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::{call::CallMsg, pulse::Pulse, recorder::RecorderMsg};
 

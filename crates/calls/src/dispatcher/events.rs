@@ -3,7 +3,7 @@
 use callreel_proto::{CallEvent, CallId, EventName};
 use ractor::ActorId;
 use serde_json::Value;
-use std::time::Instant;
+use tokio::time::Instant;
 
 use super::State;
 use crate::{call::CallMsg, recorder::RecorderMsg, registry::Listener};

@@ -1,12 +1,11 @@
 //! Looks after calls nothing is heard of: asks the switches whether their channels are there, and says it when they are not.
 
-use std::time::Instant;
-
 use callreel_proto::{
     CallEvent, CallId, ChannelStatusReq, ChannelStatusResp, Envelope, EventName, Exchange, Headers,
     Utc, random_hex,
 };
 use ractor::ActorId;
+use tokio::time::Instant;
 
 use super::State;
 use crate::pulse::Need;

@@ -1,14 +1,12 @@
 //! How a recording ends: by whom, what the switch is told, and what the ticket says. The promise itself is delivery's then.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use callreel_callflow::Input;
 use callreel_proto::{Application, CallEvent, EndReason, InsertAt, RecordingFact, RecordingNotice};
 use callreel_spool::{Mark, Ticket};
 use ractor::ActorRef;
+use tokio::time::Instant;
 
 use super::{
     RecorderMsg, State,

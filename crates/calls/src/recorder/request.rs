@@ -154,13 +154,17 @@ pub(crate) async fn answer_error(
             Value::Object(command) => Some(Requested::Command(command)),
             _ => None,
         });
+    // Kazoo 5 demands both. The switch handed the command on, so that the channel is there; more is not known here.
+    event.channel_state = Some("EXECUTE".to_owned());
+    event.channel_call_state = Some("ACTIVE".to_owned());
     let key = event.routing_key(EventName::DialplanError);
     let mut envelope = event.into_envelope(EventName::DialplanError);
     envelope.headers.node.clone_from(&context.node);
     envelope.headers.msg_id.clone_from(&request.headers.msg_id);
+    let (call_id, bytes) = (command.call_id.as_str(), envelope.to_bytes());
     let sent = context
         .bus
-        .publish(Exchange::Callevt, &key, envelope.to_bytes())
+        .publish_about(call_id, Exchange::Callevt, &key, bytes)
         .await;
     if let Err(error) = sent {
         tracing::warn!(%error, "an error event was not published");

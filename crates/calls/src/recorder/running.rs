@@ -1,13 +1,13 @@
 //! One recording that has been ordered and has not ended: what it is, how the switch names it, and what it waits for.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use callreel_callflow::{RecordingKind, Slot};
 use callreel_proto::{Application, CallEvent, EndReason, Envelope, RecordCall, RecordRequest};
 use callreel_spool::Ticket;
 use ractor::{ActorRef, MessagingErr};
 use serde::Serialize;
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 
 use super::RecorderMsg;
 use crate::files::FileNames;

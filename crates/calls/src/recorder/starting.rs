@@ -1,12 +1,13 @@
 //! How a recording begins: the ticket, then the command, then the switch's word; and what becomes of one that never does.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use callreel_callflow::{Input, OrderDestination, RecordingOrder};
 use callreel_proto::{CallEvent, RecordCall, RecordingFact, Requested, Utc};
 use callreel_spool::{Mark, Ticket};
 use ractor::ActorRef;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{
     RecorderMsg, State,

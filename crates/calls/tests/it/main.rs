@@ -1,0 +1,13 @@
+//! The role among its neighbours: a switch played by the test on the embedded bus, a real store, spool and sockets.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod control;
+mod fork;
+mod guest;
+mod kazoo;
+mod offers;
+mod orphans;
+mod others;
+mod strays;
+mod world;
