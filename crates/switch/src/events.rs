@@ -77,6 +77,8 @@ pub(crate) struct Look<'a> {
     pub(crate) parties: &'a Parties,
     pub(crate) channel_vars: &'a Vars,
     pub(crate) application_vars: &'a Vars,
+    /// `X-` headers of the INVITE.
+    pub(crate) sip_headers: &'a Vars,
     pub(crate) other: Option<&'a OtherLeg>,
     /// Where commands for it go, once it has a controller.
     pub(crate) control_queue: Option<&'a str>,
@@ -171,9 +173,8 @@ impl Reporter {
         event
             .custom_channel_vars
             .clone_from(look.channel_vars.map());
-        let of_application = look.application_vars.map();
-        event.custom_application_vars =
-            (!of_application.is_empty()).then(|| of_application.clone());
+        event.custom_application_vars = some(look.application_vars);
+        event.custom_sip_headers = some(look.sip_headers);
         event.control_queue = look.control_queue.map(str::to_owned);
         event.user_agent = look.user_agent.map(str::to_owned);
         (event.from_tag, event.to_tag) = look.tags.clone();
@@ -189,6 +190,11 @@ impl Reporter {
     async fn send(&self, name: EventName, event: CallEvent, msg_id: String) {
         publish(&self.bus, &self.identity, name, event, Some(msg_id)).await;
     }
+}
+
+/// Empty ones are left out.
+fn some(vars: &Vars) -> Option<Map<String, Value>> {
+    (!vars.map().is_empty()).then(|| vars.map().clone())
 }
 
 fn tell_stage(event: &mut CallEvent, stage: Stage) {

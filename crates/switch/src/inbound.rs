@@ -248,6 +248,7 @@ fn parties(request: &Request, phone: &Phone) -> Parties {
     let name = from.as_ref().and_then(|f| f.display_name.clone());
     let party = |uri: Option<&Uri>, realm| uri.map_or_else(String::new, |u| user_at_host(u, realm));
     let caller = from.as_ref().map(|f| &f.uri);
+    let dialled = unescaped(request.uri.clone()).auth.map(|auth| auth.user);
     Parties {
         from: party(caller, realm),
         to: party(to.as_ref(), realm),
@@ -261,7 +262,7 @@ fn parties(request: &Request, phone: &Phone) -> Parties {
             .unwrap_or_else(|| number.clone()),
         caller_number: number,
         callee_name: None,
-        callee_number: None,
+        callee_number: dialled,
     }
 }
 

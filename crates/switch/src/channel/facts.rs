@@ -47,6 +47,7 @@ impl Channel {
             parties: &self.parties,
             channel_vars: &self.channel_vars,
             application_vars: &self.application_vars,
+            sip_headers: &self.sip_headers,
             other: self.other_leg.as_ref(),
             control_queue: (self.controller.is_some() || self.owner.is_some())
                 .then_some(self.shared.queue.as_str()),

@@ -23,6 +23,7 @@ const COMMON: &[&str] = &[
     "Timestamp",
     "Call-ID",
     "Call-Direction",
+    "Callee-ID-Number",
     "Caller-Destination-Number",
     "Caller-ID-Name",
     "Caller-ID-Number",
@@ -100,6 +101,8 @@ async fn a_route_req_says_all_that_kazoo_says() {
     assert_eq!(asked["From-Network-Port"], address.port().to_string());
     let vars = &asked["Custom-Channel-Vars"];
     assert_eq!(vars["Fetch-ID"], asked["Msg-ID"]);
+    let new = controller.event("CHANNEL_CREATE", &call.call_id).await;
+    assert_eq!(new["Custom-SIP-Headers"], asked["Custom-SIP-Headers"]);
     let interaction = vars["Call-Interaction-ID"].as_str().unwrap();
     let (seconds, random) = interaction.split_once('-').unwrap();
     assert!(seconds.parse::<i64>().unwrap() > 63_000_000_000 && random.len() == 8);
