@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::support::{
     broker::Broker,
     ecallmgr::{Ecallmgr, Tree},
-    estate::Estate,
+    estate::{ACCOUNT, Estate},
     free_port,
     process::Process,
     site::Site,
@@ -31,9 +31,15 @@ struct Guest {
 impl Guest {
     /// Starts it on this broker.
     fn start(broker: &str, estate: &Estate) -> Self {
+        Self::recording_in("wav", broker, estate)
+    }
+
+    /// The same with this `switch_format`.
+    fn recording_in(format: &str, broker: &str, estate: &Estate) -> Self {
         let intake = format!("127.0.0.1:{}", free_port());
         let settings = format!(
             "[bus]\nurl = \"{broker}\"\n[recording]\nroute_win_timeout_s = 1\n\
+             [calls]\naccounts = [\"{ACCOUNT}\"]\nswitch_format = \"{format}\"\nrecord_stop_timeout_s = 2\nchannel_check_s = 2\n\
              [delivery]\nallow_networks = [\"127.0.0.0/8\"]\nbackoff_first_s = 1\n\
              intake_listen = \"{intake}\"\nintake_token_ttl_s = 2\n"
         );
@@ -66,9 +72,17 @@ impl Drop for Guest {
     }
 }
 
+/// A place on the shared broker, one for each test: what it plays one after the other leaves nothing behind there.
+fn vhost() -> String {
+    thread_local! {
+        static VHOST: String = Broker::shared().vhost();
+    }
+    VHOST.with(Clone::clone)
+}
+
 /// A Kazoo of this tree that was there before, and the guest whose account's number runs `flow`.
 fn beside(tree: Tree, estate: &Estate) -> (Ecallmgr, Guest) {
-    let broker = Broker::shared().vhost();
+    let broker = vhost();
     let kazoo = Ecallmgr::join(&broker, tree);
     let guest = Guest::start(&broker, estate);
     (kazoo, guest)

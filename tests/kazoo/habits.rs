@@ -9,6 +9,11 @@ use crate::support::{
 /// A habit, and its name for who reads a failure.
 type Habit = (&'static str, fn(&mut Quirks));
 
+/// After a hangup only: who leaves a message waits for its end before it hangs up.
+const LATE_END: Habit = ("the recording ends after the channel", |quirks| {
+    quirks.late = vec![("RECORD_STOP", "CHANNEL_DESTROY")];
+});
+
 const HABITS: &[Habit] = &[
     ("every event twice", |quirks| quirks.twice = true),
     ("strings for numbers, numbers for strings", |quirks| {
@@ -18,9 +23,6 @@ const HABITS: &[Habit] = &[
     ("fields nobody knows", |quirks| quirks.adorned = true),
     ("all of it", |quirks| {
         (quirks.twice, quirks.loose, quirks.adorned) = (true, true, true);
-    }),
-    ("the recording ends after the channel", |quirks| {
-        quirks.late = vec![("RECORD_STOP", "CHANNEL_DESTROY")];
     }),
     ("the answer comes after the bridge", |quirks| {
         quirks.late = vec![
@@ -37,26 +39,26 @@ const HABITS: &[Habit] = &[
 fn holds(tree: Tree) {
     let receiver = Receiver::start();
     let (kazoo, guest) = beside(tree, &ladders::estate(&receiver, "wav"));
-    for (name, habit) in HABITS {
+    for (name, habit) in HABITS.iter().chain([&LATE_END]) {
         eprintln!("{tree:?}: {name}");
         kazoo.behaves(|quirks| {
             *quirks = Quirks::default();
             habit(quirks);
         });
         ladders::answered(&kazoo, &receiver, "wav");
-        ladders::unanswered(&kazoo, &guest, &receiver, "wav", "NO_ANSWER");
         ladders::message(&kazoo, &receiver, "wav", End::Hangup);
+        if *name != LATE_END.0 {
+            ladders::unanswered(&kazoo, &guest, &receiver, "wav", "NO_ANSWER");
+        }
     }
 }
 
 #[test]
-#[ignore = "the guest is being built"]
 fn an_untidy_kazoo_4_3_is_understood() {
     holds(Tree::V43);
 }
 
 #[test]
-#[ignore = "the guest is being built"]
 fn an_untidy_kazoo_5_0_is_understood() {
     holds(Tree::V50);
 }

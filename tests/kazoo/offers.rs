@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Guest, action, beside};
+use super::{Guest, action, beside, vhost};
 use crate::support::{
-    broker::Broker,
     ecallmgr::{Call, Dial, Ecallmgr, Tree},
     estate::{ACCOUNT, Estate, NUMBER},
 };
@@ -37,7 +36,6 @@ fn served(kazoo: &Ecallmgr, dial: &Dial) {
 }
 
 #[test]
-#[ignore = "the guest is being built"]
 fn only_calls_of_its_accounts_with_a_callflow_are_wanted() {
     let estate = Estate::with_flow(&goodbye());
     for number in ["no_match", PSTN] {
@@ -85,7 +83,6 @@ fn only_calls_of_its_accounts_with_a_callflow_are_wanted() {
 }
 
 #[test]
-#[ignore = "the guest is being built"]
 fn a_call_from_a_carrier_is_wanted_once_its_account_is_known_and_is_told_to_ring() {
     for tree in [Tree::V43, Tree::V50] {
         let (kazoo, _guest) = beside(tree, &Estate::with_flow(&goodbye()));
@@ -147,7 +144,6 @@ fn a_win_that_comes_too_late_is_no_win() {
 }
 
 #[test]
-#[ignore = "the guest is being built"]
 fn a_call_that_comes_back_by_transfer_is_a_new_one() {
     for tree in [Tree::V43, Tree::V50] {
         let flow = action("play", json!({"id": "silence_stream://1"}), None);
@@ -176,7 +172,7 @@ fn a_call_that_comes_back_by_transfer_is_a_new_one() {
 
 #[test]
 fn a_kazoo_that_comes_after_us_finds_the_exchanges_it_expects() {
-    let broker = Broker::shared().vhost();
+    let broker = vhost();
     let _guest = Guest::start(&broker, &Estate::with_flow(&goodbye()));
     let kazoo = Ecallmgr::join(&broker, Tree::V50);
     served(&kazoo, &Dial::to(NUMBER));

@@ -213,6 +213,9 @@ impl World {
             wrong.push(format!("its key is {}", incoming.key));
         }
         self.judge(request, wrong);
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.questions += 1;
+        }
         let alive = self.channels.get(&id).is_some_and(|channel| !channel.gone);
         let asker = text(request, "Server-ID").unwrap_or_default().to_owned();
         let msg_id = text(request, "Msg-ID").unwrap_or_default().to_owned();

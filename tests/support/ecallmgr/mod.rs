@@ -12,7 +12,10 @@ mod tape;
 mod wire;
 mod world;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
@@ -55,34 +58,42 @@ impl Ecallmgr {
             .enable_all()
             .build()
             .unwrap();
-        let (orders, to_do) = mpsc::channel(ORDERS);
-        let world = Arc::new(Mutex::new(World::new(tree, orders, &word())));
+        let world = Arc::new_cyclic(|this| Mutex::new(World::new(tree, this.clone(), &word())));
         let peer = Self {
             world,
             url: url.to_owned(),
             runtime,
         };
-        peer.lock().this = Arc::downgrade(&peer.world);
-        let this = Arc::downgrade(&peer.world);
+        peer.rejoins();
+        peer
+    }
+
+    /// Is cut off from the broker, while its switch goes on.
+    pub(crate) fn is_cut_off(&self) {
+        self.lock().orders = None;
+    }
+
+    /// Joins the broker again, under the names it had.
+    pub(crate) fn rejoins(&self) {
+        let this = Arc::downgrade(&self.world);
         let hear: wire::Hear = Arc::new(move |incoming| {
             if let Some(world) = this.upgrade() {
-                world
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .hear(&incoming);
+                let mut world = world.lock().unwrap_or_else(PoisonError::into_inner);
+                world.hear(&incoming);
             }
         });
-        let ears = peer.lock().ears();
-        let wire = peer.runtime.block_on(async {
-            let wire = Wire::open(url, hear).await;
+        let ears = self.lock().ears();
+        let wire = self.runtime.block_on(async {
+            let wire = Wire::open(&self.url, hear).await;
             for ear in ears {
                 wire.open_queue(ear).await;
             }
             wire.spy(format!("spy-{}", word())).await;
             wire
         });
-        peer.runtime.spawn(wire.work(to_do));
-        peer
+        let (orders, to_do) = mpsc::channel(ORDERS);
+        self.lock().orders = Some(orders);
+        self.runtime.spawn(wire.work(to_do));
     }
 
     /// Declares all exchanges once more, as a Kazoo that comes later does: a wrong flag of anybody is refused.
@@ -105,9 +116,15 @@ impl Ecallmgr {
         self.lock().transfers.extend(script);
     }
 
-    /// Lets time pass on the switch.
+    /// Lets time pass on the switch. Where nobody says how long anything took, clocks measure it, and it has to pass.
     pub(crate) fn passes_ms(&self, ms: u64) {
-        self.lock().now_us += ms * 1000;
+        let mut world = self.lock();
+        world.now_us += ms * 1000;
+        let sparing = world.quirks.sparing;
+        drop(world);
+        if sparing {
+            std::thread::park_timeout(Duration::from_millis(ms));
+        }
     }
 
     /// A caller dials.
@@ -135,6 +152,18 @@ impl Ecallmgr {
         })
     }
 
+    /// The file a command ordered, as it lies on the switch.
+    pub(crate) fn file_of(&self, command: &Map<String, Value>) -> Vec<u8> {
+        let name = text(command, "Media-Name").expect("a command to record");
+        let world = self.lock();
+        let (_, file) = world
+            .disk
+            .iter()
+            .find(|(path, _)| path.ends_with(name))
+            .expect("recorded");
+        file.clone()
+    }
+
     /// The program's own notices of this name so far.
     pub(crate) fn notices(&self, name: &str) -> Vec<Map<String, Value>> {
         let world = self.lock();
@@ -148,22 +177,28 @@ impl Ecallmgr {
 
 impl World {
     fn ears(&self) -> Vec<Ear> {
-        let node = shape::ECALLMGR;
         let switch = format!("switch.command.{}", enc(shape::SWITCH));
-        vec![
+        // 4.3 has a queue for each controlled call.
+        let controls = self.calls.values().map(|call| &call.control_address);
+        let of_calls = controls.filter(|name| self.tree == Tree::V43 && !name.is_empty());
+        let ear = |name: &String| Ear {
+            name: name.clone(),
+            bindings: vec![("callctl", name.clone())],
+        };
+        let of_calls: Vec<Ear> = of_calls.map(ear).collect();
+        let mut ears = vec![
             Ear {
                 name: self.asking.clone(),
                 bindings: Vec::new(),
             },
+            ear(&self.controlling),
             Ear {
-                name: self.controlling.clone(),
-                bindings: vec![("callctl", self.controlling.clone())],
-            },
-            Ear {
-                name: format!("{node}-ecallmgr_fs_node"),
+                name: self.commanding.clone(),
                 bindings: vec![("switch", switch)],
             },
-        ]
+        ];
+        ears.extend(of_calls);
+        ears
     }
 }
 
@@ -320,6 +355,13 @@ impl Call<'_> {
     pub(crate) fn is_hung_up(&self) {
         eventually(&format!("{} is hung up", self.id), || {
             self.world().channels[&self.id].gone.then_some(())
+        });
+    }
+
+    /// Waits until somebody asks whether its channel is there.
+    pub(crate) fn is_asked_after(&self) {
+        eventually(&format!("{} is asked after", self.id), || {
+            (self.world().calls[&self.id].questions > 0).then_some(())
         });
     }
 

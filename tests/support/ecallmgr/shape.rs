@@ -222,14 +222,19 @@ const ESSENTIAL: &[&str] = &[
     "Control-Queue",
     "Fetch-ID",
     "Replaced-By",
+    "Disposition",
     "DTMF-Digit",
     "Switch-Nodename",
     "Error-Message",
 ];
 
-/// Leaves out what is optional.
-pub(super) fn strip(message: &mut Fields) {
+/// Leaves out what is optional. 4.3 says 0 for a length that it does not know.
+pub(super) fn strip(tree: Tree, message: &mut Fields) {
+    let counted = message.contains_key("Length");
     message.retain(|key, _| ESSENTIAL.contains(&key.as_str()));
+    if counted && tree == Tree::V43 {
+        message.insert("Length".into(), json!(0));
+    }
 }
 
 /// Adds what nobody has heard of.

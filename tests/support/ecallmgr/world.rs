@@ -61,6 +61,8 @@ pub(super) struct Call {
     pub(super) seen: usize,
     pub(super) recorded: usize,
     pub(super) tapes: Vec<Tape>,
+    /// How often somebody wanted to know whether its channel is there.
+    pub(super) questions: usize,
     /// Nobody may say anything about this call any more.
     pub(super) hushed: bool,
 }
@@ -79,12 +81,15 @@ pub(super) struct World {
     pub(super) quirks: Quirks,
     pub(super) now_us: u64,
     pub(super) this: Weak<Mutex<World>>,
-    orders: Sender<Order>,
+    /// The way to the broker, while there is one.
+    pub(super) orders: Option<Sender<Order>>,
     held: Vec<(&'static str, Outgoing)>,
     /// Queue of the asking worker, or of all of them.
     pub(super) asking: String,
     /// Queue of the control processes (5.0).
     pub(super) controlling: String,
+    /// Queue of the switch node's commands.
+    pub(super) commanding: String,
     pub(super) channels: HashMap<String, Channel>,
     pub(super) calls: HashMap<String, Call>,
     /// Path → bytes.
@@ -101,18 +106,19 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(tree: Tree, orders: Sender<Order>, word: &str) -> Self {
+    pub(super) fn new(tree: Tree, this: Weak<Mutex<Self>>, word: &str) -> Self {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let queue = |what: &str| format!("ecallmgr@kz1.acme.test-{what}-<0.1187.0>-{word}");
         Self {
             tree,
             quirks: Quirks::default(),
             now_us: now.unwrap().as_micros() as u64,
-            this: Weak::new(),
-            orders,
+            this,
+            orders: None,
             held: Vec::new(),
             asking: queue("fetch"),
             controlling: queue("call_control"),
+            commanding: queue("fs_node"),
             channels: HashMap::new(),
             calls: HashMap::new(),
             disk: HashMap::new(),
@@ -137,8 +143,10 @@ impl World {
     }
 
     fn order(&self, order: Order) {
-        let ordered = self.orders.try_send(order);
-        assert!(ordered.is_ok(), "the wire is stuck: {ordered:?}");
+        if let Some(orders) = &self.orders {
+            let ordered = orders.try_send(order);
+            assert!(ordered.is_ok(), "the wire is stuck: {ordered:?}");
+        }
     }
 
     /// Opens the queue of one call's control process.
@@ -218,7 +226,7 @@ impl World {
         }
         let moves = ["CHANNEL_REPLACED", "CHANNEL_TRANSFEREE", "usurp_control"].contains(&name);
         if self.quirks.sparing && !moves {
-            strip(&mut event);
+            strip(self.tree, &mut event);
         }
         self.bend(&mut event);
         let headers = match self.tree {
