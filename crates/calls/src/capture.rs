@@ -45,6 +45,8 @@ const OLDEST: Duration = Duration::from_secs(10);
 pub(crate) struct Counters {
     /// RTP packets journalled, per leg.
     pub(crate) packets: [AtomicU64; 2],
+    /// When the last of them came, by the capture's clock.
+    pub(crate) last_ns: AtomicU64,
     /// Datagrams that were not RTP.
     pub(crate) malformed: AtomicU64,
     /// RTP from a source other than the switch's fork.
@@ -338,6 +340,7 @@ impl Swept {
         }
         *expected = source;
         counters.packets[index(leg)].fetch_add(1, Ordering::Relaxed);
+        counters.last_ns.fetch_max(arrival_ns, Ordering::Relaxed);
         let packet = PacketRecord {
             leg,
             arrival_ns,

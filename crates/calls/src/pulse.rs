@@ -97,6 +97,11 @@ impl Pulse {
         }
     }
 
+    /// How long nothing has been heard of it.
+    pub(crate) fn silence(&self, now: Instant) -> Duration {
+        now.duration_since(self.heard)
+    }
+
     /// Whether a question waits for answers.
     pub(crate) fn is_asking(&self) -> bool {
         self.question.is_some()

@@ -7,7 +7,7 @@
 //! | the call, or the dispatcher | `Asked` | another application ordered it |
 //! | the call, or the dispatcher | `Event` | the switch said something about the channel, or about a file of its own |
 //! | the call, or the dispatcher | `Replaced` | the channel goes on under another id |
-//! | its own timers | `Due` | a recording is long enough, or the switch has been silent for too long |
+//! | its own timers | `Due`, `Unconfirmed` | a recording is long enough, or the switch has been silent for too long |
 //! | the call | `Released` | another controller has the call |
 //! | the call | `CallEnded` | the channel is gone: end everything, then stop |
 //!
@@ -59,6 +59,8 @@ pub(crate) enum RecorderMsg {
     Replaced(CallId),
     /// From this actor's timer: what a recording waited for has not come, or its limit has.
     Due(Key, Due),
+    /// From this actor's timer: our switch should have said that it forks.
+    Unconfirmed(Key),
     /// From the call: another controller has the call; nothing more may be said to the switch about it.
     Released,
     /// From the call: the channel is gone.
@@ -89,6 +91,8 @@ pub(crate) struct State {
     files: u32,
     /// Nothing new begins; the actor ends with its last recording.
     over: bool,
+    /// When the channel went, by the capture's clock, if we heard of it late.
+    gone_ns: Option<u64>,
 }
 
 impl Actor for Recorder {
@@ -111,6 +115,7 @@ impl Actor for Recorder {
             orders: 0,
             files: 0,
             over: false,
+            gone_ns: None,
         })
     }
 
@@ -127,6 +132,7 @@ impl Actor for Recorder {
             RecorderMsg::Event(name, event) => state.hear(name, &event, &myself).await,
             RecorderMsg::Replaced(call_id) => state.args.control.call_id = call_id,
             RecorderMsg::Due(key, due) => state.due(key, due, &myself).await,
+            RecorderMsg::Unconfirmed(key) => state.order_again(key, &myself).await,
             RecorderMsg::Released => state.release(&myself).await,
             RecorderMsg::CallEnded => state.call_ended(&myself).await,
             RecorderMsg::Describe(reply) => drop(reply.send(state.describe())),
@@ -150,12 +156,15 @@ impl State {
     async fn hear(&mut self, name: EventName, event: &CallEvent, myself: &ActorRef<RecorderMsg>) {
         match name {
             EventName::RecordStart => self.switch_started(event, myself).await,
-            EventName::RecordStop => self.switch_stopped(event, myself).await,
+            EventName::RecordStop => self.switch_stopped(event).await,
             EventName::DialplanError => self.switch_refused(event).await,
-            EventName::ChannelAnswer => self.note(Mark::Answered).await,
-            EventName::ChannelBridge => self.note(Mark::Bridged).await,
-            EventName::ChannelUnbridge => self.note(Mark::Unbridged).await,
-            EventName::ChannelDestroy => self.note(Mark::HungUp).await,
+            EventName::ChannelAnswer => self.note(None, Mark::Answered).await,
+            EventName::ChannelBridge => self.note(None, Mark::Bridged).await,
+            EventName::ChannelUnbridge => self.note(None, Mark::Unbridged).await,
+            EventName::ChannelDestroy => {
+                self.gone_ns = self.audio.late_ns(event);
+                self.note(self.gone_ns, Mark::HungUp).await;
+            }
             _ => {}
         }
         // Without a call that would say so.
@@ -168,8 +177,8 @@ impl State {
         }
     }
 
-    async fn note(&mut self, mark: Mark) {
-        self.audio.mark(self.context(), mark).await;
+    async fn note(&self, at_ns: Option<u64>, mark: Mark) {
+        self.audio.mark(self.context(), at_ns, mark).await;
     }
 
     /// Whether the ticket is on disk.

@@ -34,15 +34,17 @@ impl State {
                 Need::Nothing => {}
                 Need::Ask if ask.len() < AT_ONCE => ask.push((actor, session.call_id.clone())),
                 Need::Ask => {}
-                Need::Gone => gone.push(session.call_id.clone()),
+                Need::Gone => gone.push((session.call_id.clone(), session.pulse.silence(now))),
             }
         }
         for (actor, call_id) in ask {
             self.ask_after(actor, call_id, now).await;
         }
-        for call_id in gone {
+        for (call_id, silence) in gone {
             tracing::warn!(%call_id, "the call's channel is gone, and nobody said so");
-            let event = Box::new(CallEvent::new(call_id, Utc::now()));
+            let silence_ms = i64::try_from(silence.as_millis()).unwrap_or_default();
+            let since = Utc::now().plus_ms(-silence_ms);
+            let event = Box::new(CallEvent::new(call_id, since));
             self.happened(EventName::ChannelDestroy, event).await;
         }
     }

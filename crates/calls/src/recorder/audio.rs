@@ -2,7 +2,7 @@
 //! theirs records into a file of its own.
 
 use callreel_callflow::RecordingOrder;
-use callreel_proto::{MediaFork, RouteReq};
+use callreel_proto::{CallEvent, MediaFork, RouteReq};
 use callreel_spool::{Mark, Source};
 use serde_json::{Value, json};
 
@@ -46,10 +46,23 @@ impl Audio {
         }
     }
 
-    /// Notes in the journal what happened, if there is one, and says when that was on its clock.
-    pub(super) async fn mark(&self, context: &Context, mark: Mark) -> Option<u64> {
+    /// When something happened that we hear of late, on the journal's clock, if there is one.
+    pub(super) fn late_ns(&self, event: &CallEvent) -> Option<u64> {
         match self {
-            Self::Fork(fork) => fork.mark(context, mark).await,
+            Self::Fork(fork) => fork.late_ns(event),
+            Self::File => None,
+        }
+    }
+
+    /// Notes in the journal what happened, then or now, if there is one, and says when that was on its clock.
+    pub(super) async fn mark(
+        &self,
+        context: &Context,
+        at_ns: Option<u64>,
+        mark: Mark,
+    ) -> Option<u64> {
+        match self {
+            Self::Fork(fork) => fork.mark(context, at_ns, mark).await,
             Self::File => None,
         }
     }

@@ -54,11 +54,7 @@ impl State {
     }
 
     /// The switch says that a recording is over.
-    pub(super) async fn switch_stopped(
-        &mut self,
-        event: &CallEvent,
-        myself: &ActorRef<RecorderMsg>,
-    ) {
+    pub(super) async fn switch_stopped(&mut self, event: &CallEvent) {
         let Some(key) = self.meant_by(event) else {
             return;
         };
@@ -69,7 +65,10 @@ impl State {
             _ => switch_file::reason(event, limit_s),
         };
         match self.audio {
-            Audio::Fork(_) => self.end(key, reason, myself).await,
+            Audio::Fork(_) => {
+                let at_ns = self.audio.late_ns(event);
+                self.end_fork(key, reason, at_ns).await;
+            }
             Audio::File => self.file_ended(key, event, reason).await,
         }
     }
@@ -88,17 +87,22 @@ impl State {
         myself: &ActorRef<RecorderMsg>,
     ) {
         match self.audio {
-            Audio::Fork(_) => self.end_fork(key, reason).await,
+            Audio::Fork(_) => {
+                let gone_ns = self.gone_ns.filter(|_| reason == EndReason::Hangup);
+                self.end_fork(key, reason, gone_ns).await;
+            }
             Audio::File => self.end_file(key, reason, myself).await,
         }
     }
 
-    async fn end_fork(&mut self, key: Key, reason: EndReason) {
+    /// Ends it then, or now.
+    async fn end_fork(&mut self, key: Key, reason: EndReason, at_ns: Option<u64>) {
         let Some(running) = self.running.get(&key) else {
             return;
         };
+        let at_ns = at_ns.map(|at_ns| at_ns.max(running.ticket.promise().start_ns));
         let mark = Mark::RecordingEnded(running.ticket.recording_id().clone(), reason);
-        let end_ns = self.audio.mark(self.context(), mark).await;
+        let end_ns = self.audio.mark(self.context(), at_ns, mark).await;
         if reason != EndReason::Hangup && running.is_beside() {
             self.tell_switch_to_stop(key).await;
         }

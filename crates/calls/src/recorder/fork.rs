@@ -1,9 +1,12 @@
 //! Audio that our switch forks to us: opens a capture for the first recording and closes it after the last. Knows no
 //! recording.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+};
 
-use callreel_proto::{CaptureId, MediaFork, Utc};
+use callreel_proto::{CallEvent, CaptureId, GREGORIAN_UNIX_OFFSET, MediaFork, Utc};
 use callreel_spool::{CaptureHeader, Mark, Source};
 use serde_json::{Value, json};
 
@@ -12,6 +15,9 @@ use crate::{
     capture::{Capture, CaptureClock, Counters},
     context::Context,
 };
+
+/// An event tells the second it happened in, and clocks differ a little: what seems to be so many milliseconds late is late.
+const LATE_MS: u64 = 3000;
 
 /// The capture of a call while something is being recorded.
 #[derive(Default)]
@@ -52,19 +58,31 @@ impl Fork {
         }
     }
 
-    /// Writes a mark behind all that has arrived, flushed when this returns; says when it was.
-    pub(super) async fn mark(&self, context: &Context, mark: Mark) -> Option<u64> {
+    /// When something happened, by the capture's clock, if we hear of it so late that this is not now: it waited for an
+    /// absent broker, or nobody said it. Never before the last packet, whatever the switch's clock says.
+    pub(super) fn late_ns(&self, event: &CallEvent) -> Option<u64> {
         let live = self.0.as_ref()?;
-        let at_ns = live.clock.now_ns();
-        context.captures.mark(&live.id, vec![(at_ns, mark)]).await;
-        Some(at_ns)
+        let then_s = event.timestamp.saturating_sub(GREGORIAN_UNIX_OFFSET);
+        let then_ms = then_s.saturating_mul(1000);
+        let late_ms = Utc::now().unix_ms().saturating_sub(then_ms);
+        let late_ms = u64::try_from(late_ms).ok().filter(|ms| *ms >= LATE_MS)?;
+        let now_ns = live.clock.now_ns();
+        let then_ns = now_ns.saturating_sub(late_ms.saturating_mul(1_000_000));
+        let last_ns = live.counters.last_ns.load(Ordering::Relaxed);
+        Some(then_ns.max(last_ns).min(now_ns))
     }
 
-    /// The same at an instant that has passed.
-    pub(super) async fn mark_at(&self, context: &Context, at_ns: u64, mark: Mark) {
-        if let Some(live) = &self.0 {
-            context.captures.mark(&live.id, vec![(at_ns, mark)]).await;
-        }
+    /// Writes a mark behind all that has arrived, flushed when this returns: of this instant, or of now; says which.
+    pub(super) async fn mark(
+        &self,
+        context: &Context,
+        at_ns: Option<u64>,
+        mark: Mark,
+    ) -> Option<u64> {
+        let live = self.0.as_ref()?;
+        let at_ns = at_ns.unwrap_or_else(|| live.clock.now_ns());
+        context.captures.mark(&live.id, vec![(at_ns, mark)]).await;
+        Some(at_ns)
     }
 
     /// Seals the capture: a later recording gets one of its own.

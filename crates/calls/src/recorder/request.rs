@@ -112,7 +112,7 @@ impl State {
         } else {
             Mark::Unmasked(id)
         };
-        let Some(at_ns) = self.audio.mark(self.context(), mark).await else {
+        let Some(at_ns) = self.audio.mark(self.context(), None, mark).await else {
             return;
         };
         let running = self.running.get_mut(&key).expect("found above");

@@ -101,6 +101,8 @@ pub(super) struct Running {
     pub(super) names: Names,
     /// The `Msg-ID` of the command that started it.
     pub(super) command_id: String,
+    /// That command, as long as our switch has not said that it forks.
+    pub(super) unconfirmed: Option<Application>,
     pub(super) stage: Stage,
     /// Since when the switch records; until it says so, since when it should.
     pub(super) since: Instant,
@@ -119,6 +121,7 @@ impl Running {
             by,
             names,
             command_id: callreel_proto::random_hex(32),
+            unconfirmed: None,
             stage: Stage::Ordered,
             since: Instant::now(),
             until: None,

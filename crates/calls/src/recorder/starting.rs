@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use callreel_callflow::{Input, OrderDestination, RecordingOrder};
-use callreel_proto::{CallEvent, RecordCall, RecordingFact, Requested, Utc};
+use callreel_proto::{CallEvent, InsertAt, RecordCall, RecordingFact, Requested, Utc};
 use callreel_spool::{Mark, Ticket};
 use ractor::ActorRef;
 use serde_json::Value;
@@ -56,8 +56,14 @@ impl State {
         terms.recording_id = Some(names.id.clone());
         let media_name = names.media_name.clone();
         let (insert_at, command) = order::start(&order, terms, media_name, self.audio.target());
-        let running = Running::new(ticket, order.kind.clone(), by, names);
+        let mut running = Running::new(ticket, order.kind.clone(), by, names);
         let command_id = running.command_id.clone();
+        if let Audio::Fork(_) = self.audio
+            && running.is_beside()
+        {
+            running.unconfirmed = Some(command.clone());
+            self.wait_for_word(key, myself);
+        }
         self.running.insert(key, running);
         self.wait_for_begin(key, &order, myself);
         let control = &self.args.control;
@@ -90,7 +96,7 @@ impl State {
         blocking(move || spool.create_ticket(&promised)).await?;
         if let Audio::Fork(fork) = &self.audio {
             let begun = Mark::RecordingStarted(ticket.recording_id().clone());
-            fork.mark_at(self.context(), start_ns, begun).await;
+            fork.mark(self.context(), Some(start_ns), begun).await;
         }
         Ok(ticket)
     }
@@ -128,6 +134,30 @@ impl State {
         }
     }
 
+    fn wait_for_word(&self, key: Key, myself: &ActorRef<RecorderMsg>) {
+        let patience = self.context().calls.record_start_timeout();
+        myself.send_after(patience, move || RecorderMsg::Unconfirmed(key));
+    }
+
+    /// Our switch has not said that it forks. A broker that dies takes orders with it that it had confirmed: it is told
+    /// again, which changes nothing if it does fork.
+    pub(super) async fn order_again(&mut self, key: Key, myself: &ActorRef<RecorderMsg>) {
+        let Some(running) = self.running.get(&key).filter(|running| running.goes_on()) else {
+            return;
+        };
+        let Some(command) = running.unconfirmed.clone() else {
+            return;
+        };
+        self.wait_for_word(key, myself);
+        // Until then the first order may still be on its way.
+        if self.context().bus.is_connected() {
+            tracing::warn!(call_id = %self.call_id(), recording_id = %running.ticket.recording_id(), "the switch did not say that it forks the call to us; it is told again");
+            let command_id = running.command_id.clone();
+            let control = &self.args.control;
+            control.send(InsertAt::Now, command, Some(command_id)).await;
+        }
+    }
+
     /// The switch says that it records: from where it forks, or into which file.
     pub(super) async fn switch_started(
         &mut self,
@@ -145,6 +175,8 @@ impl State {
         match &self.audio {
             Audio::Fork(fork) => {
                 let now_ns = fork.now_ns();
+                let running = self.running.get_mut(&key).expect("found by the event");
+                running.unconfirmed = None;
                 self.message_began(key, now_ns).await;
             }
             Audio::File => self.file_began(key, event, myself).await,

@@ -6,6 +6,7 @@ mod control;
 mod fork;
 mod guest;
 mod kazoo;
+mod late;
 mod offers;
 mod orphans;
 mod others;
