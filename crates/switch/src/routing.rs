@@ -106,7 +106,15 @@ async fn publish_and_wait(
             Err(kind) => shared.note(kind, fetch_id),
         }
     }
-    deferred.unwrap_or(Routed::Nobody)
+    match deferred {
+        Some(routed) => routed,
+        None if shared.bus.is_connected() => Routed::Nobody,
+        // Whoever would want it could not be asked: the caller may try elsewhere, or again.
+        None => Routed::Refused {
+            code: 503,
+            message: None,
+        },
+    }
 }
 
 /// What an answer means; some mean nothing we can do, and another application may yet answer.
