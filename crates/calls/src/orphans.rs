@@ -9,9 +9,9 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use callreel_bus::{Binding, QueueOptions};
 use callreel_proto::{
     Application, CallEvent, CallId, Channels, EndReason, Envelope, EventName, Exchange, InsertAt,
-    RecordingFact, RecordingNotice, RecordingState, Utc,
+    RecordingFact, RecordingNotice, Utc,
 };
-use callreel_spool::{Error, Ticket, View, Writer};
+use callreel_spool::{Error, Ticket, Writer};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
@@ -64,7 +64,7 @@ async fn end_at_limit(context: Arc<Context>, ticket: Ticket) {
 /// Ends what dead recorders (or the recorders of dead calls) left behind, as the next start of this spool would.
 pub(crate) async fn abandon(context: &Arc<Context>, calls: HashSet<CallId>) {
     let spool = context.spool.clone();
-    let left = match blocking(move || growing(spool.view())).await {
+    let left = match blocking(move || spool.growing()).await {
         Ok(left) => left,
         Err(reason) => {
             tracing::error!(
@@ -83,12 +83,6 @@ pub(crate) async fn abandon(context: &Arc<Context>, calls: HashSet<CallId>) {
         finish_capture(context, &ticket, why).await;
     }
     finish_files(context, files, why).await;
-}
-
-fn growing(spool: &View) -> Result<Vec<Ticket>, Error> {
-    let mut tickets = spool.tickets()?;
-    tickets.retain(|ticket| ticket.state() == RecordingState::Growing);
-    Ok(tickets)
 }
 
 /// Whether its switch can be told to end it. One whose call another controller took over goes on until the switch ends it,

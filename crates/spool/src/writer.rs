@@ -151,6 +151,23 @@ impl Writer {
         desk.save(ticket, self.while_growing(ticket))
     }
 
+    /// The recordings of this writer that grow. Reads every ticket of the spool.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn growing(&self) -> Result<Vec<Ticket>, Error> {
+        let mut mine = Vec::new();
+        for ticket in self.view().tickets()? {
+            if ticket.state() == RecordingState::Growing
+                && self.view().writer_of(ticket.recording_id())?.as_ref()
+                    == Some(self.room.place.id())
+            {
+                mine.push(ticket);
+            }
+        }
+        Ok(mine)
+    }
+
     /// Takes back the promise of a recording of this writer that never began: its ticket goes.
     ///
     /// # Errors

@@ -41,6 +41,19 @@ fn an_end_that_a_writer_saved_before_it_died_is_not_made_twice() {
 }
 
 #[test]
+fn a_writer_knows_its_own_growing_recordings_from_those_of_others() {
+    let (dir, spool) = spool();
+    let other = writer(dir.path());
+    let (mine, _journal) = recorded(&spool.writer);
+    let (mut ended, _journal) = recorded(&spool.writer);
+    let (theirs, _journal) = recorded(&other);
+    ended.end(2, EndReason::Hangup).unwrap();
+    spool.writer.save_ticket(&ended).unwrap();
+    assert_eq!(spool.writer.growing().unwrap(), [mine]);
+    assert_eq!(other.growing().unwrap(), [theirs]);
+}
+
+#[test]
 fn recovery_ends_a_ticket_as_its_writer_saved_it_last() {
     let (dir, spool) = spool();
     let (mut growing, mut journal) = recorded(&spool.writer);
