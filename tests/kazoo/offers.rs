@@ -1,13 +1,12 @@
 //! Which calls a guest wants, what it says to that, and that it keeps silent about all others.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::{Guest, action, beside, vhost};
 use crate::support::{
     ecallmgr::{Call, Dial, Ecallmgr, Tree},
     estate::{ACCOUNT, Estate, NUMBER},
+    eventually,
 };
 
 /// An account of the same Kazoo that nobody gave to us.
@@ -128,12 +127,13 @@ fn a_call_that_is_offered_twice_is_run_once() {
 #[test]
 fn a_win_that_comes_too_late_is_no_win() {
     for tree in [Tree::V43, Tree::V50] {
-        let (kazoo, _guest) = beside(tree, &Estate::with_flow(&goodbye()));
+        let (kazoo, guest) = beside(tree, &Estate::with_flow(&goodbye()));
         kazoo.behaves(|quirks| quirks.undecided = true);
         let call = kazoo.dials(&Dial::to(NUMBER));
         call.offer();
-        // The guest waits for one second.
-        std::thread::park_timeout(Duration::from_millis(1500));
+        eventually("it has given up", || {
+            guest.log().contains("call not won").then_some(())
+        });
         call.hush();
         call.win();
         kazoo.behaves(|quirks| quirks.undecided = false);
@@ -152,6 +152,8 @@ fn a_call_that_comes_back_by_transfer_is_a_new_one() {
         let call = kazoo.call(NUMBER);
         call.runs("answer");
         call.runs("play");
+        // The last word of the old session.
+        call.queues("noop");
         // Its A leg is sent to a number again: the same Call-ID, another fetch.
         kazoo.behaves(|quirks| quirks.lasting = vec![]);
         call.comes_back();

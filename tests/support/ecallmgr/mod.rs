@@ -340,6 +340,16 @@ impl Call<'_> {
         })
     }
 
+    /// Waits until a command waits for its turn.
+    pub(crate) fn queues(&self, name: &str) {
+        eventually(&format!("{}: {name} in the queue", self.id), || {
+            self.world().calls[&self.id]
+                .control
+                .holds(name)
+                .then_some(())
+        });
+    }
+
     /// The caller's voice in the file that a command ordered.
     pub(crate) fn hz_of(&self, command: &Map<String, Value>) -> f32 {
         let name = text(command, "Media-Name").expect("a command to record");
