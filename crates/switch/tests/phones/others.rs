@@ -193,6 +193,7 @@ fn start(fields: Value) -> Value {
 async fn a_recording_others_order_is_handed_to_the_calls_controller() {
     let scene = Scene::new().await;
     let mut controller = scene.controller().await;
+    let mut bystander = scene.controller().await;
     let (_phone, call) = answered(&scene, &mut controller).await;
     let id = &call.call_id;
     for action in ["start", "mask", "unmask", "stop"] {
@@ -213,6 +214,16 @@ async fn a_recording_others_order_is_handed_to_the_calls_controller() {
         assert_eq!(request["Call"]["Media-Fork"], true);
     }
     assert!(!controller.names().iter().any(|n| n.contains("dialplan")));
+    controller
+        .command(id, "noop", json!({"Msg-ID": "last"}))
+        .await;
+    let last = |done: &Value| done["Application-Response"] == "last";
+    while !last(&bystander.event("CHANNEL_EXECUTE_COMPLETE", id).await) {}
+    let others = bystander.names();
+    assert!(
+        !others.iter().any(|n| n.starts_with("command")),
+        "{others:?}"
+    );
 }
 
 #[tokio::test]
