@@ -113,9 +113,10 @@ impl Node {
         self.api.as_ref().map(Api::address)
     }
 
-    /// What every role is doing.
+    /// What the bus and every role are doing.
     pub(crate) async fn describe(&self) -> Value {
         let mut roles = serde_json::Map::new();
+        roles.insert("bus".to_owned(), json!(self.bus.describe()));
         if let Some(switch) = &self.switch {
             roles.insert("switch".to_owned(), switch.describe().await);
         }
