@@ -2,6 +2,7 @@
 //! and the broker, may be taken away.
 
 mod fork;
+mod hostile;
 mod nodes;
 mod outage;
 mod samples;
@@ -28,10 +29,14 @@ fn recorded(receiver: &Receiver) -> Estate {
     Estate::with_flow(&start(&receiver.url("/r"), "wav", ring(CALLEE_USER)))
 }
 
+/// Bytes of a journal that holds two seconds of both legs: a hundred packets a second of some 200 bytes.
+const SOME_SECONDS: u64 = 40_000;
+
 /// A recorded call of two phones that speak until one is told to hang up.
 struct Talk {
     caller: Baresip,
     callee: Baresip,
+    call_id: String,
     /// When its recording began, Unix milliseconds.
     began_ms: i64,
 }
@@ -39,17 +44,36 @@ struct Talk {
 impl Talk {
     /// Registers both, calls, and returns when they talk and are recorded.
     fn begin(site: &Site) -> Self {
-        let mut callee = phone(CALLEE, site.sip(), RIGHT);
-        let mut caller = phone(CALLER, site.sip(), LEFT);
-        caller.dial(NUMBER);
-        caller.awaits("CALL_ESTABLISHED");
-        callee.awaits("CALL_ESTABLISHED");
-        let began_ms = growing(site)["started_at"].as_i64().expect("a time");
-        Self {
-            caller,
+        let callee = phone(CALLEE, site.sip(), RIGHT);
+        let mut talk = Self {
+            caller: phone(CALLER, site.sip(), LEFT),
             callee,
-            began_ms,
-        }
+            call_id: String::new(),
+            began_ms: 0,
+        };
+        talk.again(site);
+        talk
+    }
+
+    /// The same phones talk once more.
+    fn again(&mut self, site: &Site) {
+        self.caller.dial(NUMBER);
+        self.caller.awaits("CALL_ESTABLISHED");
+        self.callee.awaits("CALL_ESTABLISHED");
+        let ticket = growing(site);
+        self.call_id = ticket["call_id"].as_str().expect("a word").to_owned();
+        self.began_ms = ticket["started_at"].as_i64().expect("a time");
+    }
+
+    /// Waits until some of it has been written down.
+    fn is_heard(&self, site: &Site) {
+        let captures = site.data().join("data/spool/captures");
+        eventually("audio to be written down", || {
+            let captures = std::fs::read_dir(&captures).ok()?.flatten();
+            let journals = captures.map(|capture| capture.path().join("journal"));
+            let mut sizes = journals.filter_map(|journal| Some(journal.metadata().ok()?.len()));
+            sizes.find(|size| *size > SOME_SECONDS)
+        });
     }
 
     /// The caller hangs up, and the callee is told; returns the recording's length so far, seconds.

@@ -23,7 +23,7 @@ pub(crate) const RIGHT: f32 = 440.0;
 const TOLERANCE: f64 = 0.06;
 
 #[track_caller]
-pub(crate) fn lasts(heard: &Heard, expected: f64) {
+fn lasts(heard: &Heard, expected: f64) {
     let seconds = heard.seconds();
     assert!(
         (seconds - expected).abs() <= TOLERANCE,
@@ -32,7 +32,7 @@ pub(crate) fn lasts(heard: &Heard, expected: f64) {
 }
 
 #[track_caller]
-pub(crate) fn lasts_span(span: (f64, f64), expected: f64) {
+fn lasts_span(span: (f64, f64), expected: f64) {
     let seconds = span.1 - span.0;
     assert!(
         (seconds - expected).abs() <= TOLERANCE,

@@ -1,10 +1,11 @@
 //! The mission's four samples, with every role in a process of its own.
 
+use super::nodes::whole;
 use crate::{
     recording::{
-        LEFT, a_call, a_caller_alone, a_message, a_message_is_only_the_callers,
-        both_voices_are_where_they_belong, caller_sample, encoded, kept, lasts, lasts_span,
-        per_user, ring, start, stopped_flow,
+        a_call, a_caller_alone, a_message, a_message_is_only_the_callers,
+        both_voices_are_where_they_belong, caller_sample, encoded, kept, per_user, ring, start,
+        stopped_flow,
     },
     support::{
         audio::listen,
@@ -34,8 +35,7 @@ fn a_stop_ends_the_recording_and_the_call_goes_on() {
     a_caller_alone(&cluster, 10.0);
     let heard = listen(&receiver.accepted().body);
     assert_eq!(heard.codec, "pcm_s16le");
-    lasts(&heard, 2.0);
-    lasts_span(heard.only_tone(0, LEFT), 2.0);
+    whole(&heard, 2.0);
 }
 
 #[test]

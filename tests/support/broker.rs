@@ -63,6 +63,23 @@ impl Broker {
         format!("{}/v{n}", self.server.url_of("guest", "guest"))
     }
 
+    /// The names of the queues of a vhost.
+    pub(crate) fn queues(&self, url: &str) -> Vec<String> {
+        let vhost = url.rsplit('/').next().unwrap();
+        let words = [
+            "-q",
+            "-p",
+            vhost,
+            "list_queues",
+            "--no-table-headers",
+            "name",
+        ];
+        let listed = self.server.control(&words).output().unwrap();
+        assert!(listed.status.success(), "{listed:?}");
+        let names = String::from_utf8(listed.stdout).unwrap();
+        names.lines().map(str::to_owned).collect()
+    }
+
     /// Kills it, like a power cut.
     pub(crate) fn kill(&mut self) {
         self.server.kill();

@@ -79,8 +79,22 @@ impl Process {
 
     /// Asks it to end, as a supervisor does.
     pub(crate) fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Stops it as it is, like a machine that hangs.
+    pub(crate) fn suspend(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets a suspended one go on.
+    pub(crate) fn go_on(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
         let pid = self.running.as_ref().expect("it runs").0.id();
-        super::run("sh", &["-c", &format!("kill -TERM {pid}")]);
+        super::run("sh", &["-c", &format!("kill -{name} {pid}")]);
     }
 
     /// Waits until it has ended by itself, and says whether it called that a success.

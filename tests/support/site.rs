@@ -49,21 +49,29 @@ impl Site {
 
     /// What its processes have logged, one after the other.
     pub(crate) fn log(&self) -> String {
+        let logs = self.logs();
+        logs.iter().map(|path| super::text_of(path)).collect()
+    }
+
+    /// Prints the end of each log, for a test that fails.
+    pub(crate) fn last_words(&self) {
+        for path in self.logs() {
+            let log = super::text_of(&path);
+            let tail: Vec<&str> = log.lines().rev().take(120).collect();
+            let tail: Vec<&str> = tail.into_iter().rev().collect();
+            let name = path.file_name().unwrap_or_default().display();
+            eprintln!("--- the last words of {name} ---\n{}", tail.join("\n"));
+        }
+    }
+
+    fn logs(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.data()).unwrap().flatten();
         let mut logs: Vec<PathBuf> = entries
             .map(|entry| entry.path())
             .filter(|path| path.extension().is_some_and(|e| e == "log"))
             .collect();
         logs.sort();
-        logs.iter().map(|path| super::text_of(path)).collect()
-    }
-
-    /// Prints the end of each log, for a test that fails.
-    pub(crate) fn last_words(&self) {
-        let log = self.log();
-        let tail: Vec<&str> = log.lines().rev().take(120).collect();
-        let tail: Vec<&str> = tail.into_iter().rev().collect();
-        eprintln!("--- the last words ---\n{}", tail.join("\n"));
+        logs
     }
 
     /// Runs the binary against this configuration.
