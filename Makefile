@@ -15,7 +15,7 @@ demo:            ## Place a recorded call on this machine
 test: tools lint everything   ## Tools, style, unit tests, real calls: what CI runs
 	@echo "covered: formatting and lints; unit, property and talk tests of all crates; tidy rules;"
 	@echo "         the bus on a real RabbitMQ, killed, cut off and starved;"
-	@echo "         black-box calls by sipp and baresip against the real binary, heard by ffmpeg"
+	@echo "         black-box calls by sipp and baresip against the real binary, in one process and in five, heard by ffmpeg"
 
 tools:           ## Install what the tests need from Debian
 	@missing=""; PATH="$$PATH:/usr/sbin:/sbin"; \
