@@ -64,6 +64,8 @@ fn a_call_that_another_controller_takes_is_left_alone_and_its_recording_is_whole
         let (call, _) = talking(&kazoo);
         call.is_usurped();
         call.hush();
+        // Whoever still had the say would hang up now.
+        call.callee_goes("NORMAL_CLEARING");
         // A second passes on the switch meanwhile.
         serves_another(&kazoo, &receiver);
         assert!(call.is_alive(), "whoever took it has it");
@@ -81,6 +83,8 @@ fn a_call_that_was_transferred_away_is_left_alone_and_its_recording_is_whole() {
         let (call, _) = talking(&kazoo);
         call.is_transferred();
         call.hush();
+        // Whoever still had the say would hang up now.
+        call.callee_goes("NORMAL_CLEARING");
         // A second passes on the switch meanwhile.
         serves_another(&kazoo, &receiver);
         assert!(call.is_alive(), "whoever took it has it");

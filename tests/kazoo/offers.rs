@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Guest, action, beside, vhost};
 use crate::support::{
     ecallmgr::{Call, Dial, Ecallmgr, Tree},
-    estate::{ACCOUNT, Estate, NUMBER},
+    estate::{ACCOUNT, CALLEE_USER, Estate, NUMBER},
     eventually,
 };
 
@@ -146,29 +146,30 @@ fn a_win_that_comes_too_late_is_no_win() {
 #[test]
 fn a_call_that_comes_back_by_transfer_is_a_new_one() {
     for tree in [Tree::V43, Tree::V50] {
-        let flow = action("play", json!({"id": "silence_stream://1"}), None);
-        let (kazoo, _guest) = beside(tree, &Estate::with_flow(&flow));
+        let busy = action("response", json!({"code": 480}), None);
+        let ring = action("user", json!({"id": CALLEE_USER}), Some(busy));
+        let estate = Estate::with_flow(&ring);
+        let music = action(
+            "play",
+            json!({"id": "silence_stream://1", "answer": false}),
+            None,
+        );
+        estate.flow("2001", &music);
+        let (kazoo, _guest) = beside(tree, &estate);
         kazoo.behaves(|quirks| quirks.lasting = vec!["play"]);
         let call = kazoo.call(NUMBER);
-        call.runs("answer");
-        call.runs("play");
-        // The last word of the old session.
-        call.queues("noop");
-        // Its A leg is sent to a number again: the same Call-ID, another fetch.
-        kazoo.behaves(|quirks| quirks.lasting = vec![]);
-        call.comes_back();
+        call.runs("bridge");
+        // Its A leg is sent to another number: the same Call-ID, another fetch.
+        call.comes_back("2001");
         call.is_won();
+        call.runs("play");
+        // The old session would go on here.
+        call.bridge_is_over("NO_ANSWER");
+        call.played();
+        call.runs("noop");
+        call.runs("hangup");
         call.is_hung_up();
-        let names: Vec<_> = call
-            .commands()
-            .iter()
-            .map(|command| command["Application-Name"].clone())
-            .collect();
-        assert_eq!(
-            names.iter().filter(|name| *name == "play").count(),
-            1,
-            "{names:?}"
-        );
+        assert_eq!(call.commands().len(), 3);
     }
 }
 

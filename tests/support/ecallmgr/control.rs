@@ -84,12 +84,6 @@ impl Control {
             .and_then(|command| text(command, "Application-Name"))
     }
 
-    /// Whether a command of this application waits.
-    pub(super) fn holds(&self, application: &str) -> bool {
-        let mut waiting = self.waiting.iter();
-        waiting.any(|command| text(command, "Application-Name") == Some(application))
-    }
-
     /// Drops what the filters of a noop match, from the front of the queue.
     pub(super) fn filter(&mut self, noop: &Command) {
         let mut filters = noop

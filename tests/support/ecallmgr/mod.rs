@@ -271,8 +271,13 @@ impl Call<'_> {
     }
 
     /// It is sent to a number again, by a transfer: the same channel, another fetch.
-    pub(crate) fn comes_back(&self) {
-        self.world().call_again(&self.id);
+    pub(crate) fn comes_back(&self, number: &str) {
+        self.world().call_again(&self.id, number);
+    }
+
+    /// Everybody hears how the bridge of an earlier session ended.
+    pub(crate) fn bridge_is_over(&self, cause: &str) {
+        self.world().bridge_is_over(&self.id, cause);
     }
 
     /// From here on nobody may say anything about it.
@@ -338,16 +343,6 @@ impl Call<'_> {
             *place(call) = found + 1;
             Some(call.executed[found].clone())
         })
-    }
-
-    /// Waits until a command waits for its turn.
-    pub(crate) fn queues(&self, name: &str) {
-        eventually(&format!("{}: {name} in the queue", self.id), || {
-            self.world().calls[&self.id]
-                .control
-                .holds(name)
-                .then_some(())
-        });
     }
 
     /// The caller's voice in the file that a command ordered.

@@ -146,9 +146,10 @@ impl World {
     }
 
     /// A channel is routed anew: its old control process is gone, and who answers this time is its controller.
-    pub(super) fn call_again(&mut self, id: &str) {
+    pub(super) fn call_again(&mut self, id: &str, number: &str) {
         let fetch_id = format!("f{}", super::word());
         let channel = self.channels.get_mut(id).expect("it is there");
+        channel.to = format!("{number}@{REALM}");
         channel
             .channel_vars
             .insert("Fetch-ID".into(), json!(fetch_id));
@@ -194,6 +195,12 @@ impl World {
             }
             self.event("CHANNEL_BRIDGE", leg, joined);
         }
+    }
+
+    /// The end of a bridge that another session began.
+    pub(super) fn bridge_is_over(&mut self, id: &str, cause: &str) {
+        let end = bridged(self.tree, cause, false);
+        self.complete(id, "bridge", end);
     }
 
     fn ringing(&self, id: &str) -> String {
