@@ -200,9 +200,9 @@ async fn an_end_the_disk_does_not_take_is_saved_once_it_does() {
     let blocker = folder.parent().unwrap().join("ticket.json.tmp");
     std::fs::create_dir(&blocker).unwrap();
     world.says(EventName::ChannelDestroy, |_| {}).await;
-    while world.calls.describe().await["calls"] != json!([]) {
-        tokio::task::yield_now().await;
-    }
+    world
+        .until(|described| described["calls"] == json!([]))
+        .await;
     assert_eq!(world.ticket_of(&begun).state(), RecordingState::Growing);
     std::fs::remove_dir(&blocker).unwrap();
     let ended = world.noticed(RecordingFact::Ended).await;

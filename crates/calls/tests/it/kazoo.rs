@@ -155,9 +155,8 @@ impl Kazoo {
         bus.send(Exchange::Targeted, &queue, stray.to_string())
             .await
             .unwrap();
-        while strays(&self.world.calls.describe().await) == before {
-            tokio::task::yield_now().await;
-        }
+        let counted = self.world.until(|described| strays(described) > before);
+        counted.await;
         self.world.calls.describe().await;
     }
 
@@ -245,9 +244,8 @@ impl Kazoo {
 
     /// Waits until no call is left.
     pub(crate) async fn over(&self) {
-        while self.world.calls.describe().await["calls"] != json!([]) {
-            tokio::task::yield_now().await;
-        }
+        let none = |described: &Value| described["calls"] == json!([]);
+        self.world.until(none).await;
     }
 }
 

@@ -145,6 +145,17 @@ impl World {
             .unwrap();
     }
 
+    /// Waits until the role describes itself so.
+    pub(crate) async fn until(&self, is_so: impl Fn(&Value) -> bool) {
+        let looking = async {
+            while !is_so(&self.calls.describe().await) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, looking).await;
+        found.expect("the role comes to describe itself so");
+    }
+
     pub(crate) async fn hears(&mut self) -> bytes::Bytes {
         let heard = tokio::time::timeout(PATIENCE, self.switch.recv()).await;
         heard.expect("the switch hears something").unwrap().body
