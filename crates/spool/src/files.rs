@@ -69,7 +69,8 @@ pub(crate) fn replace(path: &Path, contents: &[u8]) -> Result<(), Error> {
     path.parent().map_or(Ok(()), sync_dir)
 }
 
-fn write_synced(path: &Path, contents: &[u8]) -> Result<(), Error> {
+/// Writes a whole file, which is on disk when this returns; its name in the folder may not be.
+pub(crate) fn write_synced(path: &Path, contents: &[u8]) -> Result<(), Error> {
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)

@@ -122,7 +122,10 @@ impl Writer {
         let made = self
             .room
             .place
-            .make(&dir, |hidden| files::replace(&hidden.join(TICKET), &bytes))
+            .make(&dir, |hidden| {
+                files::write_synced(&hidden.join(TICKET), &bytes)?;
+                files::sync_dir(hidden)
+            })
             .and_then(|()| {
                 let synced = files::sync_dir(&view.recordings_dir());
                 // Whoever asked gets an error and has no recording: there must be no promise of one either.
