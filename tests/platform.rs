@@ -131,7 +131,7 @@ fn seconds(event: &Value) -> f64 {
 
 /// How long a stretch of the talk is, at least.
 fn talk() {
-    std::thread::sleep(std::time::Duration::from_secs(2));
+    std::thread::park_timeout(std::time::Duration::from_secs(2));
 }
 
 #[test]
