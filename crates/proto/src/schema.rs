@@ -36,6 +36,7 @@ macro_rules! messages {
 common! {
     "common/words"
     "common/envelope"
+    "common/channel"
     "common/command"
     "common/endpoint"
     "common/call_event"
@@ -165,20 +166,20 @@ impl Schema {
     }
 
     fn compile(&self, fragment: &str) -> Validator {
-        static REGISTRY: LazyLock<Registry<'static>> = LazyLock::new(|| {
-            let messages = MESSAGES.iter().map(|schema| (schema.name, schema.text));
-            let all = COMMON.iter().copied().chain(messages).map(|(name, text)| {
-                let schema: Value = serde_json::from_str(text).expect("a schema is JSON: tested");
-                (uri(name), schema)
-            });
+        static SHARED: LazyLock<Registry<'static>> = LazyLock::new(|| {
+            let pages = COMMON.iter().map(|(name, text)| (uri(name), parse(text)));
             Registry::new()
-                .extend(all)
+                .extend(pages)
                 .and_then(jsonschema::RegistryBuilder::prepare)
-                .expect("the schemas refer to each other only: tested")
+                .expect("the common schemas refer to each other only: tested")
         });
+        let registry = SHARED
+            .add(uri(self.name), parse(self.text))
+            .and_then(jsonschema::RegistryBuilder::prepare)
+            .expect("a message's schema refers to itself and the common ones only: tested");
         jsonschema::options()
             .offline()
-            .with_registry(&REGISTRY)
+            .with_registry(&registry)
             .build(&json!({"$ref": format!("{}{fragment}", uri(self.name))}))
             .expect("every schema compiles: tested")
     }
@@ -194,6 +195,10 @@ impl Schema {
 
 fn named(name: &str) -> Option<&'static Schema> {
     MESSAGES.iter().find(|schema| schema.name == name)
+}
+
+fn parse(text: &str) -> Value {
+    serde_json::from_str(text).expect("a schema is JSON: tested")
 }
 
 fn uri(name: &str) -> String {
