@@ -23,7 +23,7 @@ use self::server::Server;
 /// It needs some seconds, on a busy machine many more.
 const START_PATIENCE: Duration = Duration::from_secs(90);
 
-/// Vhosts of a broker; each test that shares it takes one. A vhost made later would cost seconds.
+/// Vhosts of the shared broker; each test takes one. A vhost made later would cost seconds.
 const VHOSTS: usize = 40;
 
 /// `guest` with the password `guest`, as RabbitMQ keeps it: a salt, and the SHA-256 of salt and password.
@@ -32,6 +32,7 @@ const GUEST: &str = "Y2FsbJ8qYSg5HgvcCHOgxgTtDKozcrGxnpUmQs/Z78X820UY";
 /// A broker that runs.
 pub(crate) struct Broker {
     server: Server,
+    vhosts: usize,
     taken: AtomicUsize,
 }
 
@@ -39,17 +40,22 @@ impl Broker {
     /// The broker that all tests share who leave it as it is.
     pub(crate) fn shared() -> &'static Self {
         static SHARED: OnceLock<Broker> = OnceLock::new();
-        SHARED.get_or_init(Self::start)
+        SHARED.get_or_init(|| Self::with(VHOSTS))
     }
 
-    /// A broker of one's own.
+    /// A broker of one's own, with one vhost: each makes every start slower.
     pub(crate) fn start() -> Self {
+        Self::with(1)
+    }
+
+    fn with(vhosts: usize) -> Self {
         let server = Server::new();
         let definitions = server.dir().join("definitions.json");
-        std::fs::write(&definitions, vhosts().to_string()).unwrap();
+        std::fs::write(&definitions, definitions_of(vhosts).to_string()).unwrap();
         server.configure(&format!("load_definitions = {}\n", definitions.display()));
         let mut broker = Self {
             server,
+            vhosts,
             taken: AtomicUsize::new(0),
         };
         broker.resume();
@@ -59,7 +65,7 @@ impl Broker {
     /// The URL of a vhost that nobody else is given.
     pub(crate) fn vhost(&self) -> String {
         let n = self.taken.fetch_add(1, Ordering::Relaxed);
-        assert!(n < VHOSTS, "all vhosts are taken: raise VHOSTS");
+        assert!(n < self.vhosts, "all vhosts are taken: raise VHOSTS");
         format!("{}/v{n}", self.server.url_of("guest", "guest"))
     }
 
@@ -97,8 +103,8 @@ impl Broker {
     }
 }
 
-fn vhosts() -> Value {
-    let names = || (0..VHOSTS).map(|n| format!("v{n}")).chain(["/".to_owned()]);
+fn definitions_of(vhosts: usize) -> Value {
+    let names = || (0..vhosts).map(|n| format!("v{n}")).chain(["/".to_owned()]);
     let all = ".*";
     json!({
         "users": [{
