@@ -47,8 +47,8 @@ impl Owner {
 }
 
 impl Control {
-    /// Sends a command to the switch. One that never gets there is logged and comes back to the owner as the dialplan error
-    /// the switch would have sent.
+    /// Sends a command to the switch. One that never gets there comes back to the owner as the dialplan error the switch
+    /// would have sent.
     pub(crate) async fn send(
         &self,
         insert_at: InsertAt,
@@ -107,7 +107,11 @@ impl Control {
     }
 
     fn lost(&self, why: &dyn std::fmt::Display, name: &'static str, msg_id: &str) {
-        tracing::warn!(call_id = %self.call_id, command = name, %why, "a command never reached the switch");
+        if let Owner::Nobody = self.owner {
+            // Others say themselves what it means.
+            tracing::warn!(call_id = %self.call_id, command = name, %why, "a command never reached the switch");
+            return;
+        }
         let mut command = Map::new();
         command.insert("Application-Name".to_owned(), json!(name));
         command.insert("Msg-ID".to_owned(), Value::String(msg_id.to_owned()));
