@@ -21,6 +21,7 @@ mod inbox;
 mod lookup;
 mod order;
 mod orphans;
+mod pattern;
 mod pulse;
 mod recorder;
 mod registry;

@@ -7,6 +7,8 @@ use callreel_proto::{
 use callreel_store::{Error, Store, View, is_soft_deleted};
 use serde_json::Value;
 
+use crate::pattern;
+
 /// The callflow of a dialled number.
 pub(crate) struct FoundFlow {
     /// Its document.
@@ -15,20 +17,25 @@ pub(crate) struct FoundFlow {
     pub(crate) fallback: bool,
 }
 
-/// The callflow that a dialled number runs: the one that lists it, else the account's `no_match`.
+/// The callflow that a dialled number runs: the one that lists it, else the one whose pattern matches most of it, else the
+/// account's `no_match`.
 pub(crate) async fn callflow_of(
     store: &Store,
     account: &AccountId,
     number: &str,
 ) -> Result<Option<FoundFlow>, Error> {
     let db = AccountDb::name(account);
-    for (wanted, fallback) in [(number, false), ("no_match", true)] {
-        let view = View::CallflowsByNumber(wanted.to_owned());
-        if let Some(doc) = store.query(&db, view).await?.into_iter().next() {
-            return Ok(Some(FoundFlow { doc, fallback }));
-        }
+    let listing = |wanted: &str| store.query(&db, View::CallflowsByNumber(wanted.to_owned()));
+    let found = |doc, fallback| FoundFlow { doc, fallback };
+    if let Some(doc) = listing(number).await?.into_iter().next() {
+        return Ok(Some(found(doc, false)));
     }
-    Ok(None)
+    let patterns = store.query(&db, View::CallflowPatterns).await?;
+    if let Some(doc) = pattern::longest(number, patterns) {
+        return Ok(Some(found(doc, false)));
+    }
+    let fallback = listing("no_match").await?.into_iter().next();
+    Ok(fallback.map(|doc| found(doc, true)))
 }
 
 /// Whether a device of the account has this SIP username.

@@ -153,6 +153,16 @@ async fn a_fallback_is_for_the_accounts_own_only() {
 }
 
 #[tokio::test]
+async fn a_number_that_no_callflow_lists_runs_the_one_whose_pattern_it_fits() {
+    let feature =
+        json!({"_id": "f3", "pvt_type": "callflow", "patterns": ["^\\*9[78]$"], "flow": forever()});
+    let mut kazoo = kazoo(&[fallback(), (DB, feature)]).await;
+    kazoo.offer(&json!({"Request": "*98@acme.test"})).await;
+    let bid = kazoo.take_bid().await;
+    assert_eq!(bid["Custom-Channel-Vars"]["CallFlow-ID"], "f3");
+}
+
+#[tokio::test]
 async fn a_request_that_is_replayed_is_answered_again_and_runs_once() {
     let mut kazoo = kazoo(&[]).await;
     kazoo.offer(&json!({})).await;
