@@ -40,8 +40,7 @@ async fn thousands_of_calls_each_hear_only_themselves() {
     for (id, _) in &calls {
         let event = CallEvent::new(id.clone(), at);
         let key = event.routing_key(EventName::ChannelAnswer);
-        let body = event.into_envelope(EventName::ChannelAnswer).to_bytes();
-        bus.publish(Exchange::Callevt, &key, body).await.unwrap();
+        bus.publish(Exchange::Callevt, &key, "{}").await.unwrap();
     }
     let picture = bus.describe();
     assert!(
