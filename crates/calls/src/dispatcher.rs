@@ -409,6 +409,7 @@ impl State {
             "calls": calls,
             "recorders": recorders,
             "refused": self.refused.counts(),
+            "spool": self.context.spool.describe(),
         })
     }
 }

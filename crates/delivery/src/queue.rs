@@ -31,7 +31,8 @@ use crate::{
 
 mod work;
 
-/// How often the spool is read for tickets nobody told of: a notice may be lost on a bus that drops the oldest.
+/// How often the spool is read for tickets nobody told of: a notice may be lost on a bus that drops the oldest, and a
+/// process that died tells nobody.
 const RESCAN: Duration = Duration::from_secs(60);
 /// The longest sleep of the one timer; a wall clock that was set meanwhile is noticed after at most this.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);

@@ -1,6 +1,9 @@
 //! Tickets, capture journals and renditions on local disk, from the first byte to the acknowledged delivery. It decides
 //! nothing about audio and opens no socket.
 //!
+//! Any number of [`Writer`]s record, one [`Outbox`] delivers, and any [`View`] looks, in as many processes; what they know of
+//! each other lies in the folder (docs/recording-lifecycle.md).
+//!
 //! All calls block on the disk: async callers wrap them in `spawn_blocking`.
 
 mod captures;
