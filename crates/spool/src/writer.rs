@@ -103,7 +103,8 @@ impl Writer {
         })
     }
 
-    /// Writes a new ticket, of a recording whose capture is open or which a foreign switch keeps. It is safe on disk when this returns.
+    /// Writes a new ticket, of a recording whose capture is open or which a foreign switch keeps. It is safe on disk when this
+    /// returns.
     ///
     /// # Errors
     /// [`Error::TicketExists`], [`Error::NoCapture`], or the disk refused.
