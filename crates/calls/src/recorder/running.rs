@@ -104,6 +104,8 @@ pub(super) struct Running {
     /// That command, as long as our switch has not said that it forks.
     pub(super) unconfirmed: Option<Application>,
     pub(super) stage: Stage,
+    /// The switch has said that it has opened its file.
+    pub(super) begun: bool,
     /// Since when the switch records; until it says so, since when it should.
     pub(super) since: Instant,
     /// When it was to end.
@@ -123,6 +125,7 @@ impl Running {
             command_id: callreel_proto::random_hex(32),
             unconfirmed: None,
             stage: Stage::Ordered,
+            begun: false,
             since: Instant::now(),
             until: None,
             timer: None,

@@ -205,10 +205,10 @@ impl State {
         myself: &ActorRef<RecorderMsg>,
     ) {
         let running = self.running.get_mut(&key).expect("found by the event");
-        let ticket = &mut running.ticket;
-        if ticket.switch_file().is_some_and(|file| file.path.is_some()) {
+        if std::mem::replace(&mut running.begun, true) {
             return;
         }
+        let ticket = &mut running.ticket;
         let told = ticket
             .begin(0, Utc::now())
             .and_then(|()| ticket.switch_told(|file| files::learn(file, event)));

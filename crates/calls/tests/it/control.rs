@@ -79,6 +79,17 @@ async fn the_file_of_a_usurped_call_ends_at_the_latest_some_time_after_its_chann
 }
 
 #[tokio::test]
+async fn not_even_at_its_limit_is_a_usurped_calls_switch_told_anything() {
+    let (mut kazoo, ..) = Kazoo::recorded_and_playing(Tree::V50).await;
+    kazoo.usurp("another-control-session").await;
+    kazoo.settle().await;
+    pass(Duration::from_secs(606)).await;
+    kazoo.nothing_more_is_said().await;
+    pass(Duration::from_secs(31)).await;
+    assert_eq!(kazoo.ended().await.end_reason(), Some(EndReason::TimeLimit));
+}
+
+#[tokio::test]
 async fn a_call_that_was_transferred_away_is_left_alone() {
     let (mut kazoo, start, mark) = Kazoo::recorded_and_playing(Tree::V50).await;
     let other = json!({"Custom-Channel-Vars": {"Fetch-ID": "another-control-session"}});
