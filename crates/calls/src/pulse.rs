@@ -102,11 +102,6 @@ impl Pulse {
         now.duration_since(self.heard)
     }
 
-    /// Whether a question waits for answers.
-    pub(crate) fn is_asking(&self) -> bool {
-        self.question.is_some()
-    }
-
     /// What is to be done at this instant; `patience` is how long a channel may be silent. While we are `cut_off` from the
     /// broker nobody can answer, so that silence means nothing.
     pub(crate) fn check(&mut self, now: Instant, patience: Duration, cut_off: bool) -> Need {

@@ -25,8 +25,7 @@ impl State {
     pub(super) async fn look(&mut self) {
         let now = Instant::now();
         let patience = self.context.calls.channel_check();
-        let asking = self.registry.all().any(|session| session.pulse.is_asking());
-        let cut_off = asking && self.is_cut_off();
+        let cut_off = !self.context.bus.is_connected();
         let mut ask = Vec::new();
         let mut gone = Vec::new();
         for (actor, session) in self.registry.all_mut().filter(|(_, s)| !s.is_bid()) {
@@ -47,11 +46,6 @@ impl State {
             let event = Box::new(CallEvent::new(call_id, since));
             self.happened(EventName::ChannelDestroy, event).await;
         }
-    }
-
-    fn is_cut_off(&self) -> bool {
-        let link = self.context.bus.describe().link;
-        link.is_some_and(|link| link.state != "connected" || link.blocked)
     }
 
     async fn ask_after(&mut self, actor: ActorId, call_id: CallId, now: Instant) {
