@@ -141,6 +141,8 @@ fn a_check_of_an_unused_place_finds_nothing_wrong() {
         stdout(&checked),
         stderr(&checked)
     );
+    let said = stdout(&checked);
+    assert!(said.contains("lives: process"), "who works there: {said}");
     let listed = node.cli(&["recordings", "list", ACCOUNT]);
     assert!(listed.status.success(), "{}", stderr(&listed));
     let refused = node.cli(&["recordings", "show", ACCOUNT, "nonsense"]);
