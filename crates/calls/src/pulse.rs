@@ -15,8 +15,9 @@ const WINDOW: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_secs(5);
 /// So often all who answered must have said *terminated*: the one switch that has the channel may have been late.
 const DENIALS: u32 = 2;
-/// So often nobody at all must have answered: a switch that restarts is away for a while, and its channels are gone then.
-const SILENCES: u32 = 5;
+/// So often nobody at all must have answered, which takes five minutes: an ecallmgr that restarts is away for a while, and
+/// its FreeSWITCH goes on with the calls meanwhile.
+const SILENCES: u32 = 38;
 
 /// What is to be done about a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
