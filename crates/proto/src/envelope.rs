@@ -162,16 +162,18 @@ pub struct Envelope<T> {
 
 /// A bus message that could not be read.
 #[derive(Debug, thiserror::Error)]
-#[error("malformed {what}: {source}")]
+#[error("malformed {what}: {reason}")]
 pub struct MalformedMessage {
     /// Category and name if they could be read, else "message".
     pub what: String,
     /// What the JSON reader said, or in debug builds the message's schema.
-    source: Box<dyn std::error::Error + Send + Sync>,
+    reason: String,
 }
 
-/// Longest part of a stranger's category or name that an error repeats.
-const MAX_SHOWN_CHARS: usize = 64;
+/// Longest category and name of a stranger that an error repeats.
+const MAX_NAME_CHARS: usize = 64;
+/// Longest reason of an error: it may repeat what the stranger wrote.
+const MAX_REASON_CHARS: usize = 400;
 
 impl<T: Serialize> Envelope<T> {
     /// The JSON bytes of the message. Absent fields are left out.
@@ -180,16 +182,15 @@ impl<T: Serialize> Envelope<T> {
     /// In debug builds, if the message is not as its schema in `proto/amqp/schema` says that we send it. Never in release
     /// builds for the types of this crate: all have string keys and finite numbers.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let bytes =
-            serde_json::to_vec(self).expect("bus messages serialise: string keys, finite numbers");
+        const WHY: &str = "bus messages serialise: string keys, finite numbers";
         #[cfg(debug_assertions)]
         {
-            let message = serde_json::from_slice(&bytes).expect("it was written just now");
+            let message = serde_json::to_value(self).expect(WHY);
             if let Err(violation) = crate::schema::sent(&message) {
                 panic!("no Kazoo would take what we are about to send: {violation}\n{message:#}");
             }
         }
-        bytes
+        serde_json::to_vec(self).expect(WHY)
     }
 }
 
@@ -204,9 +205,9 @@ impl<T: DeserializeOwned> Envelope<T> {
             crate::schema::accepted(&serde_json::from_slice(bytes)?)?;
             Ok(serde_json::from_slice(bytes)?)
         };
-        read().map_err(|source| MalformedMessage {
+        read().map_err(|reason| MalformedMessage {
             what: peek(bytes),
-            source,
+            reason: start_of(&reason.to_string(), MAX_REASON_CHARS),
         })
     }
 }
@@ -217,9 +218,13 @@ fn peek(bytes: &[u8]) -> String {
     };
     let text = |key| -> String {
         let text = value.get(key).and_then(Value::as_str).unwrap_or("?");
-        text.chars().take(MAX_SHOWN_CHARS).collect()
+        start_of(text, MAX_NAME_CHARS)
     };
     format!("{}/{}", text("Event-Category"), text("Event-Name"))
+}
+
+fn start_of(text: &str, chars: usize) -> String {
+    text.chars().take(chars).collect()
 }
 
 /// `digits` random lower-case hex digits.

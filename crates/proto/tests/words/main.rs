@@ -5,6 +5,7 @@
 
 mod drift;
 mod files;
+mod held;
 mod kinds;
 mod lenience;
 mod pages;
