@@ -11,6 +11,16 @@ use crate::{answer, call, context::Context, lookup};
 /// Kazoo gives those who know a caller without an account of its own this head start.
 const HEAD_START: Duration = Duration::from_millis(500);
 
+/// What a node waits for each doubling of its calls before it answers.
+const COURTESY: Duration = Duration::from_millis(10);
+
+/// How long a node with so many calls holds its answer back. The first answer wins, so the least busy of several nodes
+/// should come first; a full one still answers in an eighth of a second, and Kazoo waits for more than two.
+pub(crate) fn courtesy(calls: usize) -> Duration {
+    let doublings = f64::from(u32::try_from(calls).unwrap_or(u32::MAX)).ln_1p() / 2f64.ln();
+    COURTESY.mul_f64(doublings)
+}
+
 /// A call we can run.
 pub(crate) struct Bid {
     /// Its headers: where the answer goes.
@@ -166,6 +176,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_busier_node_answers_later_and_none_late() {
+        assert_eq!(courtesy(0), Duration::ZERO);
+        assert!(courtesy(4) > courtesy(0) + Duration::from_millis(20));
+        assert!(courtesy(2000) > courtesy(1000) + Duration::from_millis(9));
+        assert!(courtesy(4000) < Duration::from_millis(125));
+    }
 
     #[test]
     fn only_some_ways_to_be_authenticated_are_for_callflows() {

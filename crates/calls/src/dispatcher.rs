@@ -189,8 +189,10 @@ impl State {
             return;
         }
         let (context, myself) = (Arc::clone(&self.context), myself.clone());
+        let courtesy = bid::courtesy(self.registry.len());
         tokio::spawn(async move {
-            if let Some(bid) = bid::consider(context, request).await {
+            let considered = bid::consider(context, request);
+            if let (Some(bid), ()) = tokio::join!(considered, tokio::time::sleep(courtesy)) {
                 drop(myself.cast(DispatcherMsg::Bid(Box::new(bid))));
             }
         });
