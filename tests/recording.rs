@@ -31,12 +31,13 @@ fn lasts(heard: &Heard, expected: f64) {
     );
 }
 
+/// The voice is there from the phone's first word, which a busy machine delays, to the end.
 #[track_caller]
-fn lasts_span(span: (f64, f64), expected: f64) {
-    let seconds = span.1 - span.0;
+fn speaks_to_the_end(heard: &Heard) {
+    let ((from, to), end) = (heard.only_tone(0, LEFT), heard.seconds());
     assert!(
-        (seconds - expected).abs() <= TOLERANCE,
-        "{span:?}: {seconds} s, not {expected} s"
+        from < 0.3 && to > end - TOLERANCE,
+        "it speaks from {from} to {to} of {end} s"
     );
 }
 
@@ -174,7 +175,7 @@ fn a_stop_ends_the_recording_and_the_call_goes_on() {
         a_caller_alone(&node, 10.0);
         let heard = listen(&receiver.accepted().body);
         lasts(&heard, 2.0);
-        lasts_span(heard.only_tone(0, LEFT), 2.0);
+        speaks_to_the_end(&heard);
     }
 }
 
@@ -359,7 +360,7 @@ fn a_recording_ends_at_its_time_limit_and_the_call_goes_on() {
     a_caller_alone(&node, 10.0);
     let heard = listen(&receiver.accepted().body);
     lasts(&heard, 5.0);
-    lasts_span(heard.only_tone(0, LEFT), 5.0);
+    speaks_to_the_end(&heard);
 }
 
 #[test]
