@@ -345,8 +345,11 @@ fn header(name: &str) -> String {
     format!("<?xml version=\"1.0\" encoding=\"ISO-8859-1\" ?>\n<scenario name=\"{name}\">\n")
 }
 
+/// A request is sent again until it is answered, after half a second first (RFC 3261 §17.1); answers and ACK are not.
 fn send(message: &str) -> String {
-    format!("<send><![CDATA[\n\n{message}\n]]></send>\n")
+    let once = message.starts_with("SIP/2.0") || message.starts_with("ACK");
+    let again = if once { "" } else { " retrans=\"500\"" };
+    format!("<send{again}><![CDATA[\n\n{message}\n]]></send>\n")
 }
 
 /// One audio stream: µ-law, A-law and digits, in this direction.
