@@ -59,6 +59,9 @@ impl Node {
             node.delivery = Some(start.await.context("role delivery")?);
         }
         if runs(Role::Calls) {
+            if !runs(Role::Delivery) {
+                tracing::info!(spool = %dir.display(), "recordings wait here for a process with the role delivery that has this spool");
+            }
             let spool = Writer::open(&dir, &config.spool.settings()).with_context(place)?;
             let start = Calls::start(
                 config.calls.clone(),
