@@ -33,13 +33,13 @@ lint:            ## Formatting, clippy and doc comments without warnings
 
 # One cargo call for all of it, so that everything is built once with one set of features.
 everything: tools
-	cargo test --workspace --locked -- --test-threads=4
+	cargo test --workspace --locked -- --test-threads=3
 
 unit: tools      ## Only what needs no phones
 	cargo test --workspace --locked --exclude callreel
 
 blackbox: tools  ## Only the real binary, real phones, a real receiver
-	cargo test --locked --test blackbox -- --test-threads=4
+	cargo test --locked --test blackbox -- --test-threads=3
 
 deny:            ## Licences, advisories, duplicates (needs cargo-deny)
 	cargo deny check
