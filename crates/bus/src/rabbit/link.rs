@@ -16,7 +16,7 @@ use super::{
     target::Target,
 };
 
-/// Kazoo's first and longest wait between two attempts (kazoo-wire §1.1).
+/// Kazoo's first and longest wait between two attempts (`kz_amqp_connection`).
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 

@@ -19,13 +19,13 @@ use lapin::{
 
 use crate::{Delivery, bus::LARGEST_BODY};
 
-/// Header that names who behind a queue a message is for (kazoo-wire §1.8).
+/// Header that names who behind a queue a message is for (Kazoo's `kz_amqp_util`).
 const DELIVER_TO: &str = "Deliver-To-PID";
 
 /// Header that names the call a message is about: the `hash-header` of Kazoo 5's exchanges of call events.
 const CALL_ID: &str = "call-id";
 
-/// Milliseconds a message may lie in a queue of the broker: Kazoo's default (kazoo-wire §1.3).
+/// Milliseconds a message may lie in a queue of the broker: Kazoo's default (`kz_amqp_util`).
 const MESSAGE_TTL_MS: i32 = 60_000;
 
 /// Messages whose arrival a queue remembers, so that it knows those that are sent again; twice as many at most. Several
@@ -41,7 +41,7 @@ pub(crate) fn short(text: &str) -> ShortString {
     ShortString::try_new(text).unwrap_or_default()
 }
 
-/// The exchange's type (kazoo-wire §1.2).
+/// The exchange's type, as Kazoo declares it.
 pub(crate) fn exchange_kind(exchange: Exchange) -> ExchangeKind {
     match exchange.kind() {
         "direct" => ExchangeKind::Direct,
@@ -81,7 +81,7 @@ pub(crate) fn consume_flags(shared: bool) -> BasicConsumeOptions {
     }
 }
 
-/// The properties of kazoo-wire §1.5.
+/// The properties Kazoo's `basic_publish` sets.
 pub(crate) fn properties(message: &Delivery, stamp: u64) -> BasicProperties {
     let properties = BasicProperties::default()
         .with_content_type("application/json".into())

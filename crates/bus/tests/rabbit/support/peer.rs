@@ -134,7 +134,7 @@ pub async fn next(consumer: &mut Consumer) -> Delivery {
     delivery.expect("it comes in time").unwrap().unwrap()
 }
 
-/// Kazoo's queue arguments in Kazoo's types (kazoo-wire §1.3).
+/// Kazoo's queue arguments in Kazoo's types.
 pub fn kazoo_arguments(length: i16) -> FieldTable {
     let mut arguments = FieldTable::default();
     arguments.insert("x-max-length".into(), AMQPValue::ShortInt(length));
