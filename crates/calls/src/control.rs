@@ -1,12 +1,13 @@
 //! Where one call takes its commands, and who is told of a command that never got there.
 
-use std::{pin::pin, sync::Arc, task};
+use std::sync::Arc;
 
 use callreel_bus::Receipt;
 use callreel_proto::{
     Application, CallEvent, CallId, Command, Envelope, EventName, Exchange, Headers, InsertAt,
     Requested, Utc, random_hex,
 };
+use futures::FutureExt;
 use ractor::ActorRef;
 use serde_json::{Map, Value, json};
 
@@ -91,11 +92,10 @@ impl Control {
     /// Waits for what becomes of the command, beside everything else; in one process that is known at once.
     fn follow(&self, receipt: Receipt, name: &'static str, msg_id: String) {
         let mut receipt = Box::pin(receipt);
-        let mut once = task::Context::from_waker(task::Waker::noop());
-        match pin!(&mut receipt).poll(&mut once) {
-            task::Poll::Ready(Ok(())) => {}
-            task::Poll::Ready(Err(lost)) => self.lost(&lost, name, &msg_id),
-            task::Poll::Pending => {
+        match receipt.as_mut().now_or_never() {
+            Some(Ok(())) => {}
+            Some(Err(lost)) => self.lost(&lost, name, &msg_id),
+            None => {
                 let control = self.clone();
                 tokio::spawn(async move {
                     if let Err(lost) = receipt.await {
