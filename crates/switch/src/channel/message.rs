@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use callreel_proto::{Application, RecordingInfo, Terminators};
+use callreel_proto::{Application, MediaFork, RecordingInfo, Terminators};
 
 use super::recording::{End, Recordings};
 use super::waiting::seconds;
@@ -19,9 +19,17 @@ const SILENCE_HITS_S: u64 = 5;
 pub(super) struct Message {
     number: u64,
     info: RecordingInfo,
+    fork: MediaFork,
     started: Instant,
     terminators: Terminators,
     now: bool,
+}
+
+impl Message {
+    /// Where its audio goes.
+    pub(super) fn fork(&self) -> MediaFork {
+        self.fork
+    }
 }
 
 impl Recordings {
@@ -60,7 +68,7 @@ impl Channel {
             return self.fail(slip, reason).await;
         }
         self.open_early().await;
-        let source = match self.fork(fork, &slip) {
+        let source = match self.fork(fork) {
             Ok(source) => source,
             Err(reason) => return self.fail(slip, &reason).await,
         };
@@ -82,6 +90,7 @@ impl Channel {
         self.recordings.message = Some(Message {
             number,
             info: info.clone(),
+            fork,
             started: Instant::now(),
             terminators,
             now,
@@ -126,7 +135,7 @@ impl Channel {
             return;
         };
         self.media.watch_silence(None);
-        self.release_fork();
+        self.release_forks();
         self.report_stop(message.info, message.started, end).await;
         if end != End::Hangup && !message.now {
             self.completed().await;

@@ -1,4 +1,4 @@
-//! Recording a channel: forks its audio to the recorder while at least one recording wants it.
+//! Recording a channel: forks its audio to each recorder while at least one recording of its wants it.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -30,7 +30,8 @@ pub(super) struct Recordings {
     running: Vec<Running>,
     /// The message being recorded by `record`.
     pub(super) message: Option<Message>,
-    fork: Option<Fork>,
+    /// Where the channel's audio is sent.
+    forks: Vec<MediaFork>,
     /// Names of all that were started, the newest first.
     names: Vec<String>,
 }
@@ -47,17 +48,12 @@ impl Recordings {
     }
 }
 
-/// The copies of the channel's audio that go out.
-struct Fork {
-    target: MediaFork,
-    /// Whose they are.
-    recorder: String,
-    source: SocketAddr,
-}
-
 struct Running {
     number: u64,
     info: RecordingInfo,
+    /// Who ordered it: only its orders are about it.
+    recorder: String,
+    fork: MediaFork,
     started: Instant,
 }
 
@@ -157,8 +153,8 @@ impl Channel {
                 }
             }
             RecordAction::Stop => {
-                self.stop_recording(terms.recording_id.as_deref(), media_name.as_deref())
-                    .await;
+                let (id, name) = (terms.recording_id.as_deref(), media_name.as_deref());
+                self.stop_recording(slip.sender(), id, name).await;
                 Execution::Done
             }
             // The recorder masks: the fork goes on, so that time is kept.
@@ -177,51 +173,59 @@ impl Channel {
             // Listeners tell recordings apart by their names, so one that nobody named gets one.
             info.name = Some(format!("{}.wav", random_hex(32)));
         }
-        let running = &self.recordings.running;
-        let known = info.id.is_some() && running.iter().any(|r| r.info.id == info.id);
-        info.fork_source = Some(self.fork(fork, slip)?);
-        if !known {
-            let number = self.number();
-            self.recordings.running.push(Running {
-                number,
-                info: info.clone(),
-                started: Instant::now(),
-            });
-            if let Some(limit) = limit_s.filter(|s| *s > 0).map(seconds) {
-                self.set_timer(limit, Due::Recording(number));
+        info.fork_source = Some(self.fork(fork)?);
+        let recorder = slip.sender();
+        let same =
+            |r: &&mut Running| info.id.is_some() && r.info.id == info.id && r.recorder == recorder;
+        match self.recordings.running.iter_mut().find(same) {
+            // The recorder has moved.
+            Some(known) => {
+                known.fork = fork;
+                self.release_forks();
+            }
+            None => {
+                let number = self.number();
+                self.recordings.running.push(Running {
+                    number,
+                    info: info.clone(),
+                    recorder: recorder.to_owned(),
+                    fork,
+                    started: Instant::now(),
+                });
+                if let Some(limit) = limit_s.filter(|s| *s > 0).map(seconds) {
+                    self.set_timer(limit, Due::Recording(number));
+                }
             }
         }
         self.report_start(info).await;
         Ok(())
     }
 
-    /// Starts the fork and names its source. A recorder has one capture of a call; where it wants the audio elsewhere, it has
-    /// closed that one, and its order to stop was lost. Another recorder's audio is not taken away.
-    pub(super) fn fork(&mut self, target: MediaFork, slip: &Slip) -> Result<SocketAddr, String> {
-        let recorder = slip.sender();
-        match &self.recordings.fork {
-            Some(fork) if fork.target == target => return Ok(fork.source),
-            Some(fork) if fork.recorder != recorder => {
-                return Err(format!(
-                    "another recorder ({}) has the channel's audio",
-                    fork.recorder
-                ));
-            }
-            _ => {}
+    /// Sends the audio there, too, and names where it comes from.
+    pub(super) fn fork(&mut self, fork: MediaFork) -> Result<SocketAddr, String> {
+        let source = self.media.start_fork(fork).map_err(|e| e.to_string())?;
+        if !self.recordings.forks.contains(&fork) {
+            self.recordings.forks.push(fork);
         }
-        let source = self.media.start_fork(target).map_err(|e| e.to_string())?;
-        self.recordings.fork = Some(Fork {
-            target,
-            recorder: recorder.to_owned(),
-            source,
-        });
         Ok(source)
     }
 
-    pub(super) fn release_fork(&mut self) {
-        if self.recordings.len() == 0 && self.recordings.fork.take().is_some() {
-            self.media.stop_fork();
-        }
+    /// Ends the forks that no recording is made of any more.
+    pub(super) fn release_forks(&mut self) {
+        let Recordings {
+            running,
+            message,
+            forks,
+            ..
+        } = &mut self.recordings;
+        let message = message.as_ref().map(Message::fork);
+        forks.retain(|fork| {
+            let wanted = message == Some(*fork) || running.iter().any(|r| r.fork == *fork);
+            if !wanted {
+                self.media.stop_fork(fork);
+            }
+            wanted
+        });
     }
 
     /// `RECORD_START`; the channel's variables name the recording that was started last.
@@ -253,16 +257,19 @@ impl Channel {
         .await;
     }
 
-    /// Stops the named recording, or the newest; none running is no error.
-    async fn stop_recording(&mut self, id: Option<&str>, name: Option<&str>) {
-        let wanted = |r: &Running| match (id, name) {
-            (Some(id), _) => r.info.id.as_deref() == Some(id),
-            (None, Some(name)) => r.info.name.as_deref() == Some(name),
-            (None, None) => true,
+    /// Stops the named recording of this recorder, or its newest; none running is no error.
+    async fn stop_recording(&mut self, recorder: &str, id: Option<&str>, name: Option<&str>) {
+        let wanted = |r: &Running| {
+            let named = match (id, name) {
+                (Some(id), _) => r.info.id.as_deref() == Some(id),
+                (None, Some(name)) => r.info.name.as_deref() == Some(name),
+                (None, None) => true,
+            };
+            named && r.recorder == recorder
         };
         if let Some(at) = self.recordings.running.iter().rposition(wanted) {
             let running = self.recordings.running.remove(at);
-            self.release_fork();
+            self.release_forks();
             self.report_stop(running.info, running.started, End::Stopped)
                 .await;
         }
@@ -273,7 +280,7 @@ impl Channel {
         let running = &mut self.recordings.running;
         if let Some(at) = running.iter().position(|r| r.number == number) {
             let running = running.remove(at);
-            self.release_fork();
+            self.release_forks();
             self.report_stop(running.info, running.started, End::TimeLimit)
                 .await;
         }
@@ -286,7 +293,7 @@ impl Channel {
             self.report_stop(running.info, running.started, End::Hangup)
                 .await;
         }
-        self.release_fork();
+        self.release_forks();
     }
 }
 

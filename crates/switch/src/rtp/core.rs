@@ -1,22 +1,24 @@
 //! One leg's life: its receive task, its tasks that send on a schedule, and the locks between them. No SIP, no policy.
 //!
-//! Lock order: the bridging lock, then an inbound half, then an outbound half, then the event channel. Never two halves of the
+//! Lock order: the bridging lock, then the forks, then an inbound half, then an outbound half, then the event channel. Never two halves of the
 //! same kind at once, so two legs may relay to each other at the same moment. No lock is held across an await.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
+use callreel_proto::MediaFork;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::fork::Forks;
 use super::inbound::Inbound;
 use super::outbound::{Outbound, Played};
 use super::packet::{DATAGRAM_ROOM, FRAME_MS};
 use super::playback::Player;
 use super::wire::Wire;
-use super::{LegStats, MediaEvent, PlayId, Remote, locked};
+use super::{Error, LegStats, MediaEvent, PlayId, Remote, locked};
 
 /// Events that may wait for their reader: a leg has at most some ten a second (keys), so this is seconds of a busy reader.
 pub(super) const EVENTS: usize = 64;
@@ -30,6 +32,7 @@ pub(super) struct Core {
     pub(super) port: u16,
     pub(super) inbound: Mutex<Inbound>,
     pub(super) outbound: Mutex<Outbound>,
+    forks: Mutex<Forks>,
     events: Mutex<Option<mpsc::Sender<MediaEvent>>>,
     events_dropped: AtomicU64,
     stop: CancellationToken,
@@ -46,6 +49,7 @@ impl Core {
             port,
             inbound: Mutex::new(inbound),
             outbound: Mutex::new(outbound),
+            forks: Mutex::default(),
             events: Mutex::new(Some(events)),
             events_dropped: AtomicU64::new(0),
             stop: CancellationToken::new(),
@@ -95,6 +99,32 @@ impl Core {
         self.tell_broken(stopped);
     }
 
+    /// Adds a fork.
+    pub(super) fn start_fork(&self, fork: MediaFork) -> Result<(), Error> {
+        let mut forks = locked(&self.forks);
+        forks.add(fork)?;
+        self.aim(&forks);
+        Ok(())
+    }
+
+    /// Takes a fork away; the others go on.
+    pub(super) fn stop_fork(&self, fork: &MediaFork) {
+        let mut forks = locked(&self.forks);
+        forks.remove(fork);
+        self.aim(&forks);
+    }
+
+    fn aim(&self, forks: &Forks) {
+        if !self.is_closed() {
+            locked(&self.inbound)
+                .copies
+                .aim(forks.targets(|fork| fork.a));
+            locked(&self.outbound)
+                .copies
+                .aim(forks.targets(|fork| fork.b));
+        }
+    }
+
     fn tell_broken(&self, playback: Option<PlayId>) {
         if let Some(id) = playback {
             self.tell(MediaEvent::PlaybackEnded { id, broken: true });
@@ -123,7 +153,7 @@ impl Core {
         self.stop.cancel();
         {
             let mut inbound = locked(&self.inbound);
-            inbound.copies.aim(None);
+            inbound.copies.aim(Vec::new());
             inbound.peer = None;
         }
         let playing = locked(&self.outbound).close();

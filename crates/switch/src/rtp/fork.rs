@@ -51,11 +51,41 @@ impl ForkSocket {
     }
 }
 
+/// Recorders that may hear one leg at once: that of a call that was transferred and goes on, that of its new controller, and
+/// as many again. Each costs a copy of every packet.
+pub(super) const MAX_FORKS: usize = 4;
+
+/// The forks of one leg, each known by where it goes.
+#[derive(Debug, Default)]
+pub(super) struct Forks(Vec<MediaFork>);
+
+impl Forks {
+    /// Adds one, unless it is there.
+    pub(super) fn add(&mut self, fork: MediaFork) -> Result<(), Error> {
+        match self.0.len() {
+            _ if self.0.contains(&fork) => {}
+            0..MAX_FORKS => self.0.push(fork),
+            running => return Err(Error::TooManyForks(running)),
+        }
+        Ok(())
+    }
+
+    /// Takes one out, if it is there.
+    pub(super) fn remove(&mut self, fork: &MediaFork) {
+        self.0.retain(|running| running != fork);
+    }
+
+    /// Where the stream that `end` picks goes.
+    pub(super) fn targets(&self, end: impl Fn(&MediaFork) -> SocketAddr) -> Vec<SocketAddr> {
+        self.0.iter().map(end).collect()
+    }
+}
+
 /// One of a leg's two forked streams.
 #[derive(Debug)]
 pub(super) struct Copies {
     socket: ForkSocket,
-    target: Option<SocketAddr>,
+    targets: Vec<SocketAddr>,
     /// Copies sent, over all forks of the leg.
     pub(super) sent: u64,
     /// Copies the network stack did not take.
@@ -66,20 +96,20 @@ impl Copies {
     pub(super) fn new(socket: ForkSocket) -> Self {
         Self {
             socket,
-            target: None,
+            targets: Vec::new(),
             sent: 0,
             failed: 0,
         }
     }
 
-    /// Starts copying to there, or stops.
-    pub(super) fn aim(&mut self, target: Option<SocketAddr>) {
-        self.target = target;
+    /// Copies to there from now on, and nowhere else.
+    pub(super) fn aim(&mut self, targets: Vec<SocketAddr>) {
+        self.targets = targets;
     }
 
     /// Whether copies are wanted.
     pub(super) fn wanted(&self) -> bool {
-        self.target.is_some()
+        !self.targets.is_empty()
     }
 
     /// A phone's packet as it came, but for the payload type.
@@ -98,18 +128,22 @@ impl Copies {
         payload_type: u8,
         payload: &[u8],
     ) {
-        let copy = write(buffer, header, payload_type, payload);
-        self.send(copy);
+        if self.wanted() {
+            let copy = write(buffer, header, payload_type, payload);
+            self.send(copy);
+        }
     }
 
     fn send(&mut self, datagram: Option<&[u8]>) {
-        let (Some(target), Some(datagram)) = (self.target, datagram) else {
+        let Some(datagram) = datagram else {
             return;
         };
-        // A full send buffer or a vanished recorder costs the copy, never the call.
-        match self.socket.socket.send_to(datagram, target) {
-            Ok(_) => self.sent += 1,
-            Err(_) => self.failed += 1,
+        for target in &self.targets {
+            // A full send buffer or a vanished recorder costs the copy, never the call.
+            match self.socket.socket.send_to(datagram, target) {
+                Ok(_) => self.sent += 1,
+                Err(_) => self.failed += 1,
+            }
         }
     }
 }

@@ -98,23 +98,19 @@ impl MediaLeg {
         self.core().stop_playing();
     }
 
-    /// Copies both streams to a recorder (docs/fork.md), in place of a running fork. Returns where they come from.
+    /// Copies both streams to one more recorder (docs/fork.md); the same fork again changes nothing. Returns where they come from.
     ///
     /// # Errors
-    /// [`Error::ForkFamily`] and [`Error::Fork`] when no packet could get there.
+    /// [`Error::ForkFamily`] and [`Error::Fork`] when no packet could get there, [`Error::TooManyForks`].
     pub fn start_fork(&self, fork: MediaFork) -> Result<SocketAddr, Error> {
         let source = self.handle.shared.fork.source_towards(&fork)?;
-        if !self.core().is_closed() {
-            locked(&self.core().inbound).copies.aim(Some(fork.a));
-            locked(&self.core().outbound).copies.aim(Some(fork.b));
-        }
+        self.core().start_fork(fork)?;
         Ok(source)
     }
 
-    /// Ends the fork, if any.
-    pub fn stop_fork(&self) {
-        locked(&self.core().inbound).copies.aim(None);
-        locked(&self.core().outbound).copies.aim(None);
+    /// Ends this fork, if it runs; others go on.
+    pub fn stop_fork(&self, fork: &MediaFork) {
+        self.core().stop_fork(fork);
     }
 
     /// Watches what the phone sends for silence, from now on; `None` stops watching.

@@ -151,7 +151,7 @@ impl Outbound {
     /// Sends nothing ever again and lets go of the socket.
     pub(super) fn close(&mut self) -> Option<PlayId> {
         self.line.wire = None;
-        self.copies.aim(None);
+        self.copies.aim(Vec::new());
         self.playing.take()
     }
 
@@ -267,13 +267,11 @@ impl Outbound {
         let header = self.line.stream.own(now, FRAME_TICKS);
         self.line.send_sound(now, header, &remote, &self.frame);
         let copied = self.fork_stream.own(now, FRAME_TICKS);
-        if self.copies.wanted() {
-            let Line {
-                buffer, payload, ..
-            } = &mut self.line;
-            self.copies
-                .generated(buffer, copied, codec.payload_type(), payload);
-        }
+        let Line {
+            buffer, payload, ..
+        } = &mut self.line;
+        self.copies
+            .generated(buffer, copied, codec.payload_type(), payload);
         Played::Frame
     }
 

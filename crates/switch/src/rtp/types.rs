@@ -169,6 +169,9 @@ pub enum Error {
         /// `fork_bind`.
         bind: IpAddr,
     },
+    /// As many recorders as may hear a leg at once do so.
+    #[error("{0} recorders have the channel's audio already; stop one first")]
+    TooManyForks(usize),
     /// The phone agreed on no telephone-event payload type.
     #[error("the phone takes no RFC 4733 digits; send them by SIP INFO")]
     NoTelephoneEvent,

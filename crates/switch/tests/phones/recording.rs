@@ -155,32 +155,84 @@ async fn a_message_ends_by_key_or_silence_and_the_queue_goes_on() {
     assert_eq!(stopped["Recording"]["Completion-Cause"], "silence");
 }
 
+/// An order of this recorder.
+fn order(action: &str, digit: char, recorder: &str, ears: &Ears) -> Value {
+    json!({"Record-Action": action, "Insert-At": "now", "Server-ID": recorder,
+        "Media-Recording-ID": id(digit), "Media-Fork": ears.fork()})
+}
+
+fn assert_deaf(ears: &Ears) {
+    for socket in [&ears.a, &ears.b] {
+        let heard = socket.try_recv(&mut [0; 1024]);
+        assert!(heard.is_err(), "{heard:?}");
+    }
+}
+
 #[tokio::test]
-async fn a_fork_follows_its_recorder_and_is_not_taken_away_by_another() {
+async fn recorders_know_nothing_of_each_other() {
     let scene = Scene::new().await;
     let mut controller = scene.controller().await;
     let (phone, call, answer) = answered(&scene, &mut controller).await;
     let leg = &call.call_id;
-    let start = |digit, recorder: &str, ears: &Ears| {
-        json!({"Record-Action": "start", "Insert-At": "now", "Server-ID": recorder,
-            "Media-Recording-ID": id(digit), "Media-Fork": ears.fork()})
-    };
-    let (before, after, others) = (Ears::new().await, Ears::new().await, Ears::new().await);
-    // The order to stop the first was lost.
-    for (digit, ears) in [('e', &before), ('f', &after)] {
-        let order = start(digit, "one", ears);
-        controller.command(leg, "record_call", order).await;
+    let (one, two) = (Ears::new().await, Ears::new().await);
+    // Even under the same name.
+    for (recorder, ears) in [("one", &one), ("two", &two)] {
+        let start = order("start", 'e', recorder, ears);
+        controller.command(leg, "record_call", start).await;
         controller.event("RECORD_START", leg).await;
     }
-    let order = start('9', "another", &others);
-    controller.command(leg, "record_call", order).await;
-    let refused = controller.event("dialplan", leg).await;
-    let said = refused["Error-Message"].as_str().unwrap();
-    assert!(said.contains("another recorder (one)"), "{said}");
+    phone.speak(answer.rtp(), 1, 0x55).await;
+    assert_eq!(payload(&one.a).await, [0x55; 160]);
+    assert_eq!(payload(&two.a).await, [0x55; 160]);
+    // A stranger's stop is nobody's.
+    for recorder in ["three", "one"] {
+        let stop = order("stop", 'e', recorder, &one);
+        controller.command(leg, "record_call", stop).await;
+    }
+    controller.event("RECORD_STOP", leg).await;
+    phone.speak(answer.rtp(), 2, 0x56).await;
+    assert_eq!(payload(&two.a).await, [0x56; 160]);
+    assert_deaf(&one);
+    assert!(
+        controller
+            .names()
+            .iter()
+            .all(|n| !n.contains("RECORD_STOP")),
+        "one stop ends one recording"
+    );
+}
+
+#[tokio::test]
+async fn a_recorder_that_moves_is_followed_and_a_fifth_is_refused() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let (phone, call, answer) = answered(&scene, &mut controller).await;
+    let leg = &call.call_id;
+    let (before, after) = (Ears::new().await, Ears::new().await);
+    for ears in [&before, &after] {
+        let start = order("start", 'e', "one", ears);
+        controller.command(leg, "record_call", start).await;
+        controller.event("RECORD_START", leg).await;
+    }
     phone.speak(answer.rtp(), 1, 0x55).await;
     assert_eq!(payload(&after.a).await, [0x55; 160]);
-    for deaf in [&before.a, &others.a] {
-        let heard = deaf.try_recv(&mut [0; 1024]);
-        assert!(heard.is_err(), "{heard:?}");
+    assert_deaf(&before);
+    let mut others = Vec::new();
+    for digit in ['1', '2', '3'] {
+        let ears = Ears::new().await;
+        let start = order("start", digit, &format!("r{digit}"), &ears);
+        controller.command(leg, "record_call", start).await;
+        controller.event("RECORD_START", leg).await;
+        others.push(ears);
     }
+    let fifth = order("start", '4', "r4", &before);
+    controller.command(leg, "record_call", fifth).await;
+    let refused = controller.event("dialplan", leg).await;
+    let said = refused["Error-Message"].as_str().unwrap();
+    assert!(said.contains("4 recorders"), "{said}");
+    phone.speak(answer.rtp(), 2, 0x56).await;
+    for ears in others.iter().chain([&after]) {
+        assert_eq!(payload(&ears.a).await, [0x56; 160]);
+    }
+    assert_deaf(&before);
 }

@@ -113,7 +113,7 @@ async fn a_caller_alone_is_forked_until_the_fork_is_stopped() {
     caller.leg.start_fork(recorder.fork()).unwrap();
     let sent = caller.send(0, &[1; 160]).await;
     assert_eq!(recorder.a.hear().await.header, sent);
-    caller.leg.stop_fork();
+    caller.leg.stop_fork(&recorder.fork());
     caller.send(0, &[2; 160]).await;
     caller.until(|stats| stats.received == 2).await;
     assert_eq!(caller.leg.stats().forked, 1);
@@ -121,6 +121,47 @@ async fn a_caller_alone_is_forked_until_the_fork_is_stopped() {
     caller.send(0, &[3; 160]).await;
     assert_eq!(recorder.a.hear().await.payload, [3; 160]);
     assert!(recorder.b.heard_nothing());
+}
+
+#[tokio::test]
+async fn several_recorders_hear_a_leg_and_one_that_leaves_takes_nothing_from_the_others() {
+    let engine = engine();
+    let mut left = Party::new(&engine, 0xaaaa, Codec::Pcmu).await;
+    let mut right = Party::new(&engine, 0xbbbb, Codec::Pcmu).await;
+    left.greet(0).await;
+    right.greet(0).await;
+    left.leg.bridge(&right.leg);
+    let mut recorders = Vec::new();
+    for _ in 0..4 {
+        let recorder = Recorder::new().await;
+        left.leg.start_fork(recorder.fork()).unwrap();
+        recorders.push(recorder);
+    }
+    // The same order again, and one too many.
+    left.leg.start_fork(recorders[1].fork()).unwrap();
+    let late = Recorder::new().await;
+    let refused = left.leg.start_fork(late.fork()).unwrap_err();
+    assert!(refused.to_string().contains("4 recorders"), "{refused}");
+    let (said, heard) = (
+        left.send(0, &[1; 160]).await,
+        right.send(0, &[2; 160]).await,
+    );
+    for recorder in &recorders {
+        assert_eq!(recorder.a.hear().await.header, said);
+        assert_eq!(recorder.b.hear().await.header, heard);
+    }
+    left.leg.stop_fork(&recorders[1].fork());
+    left.leg.start_fork(late.fork()).unwrap();
+    let (said, heard) = (
+        left.send(0, &[3; 160]).await,
+        right.send(0, &[4; 160]).await,
+    );
+    for recorder in [&recorders[0], &recorders[2], &recorders[3], &late] {
+        assert_eq!(recorder.a.hear().await.header, said);
+        assert_eq!(recorder.b.hear().await.header, heard);
+    }
+    assert!(recorders[1].a.heard_nothing() && recorders[1].b.heard_nothing());
+    assert_eq!(left.leg.stats().forked, 16);
 }
 
 #[tokio::test]
