@@ -108,6 +108,8 @@ fn print(steps: &Steps, notice: &RecordingNotice) {
     });
     let (mark, headline, detail) = match notice.fact {
         RecordingFact::Started => (Mark::Done, "recording", "both voices, one a channel".into()),
+        RecordingFact::Masked => (Mark::Done, "masked", detail),
+        RecordingFact::Unmasked => (Mark::Done, "unmasked", detail),
         RecordingFact::Ended => (
             Mark::Done,
             "recording ended",

@@ -153,7 +153,9 @@ impl Rehearsal {
             }
             Effect::RecordMessage(order) => self.record(now, &order),
             Effect::StartRecording(_)
-            | Effect::StopRecording
+            | Effect::StopRecording(_)
+            | Effect::Mask { .. }
+            | Effect::Unmask { .. }
             | Effect::Skipped { .. }
             | Effect::Warn { .. } => {}
         }

@@ -24,7 +24,7 @@ mod wait;
 
 pub use cursor::{Cursor, Position};
 pub use flow::{Flow, MalformedFlow};
-pub use order::{OrderDestination, RecordingKind, RecordingOrder, Silence, Slot};
+pub use order::{Meant, OrderDestination, RecordingKind, RecordingOrder, Silence, Slot};
 pub use problem::{Problem, Severity};
 pub use recording::http_url;
 pub use talk::{Answer, CallInfo, Effect, Endpoints, Input, Output, Query, Settings};

@@ -1,10 +1,20 @@
 //! Recording orders: what the flow wants recorded, how long, and where it must go. Never how it is captured.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use callreel_proto::{AudioFormat, Channels, Destination, HttpMethod, Terminators};
+use callreel_proto::{AudioFormat, Channels, Destination, HttpMethod, OrderedBy, Terminators};
 use serde::Serialize;
 use url::Url;
+
+/// What a stop, a mask or an unmask means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Meant {
+    /// A stop: the newest recording that this flow started. A mask: the whole call, whoever records it.
+    Usual,
+    /// The flow's newest recording of this name.
+    Named(String),
+}
 
 /// Names one recording within one [`crate::Cursor`]'s talk; numbers grow in the order of the orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -36,10 +46,14 @@ pub enum RecordingKind {
 pub enum OrderDestination {
     /// Below this URL. It may carry credentials: print it with [`OrderDestination::describe`] only.
     Url {
-        /// The action's `url`, scheme http or https.
+        /// The action's `url`, scheme http or https; [`crate::destination::expand`] fills its templates in, where that is
+        /// wanted.
         base: Url,
         /// PUT or POST.
         method: HttpMethod,
+        /// The action's own request headers. They may hold secrets: never log them.
+        #[serde(skip)]
+        headers: BTreeMap<String, String>,
     },
     /// Into the account's month database.
     AccountDb,
@@ -49,11 +63,7 @@ impl OrderDestination {
     /// The destination for people: credentials and query are left out.
     pub fn describe(&self) -> String {
         match self {
-            Self::Url { base, method } => Destination::Http {
-                url: base.clone(),
-                method: *method,
-            }
-            .describe(),
+            Self::Url { base, method, .. } => Destination::http(base.clone(), *method).describe(),
             Self::AccountDb => Destination::AccountDb.describe(),
         }
     }
@@ -73,6 +83,13 @@ pub struct Silence {
 pub struct RecordingOrder {
     /// Its name in this talk.
     pub slot: Slot,
+    /// The action's own name for it, by which stops and masks can mean it.
+    pub name: Option<String>,
+    /// Who wants it. What the platform mandates no callflow can stop.
+    pub by: OrderedBy,
+    /// Instead of one file, one of each party: [`Channels::Caller`] and [`Channels::Callee`]. `channels` is then of no
+    /// meaning.
+    pub separate: bool,
     /// What it is of.
     pub kind: RecordingKind,
     /// The file's format.

@@ -7,7 +7,7 @@ use callreel_proto::{
     Application, CallEvent, Channels, Endpoint, EventName, InsertAt, Terminators,
 };
 
-use crate::order::{RecordingKind, RecordingOrder, Slot};
+use crate::order::{Meant, RecordingKind, RecordingOrder, Slot};
 use crate::talk::{Answer, Effect, Input, Query};
 
 impl Display for Slot {
@@ -27,6 +27,7 @@ impl Display for Input {
                 reason,
                 length_ms,
             } => write!(f, "RecordingEnded {slot}: {reason:?} after {length_ms} ms"),
+            Self::RecordingStarted { slot } => write!(f, "RecordingStarted {slot}"),
             Self::RecordingRefused { slot, reason } => {
                 write!(f, "RecordingRefused {slot}: {reason}")
             }
@@ -101,7 +102,10 @@ impl Display for Effect {
             }
             Self::Lookup(query) => write!(f, "look up {query}"),
             Self::StartRecording(order) => write!(f, "start recording {order}"),
-            Self::StopRecording => f.write_str("stop the newest recording"),
+            Self::StopRecording(Meant::Usual) => f.write_str("stop the newest recording"),
+            Self::StopRecording(Meant::Named(name)) => write!(f, "stop the recording {name:?}"),
+            Self::Mask { meant, .. } => write!(f, "mask {meant}"),
+            Self::Unmask { meant, .. } => write!(f, "unmask {meant}"),
             Self::RecordMessage(order) => write!(f, "record the caller {order}"),
             Self::Skipped { pointer, reason } => {
                 write!(f, "not recording at {}: {reason}", place(pointer))
@@ -228,12 +232,22 @@ fn print_endpoint(endpoint: &Endpoint) -> String {
     text
 }
 
+impl Display for Meant {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usual => f.write_str("the call"),
+            Self::Named(name) => write!(f, "the recording {name:?}"),
+        }
+    }
+}
+
 impl Display for RecordingOrder {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let channels = match self.channels {
             Channels::Stereo => "stereo",
             Channels::Mono => "mono",
             Channels::Caller => "caller only",
+            Channels::Callee => "other party only",
         };
         write!(f, "{}: {} {channels}", self.slot, self.format)?;
         if let Some(rate) = self.sample_rate {

@@ -1,8 +1,10 @@
 //! Reads what a recording action's data asks for: format, limit, destination. Never decides whether the call is recorded.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use callreel_proto::{AudioFormat, HttpMethod, Terminators, lenient_f64};
+use callreel_proto::{
+    AudioFormat, HttpMethod, OrderedBy, RecordingSource, Terminators, lenient_f64,
+};
 use serde_json::Value;
 use url::Url;
 
@@ -38,6 +40,9 @@ pub(crate) fn order(stage: &mut Stage, kind: RecordingKind) -> Option<RecordingO
     let caller_alone = kind != RecordingKind::Recording;
     Some(RecordingOrder {
         slot: stage.slot(),
+        name: None,
+        by: by_step(stage),
+        separate: false,
         format,
         destination,
         time_limit: time_limit(stage),
@@ -62,6 +67,14 @@ pub(crate) fn order(stage: &mut Stage, kind: RecordingKind) -> Option<RecordingO
     })
 }
 
+/// The running action, as evidence.
+pub(crate) fn by_step(stage: &Stage) -> OrderedBy {
+    OrderedBy {
+        step: Some(stage.pointer()),
+        ..OrderedBy::new(RecordingSource::Callflow)
+    }
+}
+
 /// The first that holds: a `url`; `store_recordings`; nowhere.
 fn destination(stage: &mut Stage) -> Result<OrderDestination, String> {
     match stage.value("url") {
@@ -69,6 +82,7 @@ fn destination(stage: &mut Stage) -> Result<OrderDestination, String> {
             Ok(base) => Ok(OrderDestination::Url {
                 base,
                 method: method(stage),
+                headers: BTreeMap::new(),
             }),
             Err(reason) => {
                 stage.warn_of("url", &reason);

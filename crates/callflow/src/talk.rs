@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use callreel_proto::{
     AccountId, Application, CallEvent, CallId, Device, EndReason, EventName, InsertAt, MediaConfig,
-    User, Vmbox,
+    OrderedBy, User, Vmbox,
 };
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::order::{RecordingOrder, Slot};
+use crate::order::{Meant, RecordingOrder, Slot};
 
 /// What the cursor is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +33,11 @@ pub enum Input {
         reason: EndReason,
         /// How much audio it has, milliseconds.
         length_ms: u64,
+    },
+    /// A recording beside the flow has begun: its ticket is on disk, and the switch says that it gives us the audio.
+    RecordingStarted {
+        /// Which one.
+        slot: Slot,
     },
     /// A recording could not be begun.
     RecordingRefused {
@@ -119,8 +124,22 @@ pub enum Effect {
     Lookup(Query),
     /// Begin recording beside the flow. Never awaited.
     StartRecording(Box<RecordingOrder>),
-    /// End the newest running recording that this flow started. None running is no error.
-    StopRecording,
+    /// End a running recording that this flow started; such a one not running is no error.
+    StopRecording(Meant),
+    /// From here, record silence; time goes on. Answered by nothing.
+    Mask {
+        /// What.
+        meant: Meant,
+        /// By which step.
+        by: OrderedBy,
+    },
+    /// Record audio again.
+    Unmask {
+        /// What.
+        meant: Meant,
+        /// By which step.
+        by: OrderedBy,
+    },
     /// Record the caller alone, after what is already queued on the switch; answer with [`Input::RecordingEnded`] or
     /// [`Input::RecordingRefused`].
     RecordMessage(Box<RecordingOrder>),

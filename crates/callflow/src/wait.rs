@@ -79,7 +79,7 @@ impl Await {
             Input::RecordingRefused { slot, reason } => self
                 .is_recording(slot)
                 .then_some(Outcome::NotRecorded(reason)),
-            Input::Started | Input::Tick => None,
+            Input::Started | Input::RecordingStarted { .. } | Input::Tick => None,
         };
         // The clock counts whatever woke us, so that a busy call cannot starve its own deadlines.
         heard.or_else(|| {

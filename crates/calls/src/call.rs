@@ -282,7 +282,9 @@ impl State {
             Effect::StartRecording(order) | Effect::RecordMessage(order) => {
                 self.record(order, myself).await;
             }
-            Effect::StopRecording => {
+            // Wired up with the recorder's side of masks and names.
+            Effect::Mask { .. } | Effect::Unmask { .. } => {}
+            Effect::StopRecording(_) => {
                 if let Some(recorder) = &self.recorder {
                     drop(recorder.cast(RecorderMsg::StopNewest));
                 }
@@ -343,13 +345,10 @@ impl State {
 
     async fn skipped(&self, pointer: &str, reason: String) {
         tracing::warn!(call_id = %self.route.call_id, account_id = %self.account, pointer, reason, "not recorded");
+        let (account_id, call_id) = (self.account.clone(), self.route.call_id.clone());
         let notice = RecordingNotice {
-            fact: RecordingFact::Skipped,
-            account_id: self.account.clone(),
-            call_id: self.route.call_id.clone(),
-            recording_id: None,
-            end_reason: None,
             detail: Some(reason),
+            ..RecordingNotice::new(RecordingFact::Skipped, account_id, call_id)
         };
         self.context.notify(notice).await;
     }

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use callreel_proto::{AccountId, AudioFormat, PortRange};
+use callreel_proto::{AccountId, AudioFormat, MetadataQuery, PortRange};
 use serde::{Deserialize, Serialize};
 
 /// Which calls are taken, and what is expected of a switch of others.
@@ -90,6 +90,12 @@ pub struct RecordingConfig {
     pub route_win_timeout_s: u64,
     /// Calls this node runs at once; more are left to others.
     pub max_calls: usize,
+    /// Keys are taken out of the audio: their tones and their telephone events.
+    pub redact_dtmf: bool,
+    /// Which metadata of the call the delivery's URL carries as query parameters.
+    pub metadata_query: MetadataQuery,
+    /// Whether `{ACCOUNT_ID}` and its like are filled into an action's `url`.
+    pub expand_url: bool,
 }
 
 impl Default for RecordingConfig {
@@ -100,6 +106,9 @@ impl Default for RecordingConfig {
             capture_ports: None,
             route_win_timeout_s: 3,
             max_calls: 4000,
+            redact_dtmf: false,
+            metadata_query: MetadataQuery::None,
+            expand_url: true,
         }
     }
 }
@@ -153,6 +162,18 @@ pub const CONFIG_KEYS: &[(&str, &str)] = &[
     (
         "max_calls",
         "calls this node runs at once; beyond it, it no longer bids",
+    ),
+    (
+        "redact_dtmf",
+        "take the keys the parties press out of recordings: their tones and their RFC 4733 events",
+    ),
+    (
+        "metadata_query",
+        "metadata added to delivery URLs: none (exactly URL/call_recording_CALL_ID.EXT), kazoo-4.0 or kazoo-4.3",
+    ),
+    (
+        "expand_url",
+        "fill {ACCOUNT_ID} {USER_ID} {OWNER_ID} {CALL_ID} {RECORDING_ID} {DATE} into an action's url; false sends them as they are, as Kazoo does",
     ),
 ];
 

@@ -2,8 +2,8 @@
 
 use callreel_callflow::{OrderDestination, RecordingKind, RecordingOrder, destination};
 use callreel_proto::{
-    AccountId, Application, CallId, Destination, InsertAt, MediaFork, RecordAction, RecordCall,
-    RecordingId, RouteReq, Utc, random_hex,
+    AccountId, Application, CallId, Destination, InsertAt, MediaFork, MetadataQuery, RecordAction,
+    RecordCall, RecordingId, RouteReq, Utc, random_hex,
 };
 use callreel_spool::{Promise, Source, Ticket, TicketKind, check_file_name};
 use serde_json::{Map, json};
@@ -39,9 +39,15 @@ pub(crate) fn ticket(order: &RecordingOrder, place: Place<'_>) -> Result<Ticket,
     let file_name = file_name(order, call_id);
     let destination = match &order.destination {
         OrderDestination::AccountDb => Destination::AccountDb,
-        OrderDestination::Url { base, method } => Destination::Http {
+        OrderDestination::Url {
+            base,
+            method,
+            headers,
+        } => Destination::Http {
             url: destination::request_url(base, call_id, extension, place.nth),
             method: *method,
+            headers: headers.clone(),
+            metadata_query: MetadataQuery::None,
         },
     };
     let document = document::at_start(&document::Subject {
@@ -69,6 +75,7 @@ pub(crate) fn ticket(order: &RecordingOrder, place: Place<'_>) -> Result<Ticket,
         start_ns: place.start_ns,
         time_limit_s: order.time_limit.as_secs(),
         min_ms: u64::try_from(order.min.as_millis()).unwrap_or(u64::MAX),
+        redact_dtmf: false,
     };
     Ticket::new(promise, document).map_err(|error| error.to_string())
 }

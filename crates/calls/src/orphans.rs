@@ -171,7 +171,9 @@ async fn tell_to_end(context: &Arc<Context>, ticket: &Ticket) {
     let stop = match ticket.promise().channels {
         // A message is not recorded beside other commands: it is the running one.
         Channels::Caller => Application::Break,
-        Channels::Stereo | Channels::Mono => order::stop(None, file.media_name.clone(), None),
+        Channels::Stereo | Channels::Mono | Channels::Callee => {
+            order::stop(None, file.media_name.clone(), None)
+        }
     };
     control.send(InsertAt::Now, stop, None).await;
 }
@@ -202,12 +204,11 @@ fn report_unfinished(ticket: &Ticket, reason: &str) {
 
 fn ended(ticket: &Ticket, why: &str) -> RecordingNotice {
     let promise = ticket.promise();
+    let (account_id, call_id) = (promise.account_id.clone(), promise.call_id.clone());
     RecordingNotice {
-        fact: RecordingFact::Ended,
-        account_id: promise.account_id.clone(),
-        call_id: promise.call_id.clone(),
         recording_id: Some(promise.recording_id.clone()),
         end_reason: ticket.end_reason(),
         detail: Some(why.to_owned()),
+        ..RecordingNotice::new(RecordingFact::Ended, account_id, call_id)
     }
 }

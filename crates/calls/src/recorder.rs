@@ -209,13 +209,12 @@ impl State {
         end_reason: Option<EndReason>,
         detail: Option<String>,
     ) -> RecordingNotice {
+        let (account_id, call_id) = (self.args.account.clone(), self.args.route.call_id.clone());
         RecordingNotice {
-            fact,
-            account_id: self.args.account.clone(),
-            call_id: self.args.route.call_id.clone(),
             recording_id,
             end_reason,
             detail,
+            ..RecordingNotice::new(fact, account_id, call_id)
         }
     }
 

@@ -62,6 +62,7 @@ pub(crate) fn convert(
         duration_ms,
         sample_rate: asked.sample_rate,
         channels: asked.channels,
+        report: None,
     }))
 }
 

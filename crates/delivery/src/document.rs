@@ -39,7 +39,7 @@ fn describe_audio(doc: &mut Map<String, Value>, ticket: &Ticket, rendition: &Ren
     let masked: Vec<Value> = ticket
         .masks()
         .iter()
-        .map(|(from, until)| json!([in_ms(*from), until.map(in_ms)]))
+        .map(|mask| json!([in_ms(mask.from_ns), mask.until_ns.map(in_ms)]))
         .collect();
     overwrite(
         doc,
@@ -128,8 +128,8 @@ mod tests {
             promise.start_ns = 1_000_000_000;
         });
         *ticket.document_mut() = known.as_object().unwrap().clone();
-        ticket.masked(2_000_000_000).unwrap();
-        ticket.unmasked(3_500_000_000).unwrap();
+        ticket.masked(2_000_000_000, None).unwrap();
+        ticket.unmasked(3_500_000_000, None).unwrap();
         ticket.end(3_520_000_000, EndReason::Stopped).unwrap();
         ticket
     }
@@ -141,6 +141,7 @@ mod tests {
             duration_ms: 2520,
             sample_rate: 8000,
             channels: 2,
+            report: None,
         };
         let doc = document(ticket, &rendition, Utc::from_unix_ms(1_709_260_000_000));
         serde_json::to_string_pretty(&doc).unwrap()
@@ -151,10 +152,7 @@ mod tests {
         let url = "https://u:secret@h/r/call_recording_x%40y.wav?token=secret"
             .parse()
             .unwrap();
-        let destination = Destination::Http {
-            url,
-            method: HttpMethod::Put,
-        };
+        let destination = Destination::http(url, HttpMethod::Put);
         let known = json!({"owner_id": "u1", "from": "1001@realm"});
         let ticket = ticket(TicketKind::Recording, destination, &known);
         assert_eq!(

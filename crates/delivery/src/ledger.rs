@@ -396,12 +396,11 @@ fn retrying(ticket: &Ticket, stage: Stage, reason: &str, next: Utc) -> Step {
 
 fn notice(ticket: &Ticket, fact: RecordingFact, detail: Option<String>) -> RecordingNotice {
     let promise = ticket.promise();
+    let (account_id, call_id) = (promise.account_id.clone(), promise.call_id.clone());
     RecordingNotice {
-        fact,
-        account_id: promise.account_id.clone(),
-        call_id: promise.call_id.clone(),
         recording_id: Some(promise.recording_id.clone()),
         end_reason: ticket.end_reason(),
         detail,
+        ..RecordingNotice::new(fact, account_id, call_id)
     }
 }

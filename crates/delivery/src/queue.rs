@@ -396,7 +396,11 @@ impl State {
             RecordingFact::Delivered => counters.delivered += 1,
             RecordingFact::Undeliverable => counters.undeliverable += 1,
             RecordingFact::Discarded => counters.discarded += 1,
-            RecordingFact::Started | RecordingFact::Ended | RecordingFact::Skipped => {}
+            RecordingFact::Started
+            | RecordingFact::Masked
+            | RecordingFact::Unmasked
+            | RecordingFact::Ended
+            | RecordingFact::Skipped => {}
         }
         let key = notice.routing_key();
         let mut envelope = notice.into_envelope();

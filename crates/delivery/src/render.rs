@@ -134,6 +134,7 @@ fn render_capture(
         duration_ms: summary.duration_ms,
         sample_rate: summary.sample_rate,
         channels: summary.channels,
+        report: None,
     }))
 }
 

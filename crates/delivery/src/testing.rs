@@ -26,17 +26,18 @@ pub(crate) fn ticket(change: impl FnOnce(&mut Promise)) -> Box<Ticket> {
         format: AudioFormat::Wav,
         channels: Channels::Stereo,
         sample_rate: None,
-        destination: Destination::Http {
-            url: "http://u:secret@h/r/call_recording_x%40y.wav"
+        destination: Destination::http(
+            "http://u:secret@h/r/call_recording_x%40y.wav"
                 .parse()
                 .unwrap(),
-            method: HttpMethod::Put,
-        },
+            HttpMethod::Put,
+        ),
         file_name: "call_recording_x%40y.wav".to_owned(),
         started_at: Utc::from_unix_ms(STARTED_MS),
         start_ns: 0,
         time_limit_s: 60,
         min_ms: 0,
+        redact_dtmf: false,
     };
     change(&mut promise);
     Box::new(Ticket::new(promise, Map::new()).unwrap())
@@ -111,5 +112,6 @@ pub(crate) fn rendition(spool: &View, ticket: &Ticket) -> RenditionInfo {
         duration_ms: 2000,
         sample_rate: 8000,
         channels: 2,
+        report: None,
     }
 }

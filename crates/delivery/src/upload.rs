@@ -138,7 +138,7 @@ impl Desk {
             return verdict(self.save_document(ticket, rendition).await);
         }
         match &ticket.promise().destination {
-            Destination::Http { url, method } => {
+            Destination::Http { url, method, .. } => {
                 let parcel = Parcel {
                     recording_id: ticket.recording_id(),
                     url,

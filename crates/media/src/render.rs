@@ -97,6 +97,7 @@ impl<'t, W: Write + Seek> Renderer<'t, W> {
         let heard: &[Leg] = match cut.channels {
             Channels::Stereo | Channels::Mono => &[Leg::A, Leg::B],
             Channels::Caller => &[Leg::A],
+            Channels::Callee => &[Leg::B],
         };
         let wideband = timeline.has_wideband(heard, cut.start_ns, cut.end_ns);
         let sample_rate = profile
@@ -240,7 +241,7 @@ impl<'t, W: Write + Seek> Renderer<'t, W> {
 pub(crate) fn channel_count(channels: Channels) -> u16 {
     match channels {
         Channels::Stereo => 2,
-        Channels::Mono | Channels::Caller => 1,
+        Channels::Mono | Channels::Caller | Channels::Callee => 1,
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::lenient::{loose, loose_by_serde, loose_or_default, readable, some_text, spelled};
 use crate::{
-    CallId, Endpoint, Envelope, HangupCause, Headers, MediaFork, RecordAction, RecordCall,
+    CallId, Endpoint, Envelope, HangupCause, Headers, Hearers, MediaFork, RecordAction, RecordCall,
     Terminators, Tone,
 };
 
@@ -121,6 +121,14 @@ pub enum Application {
             skip_serializing_if = "Option::is_none"
         )]
         loop_count: Option<u64>,
+        /// Who hears it; whom the command is about when absent.
+        #[serde(
+            rename = "Leg",
+            default,
+            deserialize_with = "loose",
+            skip_serializing_if = "Option::is_none"
+        )]
+        leg: Option<Hearers>,
     },
     /// Speak a text. Completes as `tts`.
     Tts {
@@ -146,6 +154,14 @@ pub enum Application {
         /// Keys that end it.
         #[serde(rename = "Terminators", default, deserialize_with = "loose_or_default")]
         terminators: Terminators,
+        /// Who hears it; whom the command is about when absent.
+        #[serde(
+            rename = "Leg",
+            default,
+            deserialize_with = "loose",
+            skip_serializing_if = "Option::is_none"
+        )]
+        leg: Option<Hearers>,
     },
     /// Say a number, letters or the like by Kazoo's rules of saying; not a text. Completes as `say`.
     Say {
@@ -166,6 +182,14 @@ pub enum Application {
             skip_serializing_if = "Option::is_none"
         )]
         language: Option<String>,
+        /// Who hears it; whom the command is about when absent.
+        #[serde(
+            rename = "Leg",
+            default,
+            deserialize_with = "loose",
+            skip_serializing_if = "Option::is_none"
+        )]
+        leg: Option<Hearers>,
     },
     /// Play music on hold until broken. Completes as `hold`.
     Hold {
@@ -186,6 +210,14 @@ pub enum Application {
         /// Keys that end it.
         #[serde(rename = "Terminators", default, deserialize_with = "loose_or_default")]
         terminators: Terminators,
+        /// Who hears it; whom the command is about when absent.
+        #[serde(
+            rename = "Leg",
+            default,
+            deserialize_with = "loose",
+            skip_serializing_if = "Option::is_none"
+        )]
+        leg: Option<Hearers>,
     },
     /// Record the caller alone until a key, silence, the limit or hangup. Completes as `RECORD_STOP`.
     Record {
@@ -460,12 +492,14 @@ mod tests {
             Application::Tones {
                 tones: vec![Tone::beep()],
                 terminators: Terminators::none(),
+                leg: Some(Hearers::Both),
             },
             Application::Play {
                 media_name: "/system_media/vm-saved".into(),
                 terminators: Terminators::any(),
                 endless: None,
                 loop_count: Some(2),
+                leg: None,
             },
             Application::Hangup {
                 hangup_cause: Some(HangupCause::UserBusy),

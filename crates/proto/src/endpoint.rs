@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::CallId;
 use crate::lenient::{loose, loose_by_serde, loose_or_default, some_text, spelled};
 
 /// One place a bridge may ring.
@@ -61,6 +62,15 @@ pub struct Endpoint {
         skip_serializing_if = "Option::is_none"
     )]
     pub timeout_s: Option<u64>,
+    /// The B leg's Call-ID, so that its orderer knows it by its events; the switch's own choice when absent. Where several
+    /// phones are registered, the second has it with `-2` at its end, and so on.
+    #[serde(
+        rename = "Outbound-Call-ID",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub outbound_call_id: Option<CallId>,
     /// Variables of the B leg.
     #[serde(
         rename = "Custom-Channel-Vars",

@@ -285,6 +285,10 @@ call_event! {
     raw_application_data: String = "Raw-Application-Data";
     /// Who took this leg's place.
     replaced_by: CallId = "Replaced-By";
+    /// `blind` or `attended`.
+    transfer_type: String = "Transfer-Type";
+    /// Where to: the dialled `user@realm`, or the Call-ID of the leg that was joined.
+    transfer_to: String = "Transfer-To";
     /// Variables of the application.
     custom_application_vars: Map<String, Value> = "Custom-Application-Vars";
     /// `X-` headers of the INVITE.

@@ -41,7 +41,8 @@ pub use playback::{Terminators, Tone};
 pub use port_range::PortRange;
 pub use record_call::{MediaFork, RecordAction, RecordCall, RecordRequest};
 pub use recording::{
-    AudioFormat, Channels, Destination, EndReason, HttpMethod, Leg, RecordingState,
+    AudioFormat, AudioReport, Channels, Destination, EndReason, HttpMethod, Leg, LegAudio,
+    MetadataQuery, OrderedBy, RecordingSource, RecordingState,
 };
 pub use reg_success::RegSuccess;
 pub use route::{RouteMethod, RouteReq, RouteResp, RouteWin};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::lenient::loose;
-use crate::{AccountId, CallId, EndReason, Envelope, Headers, RecordingId, encode_word};
+use crate::{AccountId, CallId, EndReason, Envelope, Headers, OrderedBy, RecordingId, encode_word};
 
 /// What happened to a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -11,6 +11,10 @@ use crate::{AccountId, CallId, EndReason, Envelope, Headers, RecordingId, encode
 pub enum RecordingFact {
     /// Recording began; the ticket is on disk.
     Started,
+    /// From here on nothing of the call is recorded; time goes on.
+    Masked,
+    /// The call is recorded again.
+    Unmasked,
     /// Recording ended; delivery may begin.
     Ended,
     /// The audio file is on disk.
@@ -32,6 +36,8 @@ impl RecordingFact {
     pub fn name(self) -> &'static str {
         match self {
             Self::Started => "started",
+            Self::Masked => "masked",
+            Self::Unmasked => "unmasked",
             Self::Ended => "ended",
             Self::Rendered => "rendered",
             Self::Retrying => "retrying",
@@ -70,6 +76,30 @@ pub struct RecordingNotice {
         skip_serializing_if = "Option::is_none"
     )]
     pub end_reason: Option<EndReason>,
+    /// Who ordered what happened: the start, the mask, the stop.
+    #[serde(
+        rename = "Ordered-By",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub ordered_by: Option<OrderedBy>,
+    /// When it happened, milliseconds from the start of the recording, if it did within it.
+    #[serde(
+        rename = "Offset-Ms",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub offset_ms: Option<u64>,
+    /// When it will end by itself, seconds from its start; with `started`.
+    #[serde(
+        rename = "Time-Limit",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub time_limit_s: Option<u64>,
     /// A sentence for people: where it went, why it failed, which rule dropped it.
     #[serde(
         rename = "Detail",
@@ -81,6 +111,21 @@ pub struct RecordingNotice {
 }
 
 impl RecordingNotice {
+    /// A notice of this fact, without particulars.
+    pub fn new(fact: RecordingFact, account_id: AccountId, call_id: CallId) -> Self {
+        Self {
+            fact,
+            account_id,
+            call_id,
+            recording_id: None,
+            end_reason: None,
+            ordered_by: None,
+            offset_ms: None,
+            time_limit_s: None,
+            detail: None,
+        }
+    }
+
     /// The topic pattern that hears one fact of every recording.
     pub fn pattern(fact: RecordingFact) -> String {
         format!("callreel.recording.{}.*", fact.name())

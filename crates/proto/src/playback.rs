@@ -1,9 +1,9 @@
-//! The parts of commands that play something: terminating digits and tones.
+//! The parts of commands that play something: who hears it, terminating digits and tones.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::lenient::{Loose, loose, some_text, some_texts};
+use crate::lenient::{Loose, loose, loose_by_serde, some_text, some_texts};
 
 /// The keys of a telephone.
 const KEYS: &str = "1234567890*#";
@@ -52,6 +52,21 @@ impl From<Terminators> for Vec<String> {
         t.0.chars().map(String::from).collect()
     }
 }
+
+/// Who hears what a command plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Hearers {
+    /// The leg the command is about.
+    #[serde(rename = "A")]
+    Own,
+    /// The leg it is bridged to.
+    #[serde(rename = "B")]
+    Other,
+    /// Both.
+    Both,
+}
+
+loose_by_serde!(Hearers);
 
 /// One tone of a `tones` command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

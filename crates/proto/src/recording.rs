@@ -1,6 +1,6 @@
 //! Words about a recording that files, documents and bus messages share.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -74,6 +74,81 @@ pub enum Channels {
     Mono,
     /// The A leg alone, in one channel: `record_caller` and voicemail.
     Caller,
+    /// The other party alone, in one channel: the second file of a recording whose legs are kept separate.
+    Callee,
+}
+
+/// Who wanted something done with a live call's recordings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingSource {
+    /// A step of the callflow.
+    Callflow,
+    /// The account's `call_recording` settings.
+    Account,
+    /// The `call_recording` settings of a device and its user.
+    Endpoint,
+    /// A program, by the HTTP API or by a metaflow on the bus.
+    Api,
+    /// A party of the call, by keys (a metaflow of the account, user or device).
+    FeatureCode,
+    /// Another application, by a dialplan command of its own.
+    Application,
+}
+
+impl RecordingSource {
+    /// Whether the platform wants it: only the platform may end it before the call does.
+    pub fn is_mandate(self) -> bool {
+        matches!(self, Self::Account | Self::Endpoint)
+    }
+}
+
+/// Who did something to a recording, and by what: kept as evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderedBy {
+    /// What kind of hand it was.
+    pub source: RecordingSource,
+    /// The callflow's step as a JSON pointer into its document, or the keys of a feature code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// Which one: a device's or user's id, an application's name, the leg that pressed the keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
+}
+
+impl OrderedBy {
+    /// By this hand, without particulars.
+    pub fn new(source: RecordingSource) -> Self {
+        Self {
+            source,
+            step: None,
+            who: None,
+        }
+    }
+}
+
+loose_by_serde!(OrderedBy);
+
+/// Which metadata of the call the delivery's URL carries as query parameters (Kazoo's attachment uploads).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum MetadataQuery {
+    /// None: exactly `URL/call_recording_CALL_ID.EXT`.
+    #[default]
+    #[serde(rename = "none")]
+    None,
+    /// The eight parameters of Kazoo 4.0.
+    #[serde(rename = "kazoo-4.0")]
+    Kazoo40,
+    /// The twelve parameters of Kazoo 4.2 and 4.3.
+    #[serde(rename = "kazoo-4.3")]
+    Kazoo43,
+}
+
+impl MetadataQuery {
+    /// For serde: nothing to say.
+    pub fn is_none(&self) -> bool {
+        *self == Self::None
+    }
 }
 
 /// The HTTP method of a delivery.
@@ -97,12 +172,28 @@ pub enum Destination {
         url: Url,
         /// PUT or POST.
         method: HttpMethod,
+        /// The action's own request headers. They may hold secrets: never log them.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        headers: BTreeMap<String, String>,
+        /// Which metadata goes into the query, when the recording has ended and all of it is known.
+        #[serde(default, skip_serializing_if = "MetadataQuery::is_none")]
+        metadata_query: MetadataQuery,
     },
     /// Into the account's month database, as an attachment of the recording's document.
     AccountDb,
 }
 
 impl Destination {
+    /// To this URL, with nothing more than the file.
+    pub fn http(url: Url, method: HttpMethod) -> Self {
+        Self::Http {
+            url,
+            method,
+            headers: BTreeMap::new(),
+            metadata_query: MetadataQuery::None,
+        }
+    }
+
     /// The destination for people: credentials and query are left out.
     pub fn describe(&self) -> String {
         match self {
@@ -120,6 +211,43 @@ fn redacted(url: &Url) -> String {
     plain.set_query(None);
     plain.set_fragment(None);
     plain.into()
+}
+
+/// What one leg's audio went through, from the first second of the recording to its last.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LegAudio {
+    /// Audio packets that came, duplicates not counted.
+    pub packets: u64,
+    /// Packets that never came, by their sequence numbers.
+    pub lost: u64,
+    /// Packets that came after their place had been written.
+    pub late: u64,
+    /// Packets that came again.
+    pub duplicate: u64,
+    /// Lost audio that was covered up, milliseconds.
+    pub concealed_ms: u64,
+    /// Time without audio, milliseconds: before the first packet, after the last, loss, silence suppression, hold, masks.
+    pub silence_ms: u64,
+    /// How often another source took over.
+    pub source_changes: u64,
+    /// Audio inserted or dropped, sample by sample, to follow the sender's clock, milliseconds.
+    pub drift_corrected_ms: u64,
+    /// The farthest that audio lies from its place, microseconds.
+    pub worst_misalignment_us: u64,
+}
+
+/// What a rendition has to tell about its audio: the gap report.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AudioReport {
+    /// The legs that are in the file, by name.
+    pub legs: BTreeMap<Leg, LegAudio>,
+    /// The farthest two legs can be apart from where they should be, microseconds.
+    pub worst_misalignment_us: u64,
+    /// Keys (tones and telephone events) taken out of the audio, milliseconds from its start: from, until.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub redacted_ms: Vec<(u64, u64)>,
 }
 
 /// Where a recording is on its way from the first byte to its end. The page is docs/recording-lifecycle.md.
@@ -171,10 +299,7 @@ mod tests {
     #[test]
     fn a_described_destination_keeps_secrets_to_itself() {
         let url = Url::parse("https://user:pw@h:8443/a?token=x#f").unwrap();
-        let to = Destination::Http {
-            url,
-            method: HttpMethod::Put,
-        };
+        let to = Destination::http(url, HttpMethod::Put);
         assert_eq!(to.describe(), "https://h:8443/a");
     }
 }

@@ -88,6 +88,8 @@ variants!(EVENTS, event, EventName, {
 
 variants!(FACTS, fact, RecordingFact, {
     RecordingFact::Started => "started",
+    RecordingFact::Masked => "masked",
+    RecordingFact::Unmasked => "unmasked",
     RecordingFact::Ended => "ended",
     RecordingFact::Rendered => "rendered",
     RecordingFact::Retrying => "retrying",

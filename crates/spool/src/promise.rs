@@ -54,6 +54,9 @@ pub struct Promise {
     pub time_limit_s: u64,
     /// Shorter ones are discarded, milliseconds; 0 keeps all.
     pub min_ms: u64,
+    /// Whether keys are taken out of the audio: their tones and their telephone events.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub redact_dtmf: bool,
 }
 
 impl Promise {

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use callreel_proto::{CaptureId, EndReason, RecordingId, RecordingState, Utc};
+use callreel_proto::{
+    AudioReport, CaptureId, EndReason, OrderedBy, RecordingId, RecordingState, Utc,
+};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
 
-use crate::{Error, ImpossibleTransition, Promise, Source, SwitchFile};
+use crate::{
+    Error, ImpossibleTransition, Promise, Source, SwitchFile,
+    evidence::{Announcement, Mask, Masks},
+};
 
 /// The version this program writes and the only one it reads.
 const VERSION: u32 = 1;
@@ -24,6 +29,9 @@ pub struct RenditionInfo {
     pub sample_rate: u32,
     /// 1 or 2.
     pub channels: u16,
+    /// What the audio went through; none if a switch of others recorded it, or an older version rendered it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<AudioReport>,
 }
 
 /// What has been tried to keep the promise, and what is next. On disk, so that a restart goes on where it was.
@@ -62,7 +70,9 @@ pub struct Ticket {
     #[serde(default)]
     end_reason: Option<EndReason>,
     #[serde(default)]
-    masks: Vec<(u64, Option<u64>)>,
+    masks: Masks,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    announcements: Vec<Announcement>,
     #[serde(default)]
     rendition: Option<RenditionInfo>,
     #[serde(default)]
@@ -99,7 +109,8 @@ impl Ticket {
             state: RecordingState::Growing,
             end_ns: None,
             end_reason: None,
-            masks: Vec::new(),
+            masks: Masks::default(),
+            announcements: Vec::new(),
             rendition: None,
             delivery: DeliveryLog::default(),
             document,
@@ -159,15 +170,18 @@ impl Ticket {
 
     /// Spans that are heard as silence, nanoseconds of the source's clock; only a growing recording's last one can be
     /// open.
-    pub fn masks(&self) -> &[(u64, Option<u64>)] {
-        &self.masks
+    pub fn masks(&self) -> &[Mask] {
+        self.masks.spans()
     }
 
     /// [`Ticket::masks`] for a renderer: one that is still open lasts to the end.
     pub fn closed_masks(&self) -> Vec<(u64, u64)> {
-        let end = self.end_ns.unwrap_or(u64::MAX);
-        let close = |(from, until): &(u64, Option<u64>)| (*from, until.unwrap_or(end));
-        self.masks.iter().map(close).collect()
+        self.masks.closed(self.end_ns.unwrap_or(u64::MAX))
+    }
+
+    /// What told the parties that they are recorded.
+    pub fn announcements(&self) -> &[Announcement] {
+        &self.announcements
     }
 
     /// The audio file, once there is one.
@@ -199,21 +213,55 @@ impl Ticket {
     ///
     /// # Errors
     /// The recording is not growing.
-    pub fn masked(&mut self, at_ns: u64) -> Result<(), ImpossibleTransition> {
+    pub fn masked(
+        &mut self,
+        at_ns: u64,
+        by: Option<OrderedBy>,
+    ) -> Result<(), ImpossibleTransition> {
         self.only_from(&[RecordingState::Growing], "masking")?;
-        if !matches!(self.masks.last(), Some((_, None))) {
-            self.masks.push((at_ns, None));
-        }
+        self.masks.begin(at_ns, by);
         Ok(())
+    }
+
+    /// Whether it hears silence now.
+    pub fn is_masked(&self) -> bool {
+        self.masks.is_open()
     }
 
     /// From `at_ns` the recording hears audio again; no change if it already does.
     ///
     /// # Errors
     /// The recording is not growing.
-    pub fn unmasked(&mut self, at_ns: u64) -> Result<(), ImpossibleTransition> {
+    pub fn unmasked(
+        &mut self,
+        at_ns: u64,
+        by: Option<OrderedBy>,
+    ) -> Result<(), ImpossibleTransition> {
         self.only_from(&[RecordingState::Growing], "unmasking")?;
-        self.close_mask(at_ns);
+        self.masks.close(at_ns, by);
+        Ok(())
+    }
+
+    /// A party is being told that it is recorded; without an end until [`Ticket::announced`].
+    ///
+    /// # Errors
+    /// The recording is not growing.
+    pub fn announcing(&mut self, announcement: Announcement) -> Result<(), ImpossibleTransition> {
+        self.only_from(&[RecordingState::Growing], "an announcement")?;
+        self.announcements.push(announcement);
+        Ok(())
+    }
+
+    /// The oldest announcement that was not over is over now.
+    ///
+    /// # Errors
+    /// The recording is not growing.
+    pub fn announced(&mut self, at_ns: u64) -> Result<(), ImpossibleTransition> {
+        self.only_from(&[RecordingState::Growing], "the end of an announcement")?;
+        let open = self.announcements.iter_mut().find(|a| a.until_ns.is_none());
+        if let Some(announcement) = open {
+            announcement.until_ns = Some(at_ns);
+        }
         Ok(())
     }
 
@@ -251,7 +299,7 @@ impl Ticket {
     pub fn end(&mut self, end_ns: u64, reason: EndReason) -> Result<(), ImpossibleTransition> {
         self.only_from(&[RecordingState::Growing], "ending it")?;
         let end_ns = end_ns.max(self.promise.start_ns);
-        self.close_mask(end_ns);
+        self.masks.close(end_ns, None);
         self.end_ns = Some(end_ns);
         self.end_reason = Some(reason);
         self.state = RecordingState::Ended;
@@ -439,14 +487,7 @@ impl Ticket {
 
     /// Takes over what the journal knows about masks: where both know one, by its start, the journal is right.
     pub(crate) fn merge_masks(&mut self, journal: &BTreeMap<u64, Option<u64>>) {
-        let mut merged: BTreeMap<u64, Option<u64>> = self.masks.drain(..).collect();
-        merged.extend(journal);
-        self.masks = merged.into_iter().collect();
-        // Only the last one may stay open.
-        for nth in 1..self.masks.len() {
-            let next = self.masks[nth].0;
-            self.masks[nth - 1].1.get_or_insert(next);
-        }
+        self.masks.merge(journal);
     }
 
     fn attempted(&mut self, at: Utc, step: &'static str) -> Result<(), ImpossibleTransition> {
@@ -464,12 +505,6 @@ impl Ticket {
         self.state = state;
         self.delivery.next_attempt_at = None;
         self.delivery.finished_at = Some(at);
-    }
-
-    fn close_mask(&mut self, at_ns: u64) {
-        if let Some((from, until @ None)) = self.masks.last_mut() {
-            *until = Some(at_ns.max(*from));
-        }
     }
 
     fn only_from(

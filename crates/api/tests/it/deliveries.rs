@@ -18,10 +18,7 @@ const URL: &str = "https://user:pass-word@h.example/r/x.mp3?token=s3cret";
 
 fn ticket(started_ms: i64) -> Ticket {
     let started_at = Utc::from_unix_ms(started_ms);
-    let destination = Destination::Http {
-        url: URL.parse().unwrap(),
-        method: HttpMethod::Put,
-    };
+    let destination = Destination::http(URL.parse().unwrap(), HttpMethod::Put);
     let promise = Promise {
         recording_id: RecordingId::random(started_at),
         source: Source::Capture(CaptureId::random()),
@@ -37,6 +34,7 @@ fn ticket(started_ms: i64) -> Ticket {
         start_ns: 0,
         time_limit_s: 60,
         min_ms: 0,
+        redact_dtmf: false,
     };
     Ticket::new(promise, Map::new()).unwrap()
 }

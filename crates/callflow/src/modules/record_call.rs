@@ -1,6 +1,6 @@
 //! `record_call`: starts or stops recording both legs, beside the flow, and goes on at once.
 
-use crate::order::RecordingKind;
+use crate::order::{Meant, RecordingKind};
 use crate::pending::Start;
 use crate::recording;
 use crate::stage::{Module, Stage, Turn};
@@ -42,6 +42,6 @@ fn stop(stage: &mut Stage) {
             pointer: order.pointer,
             reason: "it was stopped before it began".to_owned(),
         }),
-        None => stage.effect(Effect::StopRecording),
+        None => stage.effect(Effect::StopRecording(Meant::Usual)),
     }
 }

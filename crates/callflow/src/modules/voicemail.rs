@@ -6,7 +6,7 @@ use callreel_proto::{Application, AudioFormat, Channels, EndReason, InsertAt, Te
 
 use crate::modules::record_caller::beep;
 use crate::order::{OrderDestination, RecordingKind, RecordingOrder};
-use crate::recording::MESSAGE_SILENCE;
+use crate::recording::{MESSAGE_SILENCE, by_step};
 use crate::speech::prompt;
 use crate::stage::{Module, Stage, Turn};
 use crate::talk::{Answer, Query};
@@ -232,6 +232,9 @@ fn order(stage: &mut Stage, vmbox: &Vmbox) -> RecordingOrder {
     let longest = stage.whole("max_message_length").filter(|s| *s > 0);
     RecordingOrder {
         slot: stage.slot(),
+        name: None,
+        by: by_step(stage),
+        separate: false,
         kind: RecordingKind::Voicemail {
             box_id: vmbox.id.clone(),
             mailbox: vmbox.mailbox.clone(),

@@ -1,12 +1,13 @@
 //! What other applications want recorded of a channel of our switch: reads their `record_call` commands, and answers those
 //! that cannot be obeyed.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use callreel_callflow::{OrderDestination, RecordingKind, RecordingOrder, Slot, http_url};
 use callreel_proto::{
     Application, AudioFormat, CallEvent, Channels, Envelope, EventName, Exchange, HttpMethod,
-    MediaConfig, RecordAction, RecordCall, RecordRequest, Requested, Terminators, Utc,
+    MediaConfig, OrderedBy, RecordAction, RecordCall, RecordRequest, RecordingSource, Requested,
+    Terminators, Utc,
 };
 use callreel_spool::Mark;
 use ractor::ActorRef;
@@ -116,10 +117,11 @@ impl State {
             return;
         };
         let running = self.running.get_mut(&key).expect("found above");
+        let by = Some(OrderedBy::new(RecordingSource::Application));
         let masked = if on {
-            running.ticket.masked(at_ns)
+            running.ticket.masked(at_ns, by)
         } else {
-            running.ticket.unmasked(at_ns)
+            running.ticket.unmasked(at_ns, by)
         };
         if let Err(error) = masked {
             tracing::error!(%error, "a mask for a recording that is over");
@@ -185,6 +187,9 @@ fn order(
     let min = terms.min_s.unwrap_or(media.record_min_sec);
     Ok(RecordingOrder {
         slot: NO_SLOT,
+        name: None,
+        by: OrderedBy::new(RecordingSource::Application),
+        separate: false,
         kind: RecordingKind::Recording,
         format: format(media_name.as_deref(), media),
         destination: destination(terms, media)?,
@@ -230,6 +235,7 @@ fn destination(terms: &RecordCall, media: &MediaConfig) -> Result<OrderDestinati
                 "post" => HttpMethod::Post,
                 _ => HttpMethod::Put,
             },
+            headers: BTreeMap::new(),
         });
     }
     if media.store_recordings {

@@ -132,7 +132,7 @@ async fn what_it_masks_is_marked_and_what_it_stops_ends() {
         let obeyed = |_: &Value| {
             let ticket = world.ticket_of(&begun);
             let found = ticket.masks().iter();
-            let found: Vec<_> = found.map(|(_, until)| until.is_some()).collect();
+            let found: Vec<_> = found.map(|mask| mask.until_ns.is_some()).collect();
             found == masks
         };
         world.until(obeyed).await;
@@ -147,8 +147,9 @@ async fn what_it_masks_is_marked_and_what_it_stops_ends() {
     assert_eq!(ended.end_reason, Some(EndReason::Stopped));
     let ticket = world.ticket_of(&ended);
     let start_ns = ticket.promise().start_ns;
-    let is_span = |(from, until): &(u64, Option<u64>)| {
-        *from > start_ns && until.is_some_and(|until| until > *from)
+    let is_span = |mask: &callreel_spool::Mask| {
+        let ends_behind = |until_ns| until_ns > mask.from_ns;
+        mask.from_ns > start_ns && mask.until_ns.is_some_and(ends_behind)
     };
     assert!(ticket.masks().iter().all(is_span), "{ticket:?}");
     assert_eq!(marks(&world, &ticket), ["masked", "unmasked", "masked"]);

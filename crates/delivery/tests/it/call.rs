@@ -113,6 +113,7 @@ pub(crate) fn ticket(to: Destination, change: Change<'_>) -> Ticket {
         start_ns: 0,
         time_limit_s: 3600,
         min_ms: 0,
+        redact_dtmf: false,
     };
     change(&mut promise);
     let known = json!({"owner_id": "u1", "from": "1001@realm"});
@@ -121,12 +122,12 @@ pub(crate) fn ticket(to: Destination, change: Change<'_>) -> Ticket {
 
 /// PUT to this receiver.
 pub(crate) fn put(at: std::net::SocketAddr) -> Destination {
-    Destination::Http {
-        url: format!("http://{at}/call_recording_ab12%4010.0.0.5.wav")
+    Destination::http(
+        format!("http://{at}/call_recording_ab12%4010.0.0.5.wav")
             .parse()
             .unwrap(),
-        method: HttpMethod::Put,
-    }
+        HttpMethod::Put,
+    )
 }
 
 pub(crate) fn tone(hz: f64, from: u32) -> Vec<i16> {

@@ -66,10 +66,7 @@ async fn an_mp3_is_posted_with_its_own_type() {
     let Destination::Http { url, .. } = put(receiver.at) else {
         unreachable!("put makes a URL");
     };
-    let to = Destination::Http {
-        url,
-        method: HttpMethod::Post,
-    };
+    let to = Destination::http(url, HttpMethod::Post);
     let ticket = record(&node.spool, 2, to, &|promise| {
         promise.format = AudioFormat::Mp3;
         promise.file_name = "call_recording_ab12.mp3".to_owned();
@@ -145,8 +142,8 @@ async fn what_was_masked_is_silent_and_time_goes_on() {
     let mut node = Home::new().start(config()).await;
     let mut call = Call::begin(&node.spool, put(receiver.at), &|_| {});
     call.talk(3);
-    call.ticket.masked(1_000_000_000).unwrap();
-    call.ticket.unmasked(1_500_000_000).unwrap();
+    call.ticket.masked(1_000_000_000, None).unwrap();
+    call.ticket.unmasked(1_500_000_000, None).unwrap();
     call.stop_recording(&node.spool, EndReason::Hangup);
     let ticket = call.hang_up();
     node.tell_ended(&ticket).await;

@@ -60,10 +60,10 @@ async fn receiver(home: &Home) -> (Receiver, Destination, PathBuf) {
         acceptor: TlsAcceptor::from(Arc::new(tls)),
     };
     let receiver = Receiver::serve(listener, &[]);
-    let to = Destination::Http {
-        url: format!("https://{}/x.wav", receiver.at).parse().unwrap(),
-        method: HttpMethod::Put,
-    };
+    let to = Destination::http(
+        format!("https://{}/x.wav", receiver.at).parse().unwrap(),
+        HttpMethod::Put,
+    );
     (receiver, to, pem)
 }
 

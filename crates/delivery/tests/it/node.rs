@@ -99,13 +99,12 @@ impl Home {
 impl Node {
     /// Tells the world that a recording has ended, as calls do.
     pub(crate) async fn tell_ended(&self, ticket: &Ticket) {
+        let promise = ticket.promise();
+        let (account_id, call_id) = (promise.account_id.clone(), promise.call_id.clone());
         let notice = RecordingNotice {
-            fact: RecordingFact::Ended,
-            account_id: ticket.promise().account_id.clone(),
-            call_id: ticket.promise().call_id.clone(),
             recording_id: Some(ticket.recording_id().clone()),
             end_reason: ticket.end_reason(),
-            detail: None,
+            ..RecordingNotice::new(RecordingFact::Ended, account_id, call_id)
         };
         let key = notice.routing_key();
         let body = notice.into_envelope().to_bytes();

@@ -146,23 +146,27 @@ fn media() -> [Application; 7] {
             terminators: Terminators::any(),
             endless: some(),
             loop_count: Some(1),
+            leg: hearers(),
         },
         Application::Tts {
             text: String::new(),
             voice: text(),
             language: text(),
             terminators: Terminators::any(),
+            leg: hearers(),
         },
         Application::Say {
             text: String::new(),
             kind: String::new(),
             method: String::new(),
             language: text(),
+            leg: hearers(),
         },
         Application::Hold { media_name: text() },
         Application::Tones {
             tones: Vec::new(),
             terminators: Terminators::any(),
+            leg: hearers(),
         },
         Application::Record {
             media_name: String::new(),

@@ -101,17 +101,18 @@ fn promise(capture_id: &CaptureId) -> Promise {
         format: AudioFormat::Mp3,
         channels: Channels::Stereo,
         sample_rate: None,
-        destination: Destination::Http {
-            url: "http://127.0.0.1/kzr/call_recording_3e7f%4010.0.0.1.mp3"
+        destination: Destination::http(
+            "http://127.0.0.1/kzr/call_recording_3e7f%4010.0.0.1.mp3"
                 .parse()
                 .unwrap(),
-            method: HttpMethod::Put,
-        },
+            HttpMethod::Put,
+        ),
         file_name: "call_recording_3e7f%4010.0.0.1.mp3".to_owned(),
         started_at: START,
         start_ns: 1_000_000_000,
         time_limit_s: 360,
         min_ms: 0,
+        redact_dtmf: false,
     }
 }
 
@@ -126,6 +127,7 @@ fn rendition(bytes: u64) -> RenditionInfo {
         duration_ms: 1000,
         sample_rate: 8000,
         channels: 2,
+        report: None,
     }
 }
 

@@ -65,7 +65,7 @@ fn a_recording_whose_end_reached_only_the_journal_keeps_its_reason() {
 fn masks_are_recovered_from_the_journal() {
     let (dir, spool) = spool();
     let (mut growing, mut journal) = recorded(&spool.writer);
-    growing.masked(2 * S).unwrap();
+    growing.masked(2 * S, None).unwrap();
     spool.writer.save_ticket(&growing).unwrap();
     for (at, what) in [
         (2 * S, Mark::Masked(growing.recording_id().clone())),

@@ -16,8 +16,8 @@ fn at(s: i64) -> Utc {
 }
 
 const STEPS: [Step; 14] = [
-    ("mask", |t| t.masked(2_000_000_000)),
-    ("unmask", |t| t.unmasked(3_000_000_000)),
+    ("mask", |t| t.masked(2_000_000_000, None)),
+    ("unmask", |t| t.unmasked(3_000_000_000, None)),
     ("end", |t| t.end(5_000_000_000, EndReason::Stopped)),
     ("rendered", |t| t.rendered(rendition(10))),
     ("rendering failed", |t| {
@@ -202,9 +202,10 @@ fn a_retry_starts_the_time_to_give_up_anew() {
 #[test]
 fn an_end_closes_what_was_open_and_never_lies_before_the_start() {
     let mut ticket = ticket(&CaptureId::random());
-    ticket.masked(2_000_000_000).unwrap();
-    ticket.masked(2_500_000_000).unwrap();
-    assert_eq!(ticket.masks(), [(2_000_000_000, None)]);
+    ticket.masked(2_000_000_000, None).unwrap();
+    ticket.masked(2_500_000_000, None).unwrap();
+    assert_eq!(ticket.masks()[0].from_ns, 2_000_000_000);
+    assert_eq!((ticket.masks().len(), ticket.is_masked()), (1, true));
     ticket.end(4_500_000_000, EndReason::Hangup).unwrap();
     assert_eq!(ticket.closed_masks(), [(2_000_000_000, 4_500_000_000)]);
     assert_eq!(ticket.length_ms(), Some(3500));
