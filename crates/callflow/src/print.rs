@@ -134,6 +134,7 @@ impl Display for Line<'_> {
                 terminators,
                 endless,
                 loop_count,
+                leg: _,
             } => {
                 write!(f, " {media_name}")?;
                 if let Some(times) = loop_count {
@@ -149,6 +150,7 @@ impl Display for Line<'_> {
                 voice,
                 language,
                 terminators,
+                leg: _,
             } => {
                 write!(f, " {text:?}")?;
                 for word in [voice, language].into_iter().flatten() {

@@ -27,6 +27,7 @@ pub(crate) fn spoken(stage: &mut Stage) -> Option<Application> {
         voice: Some(voice(stage)),
         language: stage.text("language"),
         terminators: stage.terminators(),
+        leg: None,
     })
 }
 

@@ -37,7 +37,7 @@ pub use hangup_cause::HangupCause;
 pub use ids::{AccountId, CallId, CaptureId, MalformedId, RecordingId};
 pub use lenient::{lenient_bool, lenient_f64, lenient_u64};
 pub use notice::{DeliveryAction, DeliveryOrder, RecordingFact, RecordingNotice};
-pub use playback::{Terminators, Tone};
+pub use playback::{Hearers, Terminators, Tone};
 pub use port_range::PortRange;
 pub use record_call::{MediaFork, RecordAction, RecordCall, RecordRequest};
 pub use recording::{

@@ -39,6 +39,7 @@ impl Module for Play {
             terminators: stage.terminators(),
             endless: stage.flag("endless_playback").filter(|endless| *endless),
             loop_count: stage.whole("loop_count").filter(|times| *times > 1),
+            leg: None,
         });
         let wanted = stage.flag("answer").unwrap_or(true);
         match wanted.then(|| stage.answer()).flatten() {

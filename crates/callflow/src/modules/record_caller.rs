@@ -62,5 +62,6 @@ pub(super) fn beep(stage: &mut Stage) {
     stage.command(Application::Tones {
         tones: vec![Tone::beep()],
         terminators: Terminators::none(),
+        leg: None,
     });
 }

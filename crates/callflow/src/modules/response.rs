@@ -25,6 +25,7 @@ impl Module for Response {
             terminators,
             endless: None,
             loop_count: None,
+            leg: None,
         });
         Turn::Wait(stage.mark())
     }

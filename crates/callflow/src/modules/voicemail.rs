@@ -203,6 +203,7 @@ fn greeting(stage: &mut Stage, vmbox: &Vmbox) {
             voice: None,
             language: None,
             terminators: Terminators::any(),
+            leg: None,
         });
     }
     play(stage, prompt("vm-not_available"));
@@ -214,6 +215,7 @@ fn play(stage: &mut Stage, media_name: String) {
         terminators: Terminators::any(),
         endless: None,
         loop_count: None,
+        leg: None,
     });
 }
 

@@ -5,10 +5,10 @@ use std::{collections::BTreeSet, fmt};
 use callreel_proto::{
     Application, CallEvent, CallId, ChannelQueryReq, ChannelQueryResp, ChannelStatus,
     ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder, EndReason,
-    EventName, HangupCause, Headers, HttpMethod, InsertAt, MediaFork, RecordAction, RecordCall,
-    RecordingFact, RecordingInfo, RecordingNotice, RegSuccess, RouteMethod, RouteReq, RouteResp,
-    RouteWin, SendHttp, SetVars, SwitchCommand, SwitchReply, Terminators, Tone, UsurpControl,
-    schema::Schema,
+    EventName, HangupCause, Headers, Hearers, HttpMethod, InsertAt, MediaFork, RecordAction,
+    RecordCall, RecordingFact, RecordingInfo, RecordingNotice, RegSuccess, RouteMethod, RouteReq,
+    RouteResp, RouteWin, SendHttp, SetVars, SwitchCommand, SwitchReply, Terminators, Tone,
+    UsurpControl, schema::Schema,
 };
 use serde::{
     Deserialize, Deserializer,
@@ -192,6 +192,10 @@ fn some() -> Option<bool> {
 
 fn text() -> Option<String> {
     Some("x".to_owned())
+}
+
+fn hearers() -> Option<Hearers> {
+    Some(Hearers::Both)
 }
 
 fn fork() -> MediaFork {

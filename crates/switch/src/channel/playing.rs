@@ -67,6 +67,7 @@ fn media_of(application: Application) -> Result<Media, String> {
             terminators,
             endless,
             loop_count,
+            ..
         } => Media {
             times: match (endless, loop_count) {
                 (Some(true), _) => None,
@@ -86,6 +87,7 @@ fn media_of(application: Application) -> Result<Media, String> {
             voice,
             language,
             terminators,
+            ..
         } => {
             let data = text.clone();
             let request = Request::Text {
@@ -100,6 +102,7 @@ fn media_of(application: Application) -> Result<Media, String> {
             kind,
             method,
             language,
+            ..
         } => {
             let request = Request::Text {
                 text: say::words(&text, &kind, &method)?,
@@ -108,9 +111,9 @@ fn media_of(application: Application) -> Result<Media, String> {
             };
             Media::once(request, text, Terminators::none())
         }
-        Application::Tones { tones, terminators } => {
-            Media::once(Request::Tones(tones), String::new(), terminators)
-        }
+        Application::Tones {
+            tones, terminators, ..
+        } => Media::once(Request::Tones(tones), String::new(), terminators),
         other => return Err(format!("{} plays nothing", other.name())),
     })
 }
