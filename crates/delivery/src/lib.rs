@@ -27,6 +27,7 @@ mod upload;
 
 pub use config::{CONFIG_KEYS, DeliveryConfig};
 pub use error::Error;
+pub use render::{Failure, Rendered, render};
 pub use role::{Delivery, start};
 
 /// What somebody else said, on one line and at most this many characters long.

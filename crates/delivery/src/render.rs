@@ -30,7 +30,7 @@ const STOP_EVERY: u64 = 4096;
 
 /// What came of a rendering.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Rendered {
+pub enum Rendered {
     /// The file is safe on disk.
     File(RenditionInfo),
     /// The recording is shorter than its ticket asks; there is no file.
@@ -40,15 +40,19 @@ pub(crate) enum Rendered {
 }
 
 /// Why there is no file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Failure {
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
     /// The disk, or the switch that has the file: it may pass.
+    #[error("{0}")]
     Passing(String),
     /// The decoder or the encoder refused or panicked: it may be the audio's fault.
+    #[error("{0}")]
     Suspect(String),
     /// There is nothing to render from, nor anywhere to fetch it.
+    #[error("{0}")]
     Hopeless(String),
     /// The role is stopping.
+    #[error("rendering was stopped")]
     Stopped,
 }
 
@@ -78,12 +82,12 @@ impl From<DiskError> for Failure {
     }
 }
 
-/// Renders an ended recording into its file of the spool, over whatever an earlier try left there.
-pub(crate) fn render(
-    spool: &View,
-    ticket: &Ticket,
-    stop: &AtomicBool,
-) -> Result<Rendered, Failure> {
+/// Renders an ended recording into its file of the spool, over whatever an earlier try left there: what the encode pool does
+/// with each ticket. Blocks on disk and CPU; `stop` breaks it off.
+///
+/// # Errors
+/// The disk refused, the audio could not be decoded or encoded, or there is none.
+pub fn render(spool: &View, ticket: &Ticket, stop: &AtomicBool) -> Result<Rendered, Failure> {
     match &ticket.promise().source {
         Source::Capture(id) => render_capture(spool, ticket, id, stop),
         Source::Switch(file) => convert(spool, ticket, file, stop),
