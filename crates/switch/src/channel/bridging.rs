@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use callreel_media::Codec;
-use callreel_proto::{Application, Endpoint, EventName, HangupCause};
+use callreel_proto::{Application, CallId, Endpoint, EventName, HangupCause};
 use ractor::ActorRef;
 use rsipstack::sip::Uri;
 
@@ -36,6 +36,8 @@ pub(super) struct Bridge {
 /// One leg a bridge may ring.
 pub(super) struct Leg {
     pub(super) endpoint: Endpoint,
+    /// Its Call-ID, if its orderer gave it one.
+    pub(super) call_id: Option<CallId>,
     /// `None`: not registered.
     pub(super) way: Option<Way>,
     pub(super) live: Option<Live>,
@@ -86,6 +88,9 @@ impl Channel {
             return self.fail(slip, reason).await;
         }
         let (legs, targets) = self.legs_of(endpoints);
+        if let Err(reason) = self.check_names(&legs) {
+            return self.fail(slip, &reason).await;
+        }
         let plan = Plan {
             targets,
             one_by_one: method.as_deref() == Some("single"),

@@ -12,6 +12,7 @@ use super::bridging::{Bridge, Leg, Live, Way};
 use super::outbound::{Outbound, Owner};
 use super::waiting::seconds;
 use super::{Begin, Channel, ChannelActor};
+use crate::controls::is_addressable;
 use crate::events::{Direction, OtherLeg, Parties};
 use crate::hunt::Target;
 use crate::message::custom_header;
@@ -33,7 +34,7 @@ impl Channel {
                 true => vec![None],
                 false => ways.into_iter().map(Some).collect(),
             };
-            for way in ways {
+            for (registration, way) in ways.into_iter().enumerate() {
                 if legs.len() >= MAX_LEGS {
                     tracing::warn!(call_id = %self.call_id, "a bridge has too many endpoints; the rest is not rung");
                     return (legs, targets);
@@ -44,6 +45,7 @@ impl Channel {
                     timeout: endpoint.timeout_s.filter(|s| *s > 0).map(seconds),
                 });
                 legs.push(Leg {
+                    call_id: named(&endpoint, registration),
                     endpoint: endpoint.clone(),
                     way,
                     live: None,
@@ -52,6 +54,20 @@ impl Channel {
             }
         }
         (legs, targets)
+    }
+
+    /// Whether the B legs can have the Call-IDs their orderer wants.
+    pub(super) fn check_names(&self, legs: &[Leg]) -> Result<(), String> {
+        let names: Vec<_> = legs.iter().filter_map(|leg| leg.call_id.as_ref()).collect();
+        for (index, name) in names.iter().enumerate() {
+            if !is_addressable(name) || !is_sip_word(name.as_str()) {
+                return Err(format!("Outbound-Call-ID {name} cannot be a leg's Call-ID"));
+            }
+            if names[..index].contains(name) || self.shared.channels.find(name).is_some() {
+                return Err(format!("Outbound-Call-ID {name} is in use"));
+            }
+        }
+        Ok(())
     }
 
     /// Every registration of an endpoint, or its route.
@@ -128,7 +144,11 @@ impl Channel {
             tracing::error!(call_id = %self.call_id, %error, "a leg could not be dialled");
             failed
         })?;
-        let call_id = CallId::new(random_hex(32));
+        let call_id = leg.call_id.clone();
+        let call_id = call_id.unwrap_or_else(|| CallId::new(random_hex(32)));
+        if self.shared.channels.find(&call_id).is_some() {
+            return Err((HangupCause::NormalTemporaryFailure, Some(482)));
+        }
         let parties = self.parties_of(bridge, leg, way);
         let b_leg = other_leg(&call_id, Direction::Outbound, &parties);
         let outbound = Outbound {
@@ -241,6 +261,21 @@ impl Channel {
         vars.extend(leg.endpoint.custom_channel_vars.clone());
         vars
     }
+}
+
+/// The Call-ID an endpoint's leg shall have: several registrations are several legs.
+fn named(endpoint: &Endpoint, registration: usize) -> Option<CallId> {
+    let name = endpoint.outbound_call_id.as_ref()?;
+    Some(match registration {
+        0 => name.clone(),
+        others => CallId::new(format!("{name}-{}", others + 1)),
+    })
+}
+
+/// Whether a text can stand for a Call-ID in SIP (RFC 3261 §25.1, `callid`).
+fn is_sip_word(text: &str) -> bool {
+    let of_word = |b: u8| b.is_ascii_alphanumeric() || b"-.!%*_+`'~()<>:\\\"/[]?{}@".contains(&b);
+    !text.is_empty() && text.bytes().all(of_word) && text.matches('@').count() <= 1
 }
 
 /// A leg, as the one at its other side tells of it.

@@ -282,3 +282,76 @@ async fn only_the_other_leg_can_be_hung_up() {
     controller.completion(&call.call_id, "bridge").await;
     assert_eq!(scene.switch.picture().await.channels.len(), 1);
 }
+
+#[tokio::test]
+async fn a_controller_names_its_b_legs_and_hears_their_keys_under_these_names() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let (desk, mobile) = (scene.registered("bob").await, scene.registered("bob").await);
+    let mut named = endpoint("bob");
+    named["Outbound-Call-ID"] = json!("leg-of-bob");
+    let (alice, call) = bridging(&scene, &mut controller, json!({"Endpoints": [named]})).await;
+    let (at_desk, at_mobile) = (desk.request("INVITE").await, mobile.request("INVITE").await);
+    let mut ids = [at_desk.header("Call-ID"), at_mobile.header("Call-ID")];
+    ids.sort_unstable();
+    assert_eq!(ids, ["leg-of-bob", "leg-of-bob-2"]);
+    mobile.reply(&at_mobile, "180 Ringing", "", "").await;
+    assert_eq!(alice.response().await.status(), 180);
+    desk.pick_up(&at_desk).await;
+    let cancel = mobile.request("CANCEL").await;
+    mobile.reply(&cancel, "200 OK", "", "").await;
+    mobile
+        .reply(&at_mobile, "487 Request Terminated", "", "")
+        .await;
+    let answer = alice.final_response().await;
+    alice.ack(&call, &answer, "").await;
+    let bridged = controller.event("CHANNEL_BRIDGE", &call.call_id).await;
+    assert_eq!(bridged["Other-Leg-Call-ID"], at_desk.header("Call-ID"));
+
+    let info = "Content-Type: application/dtmf-relay\n";
+    let mut dialog = desk.called(&at_desk);
+    desk.within(&mut dialog, "INFO", info, "Signal=7\r\n").await;
+    assert_eq!(desk.final_response().await.status(), 200);
+    let leg = callreel_proto::CallId::new(at_desk.header("Call-ID"));
+    let pressed = controller.event("DTMF", &leg).await;
+    assert_eq!(pressed["DTMF-Digit"], "7");
+    assert_eq!(pressed["Other-Leg-Call-ID"], call.call_id.as_str());
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_or_none_is_refused_for_a_b_leg() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let bob = scene.registered("bob").await;
+    let alice = scene.phone("alice").await;
+    let call = alice.dial("2000").await;
+    controller.claims().await;
+    let of = |names: &[&str]| {
+        let ends = names.iter().map(|name| {
+            let mut named = endpoint("bob");
+            named["Outbound-Call-ID"] = json!(name);
+            named
+        });
+        json!({"Endpoints": ends.collect::<Vec<_>>()})
+    };
+    let long = "x".repeat(226);
+    for (names, reason) in [
+        (vec![call.call_id.as_str()], "is in use"),
+        (vec!["twice", "twice"], "is in use"),
+        (vec!["a\r\nVia: b"], "cannot be"),
+        (vec!["a@b@c"], "cannot be"),
+        (vec![&long], "cannot be"),
+    ] {
+        controller
+            .command(&call.call_id, "bridge", of(&names))
+            .await;
+        let error = controller.event("dialplan", &call.call_id).await;
+        let said = error["Error-Message"].as_str().unwrap();
+        assert!(said.contains(reason), "{names:?}: {said}");
+    }
+    controller
+        .command(&call.call_id, "bridge", of(&["free"]))
+        .await;
+    let invite = bob.request("INVITE").await;
+    assert_eq!(invite.header("Call-ID"), "free");
+}
