@@ -20,6 +20,8 @@ pub enum Exchange {
     Configuration,
     /// Topic: application traffic; Callreel's own recording notices travel here.
     Kapps,
+    /// Topic: live control of calls.
+    Metaflow,
     /// Fanout: node heartbeats.
     Nodes,
     /// Topic: notification requests such as `voicemail_new`.
@@ -34,13 +36,14 @@ pub enum Exchange {
 
 impl Exchange {
     /// Every exchange, in the order they are declared.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Targeted,
         Self::Callctl,
         Self::Callevt,
         Self::Callmgr,
         Self::Configuration,
         Self::Kapps,
+        Self::Metaflow,
         Self::Nodes,
         Self::Notifications,
         Self::Presence,
@@ -57,6 +60,7 @@ impl Exchange {
             Self::Callmgr => "callmgr",
             Self::Configuration => "configuration",
             Self::Kapps => "kapps",
+            Self::Metaflow => "metaflow",
             Self::Nodes => "nodes",
             Self::Notifications => "notifications",
             Self::Presence => "presence",

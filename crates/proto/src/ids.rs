@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::lenient::loose_by_serde;
 use crate::{Utc, random_hex};
 
 /// An id that does not have the shape its kind requires.
@@ -90,6 +91,8 @@ text_id! {
     /// A Kazoo account: 32 lower-case hex digits.
     AccountId
 }
+
+loose_by_serde!(AccountId);
 
 impl AccountId {
     /// Parses an account id.

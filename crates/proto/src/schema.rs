@@ -103,6 +103,8 @@ messages! {
     "directory.reg_success"
     "recording"
     "delivery"
+    "metaflow.action"
+    "metaflow.action_resp"
 }
 
 /// The schema of one kind of message.

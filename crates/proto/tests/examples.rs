@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use callreel_proto::{
-    Application, CallEvent, ChannelQuery, ChannelQueryReq, ChannelQueryResp, ChannelStatus,
-    ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder, EndReason,
-    Envelope, EventName, Headers, InsertAt, RecordAction, RecordRequest, RecordingFact,
-    RecordingNotice, RegSuccess, RouteMethod, RouteReq, RouteResp, RouteWin, SwitchCommand,
-    SwitchReply, UsurpControl,
+    ActionStatus, Application, CallEvent, ChannelQuery, ChannelQueryReq, ChannelQueryResp,
+    ChannelStatus, ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder,
+    EndReason, Envelope, EventName, Headers, InsertAt, LiveState, MetaflowAction,
+    MetaflowActionResp, RecordAction, RecordRequest, RecordingFact, RecordingNotice, RegSuccess,
+    RouteMethod, RouteReq, RouteResp, RouteWin, SwitchCommand, SwitchReply, UsurpControl,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -119,6 +119,17 @@ variants!(DELIVERY_ACTIONS, delivery_action, DeliveryAction, {
     DeliveryAction::Drop => "drop",
 }, not {});
 
+variants!(ACTION_STATUSES, action_status, ActionStatus, {
+    ActionStatus::Done => "done",
+    ActionStatus::Refused => "refused",
+}, not {});
+
+variants!(LIVE_STATES, live_state, LiveState, {
+    LiveState::Recording => "recording",
+    LiveState::Masked => "masked",
+    LiveState::Stopped => "stopped",
+}, not {});
+
 variants!(CHANNEL_STATUSES, channel_status, ChannelStatus, {
     ChannelStatus::Active => "active",
     ChannelStatus::Tmpdown => "tmpdown",
@@ -135,6 +146,7 @@ const PLAIN: &[&str] = &[
     "ChannelStatusReq",
     "SwitchCommand",
     "SwitchReply",
+    "MetaflowAction",
     "query_auth_id_req",
     "query_auth_id_resp",
     "query_user_channels_req",
@@ -230,6 +242,13 @@ fn shown_by(stem: &str, bytes: &[u8]) -> (Headers, Vec<&'static str>) {
             assert_eq!(headers.event_name, body.action.name(), "{stem}");
             (headers, vec![delivery_action(&body.action)])
         }
+        ["metaflow", "action", ..] => plain::<MetaflowAction>(stem, bytes, "MetaflowAction"),
+        ["metaflow", "action_resp", ..] => {
+            let Envelope { headers, body } = read::<MetaflowActionResp>(stem, bytes);
+            let mut shown = vec![action_status(&body.status)];
+            shown.extend(body.recordings.iter().map(|one| live_state(&one.state)));
+            (headers, shown)
+        }
         _ => panic!("{stem}.json is named like no message we know"),
     }
 }
@@ -296,6 +315,8 @@ fn every_message_and_every_variant_has_an_example() {
         ROUTE_METHODS,
         CHANNEL_STATUSES,
         DELIVERY_ACTIONS,
+        ACTION_STATUSES,
+        LIVE_STATES,
     ]
     .into_iter()
     .flatten()

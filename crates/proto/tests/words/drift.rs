@@ -3,12 +3,13 @@
 use std::{collections::BTreeSet, fmt};
 
 use callreel_proto::{
-    Application, CallEvent, CallId, ChannelQueryReq, ChannelQueryResp, ChannelStatus,
+    ActionStatus, Application, CallEvent, CallId, ChannelQueryReq, ChannelQueryResp, ChannelStatus,
     ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder, EndReason,
-    EventName, HangupCause, Headers, Hearers, HttpMethod, InsertAt, MediaFork, RecordAction,
-    RecordCall, RecordingFact, RecordingInfo, RecordingNotice, RegSuccess, RouteMethod, RouteReq,
-    RouteResp, RouteWin, SendHttp, SetVars, SwitchCommand, SwitchReply, Terminators, Tone,
-    UsurpControl, schema::Schema,
+    EventName, HangupCause, Headers, Hearers, HttpMethod, InsertAt, LiveRecording, LiveState,
+    MediaFork, MetaflowAction, MetaflowActionResp, RecordAction, RecordCall, RecordingFact,
+    RecordingInfo, RecordingNotice, RecordingSource, RegSuccess, RouteMethod, RouteReq, RouteResp,
+    RouteWin, SendHttp, SetVars, SwitchCommand, SwitchReply, Terminators, Tone, UsurpControl,
+    schema::Schema,
 };
 use serde::{
     Deserialize, Deserializer,
@@ -247,6 +248,8 @@ fn bodies() -> Vec<(String, BTreeSet<String>)> {
             ("directory.reg_success", parts::<RegSuccess>()),
             ("recording", parts::<RecordingNotice>()),
             ("delivery", parts::<DeliveryOrder>()),
+            ("metaflow.action", parts::<MetaflowAction>()),
+            ("metaflow.action_resp", parts::<MetaflowActionResp>()),
         ]
         .map(|(name, fields)| (name.to_owned(), fields)),
     );
@@ -334,6 +337,11 @@ fn objects_within_messages_have_the_fields_of_their_types() {
             "/$defs/sent/properties/Args",
             parts::<SendHttp>(),
         ),
+        (
+            "metaflow.action_resp",
+            "/$defs/sent/properties/Recordings/items",
+            parts::<LiveRecording>(),
+        ),
     ] {
         let said = pages::properties(page, pointer);
         assert_eq!(
@@ -387,16 +395,7 @@ fn enums_have_the_words_of_their_types() {
             parts::<HttpMethod>(),
         ),
     ] {
-        let page_of = pages::page(page);
-        let words = page_of
-            .pointer(&pointer)
-            .unwrap_or_else(|| panic!("{page}{pointer}"));
-        let words = words
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|w| w.as_str().unwrap().to_owned());
-        assert_eq!(words.collect::<BTreeSet<_>>(), expected, "{page}{pointer}");
+        assert_words(page, &pointer, &expected);
     }
     let methods = pages::page("dialplan.route_resp");
     assert_eq!(
@@ -404,4 +403,33 @@ fn enums_have_the_words_of_their_types() {
         Some(&serde_json::json!(["park", "error"]))
     );
     assert_eq!(parts::<RouteMethod>(), words(["park", "error", "other"]));
+}
+
+#[test]
+fn what_is_told_of_live_recordings_has_the_words_of_its_types() {
+    let (page, each) = (
+        "metaflow.action_resp",
+        "/$defs/sent/properties/Recordings/items/properties",
+    );
+    assert_words(
+        page,
+        "/$defs/sent/properties/Status/enum",
+        &parts::<ActionStatus>(),
+    );
+    assert_words(page, &format!("{each}/state/enum"), &parts::<LiveState>());
+    let sources = parts::<RecordingSource>();
+    assert_words(page, &format!("{each}/source/enum"), &sources);
+    let ordered_by = "/$defs/ordered_by/properties/source/enum";
+    assert_words("common/words", ordered_by, &sources);
+}
+
+/// An enum of a page has these words.
+fn assert_words(page: &str, pointer: &str, expected: &BTreeSet<String>) {
+    let page_of = pages::page(page);
+    let words = page_of
+        .pointer(pointer)
+        .and_then(Value::as_array)
+        .unwrap_or_else(|| panic!("{page}{pointer}"));
+    let words = words.iter().map(|w| w.as_str().unwrap().to_owned());
+    assert_eq!(words.collect::<BTreeSet<_>>(), *expected, "{page}{pointer}");
 }

@@ -2,8 +2,9 @@
 
 use callreel_proto::{
     CallEvent, ChannelQueryReq, ChannelQueryResp, ChannelStatusReq, ChannelStatusResp, Command,
-    DeliveryOrder, Envelope, MalformedMessage, RecordRequest, RecordingNotice, RegSuccess,
-    RouteReq, RouteResp, RouteWin, SwitchCommand, SwitchReply, UsurpControl,
+    DeliveryOrder, Envelope, MalformedMessage, MetaflowAction, MetaflowActionResp, RecordRequest,
+    RecordingNotice, RegSuccess, RouteReq, RouteResp, RouteWin, SwitchCommand, SwitchReply,
+    UsurpControl,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -49,6 +50,8 @@ pub(crate) fn of(schema: &str) -> Reader {
         ["switch_event", "reply"] => reader::<SwitchReply>(),
         ["directory", "reg_success"] => reader::<RegSuccess>(),
         ["recording"] => reader::<RecordingNotice>(),
+        ["metaflow", "action"] => reader::<MetaflowAction>(),
+        ["metaflow", "action_resp"] => reader::<MetaflowActionResp>(),
         ["delivery"] => reader::<DeliveryOrder>(),
         _ => panic!("no type reads {schema}: name it here"),
     }
