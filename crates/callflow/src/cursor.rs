@@ -293,6 +293,7 @@ mod tests {
                 caller_id_number: None,
                 calling_device: None,
                 answered: false,
+                standing: crate::mandate::Standing::default(),
             };
             let mut cursor = Cursor::new(flow.clone(), call, Settings::default());
             cursor.stage.now = Some(Instant::now());

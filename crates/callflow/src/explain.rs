@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::cursor::Cursor;
 use crate::flow::{Flow, MalformedFlow};
+use crate::mandate::Standing;
 use crate::order::{RecordingOrder, Slot};
 use crate::talk::{Answer, CallInfo, Effect, Endpoints, Input, Query, Settings};
 use crate::transcript::Transcript;
@@ -106,6 +107,7 @@ fn example_call() -> CallInfo {
         caller_id_number: Some("1000".to_owned()),
         calling_device: None,
         answered: false,
+        standing: Standing::default(),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod destination;
 pub mod explain;
 mod flow;
 pub mod lint;
+pub mod mandate;
 mod modules;
 mod order;
 mod pending;
@@ -24,7 +25,10 @@ mod wait;
 
 pub use cursor::{Cursor, Position};
 pub use flow::{Flow, MalformedFlow};
-pub use order::{Meant, OrderDestination, RecordingKind, RecordingOrder, Silence, Slot};
+pub use mandate::{EndpointRules, Network, Standing};
+pub use order::{
+    Meant, OrderDestination, RecordedLeg, RecordingKind, RecordingOrder, Silence, Slot,
+};
 pub use problem::{Problem, Severity};
 pub use recording::http_url;
 pub use talk::{Answer, CallInfo, Effect, Endpoints, Input, Output, Query, Settings};

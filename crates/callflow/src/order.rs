@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use callreel_proto::{AudioFormat, Channels, Destination, HttpMethod, OrderedBy, Terminators};
+use callreel_proto::{
+    Application, AudioFormat, CallId, Channels, Destination, HttpMethod, OrderedBy, Terminators,
+};
 use serde::Serialize;
 use url::Url;
 
@@ -14,6 +16,22 @@ pub enum Meant {
     Usual,
     /// The flow's newest recording of this name.
     Named(String),
+    /// This very recording, whoever wanted it: what it was begun for is over.
+    Slot(Slot),
+}
+
+/// Whose call a recording is of. Both are made of the same audio.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case", tag = "leg")]
+pub enum RecordedLeg {
+    /// The caller's: what the caller says is on the left, and the A leg's Call-ID names it.
+    #[default]
+    A,
+    /// The callee's: what the callee says is on the left, and this Call-ID names it.
+    B {
+        /// The B leg.
+        call_id: CallId,
+    },
 }
 
 /// Names one recording within one [`crate::Cursor`]'s talk; numbers grow in the order of the orders.
@@ -79,7 +97,7 @@ pub struct Silence {
 }
 
 /// A recording the flow wants.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RecordingOrder {
     /// Its name in this talk.
     pub slot: Slot,
@@ -90,6 +108,11 @@ pub struct RecordingOrder {
     /// Instead of one file, one of each party: [`Channels::Caller`] and [`Channels::Callee`]. `channels` is then of no
     /// meaning.
     pub separate: bool,
+    /// Whose leg it is of.
+    pub leg: RecordedLeg,
+    /// Sounded to everybody on the call as soon as the recording has begun, in this order: `tones`, `play` or `tts`, with no
+    /// leg named.
+    pub announcements: Vec<Application>,
     /// What it is of.
     pub kind: RecordingKind,
     /// The file's format.

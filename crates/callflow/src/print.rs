@@ -104,6 +104,7 @@ impl Display for Effect {
             Self::StartRecording(order) => write!(f, "start recording {order}"),
             Self::StopRecording(Meant::Usual) => f.write_str("stop the newest recording"),
             Self::StopRecording(Meant::Named(name)) => write!(f, "stop the recording {name:?}"),
+            Self::StopRecording(Meant::Slot(slot)) => write!(f, "stop the recording {slot}"),
             Self::Mask { meant, .. } => write!(f, "mask {meant}"),
             Self::Unmask { meant, .. } => write!(f, "unmask {meant}"),
             Self::RecordMessage(order) => write!(f, "record the caller {order}"),
@@ -239,6 +240,7 @@ impl Display for Meant {
         match self {
             Self::Usual => f.write_str("the call"),
             Self::Named(name) => write!(f, "the recording {name:?}"),
+            Self::Slot(slot) => write!(f, "the recording {slot}"),
         }
     }
 }

@@ -8,7 +8,7 @@ use callreel_proto::{
 use serde_json::Value;
 use url::Url;
 
-use crate::order::{OrderDestination, RecordingKind, RecordingOrder, Silence};
+use crate::order::{OrderDestination, RecordedLeg, RecordingKind, RecordingOrder, Silence};
 use crate::print::seconds;
 use crate::stage::Stage;
 use crate::talk::Effect;
@@ -43,6 +43,8 @@ pub(crate) fn order(stage: &mut Stage, kind: RecordingKind) -> Option<RecordingO
         name: None,
         by: by_step(stage),
         separate: false,
+        leg: RecordedLeg::A,
+        announcements: Vec::new(),
         format,
         destination,
         time_limit: time_limit(stage),

@@ -9,6 +9,7 @@ use callreel_proto::{
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::mandate::Standing;
 use crate::order::{Meant, RecordingOrder, Slot};
 
 /// What the cursor is told.
@@ -122,7 +123,8 @@ pub enum Effect {
     },
     /// Find this out and answer with [`Input::Found`].
     Lookup(Query),
-    /// Begin recording beside the flow. Never awaited.
+    /// Begin recording beside the flow, and say so with [`Input::RecordingStarted`] or [`Input::RecordingRefused`]: the flow
+    /// may wait for it.
     StartRecording(Box<RecordingOrder>),
     /// End a running recording that this flow started; such a one not running is no error.
     StopRecording(Meant),
@@ -191,6 +193,8 @@ pub struct CallInfo {
     pub calling_device: Option<String>,
     /// Whether the A leg is answered already.
     pub answered: bool,
+    /// What the account's documents want recorded, whatever the flow says.
+    pub standing: Standing,
 }
 
 /// What holds for every call of the system.

@@ -17,7 +17,7 @@
 use std::{sync::Arc, time::Instant};
 
 use callreel_callflow::{
-    CallInfo, Cursor, Effect, Flow, Input, Output, Query, RecordingOrder, Settings,
+    CallInfo, Cursor, Effect, Flow, Input, Output, Query, RecordingOrder, Settings, Standing,
 };
 use callreel_proto::{
     AccountId, CallEvent, CallId, Envelope, EventName, RecordRequest, RecordingFact,
@@ -154,6 +154,7 @@ impl State {
             caller_id_number: text(&route.caller_id_number),
             calling_device,
             answered: false,
+            standing: Standing::default(),
         };
         Self {
             cursor: Cursor::new(args.flow, info, args.settings),

@@ -1,6 +1,6 @@
 //! Kazoo's account documents, as far as Callreel reads them. Unknown fields are kept by the store, not here.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{AccountId, lenient_bool, lenient_u64};
 
@@ -53,6 +53,28 @@ fn flag(doc: &Value, pointer: &str, default: bool) -> bool {
         .unwrap_or(default)
 }
 
+/// A user's or device's `call_recording`. Where there is none, Kazoo's older `record_call` is read: `true`, or an object that
+/// says so, means every call.
+fn endpoint_recording(doc: &Value) -> Value {
+    if let Some(tree) = doc.get("call_recording").filter(|tree| !tree.is_null()) {
+        return tree.clone();
+    }
+    let mut settings = match doc.get("record_call") {
+        Some(Value::Object(settings)) => settings.clone(),
+        Some(all) if lenient_bool(all) == Some(true) => {
+            Map::from_iter([("record_call".to_owned(), json!(true))])
+        }
+        _ => return Value::Null,
+    };
+    let said = settings.remove("record_call");
+    let starts = settings.remove("action").is_some_and(|a| a == "start");
+    if said.as_ref().and_then(lenient_bool).unwrap_or(starts) {
+        settings.insert("enabled".to_owned(), json!(true));
+        return json!({"any": {"any": settings}});
+    }
+    Value::Null
+}
+
 /// An account document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -62,6 +84,8 @@ pub struct Account {
     pub name: Option<String>,
     /// Disabled accounts get no service.
     pub enabled: bool,
+    /// What the account wants recorded, as the document has it; null if it says nothing.
+    pub call_recording: Value,
 }
 
 impl Account {
@@ -71,6 +95,7 @@ impl Account {
             realm: text(doc, "/realm"),
             name: text(doc, "/name"),
             enabled: flag(doc, "/enabled", true),
+            call_recording: doc.get("call_recording").cloned().unwrap_or_default(),
         }
     }
 }
@@ -86,6 +111,8 @@ pub struct User {
     pub enabled: bool,
     /// Do not disturb.
     pub do_not_disturb: bool,
+    /// Which calls of the user's devices are recorded, as the document has it; null if it says nothing.
+    pub call_recording: Value,
 }
 
 impl User {
@@ -103,6 +130,7 @@ impl User {
                 .or_else(|| text(doc, "/username")),
             enabled: flag(doc, "/enabled", true),
             do_not_disturb: flag(doc, "/do_not_disturb/enabled", false),
+            call_recording: endpoint_recording(doc),
         }
     }
 }
@@ -134,6 +162,8 @@ pub struct Device {
     pub codecs: Vec<String>,
     /// Headers of INVITEs to it.
     pub custom_sip_headers: Map<String, Value>,
+    /// Which of its calls are recorded, as the document has it; null if it says nothing.
+    pub call_recording: Value,
 }
 
 impl Device {
@@ -167,6 +197,7 @@ impl Device {
                 .and_then(Value::as_object)
                 .cloned()
                 .unwrap_or_default(),
+            call_recording: endpoint_recording(doc),
         }
     }
 }
@@ -254,9 +285,28 @@ impl MediaConfig {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+
+    #[test]
+    fn the_older_word_for_recording_every_call_is_still_read() {
+        let of = |doc: Value| Device::read(&doc).call_recording;
+        let all = json!({"any": {"any": {"enabled": true}}});
+        assert_eq!(of(json!({"record_call": true})), all);
+        assert_eq!(of(json!({"record_call": {"action": "start"}})), all);
+        assert_eq!(
+            of(json!({"record_call": {"record_call": "true", "format": "wav"}})),
+            json!({"any": {"any": {"enabled": true, "format": "wav"}}})
+        );
+        for nothing in [
+            json!(false),
+            json!({}),
+            json!({"record_call": false, "action": "start"}),
+        ] {
+            assert_eq!(of(json!({"record_call": nothing})), Value::Null);
+        }
+        let newer = json!({"call_recording": {}, "record_call": true});
+        assert_eq!(User::read(&newer).call_recording, json!({}));
+    }
 
     #[test]
     fn databases_are_named_as_kazoo_names_them() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use callreel_proto::{Application, AudioFormat, Channels, EndReason, InsertAt, Terminators, Vmbox};
 
 use crate::modules::record_caller::beep;
-use crate::order::{OrderDestination, RecordingKind, RecordingOrder};
+use crate::order::{OrderDestination, RecordedLeg, RecordingKind, RecordingOrder};
 use crate::recording::{MESSAGE_SILENCE, by_step};
 use crate::speech::prompt;
 use crate::stage::{Module, Stage, Turn};
@@ -237,6 +237,8 @@ fn order(stage: &mut Stage, vmbox: &Vmbox) -> RecordingOrder {
         name: None,
         by: by_step(stage),
         separate: false,
+        leg: RecordedLeg::A,
+        announcements: Vec::new(),
         kind: RecordingKind::Voicemail {
             box_id: vmbox.id.clone(),
             mailbox: vmbox.mailbox.clone(),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use callreel_callflow::{
-    Answer, CallInfo, Cursor, Endpoints, Flow, Heard, Input, Settings, Slot, Transcript,
+    Answer, CallInfo, Cursor, Endpoints, Flow, Heard, Input, Settings, Slot, Standing, Transcript,
 };
 use callreel_proto::{
     AccountId, CallEvent, CallId, Device, EndReason, EventName, HangupCause, MediaConfig, User, Utc,
@@ -124,6 +124,7 @@ pub(crate) fn call() -> CallInfo {
         caller_id_number: Some("1000".to_owned()),
         calling_device: Some("alices-phone".to_owned()),
         answered: false,
+        standing: Standing::default(),
     }
 }
 

@@ -3,7 +3,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use callreel_callflow::{OrderDestination, RecordingKind, RecordingOrder, Slot, http_url};
+use callreel_callflow::{
+    OrderDestination, RecordedLeg, RecordingKind, RecordingOrder, Slot, http_url,
+};
 use callreel_proto::{
     Application, AudioFormat, CallEvent, Channels, Envelope, EventName, Exchange, HttpMethod,
     MediaConfig, OrderedBy, RecordAction, RecordCall, RecordRequest, RecordingSource, Requested,
@@ -190,6 +192,8 @@ fn order(
         name: None,
         by: OrderedBy::new(RecordingSource::Application),
         separate: false,
+        leg: RecordedLeg::A,
+        announcements: Vec::new(),
         kind: RecordingKind::Recording,
         format: format(media_name.as_deref(), media),
         destination: destination(terms, media)?,
