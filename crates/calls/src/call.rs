@@ -17,10 +17,10 @@
 use std::{sync::Arc, time::Instant};
 
 use callreel_callflow::{
-    CallInfo, Cursor, Effect, Flow, Input, Output, Query, RecordingOrder, Settings, Standing,
+    CallInfo, Cursor, Effect, Flow, Input, Meant, Output, Query, RecordingOrder, Settings, Standing,
 };
 use callreel_proto::{
-    AccountId, CallEvent, CallId, Envelope, EventName, RecordRequest, RecordingFact,
+    AccountId, CallEvent, CallId, Envelope, EventName, OrderedBy, RecordRequest, RecordingFact,
     RecordingNotice, RouteReq, RouteWin,
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
@@ -283,11 +283,11 @@ impl State {
             Effect::StartRecording(order) | Effect::RecordMessage(order) => {
                 self.record(order, myself).await;
             }
-            // Wired up with the recorder's side of masks and names.
-            Effect::Mask { .. } | Effect::Unmask { .. } => {}
-            Effect::StopRecording(_) => {
+            Effect::Mask { meant, by } => self.mask(meant, true, by, myself).await,
+            Effect::Unmask { meant, by } => self.mask(meant, false, by, myself).await,
+            Effect::StopRecording(meant) => {
                 if let Some(recorder) = &self.recorder {
-                    drop(recorder.cast(RecorderMsg::StopNewest));
+                    drop(recorder.cast(RecorderMsg::Stop(meant)));
                 }
             }
             Effect::Skipped { pointer, reason } => self.skipped(&pointer, reason).await,
@@ -323,6 +323,16 @@ impl State {
             }
         };
         drop(recorder.cast(RecorderMsg::Start(order)));
+    }
+
+    /// Also before anything is recorded: what begins later is masked from its start.
+    async fn mask(&mut self, meant: Meant, on: bool, by: OrderedBy, myself: &ActorRef<CallMsg>) {
+        match self.recorder(myself).await {
+            Ok(recorder) => drop(recorder.cast(RecorderMsg::Mask { meant, on, by })),
+            Err(error) => {
+                tracing::error!(call_id = %self.route.call_id, %error, "no recorder: nothing is masked, and nothing recorded");
+            }
+        }
     }
 
     /// The call's recorder, spawned at its first use.

@@ -1,7 +1,10 @@
 //! The capture thread: sweeps the RTP sockets of all recorded calls and appends what it finds to their journals.
 //!
 //! It decodes nothing and knows nothing of recordings. A sweep every [`SWEEP`] costs a quarter of a wake-up per packet;
-//! the kernel's receive timestamps keep arrival times exact all the same.
+//! the kernel's receive timestamps keep arrival times exact all the same. Audio that nobody may keep is taken out of its
+//! packets here, before any of it reaches the journal's memory.
+
+mod arrival;
 
 use std::{
     collections::HashMap,
@@ -14,7 +17,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::JoinHandle,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use callreel_proto::{CaptureId, Leg};
@@ -29,6 +32,8 @@ use nix::{
 use serde::Serialize;
 use tokio::sync::oneshot;
 
+use arrival::Now;
+
 /// Time between two sweeps, and so the most audio a killed process loses (with the flush that ends each sweep).
 const SWEEP: Duration = Duration::from_millis(100);
 /// Datagrams taken from a socket by one system call: twice what a leg sends between two sweeps, with room for a burst.
@@ -37,8 +42,8 @@ const BATCH: usize = 16;
 const DATAGRAM: usize = 2048;
 /// Orders waiting for the thread: it takes them at least every [`SWEEP`], a node starts far fewer calls in that time.
 const ORDERS: usize = 1024;
-/// A receive timestamp further back than this says the wall clock was set, not that the packet waited.
-const OLDEST: Duration = Duration::from_secs(10);
+/// The payload type of telephone events in a fork (docs/fork.md).
+const TELEPHONE_EVENT: u8 = 101;
 
 /// What a capture has received so far; read by `Describe` without asking the thread.
 #[derive(Debug, Default, Serialize)]
@@ -51,6 +56,8 @@ pub(crate) struct Counters {
     pub(crate) malformed: AtomicU64,
     /// RTP from a source other than the switch's fork.
     pub(crate) foreign: AtomicU64,
+    /// RTP packets whose payload was taken away: masked audio, redacted keys.
+    pub(crate) emptied: AtomicU64,
     /// Writes to the journal that failed.
     pub(crate) failed_writes: AtomicU64,
 }
@@ -63,6 +70,20 @@ pub(crate) struct Capture {
     pub(crate) journal: Journal,
     pub(crate) clock: CaptureClock,
     pub(crate) counters: Arc<Counters>,
+    /// Whether the payload of every packet is taken away, until an [`Entry`] says otherwise.
+    pub(crate) shut: bool,
+    /// Whether the payload of telephone events is taken away: which keys were pressed.
+    pub(crate) redact_keys: bool,
+}
+
+/// What a recorder wants written behind all that has arrived.
+pub(crate) struct Entry {
+    /// When it happened, by the capture's clock.
+    pub(crate) at_ns: u64,
+    /// What.
+    pub(crate) marks: Vec<Mark>,
+    /// Whether the payload of what arrives from then on is taken away.
+    pub(crate) shut: bool,
 }
 
 /// The clock of one capture: nanoseconds since it began, monotonic.
@@ -86,8 +107,8 @@ enum Order {
     Open(Box<Capture>),
     /// From a recorder: packets come from here and nowhere else.
     Source(CaptureId, SocketAddr),
-    /// From a recorder: write down all that has arrived, then these marks, and flush.
-    Marks(CaptureId, Vec<(u64, Mark)>, oneshot::Sender<()>),
+    /// From a recorder: write down all that has arrived, then this, and flush; answered by when it took effect.
+    Write(CaptureId, Entry, oneshot::Sender<u64>),
     /// From a recorder, or from whoever found it dead: write down all that has arrived and seal the journal.
     Close(CaptureId, oneshot::Sender<()>),
 }
@@ -140,12 +161,15 @@ impl CaptureThread {
         self.order(Order::Source(id.clone(), source));
     }
 
-    /// Appends marks after everything that has arrived, and returns once they are flushed.
-    pub(crate) async fn mark(&self, id: &CaptureId, marks: Vec<(u64, Mark)>) {
+    /// Appends an entry after everything that has arrived, and returns once it is flushed: with the entry's own instant,
+    /// or, where that is a moment in the past already written down and audio is to be taken away or kept again, with the
+    /// first instant from which that is so.
+    pub(crate) async fn write(&self, id: &CaptureId, entry: Entry) -> u64 {
         let (done, flushed) = oneshot::channel();
-        self.order(Order::Marks(id.clone(), marks, done));
+        let at_ns = entry.at_ns;
+        self.order(Order::Write(id.clone(), entry, done));
         // A closed channel means the capture is gone, and with it everything there was to flush.
-        drop(flushed.await);
+        flushed.await.unwrap_or(at_ns)
     }
 
     /// Seals a capture's journal, and returns once that is done.
@@ -176,6 +200,10 @@ struct Swept {
     capture: Capture,
     /// Where packets must come from: told by the switch, or else the first that sent RTP, per leg.
     sources: [Option<SocketAddr>; 2],
+    /// Until when a socket is known to have been emptied, per leg: what it holds now arrived later.
+    drained_ns: [u64; 2],
+    /// From when on `capture.shut` is another, while the sweep that finds the packets of that instant lasts.
+    turns_ns: Option<u64>,
 }
 
 impl Sweeper {
@@ -216,14 +244,17 @@ impl Sweeper {
                     swept.sources = [Some(source); 2];
                 }
             }
-            Order::Marks(id, marks, done) => {
+            Order::Write(id, entry, done) => {
+                let mut at_ns = entry.at_ns;
                 if let Some(mut swept) = self.captures.remove(&id) {
+                    at_ns = swept.turn(&entry);
                     self.sweep(&mut swept);
-                    swept.mark(marks);
+                    swept.turned(entry.shut);
+                    swept.mark(at_ns, entry.marks);
                     self.captures.insert(id, swept);
                 }
                 // Nobody waits any more when the recorder died meanwhile.
-                done.send(()).ok();
+                done.send(at_ns).ok();
             }
             Order::Close(id, done) => {
                 let Some(mut swept) = self.captures.remove(&id) else {
@@ -259,6 +290,8 @@ impl Sweeper {
         let swept = Swept {
             capture,
             sources: [None; 2],
+            drained_ns: [0; 2],
+            turns_ns: None,
         };
         self.captures.insert(swept.capture.id.clone(), swept);
     }
@@ -298,15 +331,19 @@ impl Sweeper {
             .map(|buffer| [IoSliceMut::new(buffer)])
             .collect();
         let flags = MsgFlags::MSG_DONTWAIT;
+        let asked_ns = swept.capture.clock.now_ns();
         let batch = match recvmmsg(fd, &mut self.headers, slices.iter_mut(), flags, None) {
             Ok(batch) => batch,
-            Err(Errno::EAGAIN) => return 0,
+            Err(Errno::EAGAIN) => {
+                swept.drained_ns[index(leg)] = asked_ns;
+                return 0;
+            }
             Err(error) => {
                 tracing::warn!(%error, "cannot receive RTP");
                 return 0;
             }
         };
-        let now = Now::read(swept.capture.clock);
+        let now = Now::read(swept.capture.clock, swept.drained_ns[index(leg)]);
         let mut count = 0;
         for message in batch {
             count += 1;
@@ -321,6 +358,9 @@ impl Sweeper {
             if let Some(bytes) = message.iovs().next() {
                 swept.take(leg, source, arrival_ns, bytes);
             }
+        }
+        if count < BATCH {
+            swept.drained_ns[index(leg)] = asked_ns;
         }
         count
     }
@@ -341,6 +381,10 @@ impl Swept {
         *expected = source;
         counters.packets[index(leg)].fetch_add(1, Ordering::Relaxed);
         counters.last_ns.fetch_max(arrival_ns, Ordering::Relaxed);
+        let emptied = self.is_emptied(arrival_ns, rtp.payload_type());
+        if emptied {
+            counters.emptied.fetch_add(1, Ordering::Relaxed);
+        }
         let packet = PacketRecord {
             leg,
             arrival_ns,
@@ -349,13 +393,37 @@ impl Swept {
             sequence: rtp.sequence_number(),
             timestamp: rtp.timestamp(),
             ssrc: rtp.ssrc(),
-            payload: rtp.payload(),
+            payload: if emptied { &[] } else { rtp.payload() },
         };
         self.append(&Record::Packet(packet));
     }
 
-    fn mark(&mut self, marks: Vec<(u64, Mark)>) {
-        for (at_ns, mark) in marks {
+    /// Whether what a packet carries may not be written down.
+    fn is_emptied(&self, arrival_ns: u64, payload_type: u8) -> bool {
+        let turned = self.turns_ns.is_some_and(|at_ns| arrival_ns >= at_ns);
+        let shut = self.capture.shut != turned;
+        shut || (self.capture.redact_keys && payload_type == TELEPHONE_EVENT)
+    }
+
+    /// Prepares the sweep that an entry waits for, and says when the entry takes effect: what has been written down cannot
+    /// be taken away any more, nor what was taken away be kept.
+    fn turn(&mut self, entry: &Entry) -> u64 {
+        if entry.shut == self.capture.shut {
+            return entry.at_ns;
+        }
+        let last_ns = self.capture.counters.last_ns.load(Ordering::Relaxed);
+        let at_ns = entry.at_ns.max(last_ns + 1);
+        self.turns_ns = Some(at_ns);
+        at_ns
+    }
+
+    fn turned(&mut self, shut: bool) {
+        self.turns_ns = None;
+        self.capture.shut = shut;
+    }
+
+    fn mark(&mut self, at_ns: u64, marks: Vec<Mark>) {
+        for mark in marks {
             self.append(&Record::Mark { at_ns, mark });
         }
         self.flush();
@@ -392,35 +460,6 @@ impl Swept {
         if before == 0 {
             tracing::error!(capture_id = %self.capture.id, %error, "the journal cannot be written: audio waits in memory, and is lost if that lasts");
         }
-    }
-}
-
-/// The two clocks, read together once per batch.
-struct Now {
-    capture_ns: u64,
-    wall: Duration,
-}
-
-impl Now {
-    fn read(clock: CaptureClock) -> Self {
-        let wall = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Self {
-            capture_ns: clock.now_ns(),
-            wall,
-        }
-    }
-
-    /// When a packet arrived by the capture's clock, given the kernel's wall-clock stamp. A stamp from a clock that
-    /// was set meanwhile is worth nothing: the packet then arrived now.
-    fn arrival_ns(&self, stamp: Option<Duration>) -> u64 {
-        let waited = stamp
-            .and_then(|stamp| self.wall.checked_sub(stamp))
-            .filter(|age| *age <= OLDEST)
-            .unwrap_or_default();
-        let waited_ns = u64::try_from(waited.as_nanos()).unwrap_or(0);
-        self.capture_ns.saturating_sub(waited_ns)
     }
 }
 

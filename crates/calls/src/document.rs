@@ -62,6 +62,7 @@ fn recording(subject: &Subject<'_>) -> Value {
         "interaction_id": route.channel_var("Call-Interaction-ID"),
         "owner_id": route.channel_var("Owner-ID"),
         "origin": order.origin,
+        "ordered_by": order.by,
         "url": url,
         "custom_channel_vars": route.custom_channel_vars,
     })

@@ -2,13 +2,13 @@
 
 use callreel_callflow::{OrderDestination, RecordingKind, RecordingOrder, destination};
 use callreel_proto::{
-    AccountId, Application, CallId, Destination, InsertAt, MediaFork, MetadataQuery, RecordAction,
-    RecordCall, RecordingId, RouteReq, Utc, random_hex,
+    AccountId, Application, CallId, Destination, InsertAt, MediaFork, RecordAction, RecordCall,
+    RecordingId, RouteReq, Utc, random_hex,
 };
 use callreel_spool::{Promise, Source, Ticket, TicketKind, check_file_name};
 use serde_json::{Map, json};
 
-use crate::document;
+use crate::{config::RecordingConfig, document};
 
 /// The `Media-Recorder` that marks recordings of ours in the switch's events.
 const RECORDER: &str = "callreel";
@@ -31,7 +31,11 @@ pub(crate) struct Place<'a> {
 ///
 /// # Errors
 /// The spool does not take it, in words.
-pub(crate) fn ticket(order: &RecordingOrder, place: Place<'_>) -> Result<Ticket, String> {
+pub(crate) fn ticket(
+    order: &RecordingOrder,
+    place: Place<'_>,
+    config: &RecordingConfig,
+) -> Result<Ticket, String> {
     let started_at = Utc::now();
     let recording_id = RecordingId::random(started_at);
     let extension = order.format.extension();
@@ -47,7 +51,7 @@ pub(crate) fn ticket(order: &RecordingOrder, place: Place<'_>) -> Result<Ticket,
             url: destination::request_url(base, call_id, extension, place.nth),
             method: *method,
             headers: headers.clone(),
-            metadata_query: MetadataQuery::None,
+            metadata_query: config.metadata_query,
         },
     };
     let document = document::at_start(&document::Subject {
@@ -75,7 +79,7 @@ pub(crate) fn ticket(order: &RecordingOrder, place: Place<'_>) -> Result<Ticket,
         start_ns: place.start_ns,
         time_limit_s: order.time_limit.as_secs(),
         min_ms: u64::try_from(order.min.as_millis()).unwrap_or(u64::MAX),
-        redact_dtmf: false,
+        redact_dtmf: config.redact_dtmf,
     };
     Ticket::new(promise, document).map_err(|error| error.to_string())
 }
@@ -166,11 +170,21 @@ fn for_a_file(order: &RecordingOrder, terms: RecordCall, media_name: &str) -> Re
     }
 }
 
-/// The command that ends a `record_call`. To our switch it names the fork, as all commands of recorders do: one without a
-/// fork is another application's, and comes back to us. Others know the recording by its name.
+/// The command that ends a `record_call`.
 pub(crate) fn stop(id: Option<String>, media_name: String, fork: Option<MediaFork>) -> Application {
+    about(RecordAction::Stop, id, media_name, fork)
+}
+
+/// A command about a running `record_call`. To our switch it names the fork, as all commands of recorders do: one without a
+/// fork is another application's, and comes back to us. Others know the recording by its name.
+pub(crate) fn about(
+    action: RecordAction,
+    id: Option<String>,
+    media_name: String,
+    fork: Option<MediaFork>,
+) -> Application {
     Application::RecordCall {
-        action: RecordAction::Stop,
+        action,
         media_name: Some(media_name),
         terms: Box::new(RecordCall {
             recording_id: fork.and(id),

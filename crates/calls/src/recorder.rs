@@ -3,7 +3,7 @@
 //!
 //! | Who sends | Message | Why |
 //! |---|---|---|
-//! | the call | `Start`, `StopNewest` | the flow ordered it |
+//! | the call | `Start`, `Stop`, `Mask` | the flow ordered it |
 //! | the call, or the dispatcher | `Asked` | another application ordered it |
 //! | the call, or the dispatcher | `Event` | the switch said something about the channel, or about a file of its own |
 //! | the call, or the dispatcher | `Replaced` | the channel goes on under another id |
@@ -16,6 +16,7 @@
 mod audio;
 mod ending;
 mod fork;
+mod masking;
 mod request;
 mod running;
 mod starting;
@@ -23,10 +24,10 @@ mod switch_file;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use callreel_callflow::{Input, RecordingOrder};
+use callreel_callflow::{Input, Meant, RecordingOrder};
 use callreel_proto::{
-    AccountId, CallEvent, CallId, EndReason, Envelope, EventName, RecordRequest, RecordingFact,
-    RecordingId, RecordingNotice, RouteReq,
+    AccountId, CallEvent, CallId, Envelope, EventName, OrderedBy, RecordRequest, RecordingFact,
+    RecordingNotice, RouteReq,
 };
 use callreel_spool::{Mark, Ticket};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
@@ -49,8 +50,17 @@ pub(crate) struct Recorder;
 pub(crate) enum RecorderMsg {
     /// From the call: begin this recording.
     Start(Box<RecordingOrder>),
-    /// From the call: end the newest running `record_call` recording of the flow.
-    StopNewest,
+    /// From the call: end this running `record_call` recording of the flow.
+    Stop(Meant),
+    /// From the call: from here, or no longer, silence is heard.
+    Mask {
+        /// What.
+        meant: Meant,
+        /// From here; else no longer.
+        on: bool,
+        /// Who wants it.
+        by: OrderedBy,
+    },
     /// From the call or the dispatcher: what another application wants of a recording.
     Asked(Box<Envelope<RecordRequest>>),
     /// From the call or the dispatcher: the switch said something about the recorded channel.
@@ -89,6 +99,8 @@ pub(crate) struct State {
     orders: u32,
     /// How many files this call has asked for so far.
     files: u32,
+    /// Nothing of the call is to be heard, now or in what is yet to begin: who wanted that.
+    masked_by: Option<OrderedBy>,
     /// Nothing new begins; the actor ends with its last recording.
     over: bool,
     /// When the channel went, by the capture's clock, if we heard of it late.
@@ -114,6 +126,7 @@ impl Actor for Recorder {
             running: BTreeMap::new(),
             orders: 0,
             files: 0,
+            masked_by: None,
             over: false,
             gone_ns: None,
         })
@@ -127,7 +140,8 @@ impl Actor for Recorder {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             RecorderMsg::Start(order) => state.start(*order, &myself).await,
-            RecorderMsg::StopNewest => state.stop_newest(&myself).await,
+            RecorderMsg::Stop(meant) => state.stop(&meant, &myself).await,
+            RecorderMsg::Mask { meant, on, by } => state.mask_meant(&meant, on, by).await,
             RecorderMsg::Asked(request) => state.asked(request, &myself).await,
             RecorderMsg::Event(name, event) => state.hear(name, &event, &myself).await,
             RecorderMsg::Replaced(call_id) => state.args.control.call_id = call_id,
@@ -192,30 +206,20 @@ impl State {
         saved.is_ok()
     }
 
-    async fn notify(
-        &self,
-        fact: RecordingFact,
-        recording_id: Option<RecordingId>,
-        detail: Option<String>,
-    ) {
-        let notice = self.notice(fact, recording_id, None, detail);
-        self.context().notify(notice).await;
-    }
-
-    fn notice(
-        &self,
-        fact: RecordingFact,
-        recording_id: Option<RecordingId>,
-        end_reason: Option<EndReason>,
-        detail: Option<String>,
-    ) -> RecordingNotice {
-        let (account_id, call_id) = (self.args.account.clone(), self.args.route.call_id.clone());
+    /// A notice about one recording.
+    fn notice(&self, fact: RecordingFact, ticket: &Ticket) -> RecordingNotice {
+        let promise = ticket.promise();
+        let (account_id, call_id) = (promise.account_id.clone(), promise.call_id.clone());
         RecordingNotice {
-            recording_id,
-            end_reason,
-            detail,
+            recording_id: Some(promise.recording_id.clone()),
             ..RecordingNotice::new(fact, account_id, call_id)
         }
+    }
+
+    /// The newest recording of which this holds.
+    fn newest(&self, holds: impl Fn(&Running) -> bool) -> Option<Key> {
+        let found = self.running.iter().rev().find(|(_, r)| holds(r));
+        found.map(|(key, _)| *key)
     }
 
     fn tell(&self, input: Input) {
@@ -235,6 +239,9 @@ impl State {
                     "recording_id": running.ticket.recording_id(),
                     "kind": running.kind,
                     "stage": running.stage,
+                    "name": running.name,
+                    "ordered_by": running.ordered_by,
+                    "masked": running.ticket.is_masked(),
                     "destination": running.ticket.promise().destination.describe(),
                 })
             })

@@ -27,13 +27,14 @@ impl Audio {
     }
 
     /// The source of another recording, and where on that source's clock it starts, nanoseconds.
-    pub(super) fn open(
+    pub(super) async fn open(
         &mut self,
         order: &RecordingOrder,
         args: &Args,
+        masked: bool,
     ) -> Result<(Source, u64), String> {
         match self {
-            Self::Fork(fork) => fork.open(args),
+            Self::Fork(fork) => fork.open(args, masked).await,
             Self::File => Ok((Source::Switch(switch_file::of(order, args)), 0)),
         }
     }

@@ -2,8 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use callreel_callflow::Input;
-use callreel_proto::{Application, CallEvent, EndReason, InsertAt, RecordingFact, RecordingNotice};
+use callreel_callflow::{Input, Meant};
+use callreel_proto::{
+    Application, CallEvent, EndReason, InsertAt, OrderedBy, RecordingFact, RecordingNotice,
+    RecordingSource,
+};
 use callreel_spool::{Mark, Ticket};
 use ractor::ActorRef;
 use tokio::time::Instant;
@@ -24,18 +27,35 @@ use crate::{
 const DISK_PAUSE: Duration = Duration::from_secs(1);
 
 impl State {
-    /// The flow's own newest `record_call`.
-    pub(super) async fn stop_newest(&mut self, myself: &ActorRef<RecorderMsg>) {
-        let newest = self
-            .running
-            .iter()
-            .rev()
-            .find(|(_, r)| r.is_beside() && r.slot().is_some() && r.goes_on())
-            .map(|(key, _)| *key);
-        match newest {
-            Some(key) => self.end(key, EndReason::Stopped, myself).await,
-            None => tracing::debug!(call_id = %self.call_id(), "nothing to stop"),
+    /// What the flow means: its newest `record_call`, of that name if it names one; or this very recording, whoever wanted
+    /// it, for the leg it is of has gone.
+    pub(super) async fn stop(&mut self, meant: &Meant, myself: &ActorRef<RecorderMsg>) {
+        let Some(key) = self.meant(meant) else {
+            return tracing::debug!(call_id = %self.call_id(), ?meant, "nothing to stop");
+        };
+        if let Meant::Slot(_) = meant {
+            self.tell_switch_to_stop(key).await;
+            return self.end(key, EndReason::Hangup, myself).await;
         }
+        let by = OrderedBy::new(RecordingSource::Callflow);
+        self.end_by(key, by, myself).await;
+    }
+
+    /// The running recording that a flow means.
+    pub(super) fn meant(&self, meant: &Meant) -> Option<Key> {
+        self.newest(|running| match meant {
+            Meant::Usual => running.is_the_flows(None),
+            Meant::Named(name) => running.is_the_flows(Some(name)),
+            Meant::Slot(slot) => running.slot() == Some(*slot) && running.goes_on(),
+        })
+    }
+
+    /// Ends a recording because somebody wants it ended.
+    pub(super) async fn end_by(&mut self, key: Key, by: OrderedBy, myself: &ActorRef<RecorderMsg>) {
+        if let Some(running) = self.running.get_mut(&key) {
+            running.ended_by.get_or_insert(by);
+        }
+        self.end(key, EndReason::Stopped, myself).await;
     }
 
     /// What a recording waited for has not come.
@@ -187,7 +207,13 @@ impl State {
         }
         let length_ms = running.ticket.length_ms().unwrap_or(0);
         tracing::info!(call_id = %self.call_id(), recording_id = %id, account_id = %self.args.account, ?reason, length_ms, "recording ended");
-        let notice = self.notice(RecordingFact::Ended, Some(id), Some(reason), detail);
+        let notice = RecordingNotice {
+            end_reason: Some(reason),
+            ordered_by: running.ended_by.take(),
+            offset_ms: Some(length_ms),
+            detail,
+            ..self.notice(RecordingFact::Ended, &running.ticket)
+        };
         let slot = running.slot();
         if self.save(running.ticket.clone()).await {
             self.context().notify(notice).await;
@@ -204,13 +230,18 @@ impl State {
         }
     }
 
-    /// Seals the capture when no recording needs it: a later recording gets a capture of its own.
+    /// Seals the capture when no recording needs it: a later recording gets a capture of its own. What only masked ones
+    /// need is not written down.
     pub(super) async fn close_if_idle(&mut self) {
         let context = Arc::clone(self.context());
-        if self.running.is_empty()
-            && let Audio::Fork(fork) = &mut self.audio
-        {
+        let (idle, shut) = (self.running.is_empty(), self.all_masked());
+        let Audio::Fork(fork) = &mut self.audio else {
+            return;
+        };
+        if idle {
             fork.close(&context).await;
+        } else {
+            fork.turn(&context, Vec::new(), shut).await;
         }
     }
 

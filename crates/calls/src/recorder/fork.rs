@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::Args;
 use crate::{
-    capture::{Capture, CaptureClock, Counters},
+    capture::{Capture, CaptureClock, Counters, Entry},
     context::Context,
 };
 
@@ -28,17 +28,29 @@ struct Live {
     clock: CaptureClock,
     target: MediaFork,
     counters: Arc<Counters>,
+    /// Whether audio is kept out of the journal: everything that records is masked.
+    shut: bool,
 }
 
 impl Fork {
     /// Binds sockets and opens a journal, unless that has been done for a recording that still runs. Says which capture it
-    /// is, and what its clock shows.
-    pub(super) fn open(&mut self, args: &Args) -> Result<(Source, u64), String> {
+    /// is, and where on its clock another recording starts: one that is not masked has audio from there.
+    pub(super) async fn open(
+        &mut self,
+        args: &Args,
+        masked: bool,
+    ) -> Result<(Source, u64), String> {
         if self.0.is_none() {
-            self.0 = Some(begin(args)?);
+            self.0 = Some(begin(args, masked)?);
         }
         let live = self.0.as_ref().expect("begun above");
-        Ok((Source::Capture(live.id.clone()), live.clock.now_ns()))
+        let (id, now_ns) = (live.id.clone(), live.clock.now_ns());
+        let opened_ns = if live.shut && !masked {
+            self.turn(&args.control.context, Vec::new(), false).await
+        } else {
+            None
+        };
+        Ok((Source::Capture(id), opened_ns.unwrap_or(now_ns)))
     }
 
     /// Where the switch shall send the audio; none while there is no capture.
@@ -80,9 +92,33 @@ impl Fork {
         mark: Mark,
     ) -> Option<u64> {
         let live = self.0.as_ref()?;
-        let at_ns = at_ns.unwrap_or_else(|| live.clock.now_ns());
-        context.captures.mark(&live.id, vec![(at_ns, mark)]).await;
-        Some(at_ns)
+        let entry = Entry {
+            at_ns: at_ns.unwrap_or_else(|| live.clock.now_ns()),
+            marks: vec![mark],
+            shut: live.shut,
+        };
+        Some(context.captures.write(&live.id, entry).await)
+    }
+
+    /// From now on audio is kept out of the journal, or is let in again; the marks say for whom. Says when that was: not a
+    /// packet that arrived later has its audio written, or not.
+    pub(super) async fn turn(
+        &mut self,
+        context: &Context,
+        marks: Vec<Mark>,
+        shut: bool,
+    ) -> Option<u64> {
+        let live = self.0.as_mut()?;
+        if marks.is_empty() && shut == live.shut {
+            return None;
+        }
+        live.shut = shut;
+        let entry = Entry {
+            at_ns: live.clock.now_ns(),
+            marks,
+            shut,
+        };
+        Some(context.captures.write(&live.id, entry).await)
     }
 
     /// Seals the capture: a later recording gets one of its own.
@@ -101,7 +137,7 @@ impl Fork {
     }
 }
 
-fn begin(args: &Args) -> Result<Live, String> {
+fn begin(args: &Args, shut: bool) -> Result<Live, String> {
     let context = &args.control.context;
     let sockets = context.ports.pair().map_err(|e| e.to_string())?;
     let port = |i: usize| sockets[i].local_addr().map(|a: SocketAddr| a.port());
@@ -129,11 +165,14 @@ fn begin(args: &Args) -> Result<Live, String> {
         journal,
         clock,
         counters: Arc::clone(&counters),
+        shut,
+        redact_keys: context.config.redact_dtmf,
     });
     Ok(Live {
         id,
         clock,
         target,
         counters,
+        shut,
     })
 }

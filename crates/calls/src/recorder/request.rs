@@ -11,15 +11,10 @@ use callreel_proto::{
     MediaConfig, OrderedBy, RecordAction, RecordCall, RecordRequest, RecordingSource, Requested,
     Terminators, Utc,
 };
-use callreel_spool::Mark;
 use ractor::ActorRef;
 use serde_json::Value;
 
-use super::{
-    RecorderMsg, State,
-    audio::Audio,
-    running::{Key, Orderer},
-};
+use super::{RecorderMsg, State, audio::Audio, masking::Whom, running::Orderer};
 use crate::{context::Context, lookup};
 
 /// The rates a telephone recording can sensibly have, Hz; what is outside is for the renderer to choose.
@@ -49,30 +44,23 @@ impl State {
             let reason = "the switch that has the channel records by itself: tell it";
             return self.answer_error(&request, reason).await;
         }
-        let meant = self.meant(terms.recording_id.as_deref(), media_name.as_deref());
+        let by = by(&request);
+        let (id, name) = (terms.recording_id.as_deref(), media_name.as_deref());
+        let nameless = id.is_none() && name.is_none();
+        let meant = self.newest(|r| r.is_beside() && (nameless || r.names.are(id, name)));
         match (action, meant) {
             (RecordAction::Start, _) => {
                 self.asked_to_start(request, media_name, *terms, myself)
                     .await
             }
+            (RecordAction::Mask, _) if nameless => self.mask(Whom::Call, true, by).await,
+            (RecordAction::Unmask, _) if nameless => self.mask(Whom::Call, false, by).await,
             // As in Kazoo, it is no error to stop what does not run.
             (_, None) => tracing::debug!(call_id = %self.call_id(), ?action, "no such recording"),
-            (RecordAction::Stop, Some(key)) => {
-                self.end(key, callreel_proto::EndReason::Stopped, myself)
-                    .await;
-            }
-            (RecordAction::Mask, Some(key)) => self.mask(key, true).await,
-            (RecordAction::Unmask, Some(key)) => self.mask(key, false).await,
+            (RecordAction::Stop, Some(key)) => self.end_by(key, by, myself).await,
+            (RecordAction::Mask, Some(key)) => self.mask(Whom::One(key), true, by).await,
+            (RecordAction::Unmask, Some(key)) => self.mask(Whom::One(key), false, by).await,
         }
-    }
-
-    /// The running recording of this id or name; without either, the newest.
-    fn meant(&self, id: Option<&str>, name: Option<&str>) -> Option<Key> {
-        let nameless = id.is_none() && name.is_none();
-        let mut newest_first = self.running.iter().rev().filter(|(_, r)| r.is_beside());
-        newest_first
-            .find(|(_, r)| nameless || r.names.are(id, name))
-            .map(|(key, _)| *key)
     }
 
     async fn asked_to_start(
@@ -90,7 +78,8 @@ impl State {
             return;
         }
         let media = lookup::media_config(&self.context().store).await;
-        match order(media_name, &terms, &media) {
+        let by = by(&request);
+        match order(media_name, &terms, &media, by.clone()) {
             Ok(order) => {
                 let terms = RecordCall {
                     transfer_method: None,
@@ -100,36 +89,8 @@ impl State {
                 let by = Orderer::Other(request);
                 self.begin(order, by, Some(terms), myself).await;
             }
-            Err(reason) => self.refuse(Orderer::Other(request), reason).await,
+            Err(reason) => self.refuse(Orderer::Other(request), by, reason).await,
         }
-    }
-
-    /// From here, or no longer, silence is heard in the file.
-    async fn mask(&mut self, key: Key, on: bool) {
-        let Some(running) = self.running.get(&key) else {
-            return;
-        };
-        let id = running.ticket.recording_id().clone();
-        let mark = if on {
-            Mark::Masked(id)
-        } else {
-            Mark::Unmasked(id)
-        };
-        let Some(at_ns) = self.audio.mark(self.context(), None, mark).await else {
-            return;
-        };
-        let running = self.running.get_mut(&key).expect("found above");
-        let by = Some(OrderedBy::new(RecordingSource::Application));
-        let masked = if on {
-            running.ticket.masked(at_ns, by)
-        } else {
-            running.ticket.unmasked(at_ns, by)
-        };
-        if let Err(error) = masked {
-            tracing::error!(%error, "a mask for a recording that is over");
-        }
-        let ticket = running.ticket.clone();
-        self.save(ticket).await;
     }
 
     /// Tells who ordered it that it will not be done.
@@ -175,6 +136,15 @@ pub(crate) async fn answer_error(
     }
 }
 
+/// Another application, as evidence.
+fn by(request: &Envelope<RecordRequest>) -> OrderedBy {
+    let app = request.headers.app_name.clone();
+    OrderedBy {
+        who: Some(app).filter(|app| !app.is_empty()),
+        ..OrderedBy::new(RecordingSource::Application)
+    }
+}
+
 /// The order that another application's `record_call` means.
 ///
 /// # Errors
@@ -183,6 +153,7 @@ fn order(
     media_name: Option<String>,
     terms: &RecordCall,
     media: &MediaConfig,
+    by: OrderedBy,
 ) -> Result<RecordingOrder, String> {
     let most = media.max_recording_time_limit;
     let limit = terms.time_limit_s.filter(|s| *s > 0).unwrap_or(most);
@@ -190,7 +161,7 @@ fn order(
     Ok(RecordingOrder {
         slot: NO_SLOT,
         name: None,
-        by: OrderedBy::new(RecordingSource::Application),
+        by,
         separate: false,
         leg: RecordedLeg::A,
         announcements: Vec::new(),
@@ -286,7 +257,15 @@ mod tests {
                 time_limit_s: asked,
                 ..to("http://r.test/x")
             };
-            order(None, &terms, &media).unwrap().time_limit.as_secs()
+            order(
+                None,
+                &terms,
+                &media,
+                OrderedBy::new(RecordingSource::Application),
+            )
+            .unwrap()
+            .time_limit
+            .as_secs()
         };
         assert_eq!(
             (limit(None), limit(Some(0)), limit(Some(7200))),

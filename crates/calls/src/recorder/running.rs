@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use callreel_callflow::{RecordingKind, Slot};
-use callreel_proto::{Application, CallEvent, EndReason, Envelope, RecordCall, RecordRequest};
+use callreel_callflow::{RecordingKind, RecordingOrder, Slot};
+use callreel_proto::{
+    Application, CallEvent, EndReason, Envelope, OrderedBy, RecordCall, RecordRequest,
+    RecordingSource,
+};
 use callreel_spool::Ticket;
 use ractor::{ActorRef, MessagingErr};
 use serde::Serialize;
@@ -49,7 +52,7 @@ impl Stage {
     }
 }
 
-/// Who wants it.
+/// Who waits for what becomes of it.
 pub(super) enum Orderer {
     /// The callflow, under this name.
     Flow(Slot),
@@ -97,8 +100,17 @@ impl Names {
 pub(super) struct Running {
     pub(super) ticket: Ticket,
     pub(super) kind: RecordingKind,
+    /// The name its action gave it.
+    pub(super) name: Option<String>,
+    /// Whose hand it was.
+    pub(super) ordered_by: OrderedBy,
+    /// Who waits for it.
     pub(super) by: Orderer,
     pub(super) names: Names,
+    /// It alone hears silence, whatever the call's other recordings hear.
+    pub(super) masked_alone: bool,
+    /// Whose hand ended it.
+    pub(super) ended_by: Option<OrderedBy>,
     /// The `Msg-ID` of the command that started it.
     pub(super) command_id: String,
     /// That command, as long as our switch has not said that it forks.
@@ -116,12 +128,16 @@ pub(super) struct Running {
 
 impl Running {
     /// One that begins now.
-    pub(super) fn new(ticket: Ticket, kind: RecordingKind, by: Orderer, names: Names) -> Self {
+    pub(super) fn new(ticket: Ticket, order: &RecordingOrder, by: Orderer, names: Names) -> Self {
         Self {
             ticket,
-            kind,
+            kind: order.kind.clone(),
+            name: order.name.clone(),
+            ordered_by: order.by.clone(),
             by,
             names,
+            masked_alone: false,
+            ended_by: None,
             command_id: callreel_proto::random_hex(32),
             unconfirmed: None,
             stage: Stage::Ordered,
@@ -143,6 +159,22 @@ impl Running {
             Orderer::Flow(slot) => Some(slot),
             Orderer::Other(_) => None,
         }
+    }
+
+    /// Whether it is a running `record_call` that a callflow's step began, of this name if one is given.
+    pub(super) fn is_the_flows(&self, name: Option<&str>) -> bool {
+        self.is_beside()
+            && self.goes_on()
+            && self.ordered_by.source == RecordingSource::Callflow
+            && name.is_none_or(|name| self.name.as_deref() == Some(name))
+    }
+
+    /// Where a file that a switch keeps is by now, nanoseconds: its clock starts when the switch says so.
+    pub(super) fn file_ns(&self) -> u64 {
+        if !self.begun {
+            return 0;
+        }
+        u64::try_from(self.lasted().as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// Whether it is to go on until somebody ends it.

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use callreel_callflow::{Input, OrderDestination, RecordingOrder};
-use callreel_proto::{CallEvent, InsertAt, RecordCall, RecordingFact, Requested, Utc};
+use callreel_proto::{
+    CallEvent, InsertAt, OrderedBy, RecordCall, RecordingFact, RecordingNotice, Requested, Utc,
+};
 use callreel_spool::{Mark, Ticket};
 use ractor::ActorRef;
 use serde_json::Value;
@@ -44,19 +46,19 @@ impl State {
     ) {
         let ticket = match self.promise(&order).await {
             Ok(ticket) => ticket,
-            Err(reason) => return self.refuse(by, reason).await,
+            Err(reason) => return self.refuse(by, order.by, reason).await,
         };
         self.orders += 1;
         let key = Key(self.orders);
-        let id = ticket.recording_id().clone();
+        let id = ticket.recording_id();
         let destination = ticket.promise().destination.describe();
         tracing::info!(call_id = %self.call_id(), recording_id = %id, account_id = %self.args.account, destination, "recording");
-        let mut terms = terms.unwrap_or_else(|| order::own_terms(&order, &id));
+        let mut terms = terms.unwrap_or_else(|| order::own_terms(&order, id));
         let names = Names::of(&ticket, &by, &terms);
         terms.recording_id = Some(names.id.clone());
         let media_name = names.media_name.clone();
         let (insert_at, command) = order::start(&order, terms, media_name, self.audio.target());
-        let mut running = Running::new(ticket, order.kind.clone(), by, names);
+        let mut running = Running::new(ticket.clone(), &order, by, names);
         let command_id = running.command_id.clone();
         if let Audio::Fork(_) = self.audio
             && running.is_beside()
@@ -68,9 +70,24 @@ impl State {
         self.wait_for_begin(key, &order, myself);
         let control = &self.args.control;
         control.send(insert_at, command, Some(command_id)).await;
+        if self.masked_by.is_some() {
+            self.tell_switch_to_mask(key, true).await;
+        }
         if let Audio::Fork(_) = self.audio {
-            self.notify(RecordingFact::Started, Some(id), Some(destination))
-                .await;
+            self.notify_started(&ticket, &order.by).await;
+        }
+    }
+
+    /// Says that a recording has begun, and whether it hears nothing yet.
+    async fn notify_started(&self, ticket: &Ticket, by: &OrderedBy) {
+        let mut notice = self.notice(RecordingFact::Started, ticket);
+        notice.ordered_by = Some(by.clone());
+        notice.time_limit_s = Some(ticket.promise().time_limit_s);
+        notice.detail = Some(ticket.promise().destination.describe());
+        self.context().notify(notice).await;
+        if let Some(mask) = ticket.masks().last().filter(|_| ticket.is_masked()) {
+            let by = mask.by.as_ref().unwrap_or(by);
+            self.notify_masked(ticket, true, by, mask.from_ns).await;
         }
     }
 
@@ -79,7 +96,8 @@ impl State {
         if self.over {
             return Err("the call is over".to_owned());
         }
-        let (source, start_ns) = self.audio.open(order, &self.args)?;
+        let masked = self.masked_by.is_some();
+        let (source, start_ns) = self.audio.open(order, &self.args, masked).await?;
         if matches!(order.destination, OrderDestination::Url { .. }) {
             self.files += 1;
         }
@@ -90,13 +108,19 @@ impl State {
             start_ns,
             nth: self.files,
         };
-        let ticket = order::ticket(order, place)?;
+        let mut ticket = order::ticket(order, place, &self.context().config)?;
+        if masked {
+            let silent = ticket.masked(start_ns, self.masked_by.clone());
+            silent.map_err(|error| error.to_string())?;
+        }
         let spool = self.context().spool.clone();
         let promised = ticket.clone();
         blocking(move || spool.create_ticket(&promised)).await?;
-        if let Audio::Fork(fork) = &self.audio {
-            let begun = Mark::RecordingStarted(ticket.recording_id().clone());
-            fork.mark(self.context(), Some(start_ns), begun).await;
+        let id = ticket.recording_id();
+        let begun = Mark::RecordingStarted(id.clone());
+        let silent = masked.then(|| Mark::Masked(id.clone()));
+        for mark in [begun].into_iter().chain(silent) {
+            self.audio.mark(self.context(), Some(start_ns), mark).await;
         }
         Ok(ticket)
     }
@@ -178,8 +202,20 @@ impl State {
                 let running = self.running.get_mut(&key).expect("found by the event");
                 running.unconfirmed = None;
                 self.message_began(key, now_ns).await;
+                self.tell_flow_it_began(key);
             }
             Audio::File => self.file_began(key, event, myself).await,
+        }
+    }
+
+    /// The flow may wait for it. Heard twice, it changes nothing more.
+    fn tell_flow_it_began(&mut self, key: Key) {
+        let Some(running) = self.running.get_mut(&key) else {
+            return;
+        };
+        let first = !std::mem::replace(&mut running.begun, true);
+        if let Some(slot) = running.slot().filter(|_| first && running.is_beside()) {
+            self.tell(Input::RecordingStarted { slot });
         }
     }
 
@@ -205,7 +241,7 @@ impl State {
         myself: &ActorRef<RecorderMsg>,
     ) {
         let running = self.running.get_mut(&key).expect("found by the event");
-        if std::mem::replace(&mut running.begun, true) {
+        if running.begun {
             return;
         }
         let ticket = &mut running.ticket;
@@ -221,14 +257,10 @@ impl State {
             let limit = Duration::from_secs(running.ticket.promise().time_limit_s);
             running.enter(Stage::Recording, limit + GRACE, key, myself);
         }
-        let ticket = running.ticket.clone();
-        let (id, destination) = (
-            ticket.recording_id().clone(),
-            ticket.promise().destination.describe(),
-        );
-        self.save(ticket).await;
-        self.notify(RecordingFact::Started, Some(id), Some(destination))
-            .await;
+        let (ticket, by) = (running.ticket.clone(), running.ordered_by.clone());
+        self.tell_flow_it_began(key);
+        self.save(ticket.clone()).await;
+        self.notify_started(&ticket, &by).await;
     }
 
     /// The switch has not said that it records. It may do so all the same: an event can be lost, and a recording must not be.
@@ -277,14 +309,19 @@ impl State {
         if let Err(error) = blocking(move || spool.withdraw(&ticket)).await {
             tracing::warn!(call_id = %self.call_id(), error, "the ticket of a refused recording stays on disk");
         }
-        self.refuse(running.by, reason).await;
+        self.refuse(running.by, running.ordered_by, reason).await;
     }
 
     /// Says that something ordered is not recorded, and cleans up after it.
-    pub(super) async fn refuse(&mut self, by: Orderer, reason: String) {
+    pub(super) async fn refuse(&mut self, by: Orderer, ordered_by: OrderedBy, reason: String) {
         tracing::error!(call_id = %self.call_id(), reason, "recording refused: this audio is not kept");
-        self.notify(RecordingFact::Skipped, None, Some(reason.clone()))
-            .await;
+        let (account_id, call_id) = (self.args.account.clone(), self.args.route.call_id.clone());
+        let notice = RecordingNotice {
+            ordered_by: Some(ordered_by),
+            detail: Some(reason.clone()),
+            ..RecordingNotice::new(RecordingFact::Skipped, account_id, call_id)
+        };
+        self.context().notify(notice).await;
         match by {
             Orderer::Flow(slot) => self.tell(Input::RecordingRefused { slot, reason }),
             Orderer::Other(request) => self.answer_error(&request, &reason).await,

@@ -16,6 +16,16 @@ const NAME: &str = "x-compliance.wav";
 
 /// Another application's command, as our switch hands it on.
 fn request(world: &World, action: RecordAction, terms: RecordCall) -> Envelope<RecordRequest> {
+    request_of(world, action, Some(NAME), terms)
+}
+
+/// The same about the recording of this name, or about the call.
+pub(crate) fn request_of(
+    world: &World,
+    action: RecordAction,
+    name: Option<&str>,
+    terms: RecordCall,
+) -> Envelope<RecordRequest> {
     let mut call = RouteReq::new(
         CallId::new(CALL),
         "a@acme.test",
@@ -29,7 +39,7 @@ fn request(world: &World, action: RecordAction, terms: RecordCall) -> Envelope<R
     headers.app_name = "compliance".to_owned();
     let application = Application::RecordCall {
         action,
-        media_name: Some(NAME.to_owned()),
+        media_name: name.map(str::to_owned),
         terms: Box::new(terms),
         fork: None,
     };
@@ -59,7 +69,7 @@ fn terms() -> RecordCall {
 }
 
 /// Nobody here controls the call: the request goes to whoever takes it.
-async fn ask(world: &World, request: &Envelope<RecordRequest>) {
+pub(crate) async fn ask(world: &World, request: &Envelope<RecordRequest>) {
     let key = RecordRequest::routing_key(&request.body.call);
     let bytes = request.to_bytes();
     world

@@ -38,6 +38,16 @@ impl World {
 
     /// The same with these settings and these further documents, each in its database.
     pub(crate) async fn with(flow: Value, config: CallsConfig, docs: &[(&str, Value)]) -> Self {
+        Self::with_settings(flow, config, RecordingConfig::default(), docs).await
+    }
+
+    /// The same with these settings of recordings, too.
+    pub(crate) async fn with_settings(
+        flow: Value,
+        config: CallsConfig,
+        recording: RecordingConfig,
+        docs: &[(&str, Value)],
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("store.sqlite")).unwrap();
         let account = AccountId::parse(ACCOUNT).unwrap();
@@ -49,19 +59,21 @@ impl World {
         let spool = Writer::open(dir.path().join("spool"), &SpoolConfig::default()).unwrap();
         let bus = Bus::embedded();
         let control = bus.unique_queue_name();
-        Self::around(bus, &control, config, store, spool, dir).await
+        let settings = (config, recording);
+        Self::around(bus, &control, settings, store, spool, dir).await
     }
 
     /// A world without documents on this bus, whose switch has this queue.
     pub(crate) async fn on(bus: Bus, control: &str, spool: Writer, dir: TempDir) -> Self {
         let store = Store::open(&dir.path().join("store.sqlite")).unwrap();
-        Self::around(bus, control, CallsConfig::default(), store, spool, dir).await
+        let settings = (CallsConfig::default(), RecordingConfig::default());
+        Self::around(bus, control, settings, store, spool, dir).await
     }
 
     async fn around(
         bus: Bus,
         control: &str,
-        config: CallsConfig,
+        (config, recording): (CallsConfig, RecordingConfig),
         store: Store,
         spool: Writer,
         dir: TempDir,
@@ -74,7 +86,6 @@ impl World {
         let bindings = vec![own(Exchange::Targeted), own(Exchange::Callctl)];
         let switch = bus.subscribe(options, bindings).await.unwrap();
         let notices = queue(&bus, &[Binding::new(Exchange::Kapps, RecordingNotice::ALL)]).await;
-        let recording = RecordingConfig::default();
         let (role_bus, role_spool) = (bus.clone(), spool.clone());
         let calls = Calls::start(
             config,
