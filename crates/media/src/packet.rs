@@ -14,18 +14,36 @@ pub struct Packet<'a> {
     pub leg: Leg,
     /// When it arrived, in nanoseconds since the capture's start.
     pub arrival_ns: u64,
-    /// RTP payload type: 0, 8, 9 are audio, 101 are telephone events.
+    /// RTP payload type: 0, 8, 9 and 111 are audio, 101 are telephone events.
     pub payload_type: u8,
     /// RTP marker bit.
     pub marker: bool,
     /// RTP sequence number.
     pub sequence: u16,
-    /// RTP timestamp, in ticks of 1/8000 s.
+    /// RTP timestamp, in ticks of its codec's clock.
     pub timestamp: u32,
     /// RTP synchronisation source.
     pub ssrc: u32,
     /// The payload, without RTP header and padding.
     pub payload: &'a [u8],
+}
+
+/// Ticks per second in which all streams are counted, whatever their own clock: every codec's clock divides it.
+pub(crate) const TICKS_PER_SECOND: i64 = 48_000;
+
+/// Common ticks in one tick of a codec's RTP clock.
+pub(crate) fn ticks_per_rtp(codec: Codec) -> i64 {
+    TICKS_PER_SECOND / i64::from(codec.rtp_clock())
+}
+
+/// How long so many common ticks last, in nanoseconds, rounded down.
+pub(crate) fn ns_of_ticks(ticks: i64) -> i64 {
+    (ticks * 62_500).div_euclid(3)
+}
+
+/// Common ticks in so many nanoseconds, rounded down.
+pub(crate) fn ticks_of_ns(ns: i64) -> i64 {
+    (ns * 3).div_euclid(62_500)
 }
 
 /// What a packet is to the timeline.
@@ -49,10 +67,10 @@ impl Packet<'_> {
         }
     }
 
-    /// RTP ticks of audio in it.
+    /// Common ticks of audio in it.
     pub(crate) fn ticks(&self) -> i64 {
         match self.kind() {
-            Kind::Audio(codec) => i64::from(codec.ticks(self.payload.len())),
+            Kind::Audio(codec) => i64::from(codec.ticks(self.payload)) * ticks_per_rtp(codec),
             Kind::Silent | Kind::Unknown => 0,
         }
     }

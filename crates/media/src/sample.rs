@@ -103,14 +103,15 @@ impl Phone {
             payload,
         };
         self.sequence = self.sequence.wrapping_add(1);
-        self.timestamp = self.timestamp.wrapping_add(160);
+        self.timestamp = self.timestamp.wrapping_add(self.codec.rtp_clock() / 50);
         self.clock_ns += self.ns_per_packet();
         sent
     }
 
     /// Says nothing for so many packets' time, while its timestamp runs on: silence suppression.
     pub(crate) fn pause(&mut self, packets: u32) {
-        self.timestamp = self.timestamp.wrapping_add(160 * packets);
+        let ticks = self.codec.rtp_clock() / 50 * packets;
+        self.timestamp = self.timestamp.wrapping_add(ticks);
         self.clock_ns += self.ns_per_packet() * f64::from(packets);
     }
 

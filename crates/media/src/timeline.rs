@@ -9,10 +9,7 @@ use std::fmt;
 
 use callreel_proto::Leg;
 
-use crate::{
-    Codec,
-    packet::{Kind, Packet},
-};
+use crate::packet::{Kind, Packet};
 
 mod anchor;
 pub(crate) mod follow;
@@ -85,7 +82,7 @@ impl TimelineBuilder {
             .observe(packet.arrival(), seen.tick, seen.newest);
         stream.end_tick = stream.end_tick.max(seen.tick + packet.ticks());
         stream.packets += 1;
-        if codec == Codec::G722 {
+        if codec.is_wideband() {
             leg.note_wideband(packet.arrival_ns);
         }
     }

@@ -7,10 +7,10 @@ use callreel_proto::Leg;
 use super::{lane::Lane, mend, report::LegReport, tally::Tally};
 use crate::{
     Codec, Decoder,
-    packet::{Kind, Packet},
+    packet::{Kind, Packet, TICKS_PER_SECOND, ns_of_ticks, ticks_per_rtp},
     timeline::{
         Timeline,
-        follow::{Follower, NS_PER_TICK, Novelty, REORDER_WINDOW_NS},
+        follow::{Follower, Novelty, REORDER_WINDOW_NS},
     },
 };
 
@@ -20,8 +20,8 @@ const MAX_HELD: usize = 4096;
 const WARM_UP_NS: i64 = 200_000_000;
 /// As long as audio lies within this of its place it is left alone: jitter of the estimate is not worth a correction.
 const LEEWAY_NS: i64 = 2_000_000;
-/// Lost packets in a row that are covered up; longer gaps stay silent, as long as they were.
-const MAX_COVERED: i64 = 2;
+/// Longest run of lost audio that is covered up; longer gaps stay silent, as long as they were.
+const MAX_COVERED_NS: i64 = 60_000_000;
 /// Decoded audio remembered for covering a gap: twice the longest pitch period.
 const REMEMBERED_MS: usize = 30;
 
@@ -49,6 +49,17 @@ struct Cursor {
     end_position: i64,
     /// Whether packets without audio came since.
     interrupted: bool,
+}
+
+/// What lies between the end of a run and the next packet of it, in samples.
+enum Missing {
+    Nothing,
+    /// Lost packets' worth, short enough to be covered up.
+    Packets(usize),
+    /// A pause, or a loss too long to be covered up.
+    Silence,
+    /// The packet begins this much before the run's end.
+    Overlap(usize),
 }
 
 pub(crate) struct LegRenderer {
@@ -79,6 +90,11 @@ fn rate(codec: Codec) -> i64 {
 /// Samples in a span of time, to the nearest.
 fn samples_of(ns: i64, rate: i64) -> i64 {
     (ns * rate + 500_000_000).div_euclid(1_000_000_000)
+}
+
+/// Samples in so many common ticks, rounded down.
+fn samples_of_ticks(ticks: i64, codec: Codec) -> i64 {
+    (ticks * rate(codec)).div_euclid(TICKS_PER_SECOND)
 }
 
 fn ns_of(samples: i64, rate: i64) -> i64 {
@@ -213,8 +229,8 @@ impl LegRenderer {
 
     fn release(&mut self, key: Key, segment: usize, tick: i64, codec: Codec, payload: &[u8]) {
         let (place, stream, sequence) = key;
-        let ticks = i64::from(codec.ticks(payload.len()));
-        if self.is_talked_over(stream, place, place + ticks * NS_PER_TICK) {
+        let ticks = i64::from(codec.ticks(payload)) * ticks_per_rtp(codec);
+        if self.is_talked_over(stream, place, place + ns_of_ticks(ticks)) {
             self.report.superseded += u64::from(place >= self.start);
             return;
         }
@@ -226,12 +242,21 @@ impl LegRenderer {
             Some(decoder) if same_decoder && decoder.codec() == codec => decoder,
             _ => Decoder::new(codec),
         };
+        let missing = continues.then(|| self.missing(sequence, tick, codec));
+        let mut covered = Vec::new();
+        if let Some(Missing::Packets(samples)) = missing {
+            decoder.conceal(samples, payload, &mut covered);
+        }
         let mut pcm = Vec::with_capacity(payload.len() * 2);
+        let invalid = decoder.invalid();
         decoder.decode(payload, &mut pcm);
+        if place >= self.start {
+            self.report.invalid += decoder.invalid() - invalid;
+        }
         self.decoder = Some(decoder);
         let target = samples_of(place - self.start, rate(codec)) - codec.lag();
-        let position = if continues {
-            self.continued(sequence, tick, codec, target, &mut pcm)
+        let position = if let Some(missing) = missing {
+            self.continued(missing, codec, target, covered, &mut pcm)
         } else {
             self.note_change(stream, segment);
             let start = ns_of(target, rate(codec));
@@ -259,50 +284,66 @@ impl LegRenderer {
         }
     }
 
+    /// What lies between the run and a packet that continues it.
+    fn missing(&self, sequence: i64, tick: i64, codec: Codec) -> Missing {
+        let cursor = self.cursor.as_ref().expect("a run is continued");
+        let gap = samples_of_ticks(tick - cursor.end_tick, codec);
+        let brief = gap <= MAX_COVERED_NS * rate(codec) / 1_000_000_000;
+        let lost = sequence > cursor.sequence + 1 && !cursor.interrupted;
+        match usize::try_from(gap) {
+            Err(_) => Missing::Overlap(usize::try_from(-gap).unwrap_or(usize::MAX)),
+            Ok(0) => Missing::Nothing,
+            Ok(samples) if brief && lost => Missing::Packets(samples),
+            Ok(_) => Missing::Silence,
+        }
+    }
+
     /// Where audio goes that continues the run: seamlessly, after a gap, or nowhere when the run has been there already.
     fn continued(
         &mut self,
-        sequence: i64,
-        tick: i64,
+        missing: Missing,
         codec: Codec,
         target: i64,
+        covered: Vec<i16>,
         pcm: &mut Vec<i16>,
     ) -> Option<i64> {
-        let cursor = self.cursor.as_ref().expect("a run is continued");
-        let end = cursor.end_position;
-        let samples_per_tick = rate(codec) / i64::from(codec.rtp_clock());
-        let gap = (tick - cursor.end_tick) * samples_per_tick;
-        let lost = sequence - cursor.sequence - 1;
-        if gap < 0 {
-            let overlap = usize::try_from(-gap).unwrap_or(usize::MAX);
-            if overlap >= pcm.len() {
+        let end = self.cursor.as_ref()?.end_position;
+        match missing {
+            Missing::Nothing => {
+                let leeway = LEEWAY_NS * rate(codec) / 1_000_000_000;
+                if (target - end).abs() > leeway {
+                    self.correct(codec, target > end, pcm);
+                }
+                Some(end)
+            }
+            Missing::Overlap(overlap) if overlap >= pcm.len() => {
                 self.report.late += 1;
-                return None;
+                None
             }
-            pcm.drain(..overlap);
-            return Some(end);
-        }
-        if gap == 0 {
-            let leeway = LEEWAY_NS * rate(codec) / 1_000_000_000;
-            if (target - end).abs() > leeway {
-                self.correct(codec, target > end, pcm);
+            Missing::Overlap(overlap) => {
+                pcm.drain(..overlap);
+                Some(end)
             }
-            return Some(end);
-        }
-        let packet_lost = (1..=MAX_COVERED).contains(&lost)
-            && !cursor.interrupted
-            && gap == lost * pcm.len() as i64;
-        if packet_lost {
-            let gap_len = usize::try_from(gap).expect("checked to be positive");
-            if let Some(covered) = mend::cover(&self.recent, gap_len, pcm, codec.sample_rate()) {
+            Missing::Packets(samples) => {
+                let covered = if covered.is_empty() {
+                    mend::cover(&self.recent, samples, pcm, codec.sample_rate())
+                } else {
+                    Some(covered)
+                };
+                let Some(covered) = covered else {
+                    return Some(target.max(end));
+                };
                 self.write(codec, end, &covered);
+                let gap = samples as i64;
                 self.report.concealed +=
                     Duration::from_nanos(ns_of(gap, rate(codec)).cast_unsigned());
-                return Some(end + gap);
+                Some(end + gap)
+            }
+            Missing::Silence => {
+                self.recent.clear();
+                Some(target.max(end))
             }
         }
-        self.recent.clear();
-        Some(target.max(end))
     }
 
     fn correct(&mut self, codec: Codec, longer: bool, pcm: &mut Vec<i16>) {
@@ -325,9 +366,10 @@ impl LegRenderer {
     }
 
     fn write(&mut self, codec: Codec, position: i64, pcm: &[i16]) {
-        let lane = match codec {
-            Codec::G722 => &mut self.wide,
-            Codec::Pcmu | Codec::Pcma => &mut self.narrow,
+        let lane = if codec.is_wideband() {
+            &mut self.wide
+        } else {
+            &mut self.narrow
         };
         let last = (self.end - self.start) * rate(codec) / 1_000_000_000 + 1;
         let room = usize::try_from((last - position).max(0)).unwrap_or(usize::MAX);

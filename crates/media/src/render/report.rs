@@ -13,6 +13,8 @@ pub struct LegReport {
     pub late: u64,
     /// Packets that came again.
     pub duplicate: u64,
+    /// Audio packets whose payload could not be decoded: silence of the length they claimed.
+    pub invalid: u64,
     /// Packets of payload types that are neither audio nor telephone events.
     pub unknown: u64,
     /// Packets of a source that went on after another one had taken its place.

@@ -1,6 +1,7 @@
 //! Finds where one stream lies on the capture's clock: its transit over time, from the packets that were delayed least.
 
-use super::follow::{FLOOR_WINDOW_NS, NS_PER_TICK};
+use super::follow::FLOOR_WINDOW_NS;
+use crate::packet::ns_of_ticks;
 
 /// The most that two telephones' clocks can drift apart, in parts per million, with room to spare. Real crystals keep to 100.
 const MAX_DRIFT_PPM: i64 = 500;
@@ -43,7 +44,7 @@ impl Segment {
                 before.transit + ((next.transit - before.transit) as f64 * share).round() as i64
             }
         };
-        tick * NS_PER_TICK + transit
+        ns_of_ticks(tick) + transit
     }
 
     /// How fast the sender's clock is against ours, in parts per million; 0 when there is too little to tell.
@@ -51,8 +52,8 @@ impl Segment {
         let (Some(first), Some(last)) = (self.knots.first(), self.knots.last()) else {
             return 0.0;
         };
-        let ticks = (last.tick - first.tick).max(1) * NS_PER_TICK;
-        (first.transit - last.transit) as f64 / ticks as f64 * 1e6
+        let sent = ns_of_ticks(last.tick - first.tick).max(1);
+        (first.transit - last.transit) as f64 / sent as f64 * 1e6
     }
 }
 
@@ -96,7 +97,7 @@ impl Anchor {
             best: None,
             pauses: Vec::new(),
             doubts: Vec::new(),
-            level: arrival - tick * NS_PER_TICK,
+            level: arrival - ns_of_ticks(tick),
             last_arrival: arrival,
             last_tick: tick,
         }
@@ -104,7 +105,7 @@ impl Anchor {
 
     /// Takes a packet seen for the first time. `newest`: none with a higher sequence number came before.
     pub(crate) fn observe(&mut self, arrival: i64, tick: i64, newest: bool) {
-        let transit = arrival - tick * NS_PER_TICK;
+        let transit = arrival - ns_of_ticks(tick);
         self.first_tick = self.first_tick.min(tick);
         let window = arrival / FLOOR_WINDOW_NS;
         if window != self.window {
@@ -170,7 +171,7 @@ impl Anchor {
             // The stream ended in doubt. In a burst after a stall, more media came than time passed; and for a short rise in a short rest,
             // jitter is the likelier cause.
             let rest = self.last_arrival - doubt.since;
-            let media = (self.last_tick - doubt.from_tick) * NS_PER_TICK;
+            let media = ns_of_ticks(self.last_tick - doubt.from_tick);
             let is_burst = media > 2 * rest + RISE_NS;
             if !is_burst && (rest > BRIEF_NS || doubt.low - below > BRIEF_NS) {
                 self.pauses.push(doubt.from_tick);
@@ -201,8 +202,7 @@ impl Anchor {
 
 /// Keeps the knots that clocks allow, given the others: networks only ever delay, so of two knots that disagree the lower one is right.
 fn keep_undelayed(knots: &mut Vec<Knot>) {
-    let climb =
-        |from: Knot, to: Knot| (to.tick - from.tick) * NS_PER_TICK / 1_000_000 * MAX_DRIFT_PPM;
+    let climb = |from: Knot, to: Knot| ns_of_ticks(to.tick - from.tick) / 1_000_000 * MAX_DRIFT_PPM;
     let mut limits: Vec<i64> = knots.iter().map(|knot| knot.transit).collect();
     for n in 1..knots.len() {
         limits[n] = limits[n].min(limits[n - 1] + climb(knots[n - 1], knots[n]));

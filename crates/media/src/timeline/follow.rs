@@ -2,10 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::packet::{Kind, Packet};
+use crate::packet::{Kind, Packet, ns_of_ticks, ticks_of_ns, ticks_per_rtp};
 
-/// The RTP clock of every codec here runs at 8000 Hz.
-pub(crate) const NS_PER_TICK: i64 = 125_000;
 /// Packets this much behind the newest of their stream still find their place: the longest stall of a network that is mended afterwards.
 pub(crate) const REORDER_WINDOW_NS: i64 = 15_000_000_000;
 /// A packet this much earlier than its timestamp allows means that the sender has set its timestamp anew; less is jitter.
@@ -39,7 +37,7 @@ pub(crate) struct Sighting {
     pub(crate) stream: usize,
     /// Sequence number without wraps.
     pub(crate) sequence: i64,
-    /// Timestamp without wraps.
+    /// Timestamp without wraps, in common ticks.
     pub(crate) tick: i64,
     pub(crate) novelty: Novelty,
     /// No packet of the stream with a higher sequence number came before it.
@@ -110,23 +108,31 @@ impl Floor {
 struct Stream {
     id: usize,
     ssrc: u32,
+    /// Common ticks in a tick of its RTP clock.
+    scale: i64,
     /// Of the newest audio packet.
     sequence: i64,
+    timestamp: u32,
     tick: i64,
+    arrival: i64,
     packet_ticks: i64,
     seen: Seen,
     floor: Floor,
 }
 
 impl Stream {
-    fn open(id: usize, packet: &Packet<'_>) -> Self {
-        let (sequence, tick) = (i64::from(packet.sequence), i64::from(packet.timestamp));
-        let transit = packet.arrival() - tick * NS_PER_TICK;
+    fn open(id: usize, packet: &Packet<'_>, scale: i64) -> Self {
+        let sequence = i64::from(packet.sequence);
+        let tick = i64::from(packet.timestamp) * scale;
+        let transit = packet.arrival() - ns_of_ticks(tick);
         Self {
             id,
             ssrc: packet.ssrc,
+            scale,
             sequence,
+            timestamp: packet.timestamp,
             tick,
+            arrival: packet.arrival(),
             packet_ticks: packet.ticks(),
             seen: Seen::new(sequence),
             floor: Floor {
@@ -140,10 +146,10 @@ impl Stream {
     /// Sequence numbers and ticks from the newest audio packet to this one.
     fn distance(&self, packet: &Packet<'_>) -> (i64, i64) {
         let sequence = packet.sequence.wrapping_sub(self.sequence as u16);
-        let tick = packet.timestamp.wrapping_sub(self.tick as u32);
+        let timestamp = packet.timestamp.wrapping_sub(self.timestamp);
         (
             i64::from(sequence.cast_signed()),
-            i64::from(tick.cast_signed()),
+            i64::from(timestamp.cast_signed()) * self.scale,
         )
     }
 
@@ -153,12 +159,12 @@ impl Stream {
         match ahead {
             0 => ticks == 0,
             1.. => {
-                let transit = packet.arrival() - (self.tick + ticks) * NS_PER_TICK;
+                let transit = packet.arrival() - ns_of_ticks(self.tick + ticks);
                 let on_time = transit >= self.floor.value() - EARLY_NS;
                 let in_step = (ticks - ahead * self.packet_ticks).abs() <= self.packet_ticks;
                 ticks >= 0 && (on_time || in_step)
             }
-            _ => (-REORDER_WINDOW_NS / NS_PER_TICK..=0).contains(&ticks),
+            _ => (-ticks_of_ns(REORDER_WINDOW_NS)..=0).contains(&ticks),
         }
     }
 
@@ -167,10 +173,11 @@ impl Stream {
         let (sequence, tick) = (self.sequence + ahead, self.tick + ticks);
         let novelty = self.seen.insert(sequence);
         if novelty == Novelty::Fresh {
-            let transit = packet.arrival() - tick * NS_PER_TICK;
+            let transit = packet.arrival() - ns_of_ticks(tick);
             self.floor.lower(packet.arrival(), transit);
             if ahead > 0 {
                 (self.sequence, self.tick) = (sequence, tick);
+                (self.timestamp, self.arrival) = (packet.timestamp, packet.arrival());
                 self.packet_ticks = packet.ticks();
             }
         }
@@ -183,12 +190,20 @@ impl Stream {
         }
     }
 
+    /// Telephone events may count by a clock of their own (RFC 4733 §2.1 leaves it to SDP, and phones beside Opus use 8 kHz too): a timestamp
+    /// that does not fit the packet's arrival is not believed, and the arrival is.
     fn sight_silent(&mut self, packet: &Packet<'_>) -> Option<Sighting> {
         let (ahead, ticks) = self.distance(packet);
+        let later = packet.arrival() - self.arrival;
+        let tick = if (ns_of_ticks(ticks) - later).abs() <= REORDER_WINDOW_NS {
+            self.tick + ticks
+        } else {
+            self.tick + ticks_of_ns(later)
+        };
         (ahead.abs() <= NEAR_SEQUENCE).then(|| Sighting {
             stream: self.id,
             sequence: self.sequence + ahead,
-            tick: self.tick + ticks,
+            tick,
             novelty: self.seen.insert(self.sequence + ahead),
             newest: false,
         })
@@ -206,26 +221,24 @@ pub(crate) struct Follower {
 impl Follower {
     /// `None` when the packet belongs to no stream: no audio was heard from its source, or there have been too many sources.
     pub(crate) fn sight(&mut self, packet: &Packet<'_>) -> Option<Sighting> {
-        let audio = matches!(packet.kind(), Kind::Audio(_));
-        let known = self
-            .recent
-            .iter()
-            .position(|s| s.ssrc == packet.ssrc && (!audio || s.accepts(packet)));
-        match known {
-            Some(at) if audio => {
-                let stream = self.recent.remove(at).expect("position is in range");
-                self.recent.push_front(stream);
-                Some(self.recent[0].sight_audio(packet))
-            }
-            Some(at) => self.recent[at].sight_silent(packet),
-            None if audio && self.opened < MAX_STREAMS => {
+        let Kind::Audio(codec) = packet.kind() else {
+            let stream = self.recent.iter_mut().find(|s| s.ssrc == packet.ssrc)?;
+            return stream.sight_silent(packet);
+        };
+        // A source that changes to a codec of another clock counts anew (RFC 7160).
+        let scale = ticks_per_rtp(codec);
+        let is_its = |s: &Stream| s.ssrc == packet.ssrc && s.scale == scale && s.accepts(packet);
+        let stream = match self.recent.iter().position(is_its) {
+            Some(at) => self.recent.remove(at).expect("position is in range"),
+            None if self.opened < MAX_STREAMS => {
                 self.recent.truncate(RECENT_STREAMS - 1);
-                self.recent.push_front(Stream::open(self.opened, packet));
                 self.opened += 1;
-                Some(self.recent[0].sight_audio(packet))
+                Stream::open(self.opened - 1, packet, scale)
             }
-            None => None,
-        }
+            None => return None,
+        };
+        self.recent.push_front(stream);
+        Some(self.recent[0].sight_audio(packet))
     }
 }
 
@@ -255,7 +268,7 @@ mod tests {
         let second = follower.sight(&packet(20, 0, 60)).unwrap();
         assert_eq!(second.stream, first.stream);
         assert_eq!(second.sequence - first.sequence, 1);
-        assert_eq!(second.tick - first.tick, 160);
+        assert_eq!(second.tick - first.tick, 960, "of 48 kHz");
         let straggler = follower.sight(&packet(30, 65534, u32::MAX - 259)).unwrap();
         assert_eq!(straggler.sequence - first.sequence, -1);
         assert_eq!(straggler.novelty, Novelty::Fresh);

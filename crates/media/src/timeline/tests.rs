@@ -3,7 +3,10 @@
 use callreel_proto::Leg;
 
 use super::*;
-use crate::sample::{MS, Phone, S, Sent, journal, timeline};
+use crate::{
+    Codec,
+    sample::{MS, Phone, S, Sent, journal, timeline},
+};
 
 fn phone() -> Phone {
     Phone::new(Leg::A, Codec::Pcmu)
@@ -152,7 +155,7 @@ fn clocks_that_drift_are_followed() {
         assert!(segment.knots.len() < 400, "a knot in ten seconds");
         let first = i64::from(sent[0].timestamp);
         for (n, packet) in sent.iter().enumerate() {
-            let place = segment.place(first + n as i64 * 160);
+            let place = segment.place((first + n as i64 * 160) * 6);
             let error = place - packet.arrival_ns.cast_signed();
             assert!(error.abs() < 2_500_000, "packet {n} is off by {error} ns");
         }

@@ -174,7 +174,7 @@ impl Outbound {
                 None => self.line.stream.skipped(&packet.header),
             },
             Kind::Audio(codec) if codec == remote.codec => {
-                let ticks = codec.ticks(packet.payload.len());
+                let ticks = codec.ticks(packet.payload);
                 self.pass(now, packet, remote.payload_type, ticks);
             }
             Kind::Audio(codec) => self.transcode(now, packet, codec, &remote, ear),
@@ -214,12 +214,7 @@ impl Outbound {
         }
         let pcm = ear.hear(codec, packet.payload);
         let rates = (codec.sample_rate(), remote.codec.sample_rate());
-        reframer.push(
-            from.timestamp,
-            codec.ticks(packet.payload.len()),
-            pcm,
-            rates,
-        );
+        reframer.push(from.timestamp, codec.ticks(packet.payload), pcm, rates);
         let mut first = true;
         while let Some(timestamp) = reframer.next_frame(frame) {
             let header = if std::mem::take(&mut first) {
