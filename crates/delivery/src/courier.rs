@@ -1,14 +1,14 @@
 //! Carries one file to one URL: a single try, streamed from disk. Keeps no state between tries and never decides
 //! whether there is another.
 
-use std::{error::Error as _, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, error::Error as _, path::Path, sync::Arc, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use callreel_proto::{HttpMethod, RecordingId, Utc};
 use futures::TryStreamExt as _;
 use reqwest::{
     Body, Certificate, Client, Method, Response, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER},
     redirect,
 };
 use tokio::{io::AsyncReadExt as _, sync::Notify};
@@ -22,8 +22,11 @@ use crate::{
     schedule::Verdict,
 };
 
+mod headers;
 #[cfg(test)]
 mod tests;
+
+use headers::extra;
 
 /// File bytes per read. Small reads through the blocking pool cost several times the CPU of the whole rest of a PUT.
 const BLOCK: usize = 256 * 1024;
@@ -38,7 +41,7 @@ const SAID_LIMIT: usize = 200;
 const IDLE: Duration = Duration::from_secs(4);
 
 /// One file and where it goes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Parcel<'a> {
     pub(crate) recording_id: &'a RecordingId,
     pub(crate) url: &'a Url,
@@ -50,6 +53,8 @@ pub(crate) struct Parcel<'a> {
     pub(crate) sha256: &'a str,
     /// 1 for the first try.
     pub(crate) attempt: u32,
+    /// The action's own headers, which may hold secrets.
+    pub(crate) headers: &'a BTreeMap<String, String>,
 }
 
 /// The HTTP client with its guard and its patience.
@@ -86,12 +91,20 @@ impl Courier {
     /// Sends the file, again at every place the receiver redirects to.
     async fn follow(&self, parcel: Parcel<'_>) -> Result<Verdict, Verdict> {
         let mut url = parcel.url.clone();
+        let mut extra = extra(parcel.headers, &url);
         for _ in 0..=HOPS {
-            let mut response = self.send(parcel, url.clone()).await?;
+            let mut response = self.send(parcel, url.clone(), extra.clone()).await?;
             match next_hop(&url, &response) {
-                Some(next) => url = next.map_err(Verdict::retry)?,
+                Some(next) => {
+                    url = next.map_err(Verdict::retry)?;
+                    if url.origin() != parcel.url.origin() {
+                        // For good: who leads away may lead back to a place of its choice.
+                        extra.clear();
+                    }
+                }
                 None => {
                     let said = self.read_answer(&mut response).await;
+                    let said = headers::without_values(said, parcel.headers);
                     let pause = retry_after(&response, Utc::now());
                     return Ok(Verdict::of_status(response.status().as_u16(), &said, pause));
                 }
@@ -100,7 +113,12 @@ impl Courier {
         Err(Verdict::retry(format!("redirected more than {HOPS} times")))
     }
 
-    async fn send(&self, parcel: Parcel<'_>, url: Url) -> Result<Response, Verdict> {
+    async fn send(
+        &self,
+        parcel: Parcel<'_>,
+        url: Url,
+        extra: HeaderMap,
+    ) -> Result<Response, Verdict> {
         if !matches!(url.scheme(), "http" | "https") {
             let reason = format!("cannot deliver by {}: use http or https", url.scheme());
             return Err(Verdict::Refused { reason });
@@ -120,6 +138,7 @@ impl Courier {
             .header("Idempotency-Key", parcel.recording_id.as_str())
             .header("X-Callreel-Recording-Id", parcel.recording_id.as_str())
             .header("X-Callreel-Attempt", parcel.attempt)
+            .headers(extra)
             .body(body);
         match unless_stalled(self.stall, &progress, request.send()).await {
             Some(Ok(response)) => Ok(response),

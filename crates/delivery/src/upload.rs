@@ -138,7 +138,12 @@ impl Desk {
             return verdict(self.save_document(ticket, rendition).await);
         }
         match &ticket.promise().destination {
-            Destination::Http { url, method, .. } => {
+            Destination::Http {
+                url,
+                method,
+                headers,
+                ..
+            } => {
                 let parcel = Parcel {
                     recording_id: ticket.recording_id(),
                     url,
@@ -148,6 +153,7 @@ impl Desk {
                     content_type: ticket.promise().format.content_type(),
                     sha256: &rendition.sha256,
                     attempt: ticket.delivery().attempts.saturating_add(1),
+                    headers,
                 };
                 self.courier.carry(parcel).await
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use callreel_bus::{Binding, QueueOptions};
 use callreel_proto::{
     AudioFormat, CallId, CaptureId, Channels, DeliveryAction, DeliveryOrder, Destination,
-    EndReason, Envelope, Exchange, HttpMethod, RecordingId, Utc,
+    EndReason, Envelope, Exchange, HttpMethod, MetadataQuery, RecordingId, Utc,
 };
 use callreel_spool::{Promise, Source, Ticket, TicketKind};
 use serde_json::Map;
@@ -18,7 +18,12 @@ const URL: &str = "https://user:pass-word@h.example/r/x.mp3?token=s3cret";
 
 fn ticket(started_ms: i64) -> Ticket {
     let started_at = Utc::from_unix_ms(started_ms);
-    let destination = Destination::http(URL.parse().unwrap(), HttpMethod::Put);
+    let destination = Destination::Http {
+        url: URL.parse().unwrap(),
+        method: HttpMethod::Put,
+        headers: [("Authorization".to_owned(), "Bearer h1dden".to_owned())].into(),
+        metadata_query: MetadataQuery::None,
+    };
     let promise = Promise {
         recording_id: RecordingId::random(started_at),
         source: Source::Capture(CaptureId::random()),
@@ -88,7 +93,7 @@ async fn a_ticket_is_shown_without_secrets() {
     assert_eq!(shown["duration_ms"], 5000);
     assert_eq!(shown["started_at"], "1970-01-01T00:00:01.000Z");
     let text = String::from_utf8(answer.body.to_vec()).unwrap();
-    for secret in ["pass-word", "s3cret", "user:"] {
+    for secret in ["pass-word", "s3cret", "user:", "h1dden", "Bearer"] {
         assert!(!text.contains(secret), "{secret} is shown");
     }
 }

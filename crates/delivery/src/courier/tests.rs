@@ -85,6 +85,17 @@ fn file(bytes: usize) -> tempfile::NamedTempFile {
 }
 
 async fn carry(config: &DeliveryConfig, url: &str, file: &tempfile::NamedTempFile) -> Verdict {
+    carry_with(config, url, file, &[]).await
+}
+
+async fn carry_with(
+    config: &DeliveryConfig,
+    url: &str,
+    file: &tempfile::NamedTempFile,
+    headers: &[(&str, &str)],
+) -> Verdict {
+    let headers = headers.iter();
+    let headers = headers.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let id = RecordingId::parse("202403-0123456789abcdef0123456789abcdef").unwrap();
     let url = Url::parse(url).unwrap();
     let courier = Courier::new(config).unwrap();
@@ -98,6 +109,7 @@ async fn carry(config: &DeliveryConfig, url: &str, file: &tempfile::NamedTempFil
             content_type: "audio/mpeg",
             sha256: "00ff",
             attempt: 3,
+            headers: &headers.collect(),
         })
         .await
 }
@@ -239,6 +251,77 @@ async fn redirects_are_followed_with_the_whole_body() {
 }
 
 #[tokio::test]
+async fn headers_of_the_action_go_along_and_change_none_of_ours() {
+    let (at, log) = receiver(|_| status(200)).await;
+    let asked = [
+        ("Authorization", "Bearer t0ken"),
+        ("X-Tenant", "42"),
+        ("Content-Length", "1"),
+        ("content-type", "text/html"),
+        ("Host", "elsewhere.example"),
+        ("Repr-Digest", "none"),
+    ];
+    let verdict = carry_with(&config(), &format!("http://{at}/"), &file(10), &asked).await;
+    assert_eq!(verdict, Verdict::Delivered);
+    let seen = log.lock().unwrap()[0].clone();
+    let host = at.to_string();
+    for (name, value) in [
+        ("authorization", "Bearer t0ken"),
+        ("x-tenant", "42"),
+        ("content-length", "10"),
+        ("content-type", "audio/mpeg"),
+        ("host", &*host),
+        ("repr-digest", "sha-256=:AP8=:"),
+    ] {
+        let all: Vec<_> = seen.headers.get_all(name).iter().collect();
+        assert_eq!(all, [value], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_repeats_a_header_gives_no_secret_away() {
+    let repeats = |seen: &Seen| {
+        let said = seen.headers["authorization"].to_str().unwrap().to_owned();
+        (StatusCode::UNAUTHORIZED, format!("{said} is not welcome")).into_response()
+    };
+    let (at, _) = receiver(repeats).await;
+    let asked = [("Authorization", "Bearer t0ken-of-ours")];
+    let verdict = carry_with(&config(), &format!("http://{at}/"), &file(10), &asked).await;
+    assert_eq!(
+        reason(verdict),
+        "the receiver answered 401: … … is not welcome"
+    );
+}
+
+#[tokio::test]
+async fn headers_of_the_action_stay_with_their_origin() {
+    let (at, log) = receiver(|seen| match seen.path.as_str() {
+        "/back" => status(200),
+        _ => redirect(302, "/back"),
+    })
+    .await;
+    let back = format!("http://{at}/back");
+    let (away, seen_away) = receiver(move |_| redirect(302, &back)).await;
+    let to_away = format!("http://{away}/");
+    let (start, seen_at_start) = receiver(move |seen| match seen.path.as_str() {
+        "/a" => redirect(301, "/b"),
+        _ => redirect(307, &to_away),
+    })
+    .await;
+    let url = format!("http://{start}/a");
+    let verdict = carry_with(&config(), &url, &file(10), &[("X-Key", "secret")]).await;
+    assert_eq!(verdict, Verdict::Delivered);
+    let with_key = |log: &Log| -> Vec<bool> {
+        let log = log.lock().unwrap();
+        let has_key = log.iter().map(|seen| seen.headers.contains_key("x-key"));
+        has_key.collect()
+    };
+    assert_eq!(with_key(&seen_at_start), [true, true]);
+    assert_eq!(with_key(&seen_away), [false]);
+    assert_eq!(with_key(&log), [false]);
+}
+
+#[tokio::test]
 async fn a_circle_of_redirects_ends() {
     let (at, log) = receiver(|_| redirect(301, "/again")).await;
     let why = reason(carry(&config(), &format!("http://{at}/"), &file(1)).await);
@@ -292,6 +375,7 @@ async fn a_file_that_was_cut_is_not_sent() {
             content_type: "audio/wav",
             sha256: "",
             attempt: 1,
+            headers: &BTreeMap::new(),
         })
         .await;
     assert!(reason(verdict).contains("has 10 bytes where 11 were rendered"));
