@@ -4,6 +4,8 @@ use callreel_proto::{Destination, Utc, month_db, pvt_type};
 use callreel_spool::{RenditionInfo, Ticket, TicketKind};
 use serde_json::{Map, Value, json};
 
+mod evidence;
+
 /// The month database the document belongs to: that of the id, so that whoever knows the id finds it.
 pub(crate) fn database(ticket: &Ticket) -> String {
     let promise = ticket.promise();
@@ -35,12 +37,6 @@ pub(crate) fn document(ticket: &Ticket, rendition: &RenditionInfo, now: Utc) -> 
 /// What both kinds carry, most of it our own.
 fn describe_audio(doc: &mut Map<String, Value>, ticket: &Ticket, rendition: &RenditionInfo) {
     let promise = ticket.promise();
-    let in_ms = |ns: u64| ns.saturating_sub(promise.start_ns) / 1_000_000;
-    let masked: Vec<Value> = ticket
-        .masks()
-        .iter()
-        .map(|mask| json!([in_ms(mask.from_ns), mask.until_ns.map(in_ms)]))
-        .collect();
     overwrite(
         doc,
         json!({
@@ -52,9 +48,7 @@ fn describe_audio(doc: &mut Map<String, Value>, ticket: &Ticket, rendition: &Ren
             "completion_cause": ticket.end_reason(),
         }),
     );
-    if !masked.is_empty() {
-        doc.insert("masked_ms".into(), masked.into());
-    }
+    evidence::describe(doc, ticket, rendition);
 }
 
 /// `call_recording`: length, and where the file is.
@@ -170,11 +164,25 @@ mod tests {
           "sample_rate": 8000,
           "sha256": "abababababababababababababababababababababababababababababababab",
           "completion_cause": "stopped",
+          "legs": {
+            "a": {
+              "call_id": "x@y",
+              "channel": "left"
+            }
+          },
           "masked_ms": [
             [
               1000,
               2500
             ]
+          ],
+          "masked": [
+            {
+              "from_ms": 1000,
+              "until_ms": 2500,
+              "from_sample": 8000,
+              "until_sample": 20000
+            }
           ],
           "name": "call_recording_x%40y.wav",
           "start": 63876470399,
@@ -218,11 +226,25 @@ mod tests {
           "sample_rate": 8000,
           "sha256": "abababababababababababababababababababababababababababababababab",
           "completion_cause": "stopped",
+          "legs": {
+            "a": {
+              "call_id": "x@y",
+              "channel": "left"
+            }
+          },
           "masked_ms": [
             [
               1000,
               2500
             ]
+          ],
+          "masked": [
+            {
+              "from_ms": 1000,
+              "until_ms": 2500,
+              "from_sample": 8000,
+              "until_sample": 20000
+            }
           ],
           "media_filename": "call_recording_x%40y.wav",
           "streamable": true,

@@ -397,9 +397,15 @@ fn retrying(ticket: &Ticket, stage: Stage, reason: &str, next: Utc) -> Step {
 fn notice(ticket: &Ticket, fact: RecordingFact, detail: Option<String>) -> RecordingNotice {
     let promise = ticket.promise();
     let (account_id, call_id) = (promise.account_id.clone(), promise.call_id.clone());
+    let tells_of_file = matches!(fact, RecordingFact::Rendered | RecordingFact::Delivered);
+    let file = ticket.rendition().filter(|_| tells_of_file);
     RecordingNotice {
         recording_id: Some(promise.recording_id.clone()),
         end_reason: ticket.end_reason(),
+        destination: (fact == RecordingFact::Delivered).then(|| promise.destination.describe()),
+        bytes: file.map(|file| file.bytes),
+        sha256: file.map(|file| file.sha256.clone()),
+        duration_ms: file.map(|file| file.duration_ms),
         detail,
         ..RecordingNotice::new(fact, account_id, call_id)
     }

@@ -100,6 +100,38 @@ pub struct RecordingNotice {
         skip_serializing_if = "Option::is_none"
     )]
     pub time_limit_s: Option<u64>,
+    /// Where it goes, without secrets; with `delivered`.
+    #[serde(
+        rename = "Destination",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub destination: Option<String>,
+    /// The audio file's size; with `rendered` and `delivered`.
+    #[serde(
+        rename = "Bytes",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub bytes: Option<u64>,
+    /// The audio file's SHA-256, hex digits; with `rendered` and `delivered`.
+    #[serde(
+        rename = "SHA256",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub sha256: Option<String>,
+    /// The audio's length, milliseconds; with `rendered` and `delivered`.
+    #[serde(
+        rename = "Duration-Ms",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub duration_ms: Option<u64>,
     /// A sentence for people: where it went, why it failed, which rule dropped it.
     #[serde(
         rename = "Detail",
@@ -122,6 +154,10 @@ impl RecordingNotice {
             ordered_by: None,
             offset_ms: None,
             time_limit_s: None,
+            destination: None,
+            bytes: None,
+            sha256: None,
+            duration_ms: None,
             detail: None,
         }
     }

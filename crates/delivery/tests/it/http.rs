@@ -3,11 +3,12 @@
 use callreel_delivery::DeliveryConfig;
 use callreel_media::{level, read_audio};
 use callreel_proto::{
-    AudioFormat, Destination, EndReason, HttpMethod, RecordingFact, RecordingId, RecordingState,
-    month_db,
+    AudioFormat, Destination, EndReason, HttpMethod, MetadataQuery, RecordingFact, RecordingId,
+    RecordingState, month_db,
 };
 use callreel_spool::Ticket;
-use serde_json::Value;
+use serde_json::{Value, json};
+use sha2::Digest as _;
 
 use crate::{
     call::{Call, assert_heard, put, record},
@@ -24,6 +25,10 @@ async fn document(node: &Node, ticket: &Ticket) -> Value {
         .expect("the document is in the month database")
 }
 
+fn sha256(bytes: &[u8]) -> String {
+    hex::encode(sha2::Sha256::digest(bytes))
+}
+
 #[tokio::test]
 async fn an_ended_recording_is_put_where_it_must_go_and_nothing_is_left() {
     let receiver = Receiver::start(&[]).await;
@@ -38,6 +43,11 @@ async fn an_ended_recording_is_put_where_it_must_go_and_nothing_is_left() {
     node.assert_nothing_owed();
 
     let received = receiver.received();
+    let told = format!("http://{}/call_recording_ab12%4010.0.0.5.wav", receiver.at);
+    assert_eq!(done.destination, Some(told));
+    assert_eq!(done.bytes, Some(received[0].body.len() as u64));
+    assert_eq!(done.sha256, Some(sha256(&received[0].body)));
+    assert_eq!(done.duration_ms, Some(2000));
     assert_eq!(received.len(), 1);
     assert_eq!(received[0].method, "PUT");
     assert_eq!(received[0].path, "/call_recording_ab12%4010.0.0.5.wav");
@@ -52,11 +62,50 @@ async fn an_ended_recording_is_put_where_it_must_go_and_nothing_is_left() {
     assert_eq!(doc["duration_ms"], 2000);
     assert_eq!(doc["owner_id"], "u1");
     assert_eq!(doc["pvt_type"], "call_recording");
+    for leg in ["a", "b"] {
+        let told = &doc["gap_report"][leg];
+        let counts = (&told["packets"], &told["lost"], &told["concealed_ms"]);
+        assert_eq!(counts, (&json!(100), &json!(0), &json!(0)), "{leg}");
+    }
+    assert!(doc["worst_misalignment_ms"].as_f64().unwrap() < 1.0);
     assert!(doc.get("_attachments").is_none());
     let picture = node.delivery.describe().await;
     assert_eq!(picture["owed"], 0);
     assert_eq!(picture["since_start"]["delivered"], 1);
     node.stop().await;
+}
+
+#[tokio::test]
+async fn headers_of_the_action_reach_the_receiver_and_nobody_else() {
+    let receiver = Receiver::start(&[503]).await;
+    let mut node = Home::new().start(config()).await;
+    let Destination::Http { url, method, .. } = put(receiver.at) else {
+        unreachable!("put makes a URL");
+    };
+    let to = Destination::Http {
+        url,
+        method,
+        headers: [("X-Key".to_owned(), "s3cret".to_owned())].into(),
+        metadata_query: MetadataQuery::None,
+    };
+    let ticket = record(&node.spool, 1, to, &|_| {});
+    node.tell_ended(&ticket).await;
+    for fact in [
+        RecordingFact::Rendered,
+        RecordingFact::Retrying,
+        RecordingFact::Delivered,
+    ] {
+        let notice = node.hear(&[fact]).await;
+        assert!(!format!("{notice:?}").contains("s3cret"), "{notice:?}");
+        let picture = node.delivery.describe().await.to_string();
+        assert!(!picture.contains("s3cret"), "{picture}");
+    }
+    for received in receiver.received() {
+        assert_eq!(received.header("x-key"), "s3cret");
+    }
+    assert_eq!(receiver.received().len(), 2);
+    let document = document(&node, &ticket).await.to_string();
+    assert!(!document.contains("s3cret"), "{document}");
 }
 
 #[tokio::test]
@@ -154,8 +203,13 @@ async fn what_was_masked_is_silent_and_time_goes_on() {
         assert!(level(&pcm.samples[7900..8000]) > 3000);
         assert!(level(&pcm.samples[12_000..12_100]) > 3000);
     }
-    let masked = &document(&node, &ticket).await["masked_ms"];
-    assert_eq!(*masked, serde_json::json!([[1000, 1500]]));
+    let doc = document(&node, &ticket).await;
+    assert_eq!(doc["masked_ms"], json!([[1000, 1500]]));
+    let samples = (
+        &doc["masked"][0]["from_sample"],
+        &doc["masked"][0]["until_sample"],
+    );
+    assert_eq!(samples, (&json!(8000), &json!(12_000)));
 }
 
 #[tokio::test]
