@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use callreel_media::Codec;
 use callreel_proto::PortRange;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,34 @@ impl DigestAlgorithm {
     }
 }
 
+/// Codecs, the preferred first; at least one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+pub struct Codecs(pub Vec<Codec>);
+
+impl TryFrom<Vec<String>> for Codecs {
+    type Error = String;
+
+    fn try_from(names: Vec<String>) -> Result<Self, String> {
+        let known = Codec::ALL.map(Codec::name).join(", ");
+        if names.is_empty() {
+            return Err(format!("at least one codec is needed, of {known}"));
+        }
+        let codecs = names.iter().map(|name| {
+            let codec = Codec::from_name(name);
+            codec.ok_or_else(|| format!("{name:?} is no codec of the switch; it has {known}"))
+        });
+        codecs.collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl From<Codecs> for Vec<String> {
+    fn from(codecs: Codecs) -> Self {
+        let names = codecs.0.into_iter().map(|codec| codec.name().to_owned());
+        names.collect()
+    }
+}
+
 /// Section `switch` of the configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -37,6 +66,9 @@ pub struct SwitchConfig {
     /// The address phones are told in Via, Contact and SDP; absent: `bind`'s, or if that is unspecified the address
     /// of the interface towards the phone.
     pub advertised: Option<IpAddr>,
+    /// Codecs of phones whose device document names none, in the order they are offered after those the other phone has. A phone that offers
+    /// itself is answered in its own order.
+    pub codecs: Codecs,
     /// UDP ports of RTP and RTCP.
     pub rtp_ports: PortRange,
     /// Local address forks of recorded calls are sent from.
@@ -70,6 +102,7 @@ impl Default for SwitchConfig {
             bind: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5060)),
             tcp: true,
             advertised: None,
+            codecs: Codecs(vec![Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma]),
             rtp_ports: PortRange {
                 first: 20_000,
                 last: 29_999,
@@ -99,6 +132,10 @@ pub const CONFIG_KEYS: &[(&str, &str)] = &[
     (
         "advertised",
         "IP address phones are told in Via, Contact and SDP; absent: the one of `bind`, or of the interface towards the phone",
+    ),
+    (
+        "codecs",
+        "codecs of phones whose device document names none, in the order they are offered after those the other phone has",
     ),
     ("rtp_ports", "UDP ports of RTP and RTCP, as \"first-last\""),
     (
@@ -170,6 +207,8 @@ mod tests {
             json!({"rtp_ports": "3000-2000"}),
             json!({"rtp_ports": "0-10"}),
             json!({"digest_algorithms": ["MD4"]}),
+            json!({"codecs": ["PCMU", "speex"]}),
+            json!({"codecs": []}),
         ] {
             assert!(
                 serde_json::from_value::<SwitchConfig>(bad.clone()).is_err(),

@@ -214,7 +214,7 @@ fn negotiated(shared: &Shared, request: &Request, phone: &Phone) -> Result<Negot
             ));
         }
     };
-    let allowed = Allowed::from_names(&phone.device.codecs);
+    let allowed = Allowed::from_names(&phone.device.codecs, &shared.config.codecs.0);
     let body = sdp_of(request).unwrap_or_default();
     let theirs = match body.map(Theirs::read).transpose() {
         Ok(theirs) => theirs,

@@ -41,7 +41,7 @@ mod transport;
 mod vars;
 mod watch;
 
-pub use config::{CONFIG_KEYS, DigestAlgorithm, SwitchConfig};
+pub use config::{CONFIG_KEYS, Codecs, DigestAlgorithm, SwitchConfig};
 pub use describe::{ChannelPicture, SwitchPicture};
 pub use error::Error;
 pub use shared::Counts;

@@ -5,10 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use callreel_media::{Codec, TELEPHONE_EVENT};
 use sdp_types::{Attribute, Connection, Media, Origin, Session as Description};
 
-use crate::rtp::Remote;
+use crate::rtp::{Keys, Remote};
 
-/// Codecs of the switch, in the order it offers them when nobody prefers otherwise.
-pub(crate) const CODECS: [Codec; 3] = [Codec::Pcmu, Codec::Pcma, Codec::G722];
+/// Payload type of telephone events under Opus' clock in our own offers (RFC 4733 §2.1 wants the clock of the audio).
+const TELEPHONE_EVENT_48: u8 = 110;
 
 /// The codecs one leg may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,27 +19,25 @@ pub(crate) struct Allowed {
 }
 
 impl Allowed {
-    /// From a device document's codec names; unknown ones are skipped, and none at all means all of ours.
-    pub(crate) fn from_names(names: &[String]) -> Self {
-        let codecs: Vec<_> = names
-            .iter()
-            .filter_map(|name| Codec::from_name(&name.to_ascii_uppercase()))
-            .collect();
+    /// From a device document's codec names; unknown ones are skipped, and none at all means all of `ours`.
+    pub(crate) fn from_names(names: &[String], ours: &[Codec]) -> Self {
+        let known = names.iter().filter_map(|name| Codec::from_name(name));
+        let codecs: Vec<_> = known.collect();
+        let configured = !codecs.is_empty();
         Self {
-            configured: !codecs.is_empty(),
-            codecs: if codecs.is_empty() {
-                CODECS.to_vec()
-            } else {
-                codecs
-            },
+            codecs: if configured { codecs } else { ours.to_vec() },
+            configured,
         }
     }
 
-    /// The codecs to offer, `first` (the other leg's) before the others, so that nothing need be transcoded.
-    pub(crate) fn offered(&self, first: Option<Codec>) -> Vec<Codec> {
-        let first = first.filter(|codec| self.codecs.contains(codec));
-        let others = self.codecs.iter().copied().filter(|c| Some(*c) != first);
-        first.into_iter().chain(others).collect()
+    /// The codecs to offer, `first` (those the other leg has) before the others, so that nothing need be transcoded.
+    pub(crate) fn offered(&self, first: &[Codec]) -> Vec<Codec> {
+        let first = first.iter().filter(|c| self.codecs.contains(c)).copied();
+        let mut offered: Vec<_> = first.collect();
+        let others = self.codecs.iter().filter(|c| !offered.contains(c)).copied();
+        let others: Vec<_> = others.collect();
+        offered.extend(others);
+        offered
     }
 }
 
@@ -50,7 +48,7 @@ pub(crate) enum Error {
     #[error("the body is no session description: {0}")]
     Malformed(String),
     /// Nothing both sides can speak: 488.
-    #[error("no audio stream with a codec of ours (PCMU, PCMA, G722) over RTP/AVP")]
+    #[error("no audio stream with a codec of ours (PCMU, PCMA, G722, opus) over RTP/AVP")]
     NothingInCommon,
 }
 
@@ -112,7 +110,7 @@ pub(crate) struct Theirs {
     direction: Direction,
     /// Codec and payload type, in the phone's order.
     codecs: Vec<(Codec, u8)>,
-    dtmf: Option<u8>,
+    keys: Vec<Keys>,
     text: String,
 }
 
@@ -145,13 +143,13 @@ impl Theirs {
                 Direction::Inactive
             };
         }
-        let (codecs, dtmf) = formats(media);
+        let (codecs, keys) = formats(media);
         Ok(Self {
             audio,
             address: SocketAddr::new(ip, media.port),
             direction,
             codecs,
-            dtmf,
+            keys,
             lines: description.medias,
             text: String::from_utf8_lossy(body).into_owned(),
         })
@@ -167,28 +165,32 @@ impl Theirs {
         !self.direction.receives()
     }
 
-    /// Agrees on a codec: `wanted` if both have it, else the device document's first, else the phone's first.
+    /// The codecs that may be agreed on: in the device document's order if it has one, else in the phone's.
+    pub(crate) fn common(&self, allowed: &Allowed) -> Vec<Codec> {
+        let theirs = || self.codecs.iter().map(|(codec, _)| *codec);
+        let ours = || allowed.codecs.iter().copied();
+        match allowed.configured {
+            true => ours().filter(|o| theirs().any(|t| t == *o)).collect(),
+            false => theirs().filter(|t| ours().any(|o| o == *t)).collect(),
+        }
+    }
+
+    /// Agrees on a codec: `wanted` if both have it, else the first they have in common.
     pub(crate) fn choose(&self, allowed: &Allowed, wanted: Option<Codec>) -> Result<Remote, Error> {
-        let mut common = self
-            .codecs
-            .iter()
+        let common = self.common(allowed);
+        let wanted = wanted.filter(|codec| common.contains(codec));
+        let chosen = wanted.or(common.first().copied());
+        let (codec, payload_type) = chosen
+            .and_then(|chosen| self.codecs.iter().find(|(codec, _)| *codec == chosen))
             .copied()
-            .filter(|(codec, _)| allowed.codecs.contains(codec));
-        let find = |codec: Codec| common.clone().find(|(c, _)| *c == codec);
-        let preferred = wanted.and_then(find).or_else(|| {
-            allowed
-                .configured
-                .then(|| allowed.codecs.iter().find_map(|codec| find(*codec)))
-                .flatten()
-        });
-        let (codec, payload_type) = preferred
-            .or_else(|| common.next())
             .ok_or(Error::NothingInCommon)?;
+        let clock = codec.rtp_clock();
+        let keys = self.keys.iter().find(|keys| keys.clock == clock);
         Ok(Remote {
             addr: self.address,
             codec,
             payload_type,
-            dtmf_payload_type: self.dtmf,
+            keys: keys.or(self.keys.first()).copied(),
             send: self.direction.receives() && !self.address.ip().is_unspecified(),
             receive: self.direction.sends(),
         })
@@ -199,7 +201,7 @@ fn is_plain_rtp(proto: &str) -> bool {
     proto.eq_ignore_ascii_case("RTP/AVP") || proto.eq_ignore_ascii_case("RTP/AVPF")
 }
 
-fn formats(media: &Media) -> (Vec<(Codec, u8)>, Option<u8>) {
+fn formats(media: &Media) -> (Vec<(Codec, u8)>, Vec<Keys>) {
     let mapped = |wanted: u8| {
         media
             .attributes
@@ -210,30 +212,63 @@ fn formats(media: &Media) -> (Vec<(Codec, u8)>, Option<u8>) {
             .map(|(_, encoding)| encoding.trim().to_ascii_uppercase())
     };
     let mut codecs = Vec::new();
-    let mut dtmf = None;
+    let mut keys = Vec::new();
     for number in media
         .fmt
         .split_whitespace()
         .filter_map(|f| f.parse::<u8>().ok())
     {
         let encoding = mapped(number);
-        let name = encoding.as_deref().and_then(|e| {
-            let mut parts = e.split('/');
-            let name = parts.next()?;
-            // All ours run on an 8 kHz RTP clock; G.722's is 8000 by decree (RFC 3551 §4.5.2).
-            (parts.next()? == "8000" && parts.next().is_none_or(|channels| channels == "1"))
-                .then_some(name)
-        });
-        match name {
-            Some("TELEPHONE-EVENT") => dtmf = dtmf.or(Some(number)),
-            Some(name) => codecs.extend(Codec::from_name(name).map(|codec| (codec, number))),
-            None if encoding.is_none() => {
-                codecs.extend(Codec::from_payload_type(number).map(|codec| (codec, number)));
+        let Some(encoding) = encoding else {
+            // Only static numbers go without a name (RFC 3551 §6).
+            let known = Codec::from_payload_type(number).filter(|_| number < FIRST_DYNAMIC);
+            codecs.extend(known.map(|codec| (codec, number)));
+            continue;
+        };
+        let mut parts = encoding.split('/');
+        let name = parts.next().unwrap_or_default();
+        let clock = parts.next().and_then(|clock| clock.parse().ok());
+        let channels = parts.next().unwrap_or("1");
+        match (Codec::from_name(name), clock) {
+            (None, Some(clock @ (8000 | 48_000))) if name == "TELEPHONE-EVENT" => {
+                let payload_type = number;
+                keys.push(Keys {
+                    payload_type,
+                    clock,
+                });
             }
-            None => {}
+            (Some(codec), Some(clock))
+                if clock == codec.rtp_clock() && channels == channels_of(codec) =>
+            {
+                codecs.push((codec, number));
+            }
+            _ => {}
         }
     }
-    (codecs, dtmf)
+    (codecs, keys)
+}
+
+/// The least dynamic payload type (RFC 3551 §6).
+const FIRST_DYNAMIC: u8 = 96;
+
+/// Channels in SDP: Opus is always called stereo (RFC 7587 §7).
+fn channels_of(codec: Codec) -> &'static str {
+    match codec {
+        Codec::Opus => "2",
+        Codec::Pcmu | Codec::Pcma | Codec::G722 => "1",
+    }
+}
+
+/// The telephone events that belong beside these codecs: one format for each clock.
+fn keys_beside(codecs: &[Codec]) -> Vec<Keys> {
+    let formats = [(TELEPHONE_EVENT, 8000), (TELEPHONE_EVENT_48, 48_000)];
+    let wanted = |clock| codecs.iter().any(|codec| codec.rtp_clock() == clock);
+    let wanted = formats.into_iter().filter(|(_, clock)| wanted(*clock));
+    let keys = wanted.map(|(payload_type, clock)| Keys {
+        payload_type,
+        clock,
+    });
+    keys.collect()
 }
 
 /// Our end of one leg's session: numbers its descriptions.
@@ -266,7 +301,7 @@ impl Ours {
     /// An offer of these codecs, the preferred first.
     pub(crate) fn offer(&mut self, codecs: &[Codec]) -> Vec<u8> {
         let formats: Vec<_> = codecs.iter().map(|c| (*c, c.payload_type())).collect();
-        let audio = self.audio(&formats, Some(TELEPHONE_EVENT), Direction::SendRecv);
+        let audio = self.audio(&formats, &keys_beside(codecs), Direction::SendRecv);
         self.write(vec![audio])
     }
 
@@ -274,7 +309,7 @@ impl Ours {
     pub(crate) fn answer(&mut self, theirs: &Theirs, chosen: &Remote) -> Vec<u8> {
         let audio = self.audio(
             &[(chosen.codec, chosen.payload_type)],
-            chosen.dtmf_payload_type,
+            chosen.keys.as_slice(),
             theirs.direction.mirrored(),
         );
         let lines = theirs.lines.iter().enumerate().map(|(index, line)| {
@@ -298,25 +333,34 @@ impl Ours {
         self.write(lines.collect())
     }
 
-    fn audio(&self, codecs: &[(Codec, u8)], dtmf: Option<u8>, direction: Direction) -> Media {
+    fn audio(&self, codecs: &[(Codec, u8)], keys: &[Keys], direction: Direction) -> Media {
         let numbers: Vec<String> = codecs
             .iter()
             .map(|(_, number)| *number)
-            .chain(dtmf)
+            .chain(keys.iter().map(|keys| keys.payload_type))
             .map(|number| number.to_string())
             .collect();
-        let mut attributes: Vec<_> = codecs
-            .iter()
-            .map(|(codec, number)| {
-                Attribute::with_value("rtpmap", format!("{number} {}/8000", codec.name()))
-            })
-            .collect();
-        if let Some(number) = dtmf {
-            attributes.push(Attribute::with_value(
-                "rtpmap",
-                format!("{number} telephone-event/8000"),
-            ));
-            attributes.push(Attribute::with_value("fmtp", format!("{number} 0-16")));
+        let mut attributes = Vec::new();
+        let mut say = |name: &str, value: String| {
+            attributes.push(Attribute::with_value(name, value));
+        };
+        for (codec, number) in codecs {
+            let (name, clock) = (codec.name(), codec.rtp_clock());
+            match codec {
+                Codec::Opus => {
+                    say("rtpmap", format!("{number} {name}/{clock}/2"));
+                    say("fmtp", format!("{number} useinbandfec=1"));
+                }
+                _ => say("rtpmap", format!("{number} {name}/{clock}")),
+            }
+        }
+        for Keys {
+            payload_type,
+            clock,
+        } in keys
+        {
+            say("rtpmap", format!("{payload_type} telephone-event/{clock}"));
+            say("fmtp", format!("{payload_type} 0-16"));
         }
         attributes.push(Attribute::with_value("ptime", "20"));
         attributes.push(Attribute::new(direction.name()));

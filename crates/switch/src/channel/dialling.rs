@@ -82,7 +82,7 @@ impl Channel {
                 .map(|target| Way {
                     target,
                     destination: None,
-                    allowed: Allowed::from_names(&[]),
+                    allowed: self.allowed_to(&[]),
                     vars: Vec::new(),
                 })
                 .collect();
@@ -110,7 +110,7 @@ impl Channel {
             .map(|binding| Way {
                 target: reachable(&binding.contact, binding.peer),
                 destination: Some(way_to(&binding.contact, binding.peer)),
-                allowed: Allowed::from_names(&binding.codecs),
+                allowed: self.allowed_to(&binding.codecs),
                 vars: [
                     ("Account-ID", Some(binding.account.as_str().to_owned())),
                     ("Authorizing-ID", Some(binding.device.clone())),
@@ -129,7 +129,7 @@ impl Channel {
     /// Rings one leg.
     pub(super) async fn dial(&mut self, index: usize) -> Result<(), (HangupCause, Option<u16>)> {
         let failed = (HangupCause::NormalTemporaryFailure, Some(503));
-        let first = self.agreed.map(|a| a.codec).or_else(|| self.preferred());
+        let first = self.codecs();
         let Some(bridge) = &self.bridge else {
             return Err(failed);
         };
@@ -191,10 +191,17 @@ impl Channel {
         Ok(())
     }
 
-    /// The codec this leg would take if it were answered now.
-    fn preferred(&self) -> Option<Codec> {
-        let theirs = self.theirs.as_ref()?;
-        theirs.choose(&self.allowed, None).ok().map(|c| c.codec)
+    /// The codecs this leg has, or may still be answered with.
+    fn codecs(&self) -> Vec<Codec> {
+        match (&self.agreed, &self.theirs) {
+            (Some(agreed), _) => vec![agreed.codec],
+            (None, Some(theirs)) => theirs.common(&self.allowed),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    fn allowed_to(&self, names: &[String]) -> Allowed {
+        Allowed::from_names(names, &self.shared.config.codecs.0)
     }
 
     fn realm(&self) -> String {

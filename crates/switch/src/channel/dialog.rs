@@ -95,7 +95,8 @@ impl Channel {
             }
             (Ok(None), Method::Invite) => {
                 self.awaits_answer_in_ack = true;
-                let codecs = self.allowed.offered(self.agreed.map(|a| a.codec));
+                let current = self.agreed.map(|a| a.codec);
+                let codecs = self.allowed.offered(current.as_slice());
                 Some(self.ours.offer(&codecs))
             }
             (Ok(None), _) => None,

@@ -45,7 +45,7 @@ impl Channel {
         let body = match (&self.theirs, self.progress) {
             (None, _) => {
                 self.awaits_answer_in_ack = true;
-                self.ours.offer(&self.allowed.offered(wanted))
+                self.ours.offer(&self.allowed.offered(wanted.as_slice()))
             }
             // What an early answer said stands (RFC 3261 §13.2.1).
             (Some(_), Progress::Early) => self.answer_offer(None).ok_or(Error::NothingInCommon)?,

@@ -366,9 +366,11 @@ impl Actor for ChannelActor {
         (shared, call_id, begin): Self::Arguments,
     ) -> Result<Channel, ActorProcessingErr> {
         Ok(match begin {
-            Begin::Inbound(inbound) => Channel::begin_inbound(shared, me, call_id, *inbound).await,
+            Begin::Inbound(inbound) => {
+                Box::pin(Channel::begin_inbound(shared, me, call_id, *inbound)).await
+            }
             Begin::Outbound(outbound) => {
-                Channel::begin_outbound(shared, me, call_id, *outbound).await
+                Box::pin(Channel::begin_outbound(shared, me, call_id, *outbound)).await
             }
         })
     }

@@ -26,8 +26,8 @@ pub(crate) struct Outbound {
     pub(crate) owner: Owner,
     /// The A leg.
     pub(crate) a_leg: OtherLeg,
-    /// The A leg's codec, if it has one: offered first.
-    pub(crate) first: Option<Codec>,
+    /// The codecs the A leg has: offered first.
+    pub(crate) first: Vec<Codec>,
     /// Request URI.
     pub(crate) target: Uri,
     /// Where to send the INVITE; `None` lets the URI say.
@@ -93,7 +93,11 @@ impl Channel {
             caller: uri_of(&parties.caller_number, &outbound.realm),
             callee: outbound.target,
             destination: outbound.destination.map(Peer::sip_addr),
-            offer: Some(channel.ours.offer(&channel.allowed.offered(outbound.first))),
+            offer: Some(
+                channel
+                    .ours
+                    .offer(&channel.allowed.offered(&outbound.first)),
+            ),
             contact: channel.shared.own.contact(peer),
             headers: Some(headers),
             support_prack: false,

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use callreel_media::dtmf::Event;
 
 use super::Error;
-use super::packet::FRAME_TICKS;
+use super::packet::frame_ticks;
 
 /// Digits that may wait: more than any number, code or card anyone dials in one go.
 const MAX_WAITING: usize = 64;
@@ -40,7 +40,7 @@ pub(super) struct Dialer {
 impl Dialer {
     /// Puts digits at the end of the queue: all or none.
     pub(super) fn push(&mut self, digits: &str) -> Result<(), Error> {
-        if let Some(odd) = digits.chars().find(|digit| press(*digit, 0).is_none()) {
+        if let Some(odd) = digits.chars().find(|digit| press(*digit, 0, 0).is_none()) {
             return Err(Error::NotADigit(odd));
         }
         if self.waiting.len() + digits.len() > MAX_WAITING {
@@ -50,8 +50,8 @@ impl Dialer {
         Ok(())
     }
 
-    /// Advances by one frame of 20 ms.
-    pub(super) fn step(&mut self) -> Step {
+    /// Advances by one frame of 20 ms; durations are counted by this clock.
+    pub(super) fn step(&mut self, clock: u32) -> Step {
         let (digit, frame) = match self.current {
             Some((digit, frame)) => (digit, frame),
             None => match self.waiting.pop_front() {
@@ -61,7 +61,7 @@ impl Dialer {
         };
         let last = HELD_FRAMES + END_PACKETS + PAUSE_FRAMES - 1;
         self.current = (frame < last).then_some((digit, frame + 1));
-        match press(digit, frame) {
+        match press(digit, frame, clock) {
             Some(payload) => Step::Press {
                 payload,
                 first: frame == 0,
@@ -72,7 +72,7 @@ impl Dialer {
 }
 
 /// The payload of a frame of a key; `None` in the pause after it, or if it is no key.
-fn press(digit: char, frame: u16) -> Option<[u8; 4]> {
+fn press(digit: char, frame: u16, clock: u32) -> Option<[u8; 4]> {
     if frame >= HELD_FRAMES + END_PACKETS {
         return None;
     }
@@ -81,7 +81,7 @@ fn press(digit: char, frame: u16) -> Option<[u8; 4]> {
         digit,
         end: frame >= HELD_FRAMES,
         volume: VOLUME,
-        duration: frames * FRAME_TICKS as u16,
+        duration: u16::try_from(u32::from(frames) * frame_ticks(clock)).unwrap_or(u16::MAX),
     }
     .payload()
 }
@@ -98,7 +98,7 @@ mod tests {
         let mut detector = DigitDetector::new();
         let (mut heard, mut timestamp, mut now) = (String::new(), 0, 0);
         loop {
-            match dialer.step() {
+            match dialer.step(8000) {
                 Step::Press { payload, first } => {
                     if first {
                         timestamp = now;
@@ -109,17 +109,17 @@ mod tests {
                 Step::Pause => {}
                 Step::Done => break,
             }
-            now += FRAME_TICKS;
+            now += 160;
         }
         assert_eq!(heard, "11#");
-        assert_eq!(now, 3 * 11 * FRAME_TICKS);
+        assert_eq!(now, 3 * 11 * 160);
     }
 
     #[test]
     fn a_stray_letter_or_a_flood_of_digits_changes_nothing() {
         let mut dialer = Dialer::default();
         assert!(matches!(dialer.push("12x"), Err(Error::NotADigit('x'))));
-        assert_eq!(dialer.step(), Step::Done);
+        assert_eq!(dialer.step(8000), Step::Done);
         assert!(dialer.push(&"1".repeat(MAX_WAITING)).is_ok());
         assert!(matches!(
             dialer.push("1"),

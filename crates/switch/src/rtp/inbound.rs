@@ -9,14 +9,17 @@ use callreel_media::dtmf::{Digit, DigitDetector, Event};
 use super::core::Core;
 use super::ear::{Ear, Silence};
 use super::fork::Copies;
-use super::packet::{CLOCK_HZ, DATAGRAM_ROOM, Header, Incoming, Kind, parse};
+use super::packet::{DATAGRAM_ROOM, Header, Incoming, Kind, parse};
 use super::source::SourceLock;
+use super::transcode::rescaled;
 use super::{LegStats, MediaEvent, Remote, SilenceWatch};
 
 /// A key whose packets stop without an end counts as let go after this long (packets come every 20 to 50 ms).
 const KEY_GONE_AFTER: Duration = Duration::from_millis(200);
-/// A key this many ticks before the one before it was not overtaken on the way: the phone has set its clock anew.
-const MAX_KEY_LATENESS: u32 = 10 * CLOCK_HZ;
+/// A key this many seconds before the one before it was not overtaken on the way: the phone has set its clock anew.
+const MAX_KEY_LATENESS_S: u32 = 10;
+/// Ticks per second of the durations we tell.
+const TOLD_CLOCK: u32 = 8000;
 
 /// A leg's receiving half.
 pub(super) struct Inbound {
@@ -28,8 +31,8 @@ pub(super) struct Inbound {
     pub(super) ear: Ear,
     silence: Option<Silence>,
     keys: DigitDetector,
-    /// The newest key packet, and when it came.
-    last_key: Option<(Header, Instant)>,
+    /// The newest key packet, when it came, and the clock of its duration.
+    last_key: Option<(Header, Instant, u32)>,
     inactivity: Option<Duration>,
     /// The last packet, agreement, or complaint of inactivity.
     active_at: Instant,
@@ -88,18 +91,22 @@ impl Inbound {
             self.stats.foreign += 1;
             return None;
         };
-        let agreed =
-            payload_type == remote.payload_type || remote.dtmf_payload_type == Some(payload_type);
+        let kind = Kind::of(payload_type, &remote);
+        let agreed = payload_type == remote.payload_type || matches!(kind, Some(Kind::Event(_)));
         // From elsewhere only an agreed payload type can win the lock. From the locked source, and from where the phone said
         // it is, anything we can decode will do: some phones send another codec of their offer than the one chosen.
         let known = self.source.is_locked_to(from) || from == remote.addr;
-        let kind = Kind::of(payload_type, &remote);
         match kind {
             None if known => self.stats.unexpected += 1,
             Some(_) if (agreed || known) && self.source.admit(now, from) => {
                 if remote.receive {
+                    let clock = match kind {
+                        Some(Kind::Audio(codec)) => codec.rtp_clock(),
+                        _ => remote.codec.rtp_clock(),
+                    };
                     return kind.map(|kind| Incoming {
                         kind,
+                        clock,
                         header,
                         payload,
                         datagram,
@@ -128,7 +135,7 @@ impl Inbound {
         self.copies.received(&mut self.buffer, packet);
         self.ear.begin_packet();
         match packet.kind {
-            Kind::Event => self.take_event(now, packet, tell),
+            Kind::Event(clock) => self.take_event(now, packet, clock, tell),
             Kind::Audio(codec) => {
                 if let Some(silence) = &mut self.silence {
                     silence.hear(now, self.ear.hear(codec, packet.payload));
@@ -140,35 +147,43 @@ impl Inbound {
         }
     }
 
-    fn take_event(&mut self, now: Instant, packet: &Incoming, mut tell: impl FnMut(MediaEvent)) {
+    fn take_event(
+        &mut self,
+        now: Instant,
+        packet: &Incoming,
+        clock: u32,
+        mut tell: impl FnMut(MediaEvent),
+    ) {
         let Some(event) = Event::parse(packet.payload) else {
             return;
         };
         // The detector drops keys from the past; one of a stream that began anew only looks like it.
-        let anew = |(last, _): (Header, Instant)| {
+        let lateness = MAX_KEY_LATENESS_S.saturating_mul(packet.clock);
+        let anew = |(last, ..): (Header, Instant, u32)| {
             last.ssrc != packet.header.ssrc
                 || last
                     .timestamp
                     .wrapping_sub(packet.header.timestamp)
                     .cast_signed()
-                    > MAX_KEY_LATENESS.cast_signed()
+                    > lateness.cast_signed()
         };
         if self.last_key.is_some_and(anew) {
             self.finish_key(&mut tell);
             self.keys = DigitDetector::new();
         }
-        self.last_key = Some((packet.header, now));
+        self.last_key = Some((packet.header, now, clock));
         for digit in self.keys.push(packet.header.timestamp, event) {
             self.stats.digits += 1;
-            tell(told(digit));
+            tell(told(digit, clock));
         }
     }
 
     /// Takes a key whose end has not come as let go.
     fn finish_key(&mut self, mut tell: impl FnMut(MediaEvent)) {
+        let clock = self.last_key.map_or(TOLD_CLOCK, |(.., clock)| clock);
         if let Some(digit) = self.keys.finish() {
             self.stats.digits += 1;
-            tell(told(digit));
+            tell(told(digit, clock));
         }
     }
 
@@ -181,7 +196,9 @@ impl Inbound {
         {
             tell(MediaEvent::Silence);
         }
-        let gone = |(_, at): (Header, Instant)| now.saturating_duration_since(at) >= KEY_GONE_AFTER;
+        let gone = |(_, at, _): (Header, Instant, u32)| {
+            now.saturating_duration_since(at) >= KEY_GONE_AFTER
+        };
         if self.last_key.is_some_and(gone) {
             self.finish_key(&mut tell);
         }
@@ -197,9 +214,9 @@ impl Inbound {
     }
 }
 
-fn told(digit: Digit) -> MediaEvent {
+fn told(digit: Digit, clock: u32) -> MediaEvent {
     MediaEvent::Digit {
         digit: digit.digit,
-        duration_ticks: digit.duration_ticks,
+        duration_ticks: rescaled(digit.duration_ticks, clock, TOLD_CLOCK),
     }
 }

@@ -28,7 +28,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use engine::MediaEngine;
 pub use leg::MediaLeg;
-pub use types::{Error, LegStats, MediaEvent, PlayId, Playback, Remote, RtpConfig, SilenceWatch};
+pub use types::{
+    Error, Keys, LegStats, MediaEvent, PlayId, Playback, Remote, RtpConfig, SilenceWatch,
+};
 
 /// Locks, also after a panic elsewhere: a leg's state is valid between any two statements, and other calls must go on.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

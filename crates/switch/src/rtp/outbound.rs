@@ -9,12 +9,12 @@ use callreel_media::{Codec, Encoder};
 use super::dial::{Dialer, Step};
 use super::ear::Ear;
 use super::fork::Copies;
-use super::packet::{DATAGRAM_ROOM, FRAME_TICKS, Header, Incoming, Kind, write};
+use super::packet::{DATAGRAM_ROOM, Header, Incoming, Kind, frame_ticks, write};
 use super::playback::Player;
 use super::stream::Stream;
-use super::transcode::{Reframer, frame_samples};
+use super::transcode::{Reframer, Rescale, frame_samples, rescaled};
 use super::wire::Wire;
-use super::{Error, PlayId, Remote};
+use super::{Error, Keys, PlayId, Remote};
 
 /// The longest a phone that sends is sent nothing: a frame of silence then keeps NATs open and its own watch for dead
 /// media content (RFC 6263). It is not forked: a recorder knows silence without being sent it.
@@ -34,6 +34,7 @@ pub(super) enum Played {
 /// A leg's sending half.
 pub(super) struct Outbound {
     line: Line,
+    rescale: Rescale,
     reframer: Reframer,
     frame: Vec<i16>,
     playing: Option<PlayId>,
@@ -105,7 +106,7 @@ impl Outbound {
             wire: Some(wire),
             remote: None,
             target: None,
-            stream: Stream::new(rand::random(), rand::random(), rand::random()),
+            stream: new_stream(Codec::Pcmu),
             encoder: None,
             payload: Vec::new(),
             buffer: [0; DATAGRAM_ROOM],
@@ -115,11 +116,12 @@ impl Outbound {
         };
         Self {
             line,
+            rescale: Rescale::default(),
             reframer: Reframer::default(),
             frame: Vec::new(),
             playing: None,
             copies,
-            fork_stream: Stream::new(rand::random(), rand::random(), rand::random()),
+            fork_stream: new_stream(Codec::Pcmu),
             dialer: Dialer::default(),
             dialling: false,
             key_timestamp: 0,
@@ -128,6 +130,14 @@ impl Outbound {
 
     /// Takes a new agreement, and where to send for now.
     pub(super) fn set_remote(&mut self, remote: Remote, target: Option<SocketAddr>) {
+        let clock = remote.codec.rtp_clock();
+        if self.line.stream.clock() != clock {
+            // Timestamps of two clocks are no one stream (RFC 7160 §4).
+            self.line.stream = new_stream(remote.codec);
+            self.fork_stream = new_stream(remote.codec);
+            self.reframer.reset();
+        }
+        self.reframer.set_clock(clock);
         self.line.remote = Some(remote);
         self.line.target = target;
     }
@@ -168,9 +178,12 @@ impl Outbound {
             return;
         }
         self.copies.received(&mut self.line.buffer, packet);
+        let clock = self.line.stream.clock();
+        let header = self.rescale.header(packet.clock, clock, packet.header);
+        let packet = &Incoming { header, ..*packet };
         match packet.kind {
-            Kind::Event => match remote.dtmf_payload_type {
-                Some(payload_type) => self.pass(now, packet, payload_type, 0),
+            Kind::Event(clock) => match remote.keys {
+                Some(keys) => self.pass_key(now, packet, clock, keys),
                 None => self.line.stream.skipped(&packet.header),
             },
             Kind::Audio(codec) if codec == remote.codec => {
@@ -179,6 +192,13 @@ impl Outbound {
             }
             Kind::Audio(codec) => self.transcode(now, packet, codec, &remote, ear),
         }
+    }
+
+    fn pass_key(&mut self, now: Instant, packet: &Incoming, clock: u32, keys: Keys) {
+        let told = with_duration(packet.payload, clock, keys.clock);
+        let payload = told.as_ref().map_or(packet.payload, |told| told);
+        let packet = &Incoming { payload, ..*packet };
+        self.pass(now, packet, keys.payload_type, 0);
     }
 
     fn pass(&mut self, now: Instant, packet: &Incoming, payload_type: u8, ticks: u32) {
@@ -208,20 +228,23 @@ impl Outbound {
         if !line.stream.is_from(&from) {
             reframer.reset();
         }
+        let clock = line.stream.clock();
+        let frame_ticks = frame_ticks(clock);
         if let Some(timestamp) = reframer.finish_before(from.timestamp, frame) {
-            let header = line.stream.following(now, timestamp, FRAME_TICKS);
+            let header = line.stream.following(now, timestamp, frame_ticks);
             line.send_sound(now, header, remote, frame);
         }
         let pcm = ear.hear(codec, packet.payload);
         let rates = (codec.sample_rate(), remote.codec.sample_rate());
-        reframer.push(from.timestamp, codec.ticks(packet.payload), pcm, rates);
+        let ticks = rescaled(codec.ticks(packet.payload), packet.clock, clock);
+        reframer.push(from.timestamp, ticks, pcm, rates);
         let mut first = true;
         while let Some(timestamp) = reframer.next_frame(frame) {
             let header = if std::mem::take(&mut first) {
                 let of_frame = Header { timestamp, ..from };
-                line.stream.relayed(now, &of_frame, FRAME_TICKS)
+                line.stream.relayed(now, &of_frame, frame_ticks)
             } else {
-                line.stream.following(now, timestamp, FRAME_TICKS)
+                line.stream.following(now, timestamp, frame_ticks)
             };
             line.send_sound(now, header, remote, frame);
         }
@@ -259,9 +282,10 @@ impl Outbound {
             self.fork_stream.end_source();
             return Played::Frame;
         };
-        let header = self.line.stream.own(now, FRAME_TICKS);
+        let ticks = frame_ticks(self.line.stream.clock());
+        let header = self.line.stream.own(now, ticks);
         self.line.send_sound(now, header, &remote, &self.frame);
-        let copied = self.fork_stream.own(now, FRAME_TICKS);
+        let copied = self.fork_stream.own(now, ticks);
         let Line {
             buffer, payload, ..
         } = &mut self.line;
@@ -281,7 +305,8 @@ impl Outbound {
             return;
         }
         self.end_source();
-        let header = self.line.stream.own(now, FRAME_TICKS);
+        let ticks = frame_ticks(self.line.stream.clock());
+        let header = self.line.stream.own(now, ticks);
         self.frame.clear();
         self.frame
             .resize(frame_samples(remote.codec.sample_rate()), 0);
@@ -291,11 +316,7 @@ impl Outbound {
 
     /// Queues digits; true if the caller must start stepping.
     pub(super) fn dial(&mut self, digits: &str) -> Result<bool, Error> {
-        if self
-            .line
-            .remote
-            .is_none_or(|remote| remote.dtmf_payload_type.is_none())
-        {
+        if self.line.remote.is_none_or(|remote| remote.keys.is_none()) {
             return Err(Error::NoTelephoneEvent);
         }
         self.dialer.push(digits)?;
@@ -305,20 +326,36 @@ impl Outbound {
     /// Sends the next packet of the queued digits; false when all are sent. Keys of ours are not forked: they are not sound,
     /// and another SSRC among a bridged phone's packets would look like a change of source.
     pub(super) fn dial_frame(&mut self, now: Instant) -> bool {
-        match self.dialer.step() {
+        let keys = self.line.remote.and_then(|remote| remote.keys);
+        match self.dialer.step(keys.map_or(0, |keys| keys.clock)) {
             Step::Done => self.dialling = false,
             Step::Pause => {}
             Step::Press { payload, first } => {
                 if first {
                     self.key_timestamp = self.line.stream.begin_event(now);
                 }
-                let agreed = self.line.open().and_then(|remote| remote.dtmf_payload_type);
-                if let Some(payload_type) = agreed {
+                if let (Some(_), Some(keys)) = (self.line.open(), keys) {
                     let header = self.line.stream.event(self.key_timestamp, first);
-                    self.line.send(now, header, payload_type, &payload);
+                    self.line.send(now, header, keys.payload_type, &payload);
                 }
             }
         }
         self.dialling
     }
+}
+
+/// A stream with an identity of its own.
+fn new_stream(codec: Codec) -> Stream {
+    let clock = codec.rtp_clock();
+    Stream::new(clock, rand::random(), rand::random(), rand::random())
+}
+
+/// A key's payload with its duration told by another clock; `None` where that changes nothing. One that is too long to be told
+/// keeps the longest (RFC 4733 §2.3.5).
+fn with_duration(payload: &[u8], from: u32, to: u32) -> Option<[u8; 4]> {
+    let &[event, volume, high, low] = payload.first_chunk::<4>()?;
+    let ticks = u16::from_be_bytes([high, low]);
+    let there = rescaled(ticks.into(), from, to);
+    let [high, low] = u16::try_from(there).unwrap_or(u16::MAX).to_be_bytes();
+    (from != to).then_some([event, volume, high, low])
 }

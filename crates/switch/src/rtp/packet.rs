@@ -5,22 +5,23 @@ use rtp_types::{RtpPacket, RtpPacketBuilder};
 
 use super::Remote;
 
-/// Ticks of every codec's RTP clock in a second, G.722's included (RFC 3551 §4.5.2).
-pub(super) const CLOCK_HZ: u32 = 8000;
 /// Milliseconds of audio in a packet we make.
 pub(super) const FRAME_MS: u64 = 20;
-/// The same in RTP ticks.
-pub(super) const FRAME_TICKS: u32 = CLOCK_HZ / 1000 * 20;
 /// Room for one datagram: an Ethernet frame's worth and some. Longer ones are no telephone audio and are dropped.
 pub(super) const DATAGRAM_ROOM: usize = 1600;
+
+/// Ticks of a packet we make, under this RTP clock.
+pub(super) fn frame_ticks(clock: u32) -> u32 {
+    clock / 1000 * FRAME_MS as u32
+}
 
 /// What an agreed payload type carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Sound in this codec.
     Audio(Codec),
-    /// A key (RFC 4733).
-    Event,
+    /// A key (RFC 4733), its durations counted by this clock.
+    Event(u32),
 }
 
 impl Kind {
@@ -28,13 +29,17 @@ impl Kind {
     ///
     /// A static audio type other than the agreed one is heard too: phones that answered with several codecs may switch
     /// among them without asking (RFC 3264 §6.1), and packets of the old codec are still on their way after a new agreement.
+    /// Opus has no static number, but the one of our own offers, whatever number the phone's answer gave it.
     pub(super) fn of(payload_type: u8, remote: &Remote) -> Option<Self> {
-        if remote.dtmf_payload_type == Some(payload_type) {
-            Some(Self::Event)
+        let keys = remote.keys.filter(|k| k.payload_type == payload_type);
+        if let Some(keys) = keys {
+            Some(Self::Event(keys.clock))
         } else if payload_type == remote.payload_type {
             Some(Self::Audio(remote.codec))
         } else {
-            Codec::from_payload_type(payload_type).map(Self::Audio)
+            let known = Codec::from_payload_type(payload_type);
+            let known = known.filter(|c| *c != Codec::Opus || remote.codec == Codec::Opus);
+            known.map(Self::Audio)
         }
     }
 
@@ -42,7 +47,7 @@ impl Kind {
     pub(super) fn normalised(self) -> u8 {
         match self {
             Self::Audio(codec) => codec.payload_type(),
-            Self::Event => TELEPHONE_EVENT,
+            Self::Event(_) => TELEPHONE_EVENT,
         }
     }
 }
@@ -60,6 +65,8 @@ pub(super) struct Header {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Incoming<'a> {
     pub(super) kind: Kind,
+    /// What its timestamp counts by.
+    pub(super) clock: u32,
     pub(super) header: Header,
     pub(super) payload: &'a [u8],
     pub(super) datagram: &'a [u8],

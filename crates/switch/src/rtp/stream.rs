@@ -2,20 +2,22 @@
 
 use std::time::Instant;
 
-use super::packet::{CLOCK_HZ, Header};
+use super::packet::Header;
 
 /// A sequence step forward beyond which a source has started anew (RFC 3550 appendix A.1, `MAX_DROPOUT`).
 const MAX_DROPOUT: i16 = 3000;
 /// How far behind the newest packet a late one may be (RFC 3550 appendix A.1, `MAX_MISORDER`).
 const MAX_MISORDER: i16 = 100;
-/// A source's timestamps may disagree with their arrival by this much before they count as started anew: phones stop or
-/// reset their clock during a hold, and far ends take a jump of minutes badly.
-const MAX_TIMESTAMP_ERROR: i32 = 10 * CLOCK_HZ.cast_signed();
+/// A source's timestamps may disagree with their arrival by so many seconds before they count as started anew: phones stop
+/// or reset their clock during a hold, and far ends take a jump of minutes badly.
+const MAX_TIMESTAMP_ERROR_S: u32 = 10;
 
 /// A leg's outgoing numbering. What it is fed may change between a bridged phone and our own sound at any time.
 #[derive(Debug)]
 pub(super) struct Stream {
     ssrc: u32,
+    /// Ticks of its timestamps in a second.
+    clock: u32,
     /// Sequence number of the newest packet sent.
     sequence: u16,
     /// The newest timestamp sent, and when.
@@ -53,15 +55,21 @@ enum Place {
 }
 
 impl Stream {
-    /// A stream that has sent nothing; all three should be random (RFC 3550 §5.1).
-    pub(super) fn new(ssrc: u32, sequence: u16, timestamp: u32) -> Self {
+    /// A stream under this clock that has sent nothing; the other three should be random (RFC 3550 §5.1).
+    pub(super) fn new(clock: u32, ssrc: u32, sequence: u16, timestamp: u32) -> Self {
         Self {
             ssrc,
+            clock,
             sequence,
             newest: (timestamp, None),
             duration: 0,
             source: Source::None,
         }
+    }
+
+    /// Ticks of its timestamps in a second.
+    pub(super) fn clock(&self) -> u32 {
+        self.clock
     }
 
     /// Whether a packet of a bridged phone comes after its newest one, so that a codec with memory may decode it.
@@ -182,7 +190,8 @@ impl Stream {
         let expected = self.newest.0.wrapping_add(self.ticks_since_newest(now));
         let error = timestamp.wrapping_sub(expected).cast_signed();
         // A key keeps its timestamp however long it is held.
-        timestamp == self.newest.0 || (-MAX_TIMESTAMP_ERROR..=MAX_TIMESTAMP_ERROR).contains(&error)
+        let most = MAX_TIMESTAMP_ERROR_S.saturating_mul(self.clock);
+        timestamp == self.newest.0 || error.unsigned_abs() <= most
     }
 
     /// Where a new stretch begins: after the last packet, and as much later as it is later.
@@ -194,7 +203,7 @@ impl Stream {
     fn ticks_since_newest(&self, now: Instant) -> u32 {
         let Some(at) = self.newest.1 else { return 0 };
         let ticks =
-            now.saturating_duration_since(at).as_micros() * u128::from(CLOCK_HZ) / 1_000_000;
+            now.saturating_duration_since(at).as_micros() * u128::from(self.clock) / 1_000_000;
         // RTP time wraps after six days; so may this.
         (ticks & u128::from(u32::MAX)) as u32
     }

@@ -2,6 +2,7 @@
 
 mod fork;
 mod guard;
+mod opus;
 mod playback;
 mod relay;
 
@@ -69,7 +70,10 @@ impl Phone {
             addr: self.addr(),
             codec,
             payload_type: codec.payload_type(),
-            dtmf_payload_type: Some(101),
+            keys: Some(Keys {
+                payload_type: 101,
+                clock: codec.rtp_clock(),
+            }),
             send: true,
             receive: true,
         }
@@ -91,7 +95,8 @@ impl Phone {
         let header = self.header();
         self.send_at(leg, payload_type, header, payload).await;
         self.sequence = self.sequence.wrapping_add(1);
-        self.timestamp = self.timestamp.wrapping_add(payload.len() as u32);
+        let codec = Codec::from_payload_type(payload_type).unwrap_or(Codec::Pcmu);
+        self.timestamp = self.timestamp.wrapping_add(codec.ticks(payload));
         header
     }
 

@@ -30,13 +30,32 @@ pub struct Remote {
     pub codec: Codec,
     /// The number SDP gave that codec.
     pub payload_type: u8,
-    /// The number SDP gave telephone-event (RFC 4733); `None` if the phone has none.
-    pub dtmf_payload_type: Option<u8>,
+    /// How SDP lets the phone be told of keys, and tell of them (RFC 4733); `None` if the phone has no telephone-event.
+    pub keys: Option<Keys>,
     /// The switch may send to the phone: false while the phone is `sendonly` or `inactive`.
     pub send: bool,
     /// The phone may send to the switch: false while it is `recvonly` or `inactive`. Packets that come all the same
     /// are counted and dropped.
     pub receive: bool,
+}
+
+/// A telephone-event format of SDP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keys {
+    /// The number SDP gave it.
+    pub payload_type: u8,
+    /// Ticks per second of its durations: the clock of the audio beside it (RFC 4733 §2.1), unless the phone has only another.
+    pub clock: u32,
+}
+
+impl Keys {
+    /// The usual format: under an 8 kHz clock.
+    pub fn usual(payload_type: u8) -> Self {
+        Self {
+            payload_type,
+            clock: 8000,
+        }
+    }
 }
 
 /// Sound to play to a leg.

@@ -10,12 +10,15 @@ fn theirs(lines: &str) -> Result<Theirs, Error> {
     Theirs::read(body.as_bytes())
 }
 
+const OURS: [Codec; 4] = [Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma];
+
 fn any() -> Allowed {
-    Allowed::from_names(&[])
+    Allowed::from_names(&[], &OURS)
 }
 
 fn only(names: &[&str]) -> Allowed {
-    Allowed::from_names(&names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>())
+    let names: Vec<_> = names.iter().map(|n| (*n).to_owned()).collect();
+    Allowed::from_names(&names, &OURS)
 }
 
 fn ours() -> Ours {
@@ -33,10 +36,10 @@ fn the_device_documents_order_counts_then_the_phones() {
     let chosen = offer.choose(&any(), None).unwrap();
     assert_eq!(chosen.codec, Codec::G722);
     let chosen = offer
-        .choose(&only(&["opus", "PCMU", "G722"]), None)
+        .choose(&only(&["speex", "PCMU", "G722"]), None)
         .unwrap();
     assert_eq!(chosen.codec, Codec::Pcmu);
-    assert_eq!(chosen.dtmf_payload_type, Some(96));
+    assert_eq!(chosen.keys, Some(Keys::usual(96)));
     assert_eq!(chosen.addr, "10.0.0.9:4000".parse().unwrap());
     assert!(chosen.send && chosen.receive);
     let wanted = offer.choose(&any(), Some(Codec::Pcma)).unwrap();
@@ -50,6 +53,8 @@ fn a_dynamic_number_names_its_codec() {
     )
     .unwrap();
     let chosen = offer.choose(&any(), None).unwrap();
+    assert_eq!((chosen.codec, chosen.payload_type), (Codec::Opus, 111));
+    let chosen = offer.choose(&only(&["PCMA"]), None).unwrap();
     assert_eq!((chosen.codec, chosen.payload_type), (Codec::Pcma, 112));
 }
 
@@ -60,7 +65,10 @@ fn nothing_in_common_is_an_error_not_a_guess() {
         "m=audio 4000 RTP/SAVP 0\n",
         "m=audio 0 RTP/AVP 0\n",
         "m=video 4000 RTP/AVP 0\n",
-        "m=audio 4000 RTP/AVP 0\na=rtpmap:0 opus/48000/2\n",
+        "m=audio 4000 RTP/AVP 0\na=rtpmap:0 speex/8000\n",
+        "m=audio 4000 RTP/AVP 96\na=rtpmap:96 opus/48000\n",
+        "m=audio 4000 RTP/AVP 96\na=rtpmap:96 opus/16000/2\n",
+        "m=audio 4000 RTP/AVP 111\n",
     ] {
         let outcome = theirs(lines).and_then(|offer| offer.choose(&any(), None));
         assert_eq!(outcome, Err(Error::NothingInCommon), "{lines}");
@@ -128,14 +136,49 @@ fn our_offer_can_be_answered_by_ourselves() {
     let read = Theirs::read(&offer).unwrap();
     let chosen = read.choose(&only(&["PCMA", "PCMU"]), None).unwrap();
     assert_eq!(chosen.codec, Codec::Pcma);
-    assert_eq!(chosen.dtmf_payload_type, Some(TELEPHONE_EVENT));
+    assert_eq!(chosen.keys, Some(Keys::usual(TELEPHONE_EVENT)));
 }
 
 #[test]
-fn an_offer_begins_with_the_other_legs_codec() {
+fn an_offer_begins_with_the_other_legs_codecs() {
     assert_eq!(
-        any().offered(Some(Codec::G722)),
-        [Codec::G722, Codec::Pcmu, Codec::Pcma]
+        any().offered(&[Codec::Pcma, Codec::G722]),
+        [Codec::Pcma, Codec::G722, Codec::Opus, Codec::Pcmu]
     );
-    assert_eq!(only(&["PCMA"]).offered(Some(Codec::G722)), [Codec::Pcma]);
+    assert_eq!(only(&["PCMA"]).offered(&[Codec::G722]), [Codec::Pcma]);
+}
+
+#[test]
+fn opus_is_described_as_its_rfc_wants_with_keys_under_its_own_clock() {
+    let offer = text(ours().offer(&[Codec::Opus, Codec::Pcmu]));
+    for line in [
+        "m=audio 20000 RTP/AVP 111 0 101 110",
+        "a=rtpmap:111 opus/48000/2",
+        "a=fmtp:111 useinbandfec=1",
+        "a=rtpmap:0 PCMU/8000",
+        "a=rtpmap:101 telephone-event/8000",
+        "a=rtpmap:110 telephone-event/48000",
+    ] {
+        assert!(offer.contains(&format!("{line}\r\n")), "{line}: {offer}");
+    }
+    let plain = text(ours().offer(&[Codec::Pcmu]));
+    assert!(!plain.contains("48000"), "{plain}");
+
+    let both = "m=audio 4000 RTP/AVP 107 0 96 97\na=rtpmap:107 opus/48000/2\n\
+        a=rtpmap:96 telephone-event/8000\na=rtpmap:97 telephone-event/48000\n";
+    let both = theirs(both).unwrap();
+    let chosen = both.choose(&any(), None).unwrap();
+    let keys = Keys {
+        payload_type: 97,
+        clock: 48_000,
+    };
+    assert_eq!((chosen.payload_type, chosen.keys), (107, Some(keys)));
+    let answer = text(ours().answer(&both, &chosen));
+    assert!(answer.contains("RTP/AVP 107 97\r\n"), "{answer}");
+    let narrow = both.choose(&any(), Some(Codec::Pcmu)).unwrap();
+    assert_eq!(narrow.keys, Some(Keys::usual(96)));
+
+    let odd = "m=audio 4000 RTP/AVP 107 96\na=rtpmap:107 opus/48000/2\na=rtpmap:96 telephone-event/8000\n";
+    let chosen = theirs(odd).unwrap().choose(&any(), None).unwrap();
+    assert_eq!(chosen.keys, Some(Keys::usual(96)), "the only one it has");
 }

@@ -355,3 +355,43 @@ async fn a_name_that_is_taken_or_none_is_refused_for_a_b_leg() {
     let invite = bob.request("INVITE").await;
     assert_eq!(invite.header("Call-ID"), "free");
 }
+
+#[tokio::test]
+async fn a_leg_is_offered_what_the_caller_has_and_nothing_is_transcoded_that_need_not_be() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let bob = scene.registered("bob").await;
+    let alice = scene.phone("alice").await;
+    let opus = |phone: &Phone, formats: &str| {
+        let rtp = phone.rtp.local_addr().unwrap();
+        let body = crate::support::sdp_with(rtp, formats, "sendrecv");
+        body + "a=rtpmap:107 opus/48000/2\r\na=rtpmap:97 telephone-event/48000\r\n"
+    };
+    let call = alice
+        .dial_with("2000", "", &opus(&alice, "107 8 97 101"))
+        .await;
+    controller.claims().await;
+    let fields = json!({"Endpoints": [endpoint("bob")]});
+    controller.command(&call.call_id, "bridge", fields).await;
+    let invite = bob.request("INVITE").await;
+    let offered = &invite.body;
+    assert!(
+        offered.contains("RTP/AVP 111 8 9 0 101 110\r\n"),
+        "{offered}"
+    );
+    bob.reply(&invite, "200 OK", "", &opus(&bob, "107 97"))
+        .await;
+    bob.request("ACK").await;
+    let answer = alice.final_response().await;
+    assert!(
+        answer.body.contains("RTP/AVP 107 97\r\n"),
+        "{}",
+        answer.body
+    );
+    alice.ack(&call, &answer, "").await;
+    controller.event("CHANNEL_BRIDGE", &call.call_id).await;
+    let mut packet = vec![0x80, 107, 0, 1, 0, 0, 0, 160, 1, 2, 3, 4];
+    packet.extend([0xfc, 1, 2, 3]);
+    alice.rtp.send_to(&packet, answer.rtp()).await.unwrap();
+    assert_eq!(bob.hear().await, (107, vec![0xfc, 1, 2, 3]));
+}

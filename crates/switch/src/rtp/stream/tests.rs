@@ -15,7 +15,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         Self {
-            stream: Stream::new(7, u16::MAX - 1, u32::MAX - 100),
+            stream: Stream::new(8000, 7, u16::MAX - 1, u32::MAX - 100),
             now: Instant::now(),
         }
     }

@@ -34,7 +34,7 @@ async fn a_bridge_is_forked_as_both_phones_sent_it_untranscoded() {
     // Dynamic numbers on both legs: the fork knows only 0, 8, 9 and 101.
     left.leg.set_remote(Remote {
         payload_type: 110,
-        dtmf_payload_type: Some(97),
+        keys: Some(Keys::usual(97)),
         ..left.phone.remote(Codec::Pcmu)
     });
     left.greet(110).await;

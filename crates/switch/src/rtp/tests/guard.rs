@@ -279,7 +279,7 @@ proptest! {
             addr: (LOOPBACK, 1).into(),
             codec: Codec::G722,
             payload_type: 9,
-            dtmf_payload_type: Some(101),
+            keys: Some(Keys::usual(101)),
             send: true,
             receive: true,
         };

@@ -183,7 +183,7 @@ async fn dialled_digits_reach_the_other_end_and_others_are_refused() {
     let odd = caller.leg.send_digits("1z").unwrap_err();
     assert!(matches!(odd, Error::NotADigit('z')));
     caller.leg.set_remote(Remote {
-        dtmf_payload_type: None,
+        keys: None,
         ..at(far.local_port())
     });
     let refused = caller.leg.send_digits("1").unwrap_err();

@@ -73,7 +73,7 @@ async fn unbridged_phones_are_sent_nothing_and_a_new_bridge_continues_the_stream
 async fn keys_pass_with_the_other_legs_payload_type_and_are_told_once() {
     let (mut left, right) = pair(Codec::Pcmu, Codec::Pcmu).await;
     right.leg.set_remote(Remote {
-        dtmf_payload_type: Some(96),
+        keys: Some(Keys::usual(96)),
         ..right.phone.remote(Codec::Pcmu)
     });
     left.send(0, &[1; 160]).await;
@@ -106,7 +106,7 @@ async fn keys_pass_with_the_other_legs_payload_type_and_are_told_once() {
 async fn a_phone_without_telephone_event_hears_no_keys_and_no_gap() {
     let (mut left, right) = pair(Codec::Pcmu, Codec::Pcmu).await;
     right.leg.set_remote(Remote {
-        dtmf_payload_type: None,
+        keys: None,
         ..right.phone.remote(Codec::Pcmu)
     });
     left.send(0, &[1; 160]).await;
@@ -177,12 +177,12 @@ async fn transcoding_between_all_codecs_keeps_a_tone_and_its_time() {
             assert_continuous(&heard);
             for (n, packet) in heard.iter().enumerate() {
                 assert_eq!(packet.payload_type, to.payload_type());
-                assert_eq!(packet.payload.len(), 160);
+                assert_eq!(to.ticks(&packet.payload), to.rtp_clock() / 50);
                 let since = packet
                     .header
                     .timestamp
                     .wrapping_sub(heard[0].header.timestamp);
-                assert_eq!(since, n as u32 * 160);
+                assert_eq!(since, n as u32 * to.rtp_clock() / 50);
             }
             let (pcm, rate) = (decoded(to, &heard), to.sample_rate());
             let settled = &pcm[pcm.len() / 5..];
