@@ -154,8 +154,11 @@ impl Rehearsal {
                 self.say(now, found);
             }
             Effect::RecordMessage(order) => self.record(now, &order),
-            Effect::StartRecording(_)
-            | Effect::StopRecording(_)
+            Effect::StartRecording(order) => {
+                let slot = order.slot;
+                self.say(now, Input::RecordingStarted { slot });
+            }
+            Effect::StopRecording(_)
             | Effect::Mask { .. }
             | Effect::Unmask { .. }
             | Effect::Skipped { .. }

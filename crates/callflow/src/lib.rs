@@ -4,9 +4,11 @@
 //! `docs/modules/` describes each module; [`lint`] checks a document, [`explain`] walks one with a made-up call.
 
 mod cursor;
+mod data;
 pub mod destination;
 pub mod explain;
 mod flow;
+mod headers;
 pub mod lint;
 pub mod mandate;
 mod modules;
@@ -22,6 +24,7 @@ mod stage;
 mod talk;
 mod transcript;
 mod wait;
+pub mod wish;
 
 pub use cursor::{Cursor, Position};
 pub use flow::{Flow, MalformedFlow};
@@ -33,3 +36,4 @@ pub use problem::{Problem, Severity};
 pub use recording::http_url;
 pub use talk::{Answer, CallInfo, Effect, Endpoints, Input, Output, Query, Settings};
 pub use transcript::{Heard, Transcript};
+pub use wish::{Asker, Want, Wish};

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use callreel_proto::lenient_bool;
 use serde_json::Value;
 
+use crate::data::Data;
 use crate::flow::{Child, Node, read};
 use crate::problem::{Problem, Severity};
 use crate::recording::http_url;
-use crate::{modules, schema};
+use crate::{headers, modules, schema};
 
 /// Kazoo's modules that are not built here. They are skipped to `_`, like any unknown module.
 const NOT_BUILT: &[&str] = &[
@@ -111,7 +113,11 @@ impl Linter {
     fn action(&mut self, node: &Arc<Node>) {
         self.module(node);
         self.placeholders(node);
-        self.url(node);
+        if node.module.starts_with("record_") {
+            self.url(node);
+            self.headers(node);
+            self.failure(node);
+        }
         self.recording_of_nothing(node);
         self.unreachable(node);
         for (_, child) in &node.children {
@@ -153,9 +159,6 @@ impl Linter {
     }
 
     fn url(&mut self, node: &Node) {
-        if !node.module.starts_with("record_") {
-            return;
-        }
         let url = node.data.get("url").and_then(Value::as_str);
         if let Some(Err(reason)) = url.filter(|url| !url.is_empty()).map(http_url) {
             let message = format!("{reason}; nothing is recorded");
@@ -163,10 +166,40 @@ impl Linter {
         }
     }
 
+    fn headers(&mut self, node: &Node) {
+        let mut data = Data::new(&node.data, format!("{}/data", node.pointer));
+        // What is no object the schema has said.
+        if node.data.get("headers").is_some_and(Value::is_object) {
+            headers::read(&mut data);
+        }
+        for (place, message) in data.warnings {
+            self.remark(Severity::Warning.when(self.strict), place, message);
+        }
+    }
+
+    /// A branch that cannot be taken, or leads nowhere.
+    fn failure(&mut self, node: &Node) {
+        if !branches_on_failure(node) {
+            return;
+        }
+        let place = node.pointer_to("on_failure");
+        if node.child("record_failed").is_none() {
+            let message = "there is no child \"record_failed\"; without a recording the flow goes on at \"_\"";
+            self.remark(Severity::Warning, place.clone(), message);
+        }
+        let waits = |key: &str| node.data.get(key).and_then(lenient_bool) == Some(true);
+        if waits("record_on_answer") || waits("record_on_bridge") {
+            let message = "a recording that waits for the answer or the bridge does not hold the flow up: once it \
+                           waits, \"record_failed\" is never taken";
+            self.remark(Severity::Warning, place, message);
+        }
+    }
+
     /// The mission's first sample, taken for a whole callflow.
     fn recording_of_nothing(&mut self, node: &Node) {
-        let starts = node.module == "record_call"
-            && node.data.get("action").and_then(Value::as_str) != Some("stop");
+        let action = node.data.get("action").and_then(Value::as_str);
+        let starts =
+            node.module == "record_call" && !matches!(action, Some("stop" | "mask" | "unmask"));
         if starts && !matches!(node.child("_"), Some(Child::Action(_))) {
             let message = "nothing follows the start of the recording, so the call is hung up at once \
                            (unless another callflow branches here); put what is to be recorded under \"_\"";
@@ -181,6 +214,9 @@ impl Linter {
             let reached = match node.module.as_str() {
                 "hangup" | "response" => false,
                 "user" | "device" => key == "_" || is_bridge_result(key),
+                "record_call" | "record_caller" if key == "record_failed" => {
+                    branches_on_failure(node)
+                }
                 _ => !known || key == "_",
             };
             if !reached {
@@ -194,6 +230,10 @@ impl Linter {
     fn remark(&mut self, severity: Severity, pointer: String, message: impl Into<String>) {
         self.problems.push(Problem::new(severity, pointer, message));
     }
+}
+
+fn branches_on_failure(node: &Node) -> bool {
+    node.data.get("on_failure").and_then(Value::as_str) == Some("branch")
 }
 
 /// A hangup cause, or a SIP code as `sip:486`.

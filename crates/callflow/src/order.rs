@@ -1,6 +1,6 @@
 //! Recording orders: what the flow wants recorded, how long, and where it must go. Never how it is captured.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use callreel_proto::{
     Application, AudioFormat, CallId, Channels, Destination, HttpMethod, OrderedBy, Terminators,
@@ -16,6 +16,8 @@ pub enum Meant {
     Usual,
     /// The flow's newest recording of this name.
     Named(String),
+    /// The recording of this id, whoever wanted it: only programs know ids.
+    Id(String),
     /// This very recording, whoever wanted it: what it was begun for is over.
     Slot(Slot),
 }
@@ -39,6 +41,11 @@ pub enum RecordedLeg {
 #[serde(transparent)]
 pub struct Slot(pub u32);
 
+impl Slot {
+    /// The name of what no flow ordered.
+    pub const NONE: Self = Self(0);
+}
+
 /// What a recording is of, and what becomes of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
@@ -59,7 +66,7 @@ pub enum RecordingKind {
 }
 
 /// Where the file must go. The request URL is made of it by [`crate::destination::request_url`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "to")]
 pub enum OrderDestination {
     /// Below this URL. It may carry credentials: print it with [`OrderDestination::describe`] only.
@@ -75,6 +82,13 @@ pub enum OrderDestination {
     },
     /// Into the account's month database.
     AccountDb,
+}
+
+impl fmt::Debug for OrderDestination {
+    /// Without secrets: an order is one line of a log away from everybody.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.describe())
+    }
 }
 
 impl OrderDestination {

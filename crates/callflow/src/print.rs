@@ -7,7 +7,7 @@ use callreel_proto::{
     Application, CallEvent, Channels, Endpoint, EventName, InsertAt, Terminators,
 };
 
-use crate::order::{Meant, RecordingKind, RecordingOrder, Slot};
+use crate::order::{Meant, OrderDestination, RecordedLeg, RecordingKind, RecordingOrder, Slot};
 use crate::talk::{Answer, Effect, Input, Query};
 
 impl Display for Slot {
@@ -103,8 +103,7 @@ impl Display for Effect {
             Self::Lookup(query) => write!(f, "look up {query}"),
             Self::StartRecording(order) => write!(f, "start recording {order}"),
             Self::StopRecording(Meant::Usual) => f.write_str("stop the newest recording"),
-            Self::StopRecording(Meant::Named(name)) => write!(f, "stop the recording {name:?}"),
-            Self::StopRecording(Meant::Slot(slot)) => write!(f, "stop the recording {slot}"),
+            Self::StopRecording(meant) => write!(f, "stop {meant}"),
             Self::Mask { meant, .. } => write!(f, "mask {meant}"),
             Self::Unmask { meant, .. } => write!(f, "unmask {meant}"),
             Self::RecordMessage(order) => write!(f, "record the caller {order}"),
@@ -240,6 +239,7 @@ impl Display for Meant {
         match self {
             Self::Usual => f.write_str("the call"),
             Self::Named(name) => write!(f, "the recording {name:?}"),
+            Self::Id(id) => write!(f, "the recording {id}"),
             Self::Slot(slot) => write!(f, "the recording {slot}"),
         }
     }
@@ -248,6 +248,7 @@ impl Display for Meant {
 impl Display for RecordingOrder {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let channels = match self.channels {
+            _ if self.separate => "each party apart",
             Channels::Stereo => "stereo",
             Channels::Mono => "mono",
             Channels::Caller => "caller only",
@@ -265,6 +266,12 @@ impl Display for RecordingOrder {
         if let Some(silence) = self.silence {
             write!(f, ", {} of silence ends it", seconds(silence.after))?;
         }
+        if let RecordedLeg::B { call_id } = &self.leg {
+            write!(f, ", of leg {call_id}")?;
+        }
+        for announcement in &self.announcements {
+            write!(f, ", telling them: {}", Line(announcement))?;
+        }
         if !self.follow_transfer {
             f.write_str(", not beyond a transfer")?;
         }
@@ -273,8 +280,20 @@ impl Display for RecordingOrder {
             RecordingKind::Voicemail { box_id, .. } => write!(f, ", for box {box_id}")?,
         }
         write!(f, ", to {}", self.destination.describe())?;
+        if let OrderDestination::Url { headers, .. } = &self.destination
+            && !headers.is_empty()
+        {
+            let names: Vec<_> = headers.keys().map(String::as_str).collect();
+            write!(f, " with {}", names.join(", "))?;
+        }
         if let Some(name) = &self.media_name {
             write!(f, ", named {name}")?;
+        }
+        if let Some(name) = &self.name {
+            write!(f, ", called {name:?}")?;
+        }
+        if self.by.source.is_mandate() {
+            write!(f, ", {}", self.origin)?;
         }
         Ok(())
     }

@@ -1,15 +1,20 @@
 //! Reads what a recording action's data asks for: format, limit, destination. Never decides whether the call is recorded.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use callreel_proto::{
-    AudioFormat, HttpMethod, OrderedBy, RecordingSource, Terminators, lenient_f64,
+    AccountId, Application, AudioFormat, Channels, HttpMethod, MediaConfig, OrderedBy,
+    RecordingSource, Terminators, lenient_f64,
 };
 use serde_json::Value;
 use url::Url;
 
-use crate::order::{OrderDestination, RecordedLeg, RecordingKind, RecordingOrder, Silence};
+use crate::data::Data;
+use crate::headers;
+use crate::order::{OrderDestination, RecordedLeg, RecordingKind, RecordingOrder, Silence, Slot};
+use crate::pending::Start;
 use crate::print::seconds;
+use crate::speech;
 use crate::stage::Stage;
 use crate::talk::Effect;
 
@@ -26,47 +31,98 @@ pub(crate) const MESSAGE_SILENCE: Silence = Silence {
     after: Duration::from_secs(5),
 };
 
-/// The order the running action describes; none if there is nowhere to store it, which has then been said.
-pub(crate) fn order(stage: &mut Stage, kind: RecordingKind) -> Option<RecordingOrder> {
-    let destination = match destination(stage) {
-        Ok(destination) => destination,
-        Err(reason) => {
-            let pointer = stage.pointer();
-            stage.effect(Effect::Skipped { pointer, reason });
-            return None;
-        }
-    };
-    let format = format(stage);
-    let caller_alone = kind != RecordingKind::Recording;
-    Some(RecordingOrder {
-        slot: stage.slot(),
-        name: None,
-        by: by_step(stage),
-        separate: false,
+/// What an order is made of besides its data.
+pub(crate) struct Terms<'a> {
+    /// The system's settings.
+    pub(crate) media: &'a MediaConfig,
+    /// Whose media announcements are.
+    pub(crate) account: &'a AccountId,
+    /// What it is of.
+    pub(crate) kind: RecordingKind,
+    /// Who wants it.
+    pub(crate) by: OrderedBy,
+    /// What its document says of that.
+    pub(crate) origin: Origin<'a>,
+    /// The place of the order.
+    pub(crate) pointer: String,
+}
+
+/// What a recording's document says of who wanted it.
+pub(crate) enum Origin<'a> {
+    /// This hand, and the data's `label` or else the usual.
+    Labelled(&'static str, &'a str),
+}
+
+/// The order that this data describes, without a name in any talk.
+///
+/// # Errors
+/// There is nowhere to store it: then it must not be made, for this reason.
+pub(crate) fn order(data: &mut Data<'_>, terms: Terms<'_>) -> Result<RecordingOrder, String> {
+    let destination = destination(data, terms.media)?;
+    let format = format(data, terms.media);
+    let message = terms.kind != RecordingKind::Recording;
+    let (channels, separate) = channels(data, message);
+    Ok(RecordingOrder {
+        slot: Slot::NONE,
+        name: if message { None } else { data.text("name") },
+        separate,
         leg: RecordedLeg::A,
-        announcements: Vec::new(),
+        announcements: if message {
+            Vec::new()
+        } else {
+            announcements(data, terms.account)
+        },
         format,
         destination,
-        time_limit: time_limit(stage),
-        min: min(stage),
-        channels: if caller_alone {
-            callreel_proto::Channels::Caller
-        } else {
-            callreel_proto::Channels::Stereo
-        },
-        sample_rate: sample_rate(stage),
-        terminators: if caller_alone {
+        time_limit: time_limit(data, terms.media),
+        min: min(data, terms.media),
+        channels,
+        sample_rate: sample_rate(data),
+        terminators: if message {
             Terminators::any()
         } else {
             Terminators::none()
         },
-        silence: caller_alone.then_some(MESSAGE_SILENCE),
-        media_name: media_name(stage, format),
-        follow_transfer: stage.flag("should_follow_transfer").unwrap_or(true),
-        origin: origin(stage),
-        pointer: stage.pointer(),
-        kind,
+        silence: message.then_some(MESSAGE_SILENCE),
+        media_name: media_name(data, format),
+        follow_transfer: data.flag("should_follow_transfer").unwrap_or(true),
+        origin: match terms.origin {
+            Origin::Labelled(hand, usual) => {
+                let label = data.text("label");
+                format!("{hand} : {}", label.as_deref().unwrap_or(usual))
+            }
+        },
+        by: terms.by,
+        pointer: terms.pointer,
+        kind: terms.kind,
     })
+}
+
+/// The order the running action describes; none if there is nowhere to store it, which has then been said.
+pub(crate) fn of_step(stage: &mut Stage, kind: RecordingKind) -> Option<RecordingOrder> {
+    let media = stage.settings.media.clone();
+    let call = stage.call.clone();
+    let (by, pointer) = (by_step(stage), stage.pointer());
+    let usual = call.callflow_name.as_ref().unwrap_or(&call.number);
+    let terms = Terms {
+        media: &media,
+        account: &call.account_id,
+        kind,
+        by,
+        origin: Origin::Labelled("callflow", usual),
+        pointer,
+    };
+    match stage.data(|data| order(data, terms)) {
+        Ok(order) => Some(RecordingOrder {
+            slot: stage.slot(),
+            ..order
+        }),
+        Err(reason) => {
+            let pointer = stage.pointer();
+            stage.effect(Effect::Skipped { pointer, reason });
+            None
+        }
+    }
 }
 
 /// The running action, as evidence.
@@ -77,30 +133,35 @@ pub(crate) fn by_step(stage: &Stage) -> OrderedBy {
     }
 }
 
+/// When the recording that this data describes begins.
+pub(crate) fn when(data: &mut Data<'_>) -> Start {
+    Start {
+        on_answer: data.flag("record_on_answer").unwrap_or(false),
+        on_bridge: data.flag("record_on_bridge").unwrap_or(false),
+    }
+}
+
 /// The first that holds: a `url`; `store_recordings`; nowhere.
-fn destination(stage: &mut Stage) -> Result<OrderDestination, String> {
-    match stage.value("url") {
-        Some(Value::String(url)) if !url.is_empty() => match http_url(&url) {
+fn destination(data: &mut Data<'_>, media: &MediaConfig) -> Result<OrderDestination, String> {
+    match data.value("url") {
+        Some(Value::String(url)) if !url.is_empty() => match http_url(url) {
             Ok(base) => Ok(OrderDestination::Url {
                 base,
-                method: method(stage),
-                headers: BTreeMap::new(),
+                method: method(data),
+                headers: headers::read(data),
             }),
             Err(reason) => {
-                stage.warn_of("url", &reason);
+                data.warn_of("url", &reason);
                 Err(reason)
             }
         },
-        None | Some(Value::String(_)) if stage.settings.media.store_recordings => {
-            Ok(OrderDestination::AccountDb)
-        }
+        None | Some(Value::String(_)) if media.store_recordings => Ok(OrderDestination::AccountDb),
         None | Some(Value::String(_)) => Err(
-            "the action has no \"url\" and store_recordings in system_config/media is false"
-                .to_owned(),
+            "there is no \"url\", and store_recordings in system_config/media is false".to_owned(),
         ),
         Some(_) => {
             let reason = "the \"url\" is not a string".to_owned();
-            stage.warn_of("url", &reason);
+            data.warn_of("url", &reason);
             Err(reason)
         }
     }
@@ -118,8 +179,8 @@ pub fn http_url(text: &str) -> Result<Url, String> {
     }
 }
 
-fn method(stage: &mut Stage) -> HttpMethod {
-    let Some(method) = stage.text("method") else {
+fn method(data: &mut Data<'_>) -> HttpMethod {
+    let Some(method) = data.text("method") else {
         return HttpMethod::Put;
     };
     match method.to_ascii_lowercase().as_str() {
@@ -127,42 +188,42 @@ fn method(stage: &mut Stage) -> HttpMethod {
         "post" => HttpMethod::Post,
         _ => {
             let message = format!("{method:?} is no method for a delivery; put is used");
-            stage.warn_of("method", message);
+            data.warn_of("method", message);
             HttpMethod::Put
         }
     }
 }
 
-fn format(stage: &mut Stage) -> AudioFormat {
-    let usual = stage.settings.media.call_recording_extension.clone();
+fn format(data: &mut Data<'_>, media: &MediaConfig) -> AudioFormat {
+    let usual = media.call_recording_extension.clone();
     let usual = usual.parse().unwrap_or_else(|_| {
-        stage.warn(format!(
+        data.warn(format!(
             "call_recording.extension {usual:?} in system_config/media is not a format; mp3 is used"
         ));
         AudioFormat::Mp3
     });
-    match stage
+    match data
         .text("format")
         .map(|text| text.to_ascii_lowercase().parse())
     {
         None => usual,
         Some(Ok(format)) => format,
         Some(Err(reason)) => {
-            stage.warn_of("format", format!("{reason}; {usual} is used"));
+            data.warn_of("format", format!("{reason}; {usual} is used"));
             usual
         }
     }
 }
 
 /// Absent: the system's limit. Else within five seconds and that limit.
-fn time_limit(stage: &mut Stage) -> Duration {
-    let most = stage.settings.media.max_recording_time_limit;
+fn time_limit(data: &mut Data<'_>, media: &MediaConfig) -> Duration {
+    let most = media.max_recording_time_limit;
     let least = SHORTEST_LIMIT_S.min(most);
-    let Some(value) = stage.value("time_limit") else {
+    let Some(value) = data.value("time_limit") else {
         return Duration::from_secs(most);
     };
-    let Some(wanted) = lenient_f64(&value).filter(|s| s.is_finite()) else {
-        stage.warn_of("time_limit", format!("not a number; {most}s is used"));
+    let Some(wanted) = lenient_f64(value).filter(|s| s.is_finite()) else {
+        data.warn_of("time_limit", format!("not a number; {most}s is used"));
         return Duration::from_secs(most);
     };
     // Saturating: a negative number becomes 0, a fraction its whole part.
@@ -170,40 +231,60 @@ fn time_limit(stage: &mut Stage) -> Duration {
     if wanted < least as f64 || wanted > most as f64 {
         let used = seconds(Duration::from_secs(used));
         let message = format!("{wanted}s is outside {least}s to {most}s; {used} is used");
-        stage.warn_of("time_limit", message);
+        data.warn_of("time_limit", message);
     }
     Duration::from_secs(used)
 }
 
-fn min(stage: &mut Stage) -> Duration {
-    let usual = stage.settings.media.record_min_sec;
-    Duration::from_secs(stage.whole("record_min_sec").unwrap_or(usual))
+fn min(data: &mut Data<'_>, media: &MediaConfig) -> Duration {
+    let usual = media.record_min_sec;
+    Duration::from_secs(data.whole("record_min_sec").unwrap_or(usual))
 }
 
-fn sample_rate(stage: &mut Stage) -> Option<u32> {
-    let hz = stage.whole("record_sample_rate")?;
+/// How the legs share the file, or that each gets its own.
+fn channels(data: &mut Data<'_>, message: bool) -> (Channels, bool) {
+    let asked = data.text("channels");
+    let (usual, name) = if message {
+        (Channels::Caller, "mono")
+    } else {
+        (Channels::Stereo, "stereo")
+    };
+    match asked.as_deref() {
+        None => (usual, false),
+        Some(same) if same == name => (usual, false),
+        Some("mono") => (Channels::Mono, false),
+        Some("separate") if !message => (usual, true),
+        Some(other) => {
+            let message = format!("{other:?} is not possible here; {name} is used");
+            data.warn_of("channels", message);
+            (usual, false)
+        }
+    }
+}
+
+/// What the parties hear of the recording, in this order: a beep, then the announcement.
+fn announcements(data: &mut Data<'_>, account: &AccountId) -> Vec<Application> {
+    let beep = data.flag("beep").unwrap_or(false).then(speech::beep);
+    let words = speech::announcement(data, "announce", account);
+    beep.into_iter().chain(words).collect()
+}
+
+fn sample_rate(data: &mut Data<'_>) -> Option<u32> {
+    let hz = data.whole("record_sample_rate")?;
     if SAMPLE_RATES.contains(&hz) {
         return u32::try_from(hz).ok();
     }
     let (least, most) = SAMPLE_RATES.into_inner();
     let message = format!("{hz} Hz is outside {least} to {most} Hz; ignored");
-    stage.warn_of("record_sample_rate", message);
+    data.warn_of("record_sample_rate", message);
     None
 }
 
-fn origin(stage: &mut Stage) -> String {
-    let name = stage
-        .text("label")
-        .or_else(|| stage.call.callflow_name.clone())
-        .unwrap_or_else(|| stage.call.number.clone());
-    format!("callflow : {name}")
-}
-
-fn media_name(stage: &mut Stage, format: AudioFormat) -> Option<String> {
-    let asked = stage.text("media_name")?;
+fn media_name(data: &mut Data<'_>, format: AudioFormat) -> Option<String> {
+    let asked = data.text("media_name")?;
     let safe = safe_name(&asked, format)?;
     if !safe.starts_with(&asked) {
-        stage.warn_of(
+        data.warn_of(
             "media_name",
             format!("not safe as a file name; {safe:?} is used"),
         );

@@ -5,12 +5,14 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use callreel_proto::{Application, HangupCause, InsertAt, Terminators, lenient_bool, lenient_u64};
-use serde_json::Value;
+use callreel_proto::{Application, HangupCause, InsertAt, Terminators};
+use serde_json::{Map, Value};
 
-use crate::flow::{Flow, Node, kind};
-use crate::order::{RecordingOrder, Slot};
+use crate::data::Data;
+use crate::flow::{Flow, Node};
+use crate::order::{Meant, RecordingOrder, Slot};
 use crate::pending::Recordings;
+use crate::speech;
 use crate::talk::{CallInfo, Effect, Query, Settings};
 use crate::wait::{Await, Outcome};
 
@@ -18,6 +20,9 @@ use crate::wait::{Await, Outcome};
 const ANSWER_GUARD: Duration = Duration::from_secs(5);
 /// Kazoo's `record` wait gives a lost RECORD_STOP this long; ours counts from the time limit, after the beep.
 const MESSAGE_GUARD: Duration = Duration::from_secs(60);
+/// A recording that has not begun after this has failed: our switch says so within milliseconds, one of others is given five
+/// seconds by the recorder.
+const START_GUARD: Duration = Duration::from_secs(10);
 /// No call lasts longer, and an instant has its limits.
 const LONGEST_WAIT: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 /// A channel that was told to go is given this long: the switch says BYE at once, and retransmits it for half a minute.
@@ -217,9 +222,20 @@ impl Stage {
 
     /// Starts the recordings whose time has come.
     pub(crate) fn start_due(&mut self) {
-        for order in self.recordings.due(self.answered, self.bridged) {
-            self.effect(Effect::StartRecording(Box::new(order)));
+        for due in self.recordings.due(self.answered, self.bridged) {
+            let slot = due.order.slot;
+            self.effect(Effect::StartRecording(due.order));
+            if let Some(by) = due.masked {
+                let meant = Meant::Slot(slot);
+                self.effect(Effect::Mask { meant, by });
+            }
         }
+    }
+
+    /// Waits until a recording has begun, or has not.
+    pub(crate) fn recording_begun(&self, slot: Slot) -> Await {
+        let give_up = self.after(START_GUARD);
+        Await::Begun { slot, give_up }
     }
 
     /// The call is gone: recordings that still waited never begin.
@@ -264,57 +280,47 @@ impl Stage {
         });
     }
 
+    /// Reads the running action's data; what is wrong with it is told.
+    pub(crate) fn data<T>(&mut self, read: impl FnOnce(&mut Data<'_>) -> T) -> T {
+        let none = Map::new();
+        let node = self.node.clone();
+        let map = node.as_ref().map_or(&none, |node| &node.data);
+        let mut data = Data::new(map, format!("{}/data", self.pointer()));
+        let found = read(&mut data);
+        for (pointer, message) in data.warnings {
+            self.warn_at(&pointer, message);
+        }
+        found
+    }
+
+    /// The media a data key names, as the switch understands it.
+    pub(crate) fn media(&mut self, key: &str) -> Option<String> {
+        let account = self.call.account_id.clone();
+        self.data(|data| speech::media(data, key, &account))
+    }
+
     /// A data key's value; JSON null counts as absent.
-    pub(crate) fn value(&self, key: &str) -> Option<Value> {
-        self.node
-            .as_ref()
-            .and_then(|node| node.data.get(key))
-            .filter(|value| !value.is_null())
-            .cloned()
+    pub(crate) fn value(&mut self, key: &str) -> Option<Value> {
+        self.data(|data| data.value(key).cloned())
     }
 
     /// A data key's text; empty counts as absent, a number as its digits.
     pub(crate) fn text(&mut self, key: &str) -> Option<String> {
-        let read = |value: &Value| match value {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
-        };
-        self.read(key, "a string", read).filter(|s| !s.is_empty())
+        self.data(|data| data.text(key))
     }
 
     /// A data key's whole number.
     pub(crate) fn whole(&mut self, key: &str) -> Option<u64> {
-        self.read(key, "a whole number", lenient_u64)
+        self.data(|data| data.whole(key))
     }
 
     /// A data key's truth.
     pub(crate) fn flag(&mut self, key: &str) -> Option<bool> {
-        self.read(key, "true or false", lenient_bool)
+        self.data(|data| data.flag(key))
     }
 
     /// The keys that end a playback; all of them when the data names none.
     pub(crate) fn terminators(&mut self) -> Terminators {
-        let read = |value: &Value| serde_json::from_value::<Terminators>(value.clone()).ok();
-        let mut keys = self
-            .read("terminators", "an array of keys", read)
-            .unwrap_or_else(Terminators::any);
-        keys.0.retain(|key| Terminators::any().contains(key));
-        keys
-    }
-
-    fn read<T>(
-        &mut self,
-        key: &str,
-        wanted: &str,
-        read: impl Fn(&Value) -> Option<T>,
-    ) -> Option<T> {
-        let value = self.value(key)?;
-        let found = read(&value);
-        if found.is_none() {
-            let message = format!("wanted {wanted}, found {}; ignored", kind(&value));
-            self.warn_of(key, message);
-        }
-        found
+        self.data(|data| data.terminators())
     }
 }

@@ -22,6 +22,8 @@ pub(crate) enum Await {
     Bridge { give_up: Option<Instant> },
     /// The message recording is over.
     Recording { slot: Slot, give_up: Instant },
+    /// The recording beside the flow has begun.
+    Begun { slot: Slot, give_up: Instant },
     /// The reply to a lookup.
     Reply,
     /// This instant.
@@ -47,7 +49,7 @@ pub(crate) enum Outcome {
     NotAnswered(Box<CallEvent>),
     /// The message recording has ended.
     Recorded { reason: EndReason, length_ms: u64 },
-    /// The message recording never began.
+    /// The recording never began.
     NotRecorded(String),
 }
 
@@ -57,6 +59,7 @@ impl Await {
         match self {
             Self::Answered { give_up }
             | Self::Recording { give_up, .. }
+            | Self::Begun { give_up, .. }
             | Self::Gone { give_up } => Some(*give_up),
             Self::Bridge { give_up } => *give_up,
             Self::Until(instant) => Some(*instant),
@@ -73,13 +76,22 @@ impl Await {
                 slot,
                 reason,
                 length_ms,
-            } => self
-                .is_recording(slot)
-                .then_some(Outcome::Recorded { reason, length_ms }),
-            Input::RecordingRefused { slot, reason } => self
-                .is_recording(slot)
-                .then_some(Outcome::NotRecorded(reason)),
-            Input::Started | Input::RecordingStarted { .. } | Input::Tick => None,
+            } => match self {
+                Self::Recording { slot: awaited, .. } if *awaited == slot => {
+                    Some(Outcome::Recorded { reason, length_ms })
+                }
+                // What has ended had begun.
+                Self::Begun { slot: awaited, .. } if *awaited == slot => Some(Outcome::Done),
+                _ => None,
+            },
+            Input::RecordingRefused { slot, reason } => {
+                self.is_about(slot).then_some(Outcome::NotRecorded(reason))
+            }
+            Input::RecordingStarted { slot } => {
+                let begun = matches!(self, Self::Begun { .. }) && self.is_about(slot);
+                begun.then_some(Outcome::Done)
+            }
+            Input::Started | Input::Tick => None,
         };
         // The clock counts whatever woke us, so that a busy call cannot starve its own deadlines.
         heard.or_else(|| {
@@ -89,8 +101,13 @@ impl Await {
         })
     }
 
-    fn is_recording(&self, slot: Slot) -> bool {
-        matches!(self, Self::Recording { slot: awaited, .. } if *awaited == slot)
+    fn is_about(&self, slot: Slot) -> bool {
+        match self {
+            Self::Recording { slot: awaited, .. } | Self::Begun { slot: awaited, .. } => {
+                *awaited == slot
+            }
+            _ => false,
+        }
     }
 
     fn hear_event(&mut self, name: EventName, event: Box<CallEvent>) -> Option<Outcome> {
@@ -126,6 +143,7 @@ impl Await {
             }
             Self::Nothing
             | Self::Recording { .. }
+            | Self::Begun { .. }
             | Self::Reply
             | Self::Until(_)
             | Self::Gone { .. } => None,
@@ -173,6 +191,7 @@ impl Display for Await {
             Self::Bridge { give_up: Some(_) } => "the bridge to be answered",
             Self::Bridge { .. } => "the bridge to end",
             Self::Recording { .. } => "the end of the message",
+            Self::Begun { .. } => "the recording to begin",
             Self::Reply => "a document",
             Self::Until(_) => "time to pass",
             Self::Gone { .. } => "the channel to go",

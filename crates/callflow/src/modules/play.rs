@@ -5,7 +5,6 @@ use std::time::Duration;
 use callreel_proto::Application;
 use serde_json::Value;
 
-use crate::speech;
 use crate::stage::{Module, Stage, Turn};
 use crate::wait::{Await, Outcome};
 
@@ -27,7 +26,7 @@ enum Next {
 
 impl Module for Play {
     fn start(&mut self, stage: &mut Stage) -> Turn {
-        let Some(media_name) = speech::media(stage, "id") else {
+        let Some(media_name) = stage.media("id") else {
             let named = |id: &Value| id.as_str() != Some("");
             if !stage.value("id").is_some_and(|id| named(&id)) {
                 stage.warn_of("id", "nothing to play is named; skipped");

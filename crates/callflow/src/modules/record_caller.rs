@@ -1,9 +1,11 @@
 //! `record_caller`: answers, sounds a beep, records the caller alone and goes on when that has ended.
 
-use callreel_proto::{Application, EndReason, InsertAt, Terminators, Tone};
+use callreel_proto::{EndReason, InsertAt};
 
+use crate::modules::record_call::failure;
 use crate::order::{RecordingKind, RecordingOrder};
 use crate::recording;
+use crate::speech;
 use crate::stage::{Module, Stage, Turn};
 use crate::wait::Outcome;
 
@@ -15,8 +17,8 @@ pub(crate) struct RecordCaller {
 
 impl Module for RecordCaller {
     fn start(&mut self, stage: &mut Stage) -> Turn {
-        let Some(order) = recording::order(stage, RecordingKind::Message) else {
-            return Turn::next();
+        let Some(order) = recording::of_step(stage, RecordingKind::Message) else {
+            return failure(stage);
         };
         self.order = Some(Box::new(order));
         match stage.answer() {
@@ -34,7 +36,7 @@ impl Module for RecordCaller {
             Outcome::Recorded { .. } => Turn::next(),
             Outcome::NotRecorded(reason) => {
                 stage.warn(format!("the caller could not be recorded: {reason}"));
-                Turn::next()
+                failure(stage)
             }
             _ if self.order.is_some() => self.record(stage),
             _ => {
@@ -51,17 +53,9 @@ impl RecordCaller {
             return Turn::next();
         };
         if stage.flag("beep").unwrap_or(true) {
-            beep(stage);
+            // Nothing waits for its end: the switch records as soon as it is over.
+            stage.command(speech::beep());
         }
         Turn::Wait(stage.record_message(*order))
     }
-}
-
-/// Tells the caller to speak. Nothing waits for its end: the switch records as soon as it is over.
-pub(super) fn beep(stage: &mut Stage) {
-    stage.command(Application::Tones {
-        tones: vec![Tone::beep()],
-        terminators: Terminators::none(),
-        leg: None,
-    });
 }

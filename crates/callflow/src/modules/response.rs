@@ -2,7 +2,6 @@
 
 use callreel_proto::{Application, HangupCause, InsertAt};
 
-use crate::speech;
 use crate::stage::{Module, Stage, Turn};
 use crate::wait::Outcome;
 
@@ -16,7 +15,7 @@ pub(crate) struct Response;
 
 impl Module for Response {
     fn start(&mut self, stage: &mut Stage) -> Turn {
-        let Some(media_name) = speech::media(stage, "media") else {
+        let Some(media_name) = stage.media("media") else {
             return refuse(stage);
         };
         let terminators = stage.terminators();

@@ -14,7 +14,7 @@ pub(crate) struct Tts {
 
 impl Module for Tts {
     fn start(&mut self, stage: &mut Stage) -> Turn {
-        self.text = speech::spoken(stage);
+        self.text = stage.data(speech::spoken);
         if self.text.is_none() {
             return Turn::next();
         }

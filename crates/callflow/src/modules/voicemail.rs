@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use callreel_proto::{Application, AudioFormat, Channels, EndReason, InsertAt, Terminators, Vmbox};
 
-use crate::modules::record_caller::beep;
 use crate::order::{OrderDestination, RecordedLeg, RecordingKind, RecordingOrder};
 use crate::recording::{MESSAGE_SILENCE, by_step};
-use crate::speech::prompt;
+use crate::speech::{beep, prompt};
 use crate::stage::{Module, Stage, Turn};
 use crate::talk::{Answer, Query};
 use crate::wait::Outcome;
@@ -147,7 +146,7 @@ impl Voicemail {
         let Some(vmbox) = &self.vmbox else {
             return Turn::next();
         };
-        beep(stage);
+        stage.command(beep());
         let order = order(stage, vmbox);
         self.step = Step::Record;
         Turn::Wait(stage.record_message(order))

@@ -23,6 +23,8 @@ fn the_third_sample_is_explained_for_an_answered_call() {
        < look up devices of user {USER_ID}
        at user /children/_
        wait
+    0s > RecordingStarted #1
+       wait
     0s > Found devices [phone] in example.com
        < bridge phone@example.com for 20s, simultaneous, from Alice 1000
        wait until 40s
@@ -46,6 +48,8 @@ fn the_third_sample_is_explained_for_a_call_nobody_answers() {
        < start recording #1: mp3 stereo, at most 360s, to http://my.recording.server/%7BACCOUNT_ID%7D/%7BUSER_ID%7D
        < look up devices of user {USER_ID}
        at user /children/_
+       wait
+    0s > RecordingStarted #1
        wait
     0s > Found devices [phone] in example.com
        < bridge phone@example.com for 20s, simultaneous, from Alice 1000

@@ -56,7 +56,7 @@ fn a_mistyped_document_is_told_where() {
         }}
     }});
     assert_snapshot!(said(&document, false), @r#"
-    warning at /flow/data/acton: unknown key, ignored; known are action, format, url, method, time_limit, label, origin, media_name, record_min_sec, record_sample_rate, should_follow_transfer, record_on_answer, record_on_bridge, skip_module
+    warning at /flow/data/acton: unknown key, ignored; known are action, name, format, url, method, headers, time_limit, channels, label, origin, media_name, record_min_sec, record_sample_rate, should_follow_transfer, record_on_answer, record_on_bridge, beep, announce, on_failure, skip_module
     error at /flow/data/time_limit: wanted a whole number, found a string
     warning at /flow/data/format: "MP3" is not one of "mp3", "wav"
     error at /flow/data/record_on_answer: wanted true or false, found a string
@@ -183,5 +183,41 @@ fn a_pointer_escapes_its_words() {
         said(&document, false).contains("/children/a~1b~0c/module"),
         "{}",
         said(&document, false)
+    );
+}
+
+#[test]
+fn a_branch_without_a_recording_is_checked() {
+    let remarks = |data: Value, child: &str| {
+        let document = json!({"module": "record_call", "data": data, "children": {
+            "_": {"module": "noop", "data": {}}, child: {"module": "hangup", "data": {}}
+        }});
+        let found = lint::check(&document, false);
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let url = "http://h/r";
+    let none: [String; 0] = [];
+    assert_eq!(
+        remarks(json!({"url": url, "on_failure": "branch"}), "record_failed"),
+        none
+    );
+    let unused = remarks(json!({"url": url}), "record_failed");
+    assert!(
+        unused[0].contains("never goes on at \"record_failed\""),
+        "{unused:?}"
+    );
+    let missing = remarks(json!({"url": url, "on_failure": "branch"}), "_");
+    assert!(
+        missing[0].contains("no child \"record_failed\""),
+        "{missing:?}"
+    );
+    let late = json!({"url": url, "on_failure": "branch", "record_on_bridge": true});
+    let late = remarks(late, "record_failed");
+    assert!(late[0].contains("never taken"), "{late:?}");
+    let header = json!({"url": url, "headers": {"Host": "secret"}});
+    let header = remarks(header, "_");
+    assert_eq!(
+        header,
+        ["warning at /data/headers: Host is left out: the delivery itself sets it"]
     );
 }

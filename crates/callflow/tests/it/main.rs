@@ -9,6 +9,7 @@ mod support;
 mod bridges;
 mod cursor;
 mod explained;
+mod keys;
 mod lint;
 mod media;
 mod properties;

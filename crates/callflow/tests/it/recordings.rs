@@ -135,9 +135,39 @@ fn a_time_limit_stays_within_five_seconds_and_the_systems_limit() {
     assert_eq!(limited(json!(10_800), 10_800), (10_800, false));
     assert_eq!(limited(json!(10_801), 10_800), (10_800, true));
     assert_eq!(limited(json!(1e300), 10_800), (10_800, true));
+    assert_eq!(limited(json!(7.9), 10_800), (7, false));
+    assert_eq!(limited(json!("7.9"), 10_800), (7, false));
+    assert_eq!(limited(json!(4.9), 10_800), (5, true));
     assert_eq!(limited(json!("soon"), 10_800), (10_800, true));
     assert_eq!(limited(json!(9000), 600), (600, true));
     assert_eq!(limited(json!(9000), 3), (3, true));
+}
+
+#[test]
+fn the_shortest_length_and_the_rate_are_the_actions_else_the_systems() {
+    let read = |data: Value| {
+        let mut all = json!({"url": "http://h/r"});
+        all.as_object_mut()
+            .unwrap()
+            .extend(data.as_object().unwrap().clone());
+        let talk = Talk::with(&record(all), |_, settings| {
+            settings.media = media(&json!({"record_min_sec": 3}));
+        });
+        let order = order(&talk);
+        let warned = talk.text().contains("warn at");
+        (order.min.as_secs(), order.sample_rate, warned)
+    };
+    assert_eq!(read(json!({})), (3, None, false));
+    assert_eq!(read(json!({"record_min_sec": 0})), (0, None, false));
+    assert_eq!(read(json!({"record_min_sec": "7"})), (7, None, false));
+    assert_eq!(read(json!({"record_min_sec": -1})), (3, None, true));
+    assert_eq!(
+        read(json!({"record_sample_rate": 16_000})),
+        (3, Some(16_000), false)
+    );
+    for rate in [7_999, 48_001, 0] {
+        assert_eq!(read(json!({"record_sample_rate": rate})), (3, None, true));
+    }
 }
 
 #[test]
@@ -175,7 +205,7 @@ fn without_a_url_store_recordings_decides() {
     let skipped = Talk::through(&record(json!({"url": ""})));
     assert_snapshot!(skipped.text(), @r#"
     0s > Started
-       < not recording at (root): the action has no "url" and store_recordings in system_config/media is false
+       < not recording at (root): there is no "url", and store_recordings in system_config/media is false
        at sleep /children/_
        wait until 60s
     "#);
@@ -292,10 +322,10 @@ fn a_start_that_waited_in_vain_is_told() {
 
 #[test]
 fn an_unknown_action_starts_as_in_kazoo_and_a_skipped_one_does_nothing() {
-    let talk = Talk::through(&record(json!({"action": "mask", "url": "http://h/r"})));
+    let talk = Talk::through(&record(json!({"action": "pause", "url": "http://h/r"})));
     assert_snapshot!(talk.text(), @r#"
     0s > Started
-       < warn at /data/action: "mask" is no action; taken as "start"
+       < warn at /data/action: "pause" is no action; taken as "start"
        < start recording #1: mp3 stereo, at most 10800s, to http://h/r
        at sleep /children/_
        wait until 60s
@@ -313,7 +343,7 @@ fn a_caller_with_nowhere_to_go_is_not_recorded() {
     let talk = Talk::through(&json!({"module": "record_caller", "data": {}}));
     assert_snapshot!(talk.text(), @r#"
     0s > Started
-       < not recording at (root): the action has no "url" and store_recordings in system_config/media is false
+       < not recording at (root): there is no "url", and store_recordings in system_config/media is false
        < hangup
        wait until 40s
     "#);

@@ -47,6 +47,7 @@ impl State {
             Meant::Usual => running.is_the_flows(None),
             Meant::Named(name) => running.is_the_flows(Some(name)),
             Meant::Slot(slot) => running.slot() == Some(*slot) && running.goes_on(),
+            Meant::Id(id) => running.ticket.recording_id().as_str() == id,
         })
     }
 

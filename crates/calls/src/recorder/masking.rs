@@ -25,7 +25,7 @@ impl State {
     pub(super) async fn mask_meant(&mut self, meant: &Meant, on: bool, by: OrderedBy) {
         let whom = match meant {
             Meant::Usual => Some(Whom::Call),
-            Meant::Named(_) | Meant::Slot(_) => self.meant(meant).map(Whom::One),
+            Meant::Named(_) | Meant::Id(_) | Meant::Slot(_) => self.meant(meant).map(Whom::One),
         };
         match whom {
             Some(whom) => self.mask(whom, on, by).await,
