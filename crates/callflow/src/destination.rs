@@ -1,25 +1,56 @@
 //! The URL a recording is sent to: `URL/call_recording_CALL_ID.EXT`. Pure; never resolves or opens it.
 
+mod metadata;
+mod templates;
+
 use callreel_proto::CallId;
 use url::Url;
 
-/// The name of a call's `nth` recording (from 1): `call_recording_CALL_ID.EXT`, from the second on with `_N` before the
-/// dot. Every byte of the Call-ID but letters, digits and `.-_~` is percent-encoded (RFC 3986 §2.3).
-pub fn file_name(call_id: &CallId, extension: &str, nth: u32) -> String {
-    let id = percent_encode(call_id.as_str());
-    if nth > 1 {
-        format!("call_recording_{id}_{nth}.{extension}")
-    } else {
-        format!("call_recording_{id}.{extension}")
+pub use metadata::{Metadata, complete};
+pub use templates::{Templates, expand};
+
+/// Which of a call's files a name is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nth {
+    /// The how-manieth recording of the call, from 1.
+    pub number: u32,
+    /// The second file of a recording whose parties are kept apart: the other party's.
+    pub other_party: bool,
+}
+
+impl From<u32> for Nth {
+    fn from(number: u32) -> Self {
+        Self {
+            number,
+            other_party: false,
+        }
     }
 }
 
-/// The request URL of a call's `nth` recording (from 1) below the action's `url`.
+/// The name of a call's `nth` recording: `call_recording_CALL_ID.EXT`, from the second on with `_N` before the dot, and for
+/// the other party's file with `_b` after that. Every byte of the Call-ID but letters, digits and `.-_~` is percent-encoded
+/// (RFC 3986 §2.3).
+pub fn file_name(call_id: &CallId, extension: &str, nth: impl Into<Nth>) -> String {
+    let Nth {
+        number,
+        other_party,
+    } = nth.into();
+    let mut name = format!("call_recording_{}", percent_encode(call_id.as_str()));
+    if number > 1 {
+        name += &format!("_{number}");
+    }
+    if other_party {
+        name += "_b";
+    }
+    format!("{name}.{extension}")
+}
+
+/// The request URL of a call's `nth` recording below the action's `url`.
 ///
 /// Without a query the name becomes the last path segment. With one it becomes the value of a trailing parameter that has
 /// none, else of a new parameter `recording`: the rules of Kazoo 4.3, without its metadata parameters. A bare `?` counts as
-/// no query; a fragment, which no server ever sees, is dropped.
-pub fn request_url(base: &Url, call_id: &CallId, extension: &str, nth: u32) -> Url {
+/// no query; a fragment, which no server ever sees, is dropped. [`complete`] adds the metadata, where that is wanted.
+pub fn request_url(base: &Url, call_id: &CallId, extension: &str, nth: impl Into<Nth>) -> Url {
     let name = file_name(call_id, extension, nth);
     let mut url = base.clone();
     url.set_fragment(None);
@@ -54,7 +85,7 @@ fn percent_encode(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn made(base: &str, nth: u32) -> String {
+    fn made(base: &str, nth: impl Into<Nth>) -> String {
         let call = CallId::new("ab12@10.0.0.5");
         request_url(&Url::parse(base).unwrap(), &call, "mp3", nth).into()
     }
@@ -102,6 +133,22 @@ mod tests {
         ] {
             assert_eq!(made(base, 1), expected.replace("NAME", name), "{base}");
         }
+    }
+
+    #[test]
+    fn the_other_partys_file_is_told_by_its_name() {
+        let other = |number| Nth {
+            number,
+            other_party: true,
+        };
+        assert_eq!(
+            made("http://h/r", other(1)),
+            "http://h/r/call_recording_ab12%4010.0.0.5_b.mp3"
+        );
+        assert_eq!(
+            made("http://h/r", other(2)),
+            "http://h/r/call_recording_ab12%4010.0.0.5_2_b.mp3"
+        );
     }
 
     #[test]
