@@ -53,7 +53,8 @@ pub(super) struct Way {
     pub(super) vars: Vec<(String, String)>,
 }
 
-/// A leg that is being rung.
+/// Another leg, as this one holds it: one that is being rung, or that it is joined to.
+#[derive(Clone)]
 pub(super) struct Live {
     pub(super) leg: OtherLeg,
     pub(super) actor: ActorRef<ChannelMsg>,
@@ -243,6 +244,22 @@ impl Channel {
         false
     }
 
+    /// The leg this one is joined to.
+    pub(super) fn partner(&self) -> Option<Live> {
+        if !self.joined {
+            return None;
+        }
+        if let Some(bridge) = &self.bridge {
+            return bridge.legs[bridge.joined?].live.clone();
+        }
+        let owner = self.owner.as_ref()?;
+        Some(Live {
+            leg: self.other_leg.clone()?,
+            actor: owner.actor.clone(),
+            media: owner.media.clone(),
+        })
+    }
+
     /// The leg is joined to another.
     pub(super) fn note_joined(&mut self) {
         self.joined = true;
@@ -267,6 +284,7 @@ impl Channel {
     async fn part(&mut self) {
         self.media.unbridge();
         self.joined = false;
+        self.unhear(None).await;
         self.publish_unbridge().await;
         let now = self.bridge.take().is_some_and(|b| b.now);
         self.complete("bridge", |event| {

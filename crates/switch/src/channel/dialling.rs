@@ -154,6 +154,7 @@ impl Channel {
         let outbound = Outbound {
             owner: Owner {
                 actor: self.me.clone(),
+                media: self.media.clone(),
                 bridge: bridge.number,
                 leg: index,
             },

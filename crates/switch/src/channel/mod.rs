@@ -30,7 +30,7 @@ use crate::events::{Direction, OtherLeg, Parties, Reporter};
 use crate::peer::Peer;
 use crate::queue::{Queue, Slip};
 use crate::routing::Routed;
-use crate::rtp::{MediaEvent, MediaLeg, Remote};
+use crate::rtp::{MediaEvent, MediaLeg, PlayId, Remote};
 use crate::sdp::{Allowed, Ours, Theirs};
 use crate::session_timer::Timer;
 use crate::shared::Shared;
@@ -65,6 +65,8 @@ pub(crate) enum ChannelMsg {
         /// Why.
         reason: String,
     },
+    /// From the leg this one is joined to: what was played to that leg from here is over.
+    PlayedThere(PlayId),
     /// From a B leg to its A leg.
     Leg {
         /// The bridge it was dialled for.
@@ -314,6 +316,7 @@ impl Channel {
             ChannelMsg::NotTaken { slip, reason } => {
                 self.fail(slip, &reason).await;
             }
+            ChannelMsg::PlayedThere(id) => drop(self.end_playback(id).await),
             ChannelMsg::Leg { bridge, leg, fact } => self.on_leg(bridge, leg, fact).await,
             ChannelMsg::Order(order) => self.on_order(order).await,
             ChannelMsg::Due(due) => self.on_due(due).await,

@@ -46,6 +46,7 @@ pub(crate) struct Outbound {
 #[derive(Debug, Clone)]
 pub(crate) struct Owner {
     pub(crate) actor: ActorRef<ChannelMsg>,
+    pub(crate) media: MediaLeg,
     pub(crate) bridge: u64,
     pub(crate) leg: usize,
 }

@@ -1,11 +1,11 @@
-//! Playing files, speech and tones to the phone, and the keys it presses meanwhile.
+//! Playing files, speech and tones to the phone, to the one it is joined to, or to both, and the keys it presses meanwhile.
 
-use callreel_proto::{Application, EventName, Terminators};
+use callreel_proto::{Application, EventName, Hearers, Terminators};
 
 use super::commands::Execution;
 use super::{Channel, ChannelMsg};
 use crate::queue::Slip;
-use crate::rtp::{PlayId, Playback};
+use crate::rtp::{MediaLeg, PlayId, Playback};
 use crate::say;
 use crate::sounds::{Request, Sound};
 
@@ -28,6 +28,7 @@ struct What {
     terminators: Terminators,
     /// `None` is endless.
     times: Option<u32>,
+    hearers: Hearers,
     /// It runs beside the queue.
     now: bool,
 }
@@ -35,9 +36,19 @@ struct What {
 struct Item {
     token: u64,
     what: What,
-    /// Once the sound is there.
-    playing: Option<PlayId>,
+    /// The sound is there and is, or was, played.
+    begun: bool,
+    /// While this leg hears it.
+    here: Option<PlayId>,
+    /// While the leg it is joined to hears it.
+    there: Option<PlayId>,
     terminator: Option<char>,
+}
+
+impl Item {
+    fn is_heard(&self) -> bool {
+        self.here.is_some() || self.there.is_some()
+    }
 }
 
 /// A sound to make, and how often it is played.
@@ -46,6 +57,7 @@ struct Media {
     data: String,
     terminators: Terminators,
     times: Option<u32>,
+    hearers: Hearers,
 }
 
 impl Media {
@@ -55,6 +67,14 @@ impl Media {
             data,
             terminators,
             times: Some(1),
+            hearers: Hearers::Own,
+        }
+    }
+
+    fn heard_by(self, leg: Option<Hearers>) -> Self {
+        Self {
+            hearers: leg.unwrap_or(Hearers::Own),
+            ..self
         }
     }
 }
@@ -67,13 +87,13 @@ fn media_of(application: Application) -> Result<Media, String> {
             terminators,
             endless,
             loop_count,
-            ..
+            leg,
         } => Media {
             times: match (endless, loop_count) {
                 (Some(true), _) => None,
                 (_, count) => Some(count.unwrap_or(1).clamp(1, u64::from(u32::MAX)) as u32),
             },
-            ..Media::once(Request::Named(media_name.clone()), media_name, terminators)
+            ..Media::once(Request::Named(media_name.clone()), media_name, terminators).heard_by(leg)
         },
         Application::Hold { media_name } => {
             let name = media_name.unwrap_or_else(|| "silence_stream://1000".to_owned());
@@ -87,7 +107,7 @@ fn media_of(application: Application) -> Result<Media, String> {
             voice,
             language,
             terminators,
-            ..
+            leg,
         } => {
             let data = text.clone();
             let request = Request::Text {
@@ -95,25 +115,27 @@ fn media_of(application: Application) -> Result<Media, String> {
                 voice,
                 language,
             };
-            Media::once(request, data, terminators)
+            Media::once(request, data, terminators).heard_by(leg)
         }
         Application::Say {
             text,
             kind,
             method,
             language,
-            ..
+            leg,
         } => {
             let request = Request::Text {
                 text: say::words(&text, &kind, &method)?,
                 voice: None,
                 language,
             };
-            Media::once(request, text, Terminators::none())
+            Media::once(request, text, Terminators::none()).heard_by(leg)
         }
         Application::Tones {
-            tones, terminators, ..
-        } => Media::once(Request::Tones(tones), String::new(), terminators),
+            tones,
+            terminators,
+            leg,
+        } => Media::once(Request::Tones(tones), String::new(), terminators).heard_by(leg),
         other => return Err(format!("{} plays nothing", other.name())),
     })
 }
@@ -137,6 +159,7 @@ impl Channel {
             data: media.data,
             terminators: media.terminators,
             times: media.times,
+            hearers: media.hearers,
             now,
         };
         self.start_sound(what, media.request);
@@ -149,7 +172,9 @@ impl Channel {
         self.playing.sounds.push(Item {
             token,
             what,
-            playing: None,
+            begun: false,
+            here: None,
+            there: None,
             terminator: None,
         });
         let (shared, me) = (self.shared.clone(), self.me.clone());
@@ -164,33 +189,95 @@ impl Channel {
         let Some(at) = self.playing.sounds.iter().position(|s| s.token == token) else {
             return;
         };
-        match sound {
-            Ok(sound) => {
-                self.open_early().await;
-                let item = &mut self.playing.sounds[at];
-                let times = match (item.what.times, sound.times) {
-                    (None, _) | (_, None) => None,
-                    (Some(asked), Some(own)) => Some(asked.saturating_mul(own)),
-                };
-                let pcm = sound.pcm;
-                item.playing = Some(self.media.play(Playback { pcm, times }));
-            }
-            Err(reason) => {
-                let item = self.playing.sounds.remove(at);
-                self.fail(item.what.slip, &reason).await;
-                if !item.what.now {
-                    self.completed().await;
-                }
+        let begun = match sound {
+            Ok(sound) => self.play(at, sound).await,
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = begun {
+            let item = self.playing.sounds.remove(at);
+            self.fail(item.what.slip, &reason).await;
+            if !item.what.now {
+                self.completed().await;
             }
         }
     }
 
-    /// The media engine is done with a playback.
+    /// Plays a sound to whoever shall hear it.
+    async fn play(&mut self, at: usize, sound: Sound) -> Result<(), String> {
+        let hearers = self.playing.sounds[at].what.hearers;
+        let partner = self.partner();
+        if hearers == Hearers::Other && partner.is_none() {
+            return Err("the channel is not bridged: there is no other leg to hear it".to_owned());
+        }
+        if hearers != Hearers::Other {
+            self.open_early().await;
+        }
+        let item = &mut self.playing.sounds[at];
+        let times = match (item.what.times, sound.times) {
+            (None, _) | (_, None) => None,
+            (Some(asked), Some(own)) => Some(asked.saturating_mul(own)),
+        };
+        let pcm = sound.pcm;
+        let playback = Playback { pcm, times };
+        item.begun = true;
+        if hearers != Hearers::Other {
+            item.here = Some(self.media.play(playback.clone()));
+        }
+        if hearers != Hearers::Own {
+            item.there = partner.map(|partner| partner.media.play(playback));
+        }
+        Ok(())
+    }
+
+    /// The media engine is done with a playback to this leg. What it does not know, the leg it is joined to has played to it.
     pub(super) async fn on_playback_ended(&mut self, id: PlayId) {
-        let position = |s: &Item| s.playing == Some(id);
-        if let Some(at) = self.playing.sounds.iter().position(position) {
+        if !self.end_playback(id).await
+            && let Some(partner) = self.partner()
+        {
+            // A leg that has ended waits for nothing.
+            drop(partner.actor.cast(ChannelMsg::PlayedThere(id)));
+        }
+    }
+
+    /// A playback to this leg, or of ours to the other, is over; true if it is known.
+    pub(super) async fn end_playback(&mut self, id: PlayId) -> bool {
+        let own = |s: &&mut Item| s.here == Some(id) || s.there == Some(id);
+        let Some(item) = self.playing.sounds.iter_mut().find(own) else {
+            return false;
+        };
+        item.here = item.here.filter(|here| *here != id);
+        item.there = item.there.filter(|there| *there != id);
+        self.finish_heard().await;
+        true
+    }
+
+    /// The leg this one is joined to is parted from it: it hears nothing of ours any more.
+    pub(super) async fn unhear(&mut self, partner: Option<MediaLeg>) {
+        let mut heard = false;
+        for item in &mut self.playing.sounds {
+            heard |= item.there.take().is_some();
+        }
+        if let Some(partner) = partner.filter(|_| heard) {
+            partner.stop_playback();
+        }
+        self.finish_heard().await;
+    }
+
+    /// Completes what was played and is heard no more.
+    async fn finish_heard(&mut self) {
+        let over = |s: &Item| s.begun && !s.is_heard();
+        while let Some(at) = self.playing.sounds.iter().position(over) {
             let item = self.playing.sounds.remove(at);
             self.heard(item).await;
+        }
+    }
+
+    /// Stops what is heard here and there. Its end is told by the media engine.
+    fn stop_hearing(&self) {
+        self.media.stop_playback();
+        let there = self.playing.sounds.iter().any(|s| s.there.is_some());
+        if let Some(partner) = self.partner().filter(|_| there) {
+            partner.media.stop_playback();
         }
     }
 
@@ -227,11 +314,10 @@ impl Channel {
     /// Stops what plays, and what is about to; all of it completes.
     pub(super) async fn stop_sounds(&mut self) {
         let all = std::mem::take(&mut self.playing.sounds);
-        let (playing, coming): (Vec<_>, Vec<_>) =
-            all.into_iter().partition(|s| s.playing.is_some());
+        let (playing, coming): (Vec<_>, Vec<_>) = all.into_iter().partition(Item::is_heard);
         if !playing.is_empty() {
             self.playing.sounds = playing;
-            self.media.stop_playback();
+            self.stop_hearing();
         }
         for item in coming {
             self.heard(item).await;
@@ -249,13 +335,13 @@ impl Channel {
         for sound in &mut self.playing.sounds {
             if sound.terminator.is_none() && sound.what.terminators.contains(digit) {
                 sound.terminator = Some(digit);
-                ends |= sound.playing.is_some();
+                ends |= sound.is_heard();
             }
         }
         if ends {
-            self.media.stop_playback();
+            self.stop_hearing();
         }
-        let ready = |s: &Item| s.terminator.is_some() && s.playing.is_none();
+        let ready = |s: &Item| s.terminator.is_some() && !s.is_heard();
         while let Some(at) = self.playing.sounds.iter().position(ready) {
             let item = self.playing.sounds.remove(at);
             self.heard(item).await;

@@ -395,3 +395,78 @@ async fn a_leg_is_offered_what_the_caller_has_and_nothing_is_transcoded_that_nee
     alice.rtp.send_to(&packet, answer.rtp()).await.unwrap();
     assert_eq!(bob.hear().await, (107, vec![0xfc, 1, 2, 3]));
 }
+
+/// A tone of so many milliseconds for this leg.
+fn beep(ms: u32, leg: &str) -> Value {
+    json!({"Insert-At": "now", "Leg": leg,
+        "Tones": [{"Frequencies": ["440"], "Duration-ON": ms.to_string(), "Duration-OFF": "0"}]})
+}
+
+/// Skips what a phone was sent until it hears this sample, and says whether there was a tone before it.
+async fn heard_tone_before(phone: &Phone, sample: u8) -> bool {
+    let mut tone = false;
+    loop {
+        let (_, payload) = phone.hear().await;
+        if payload == vec![sample; 160] {
+            return tone;
+        }
+        // What was said, and the silence that keeps a phone's port open, are even.
+        tone |= payload.iter().any(|byte| *byte != payload[0]);
+    }
+}
+
+#[tokio::test]
+async fn a_beep_is_heard_by_the_leg_it_names_and_the_bridge_goes_on() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let (alice, call, answer, bob, invite) = talking(&scene, &mut controller).await;
+    for n in 0..3 {
+        alice.speak(answer.rtp(), n, 0x11).await;
+        bob.speak(invite.rtp(), n, 0x22).await;
+    }
+    assert_eq!(bob.hear().await.1, vec![0x11; 160]);
+    assert_eq!(alice.hear().await.1, vec![0x22; 160]);
+    let id = &call.call_id;
+    for (round, (leg, alice_hears, bob_hears)) in
+        (0..).zip([("Both", true, true), ("B", false, true), ("A", true, false)])
+    {
+        controller.command(id, "tones", beep(200, leg)).await;
+        let done = controller.completion(id, "tones").await;
+        assert_eq!(done["Application-Response"], "FILE PLAYED");
+        let (to_bob, to_alice) = (0x30 + round, 0x40 + round);
+        let sequence = 10 + u16::from(round);
+        alice.speak(answer.rtp(), sequence, to_bob).await;
+        bob.speak(invite.rtp(), sequence, to_alice).await;
+        assert_eq!(heard_tone_before(&bob, to_bob).await, bob_hears, "{leg}");
+        assert_eq!(
+            heard_tone_before(&alice, to_alice).await,
+            alice_hears,
+            "{leg}"
+        );
+    }
+    assert_eq!(scene.switch.picture().await.channels.len(), 2);
+}
+
+#[tokio::test]
+async fn a_beep_for_both_ends_with_a_callee_who_leaves_and_none_is_there_without_one() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let (_alice, call, _, bob, invite) = talking(&scene, &mut controller).await;
+    let id = &call.call_id;
+    controller.command(id, "tones", beep(60_000, "B")).await;
+    bob.hear().await;
+    // Commands for the callee's leg play to the caller as well.
+    let leg = callreel_proto::CallId::new(invite.header("Call-ID"));
+    controller.command(&leg, "tones", beep(100, "B")).await;
+    controller.completion(&leg, "tones").await;
+    bob.within(&mut bob.called(&invite), "BYE", "", "").await;
+    assert_eq!(bob.final_response().await.status(), 200);
+    controller.completion(id, "tones").await;
+    controller.completion(id, "bridge").await;
+    controller.command(id, "tones", beep(100, "B")).await;
+    let error = controller.event("dialplan", id).await;
+    let said = error["Error-Message"].as_str().unwrap();
+    assert!(said.contains("no other leg"), "{said}");
+    controller.command(id, "tones", beep(100, "Both")).await;
+    controller.completion(id, "tones").await;
+}
