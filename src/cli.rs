@@ -37,6 +37,9 @@ pub(crate) enum Command {
     Dial(crate::dial::Args),
     /// A receiver of recordings sent by HTTP PUT
     Receive(crate::receive::Args),
+    /// Measure this build
+    #[command(subcommand)]
+    Bench(crate::bench::Bench),
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -1,7 +1,9 @@
 //! The program: reads the command line and hands over to the file that answers it.
 
+mod bench;
 mod cli;
 mod config;
+mod correlation;
 mod demo;
 mod dial;
 mod flow;
@@ -49,6 +51,7 @@ async fn answer(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(place) => stored::check(&place).await,
         Command::Dial(args) => dial::run(args).await,
         Command::Receive(args) => receive::run(args).await,
+        Command::Bench(bench) => bench::run(bench).await,
         Command::Config(ConfigCommand::Print(place)) => {
             serve::say(&place.load()?.print());
             Ok(ExitCode::SUCCESS)

@@ -3,7 +3,6 @@
 
 mod account;
 mod conversation;
-mod correlation;
 mod picture;
 mod script;
 mod stage;
@@ -25,6 +24,7 @@ use callreel_proto::{AudioFormat, RecordingFact};
 use tempfile::TempDir;
 
 use crate::{
+    correlation::find,
     phone::{Answering, Phone, Setting},
     receive::{Arrival, Receiver},
     steps::{Mark, Steps, size},
@@ -414,7 +414,7 @@ fn live(held: &Held) -> Finding {
                 Party::Callee => &held.heard_by_caller,
             };
             let heard: Pcm = heard.pcm.resampled(script::RATE);
-            correlation::find(&spoken.line.sound.samples, &heard.samples).map_or(0.0, |m| m.score)
+            find(&spoken.line.sound.samples, &heard.samples).map_or(0.0, |m| m.score)
         })
         .fold(1.0, f64::min);
     Finding {

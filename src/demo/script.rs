@@ -139,7 +139,8 @@ pub(super) fn tones(text: &str, pitch: f64) -> Pcm {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::correlation::find, *};
+    use super::*;
+    use crate::correlation::find;
 
     #[test]
     fn melodies_of_different_lines_do_not_resemble_each_other() {

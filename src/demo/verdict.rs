@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use callreel_media::Pcm;
 
-use super::{
-    correlation::{Match, find, presence},
-    script::{Party, RATE},
-};
+use super::script::{Party, RATE};
+use crate::correlation::{Match, find, presence};
 
 /// A file may be so much longer or shorter than the call was recorded, and a voice so much off its place.
 const TOLERANCE: Duration = Duration::from_millis(60);
