@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use callreel_proto::{CallEvent, EventName, InsertAt};
+use callreel_proto::{CallEvent, CallId, EventName, InsertAt};
 use serde::Serialize;
 
 use crate::flow::{Child, Flow, Node};
@@ -72,7 +72,7 @@ impl Cursor {
             self.note(*name, event);
         }
         if let Input::RecordingEnded { slot, .. } | Input::RecordingRefused { slot, .. } = &input {
-            self.stage.recordings.ended(*slot);
+            self.stage.recording_over(*slot);
         }
         self.go_on(now, input);
     }
@@ -104,6 +104,11 @@ impl Cursor {
         })
     }
 
+    /// The id of the device that the flow rang under this Call-ID, in its newest bridge.
+    pub fn device_of(&self, leg: &CallId) -> Option<&str> {
+        self.stage.device_of(leg)
+    }
+
     /// What is true of the channel whatever the running module waits for.
     fn note(&mut self, name: EventName, event: &CallEvent) {
         match name {
@@ -113,8 +118,22 @@ impl Cursor {
             {
                 self.stage.set_answered();
             }
-            EventName::ChannelBridge => self.stage.set_bridged(true),
-            EventName::ChannelUnbridge => self.stage.set_bridged(false),
+            EventName::ChannelExecuteComplete
+                if event.application_name.as_deref() == Some("bridge")
+                    && event.length_ms.is_none() =>
+            {
+                self.stage.parted();
+            }
+            EventName::ChannelBridge => {
+                self.stage.set_bridged(true);
+                if let Some(leg) = &event.other_leg_call_id {
+                    self.stage.joined(leg);
+                }
+            }
+            EventName::ChannelUnbridge => {
+                self.stage.set_bridged(false);
+                self.stage.parted();
+            }
             // Kazoo takes a channel whose switch is lost for one that is gone.
             EventName::ChannelDestroy | EventName::ChannelDisconnected => {
                 self.stage.abandon();
@@ -155,6 +174,7 @@ impl Cursor {
 
     fn begin(&mut self) {
         let flow = self.flow.clone();
+        self.stage.mandates();
         self.repeat_warnings(flow.warnings());
         let turn = match flow.root() {
             Some(root) => self.enter(root.clone()),
@@ -270,7 +290,7 @@ impl Cursor {
 
 #[cfg(test)]
 mod tests {
-    use callreel_proto::{AccountId, CallId};
+    use callreel_proto::AccountId;
     use serde_json::json;
 
     use super::*;

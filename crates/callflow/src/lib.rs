@@ -11,6 +11,7 @@ mod flow;
 mod headers;
 pub mod lint;
 pub mod mandate;
+mod mandated;
 mod modules;
 mod order;
 mod pending;
@@ -28,7 +29,7 @@ pub mod wish;
 
 pub use cursor::{Cursor, Position};
 pub use flow::{Flow, MalformedFlow};
-pub use mandate::{EndpointRules, Network, Standing};
+pub use mandate::{EndpointRules, Mandate, Mandates, Network, Standing};
 pub use order::{
     Meant, OrderDestination, RecordedLeg, RecordingKind, RecordingOrder, Silence, Slot,
 };

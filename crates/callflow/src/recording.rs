@@ -51,6 +51,8 @@ pub(crate) struct Terms<'a> {
 pub(crate) enum Origin<'a> {
     /// This hand, and the data's `label` or else the usual.
     Labelled(&'static str, &'a str),
+    /// Just this.
+    Exactly(String),
 }
 
 /// The order that this data describes, without a name in any talk.
@@ -91,6 +93,7 @@ pub(crate) fn order(data: &mut Data<'_>, terms: Terms<'_>) -> Result<RecordingOr
                 let label = data.text("label");
                 format!("{hand} : {}", label.as_deref().unwrap_or(usual))
             }
+            Origin::Exactly(text) => text,
         },
         by: terms.by,
         pointer: terms.pointer,

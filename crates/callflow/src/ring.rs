@@ -103,13 +103,17 @@ fn endpoints(stage: &mut Stage, found: &Endpoints, timeout_s: u64) -> Vec<Endpoi
     };
     let caller = stage.call.calling_device.clone();
     let mut endpoints = Vec::new();
+    stage.ring_anew();
     for device in &found.devices {
         let is_caller = caller.as_deref() == Some(&device.id);
         if !device.enabled || device.do_not_disturb || (is_caller && !can_call_self) {
             continue;
         }
         match wishes.endpoint(device) {
-            Ok(endpoint) => endpoints.push(endpoint),
+            Ok(endpoint) => endpoints.push(Endpoint {
+                outbound_call_id: Some(stage.ring(device, found.owner.as_ref())),
+                ..endpoint
+            }),
             Err(reason) => stage.warn(format!("device {} is not rung: {reason}", device.id)),
         }
     }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::data::Data;
 use crate::flow::{Flow, Node};
+use crate::mandated::Callees;
 use crate::order::{Meant, RecordingOrder, Slot};
 use crate::pending::Recordings;
 use crate::speech;
@@ -79,6 +80,8 @@ pub(crate) struct Stage {
     pub(crate) outbox: VecDeque<Effect>,
     /// The recordings this flow started, and those it will start.
     pub(crate) recordings: Recordings,
+    /// Who is rung, and who of them is recorded.
+    pub(crate) callees: Callees,
     /// Whether the A leg is answered.
     pub(crate) answered: bool,
     /// Whether it talks to a B leg.
@@ -100,6 +103,7 @@ impl Stage {
             node: None,
             outbox: VecDeque::new(),
             recordings: Recordings::default(),
+            callees: Callees::default(),
             last_failure: None,
             marks: 0,
             slots: 0,

@@ -278,6 +278,7 @@ fn an_endpoint_carries_what_the_switch_needs() {
         "To-Realm": "other.example",
         "Endpoint-Delay": "2",
         "Endpoint-Timeout": "30",
+        "Outbound-Call-ID": "m-b1",
         "Custom-Channel-Vars": {
           "Account-ID": "0123456789abcdef0123456789abcdef",
           "Authorizing-ID": "desk",

@@ -11,6 +11,8 @@ mod cursor;
 mod explained;
 mod keys;
 mod lint;
+mod mandates;
+mod matrix;
 mod media;
 mod properties;
 mod recordings;
