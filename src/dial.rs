@@ -48,7 +48,7 @@ pub(crate) struct Args {
     /// SIP realm (domain) of both, if it is not HOST
     #[arg(long, value_name = "REALM")]
     realm: Option<String>,
-    /// Codecs to offer, best first: PCMU, PCMA, G722
+    /// Codecs to offer, best first: PCMU, PCMA, G722, opus
     #[arg(
         long = "codec",
         value_name = "CODEC",
@@ -61,7 +61,7 @@ pub(crate) struct Args {
 
 fn codec(name: &str) -> Result<Codec, String> {
     Codec::from_name(&name.to_ascii_uppercase())
-        .ok_or_else(|| format!("{name:?} is not a codec; use PCMU, PCMA or G722"))
+        .ok_or_else(|| format!("{name:?} is not a codec; use PCMU, PCMA, G722 or opus"))
 }
 
 /// A SIP address taken apart.

@@ -38,6 +38,7 @@ struct Track {
 /// Where a stream's RTP time lies on the track.
 struct Anchor {
     ssrc: u32,
+    clock: u32,
     timestamp: u32,
     position: i64,
 }
@@ -91,7 +92,7 @@ impl Hearing {
         if let Some(codec) = self.codecs.get(&packet.payload_type()).copied() {
             self.packets += 1;
             self.decode(codec, packet.payload());
-            self.place(arrived, &packet);
+            self.place(arrived, &packet, codec.rtp_clock());
         }
     }
 
@@ -118,7 +119,7 @@ impl Hearing {
         resampler.push(&self.decoded, &mut self.fitted);
     }
 
-    fn place(&mut self, arrived: Instant, packet: &RtpPacket<'_>) {
+    fn place(&mut self, arrived: Instant, packet: &RtpPacket<'_>, clock: u32) {
         let rate = self
             .decoder
             .as_ref()
@@ -128,7 +129,7 @@ impl Hearing {
             sample_rate: rate,
             samples: Vec::new(),
         });
-        let position = position(&mut self.anchor, track, arrived, packet);
+        let position = position(&mut self.anchor, track, arrived, packet, clock);
         let limit = KEPT.as_secs() as usize * track.sample_rate as usize;
         let Ok(start) = usize::try_from(position) else {
             return; // sent before the first one we heard
@@ -169,16 +170,18 @@ fn position(
     track: &Track,
     arrived: Instant,
     packet: &RtpPacket<'_>,
+    clock: u32,
 ) -> i64 {
     let rate = i64::from(track.sample_rate);
     let by_arrival =
         arrived.saturating_duration_since(track.began).as_micros() as i64 * rate / 1_000_000;
-    if let Some(anchor) = anchor.as_ref().filter(|a| a.ssrc == packet.ssrc()) {
+    let same = |a: &&Anchor| a.ssrc == packet.ssrc() && a.clock == clock;
+    if let Some(anchor) = anchor.as_ref().filter(same) {
         let ticks = packet
             .timestamp()
             .wrapping_sub(anchor.timestamp)
             .cast_signed();
-        let by_rtp = anchor.position + i64::from(ticks) * rate / 8000;
+        let by_rtp = anchor.position + i64::from(ticks) * rate / i64::from(clock);
         let apart = (by_rtp - by_arrival).unsigned_abs();
         if apart <= TRUST_RTP_WITHIN.as_millis() as u64 * rate.unsigned_abs() / 1000 {
             return by_rtp;
@@ -186,6 +189,7 @@ fn position(
     }
     *anchor = Some(Anchor {
         ssrc: packet.ssrc(),
+        clock,
         timestamp: packet.timestamp(),
         position: by_arrival,
     });

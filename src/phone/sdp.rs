@@ -5,6 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use callreel_media::{Codec, TELEPHONE_EVENT};
 use sdp_types::{Connection, Direction, Media, MediaType, Origin, RtpMap, Session, TransportProto};
 
+/// Payload type of digits under Opus' clock in our offers.
+const TELEPHONE_EVENT_48: u8 = 110;
+
 /// Why a session description cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum Unusable {
@@ -31,7 +34,7 @@ pub(crate) struct Remote {
     pub(crate) codec: Codec,
     /// The codec's payload type in this session.
     pub(crate) payload_type: u8,
-    /// Payload type of RFC 4733 digits, if it takes them.
+    /// Payload type of RFC 4733 digits under the codec's clock, if it takes them.
     pub(crate) telephone_event: Option<u8>,
     /// It sends to us.
     pub(crate) sends: bool,
@@ -42,13 +45,10 @@ pub(crate) struct Remote {
 /// An offer of audio at `local`, codecs in order of preference.
 pub(crate) fn offer(local: SocketAddr, codecs: &[Codec], version: u64) -> Vec<u8> {
     let formats: Vec<(u8, Codec)> = codecs.iter().map(|c| (c.payload_type(), *c)).collect();
-    write(
-        local,
-        &formats,
-        Some(TELEPHONE_EVENT),
-        Direction::SendRecv,
-        version,
-    )
+    let wanted = |clock| codecs.iter().any(|codec| codec.rtp_clock() == clock);
+    let mut events = vec![(TELEPHONE_EVENT, 8000), (TELEPHONE_EVENT_48, 48_000)];
+    events.retain(|(_, clock)| wanted(*clock));
+    write(local, &formats, &events, Direction::SendRecv, version)
 }
 
 /// The answer that accepts what [`read`] found in an offer.
@@ -59,10 +59,15 @@ pub(crate) fn answer(local: SocketAddr, theirs: &Remote, version: u64) -> Vec<u8
         (false, true) => Direction::SendOnly,
         (false, false) => Direction::Inactive,
     };
+    let event = theirs.telephone_event;
+    let event: Vec<_> = event
+        .map(|number| (number, theirs.codec.rtp_clock()))
+        .into_iter()
+        .collect();
     write(
         local,
         &[(theirs.payload_type, theirs.codec)],
-        theirs.telephone_event,
+        &event,
         direction,
         version,
     )
@@ -71,23 +76,28 @@ pub(crate) fn answer(local: SocketAddr, theirs: &Remote, version: u64) -> Vec<u8
 fn write(
     local: SocketAddr,
     formats: &[(u8, Codec)],
-    telephone_event: Option<u8>,
+    events: &[(u8, u32)],
     direction: Direction,
     version: u64,
 ) -> Vec<u8> {
     let list = formats
         .iter()
         .map(|(number, _)| *number)
-        .chain(telephone_event)
+        .chain(events.iter().map(|(number, _)| *number))
         .map(|number| number.to_string())
         .collect::<Vec<_>>()
         .join(" ");
     let mut audio = Media::new(MediaType::Audio, local.port(), TransportProto::RtpAvp, list);
     for (number, codec) in formats {
-        audio.add_attribute(RtpMap::new(*number, codec.name(), codec.rtp_clock()));
+        let mut map = RtpMap::new(*number, codec.name(), codec.rtp_clock());
+        if *codec == Codec::Opus {
+            // Always called stereo (RFC 7587 §7).
+            map.set_encoding_params(2);
+        }
+        audio.add_attribute(map);
     }
-    if let Some(number) = telephone_event {
-        audio.add_attribute(RtpMap::new(number, "telephone-event", 8000));
+    for (number, clock) in events {
+        audio.add_attribute(RtpMap::new(*number, "telephone-event", *clock));
         audio.add_attribute_with_value("fmtp", format!("{number} 0-15"));
     }
     audio.add_attribute_with_value("ptime", 20);
@@ -139,7 +149,7 @@ pub(crate) fn read(body: &[u8], ours: &[Codec]) -> Result<Remote, Unusable> {
         telephone_event: offered
             .iter()
             .copied()
-            .find(|n| map_of(audio, *n).is_some_and(|m| is_telephone_event(&m))),
+            .find(|n| map_of(audio, *n).is_some_and(|m| is_telephone_event(&m, codec))),
         sends,
         hears,
     })
@@ -152,8 +162,9 @@ fn map_of(audio: &Media, number: u8) -> Option<RtpMap> {
         .find(|m| m.payload_type == number)
 }
 
-fn is_telephone_event(map: &RtpMap) -> bool {
-    map.encoding_name.eq_ignore_ascii_case("telephone-event") && map.clock_rate == 8000
+fn is_telephone_event(map: &RtpMap, beside: Codec) -> bool {
+    map.encoding_name.eq_ignore_ascii_case("telephone-event")
+        && map.clock_rate == beside.rtp_clock()
 }
 
 fn codec_of(audio: &Media, number: u8) -> Option<Codec> {
@@ -161,7 +172,7 @@ fn codec_of(audio: &Media, number: u8) -> Option<Codec> {
         Some(map) => Codec::from_name(&map.encoding_name.to_ascii_uppercase())
             .filter(|codec| codec.rtp_clock() == map.clock_rate),
         // Static payload types need no rtpmap (RFC 3551 §6).
-        None => Codec::from_payload_type(number),
+        None => Codec::from_payload_type(number).filter(|codec| *codec != Codec::Opus),
     }
 }
 
@@ -199,6 +210,23 @@ mod tests {
         assert_eq!(theirs.codec, Codec::G722, "their preference counts");
         assert_eq!(theirs.telephone_event, Some(TELEPHONE_EVENT));
         assert!(theirs.sends && theirs.hears);
+    }
+
+    #[test]
+    fn opus_has_digits_under_its_own_clock() {
+        let codecs = [Codec::Opus, Codec::Pcmu];
+        let theirs = read(&offer(here(), &codecs, 1), &codecs).unwrap();
+        assert_eq!((theirs.codec, theirs.payload_type), (Codec::Opus, 111));
+        assert_eq!(theirs.telephone_event, Some(TELEPHONE_EVENT_48));
+        let text = String::from_utf8(answer(here(), &theirs, 1)).unwrap();
+        for line in [
+            "a=rtpmap:111 opus/48000/2",
+            "a=rtpmap:110 telephone-event/48000",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
+        let narrow = read(&offer(here(), &codecs, 1), &[Codec::Pcmu]).unwrap();
+        assert_eq!(narrow.telephone_event, Some(TELEPHONE_EVENT));
     }
 
     #[test]

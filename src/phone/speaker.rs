@@ -10,8 +10,6 @@ use super::sdp::Remote;
 
 /// Packets per second: one every 20 ms, the packet time every phone speaks (RFC 3551 §4.2).
 pub(crate) const PACKETS_PER_SECOND: u32 = 50;
-/// RTP clock ticks per packet; all our codecs have an RTP clock of 8000 Hz (RFC 3551 §4.5.2 for G.722).
-const TICKS: u32 = 8000 / PACKETS_PER_SECOND;
 /// A digit sounds for 100 ms, a gap of 60 ms follows: what slow detectors still hear (RFC 4733 §2.5.1.2 has 40 ms as
 /// the least).
 const DIGIT_PACKETS: u16 = 5;
@@ -118,7 +116,7 @@ impl Speaker {
 
     /// Lets 20 ms pass unsaid: the other side does not want to hear us.
     pub(crate) fn stay_silent(&mut self) {
-        self.timestamp = self.timestamp.wrapping_add(TICKS);
+        self.timestamp = self.timestamp.wrapping_add(self.ticks());
         self.marker = true;
     }
 
@@ -130,8 +128,13 @@ impl Speaker {
             _ => self.audio_packet(now),
         };
         self.sequence = self.sequence.wrapping_add(1);
-        self.timestamp = self.timestamp.wrapping_add(TICKS);
+        self.timestamp = self.timestamp.wrapping_add(self.ticks());
         packet
+    }
+
+    /// RTP clock ticks of a packet.
+    fn ticks(&self) -> u32 {
+        self.codec.rtp_clock() / PACKETS_PER_SECOND
     }
 
     /// Whether a digit is under way in these 20 ms; takes the next one if need be.
@@ -160,7 +163,7 @@ impl Speaker {
     }
 
     fn digit_packet(&mut self, payload_type: u8) -> Vec<u8> {
-        let ticks = u16::try_from(TICKS).expect("160 fits");
+        let ticks = u16::try_from(self.ticks()).expect("20 ms of any codec's clock fit");
         let (digit, timestamp, sent) = {
             let key = self.key.as_mut().expect("pressing() put it there");
             key.sent += 1;

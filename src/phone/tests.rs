@@ -132,6 +132,11 @@ async fn two_phones_talk_and_press_keys_in_g722() {
 }
 
 #[tokio::test]
+async fn two_phones_talk_and_press_keys_in_opus() {
+    both_talk(Codec::Opus).await;
+}
+
+#[tokio::test]
 async fn a_refusal_is_told_with_its_code() {
     let (caller, _callee) = pair(&[Codec::Pcmu], Answering::Refuse(486)).await;
     let call = caller.call("bob").await.unwrap();
