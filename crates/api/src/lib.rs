@@ -5,6 +5,7 @@
 
 mod audio;
 mod config;
+mod connection;
 mod deliveries;
 mod envelope;
 mod error;

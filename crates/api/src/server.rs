@@ -1,13 +1,27 @@
-//! The listening socket and the task that serves it. Knows no route.
+//! The listening socket and the task that takes connections from it. Knows no route.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use callreel_bus::Bus;
 use callreel_spool::View;
 use callreel_store::Store;
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
 
-use crate::{ApiConfig, Error, Shared, router};
+use crate::{
+    ApiConfig, Error, Shared,
+    connection::{Front, told},
+    router,
+};
+
+/// Connections served at once; others wait for the door. Far more than the people and programs of a node; together they may
+/// hold a few megabytes, and one question on the bus each.
+const MOST_CONNECTIONS: usize = 512;
+/// Pause when the system gives no more connections: it has run out of handles, and somebody must let go of some first.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a stop waits for downloads under way before it cuts them.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
@@ -43,7 +57,7 @@ impl Api {
             tracing::warn!(%address, "the API has no authentication: whoever reaches it may hear and delete recordings");
         }
         let (ready, is_ready) = watch::channel(false);
-        let (stop, mut stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(false);
         let app = router(Arc::new(Shared {
             bus,
             spool,
@@ -51,15 +65,7 @@ impl Api {
             node: node.to_owned(),
             ready: is_ready,
         }));
-        let serving = axum::serve(listener, app).with_graceful_shutdown(async move {
-            // A sender that is gone means the same as one that says stop.
-            drop(stopped.wait_for(|stop| *stop).await);
-        });
-        let task = tokio::spawn(async move {
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "the API stopped");
-            }
-        });
+        let task = tokio::spawn(serve(listener, Front::new(app), stopped));
         Ok(Self {
             address,
             ready,
@@ -101,5 +107,34 @@ impl Api {
 impl Drop for Api {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// Takes connections until it is told to stop, and then waits for those it has.
+async fn serve(listener: TcpListener, front: Front, mut stop: watch::Receiver<bool>) {
+    let word = stop.clone();
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = told(&mut stop) => break,
+            (stream, from) = accept(&listener), if connections.len() < MOST_CONNECTIONS => {
+                connections.spawn(front.clone().serve(stream, from, word.clone()));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) => {
+                tracing::warn!(%error, "the API cannot take a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
     }
 }
