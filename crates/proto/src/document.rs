@@ -18,6 +18,8 @@ pub mod pvt_type {
     pub const ACCOUNT: &str = "account";
     /// A media file.
     pub const MEDIA: &str = "media";
+    /// Where an account wants to be told of events.
+    pub const WEBHOOK: &str = "webhook";
     /// A recording's metadata.
     pub const CALL_RECORDING: &str = "call_recording";
     /// A voicemail message's metadata.

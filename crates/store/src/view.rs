@@ -18,6 +18,8 @@ pub enum View {
     DeviceBySipUsername(String),
     /// In database `accounts`: accounts with this realm, in any case (`accounts/listing_by_realm`).
     AccountByRealm(String),
+    /// In database `webhooks`: webhooks of the account with this id (`webhooks/accounts_listing`).
+    WebhooksOf(String),
     /// Documents with this `pvt_type`, by document id.
     OfType(String),
     /// In a month database: recordings, newest first (`recordings/crossbar_listing`, `recordings/listing_by_user`).
@@ -86,6 +88,7 @@ pub(crate) enum Index {
     Recording = 7,
     RecordingOwner = 8,
     MailboxMessage = 9,
+    WebhookAccount = 10,
 }
 
 /// One row of an index: the document is found under `key`, ordered by `at` and then by its id.
@@ -127,6 +130,9 @@ pub(crate) fn entries(doc: &Value) -> Vec<Entry> {
         }
         pvt_type::ACCOUNT => {
             rows.extend(text("/realm").map(|r| entry(Index::AccountRealm, fold(r), 0)));
+        }
+        pvt_type::WEBHOOK => {
+            rows.extend(text("/pvt_account_id").map(|a| entry(Index::WebhookAccount, a, 0)));
         }
         pvt_type::CALL_RECORDING => {
             rows.push(entry(Index::Recording, "", created(doc)));

@@ -46,6 +46,9 @@ pub const CASES: &[Case] = &[
     ("accounts are found by realm in any case", |s| {
         Box::pin(views::accounts(s))
     }),
+    ("webhooks are found by their account", |s| {
+        Box::pin(views::webhooks(s))
+    }),
     ("soft-deleted documents are in no view", |s| {
         Box::pin(views::soft_deletes(s))
     }),

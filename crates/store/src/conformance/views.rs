@@ -8,7 +8,7 @@ use super::{
     attachments::{attach, read},
     get, ids, put,
 };
-use crate::{ACCOUNTS, RecordingKey, Recordings, Store, View};
+use crate::{ACCOUNTS, RecordingKey, Recordings, Store, View, WEBHOOKS};
 
 pub(super) async fn callflows(store: Store) {
     let (_, db) = account();
@@ -62,6 +62,20 @@ pub(super) async fn accounts(store: Store) {
     assert_eq!(ids(&store, ACCOUNTS, view).await, [id.as_str()]);
     let gone = store.delete(ACCOUNTS, id.as_str()).await;
     assert!(gone.expect("cleaned up"));
+}
+
+pub(super) async fn webhooks(store: Store) {
+    let ((ours, _), (theirs, _)) = (account(), account());
+    let ids_of_hooks = [random_hex(8), random_hex(8)];
+    for (id, account) in ids_of_hooks.iter().zip([&ours, &theirs]) {
+        let doc = json!({"_id": id, "pvt_type": "webhook", "pvt_account_id": account.as_str()});
+        put(&store, WEBHOOKS, doc).await;
+    }
+    let view = View::WebhooksOf(ours.as_str().to_owned());
+    assert_eq!(ids(&store, WEBHOOKS, view).await, ids_of_hooks[..1]);
+    for id in &ids_of_hooks {
+        assert!(store.delete(WEBHOOKS, id).await.expect("cleaned up"));
+    }
 }
 
 pub(super) async fn soft_deletes(store: Store) {

@@ -199,6 +199,7 @@ pub(super) fn query(conn: &Connection, db: &str, view: &View) -> Result<Vec<Valu
         View::DevicesByOwner(owner) => listing(conn, db, Index::DeviceOwner, owner),
         View::DeviceBySipUsername(name) => listing(conn, db, Index::DeviceUsername, &fold(name)),
         View::AccountByRealm(realm) => listing(conn, db, Index::AccountRealm, &fold(realm)),
+        View::WebhooksOf(account) => listing(conn, db, Index::WebhookAccount, account),
         View::OfType(kind) => listing(conn, db, Index::Type, kind),
         View::MailboxMessages(mailbox) => listing(conn, db, Index::MailboxMessage, mailbox),
         View::Recordings(which) => recordings(conn, db, which),

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use callreel_proto::AccountId;
 use serde_json::Value;
 
 use super::{Item, Kind, Problem};
@@ -33,6 +34,7 @@ pub(super) async fn find(items: &[Item], store: &Store) -> Result<Vec<Problem>, 
             ]
         })
         .collect();
+    problems.extend(foreign_webhooks(items, store).await?);
     let mut owners: HashMap<(&'static str, String, String), &Item> = HashMap::new();
     for item in items {
         for claim in claims(item) {
@@ -48,6 +50,22 @@ pub(super) async fn find(items: &[Item], store: &Store) -> Result<Vec<Problem>, 
                     problems.push(taken(item, &claim, &format!("document {id} of the store")));
                 }
             }
+        }
+    }
+    Ok(problems)
+}
+
+/// Webhooks of all accounts share a database: an import must not take over another account's.
+async fn foreign_webhooks(items: &[Item], store: &Store) -> Result<Vec<Problem>, Error> {
+    let mut problems = Vec::new();
+    for item in items.iter().filter(|item| item.kind == Kind::Webhook) {
+        let Some(stored) = store.get(&item.db(), &item.id).await? else {
+            continue;
+        };
+        let owner = stored["pvt_account_id"].as_str();
+        if owner != item.account.as_ref().map(AccountId::as_str) {
+            let message = format!("the id {:?} belongs already to another account", item.id);
+            problems.push(item.problem("/id", message));
         }
     }
     Ok(problems)

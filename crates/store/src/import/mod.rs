@@ -14,7 +14,7 @@ use std::{
 use callreel_proto::{AccountDb, AccountId, Utc, pvt_type};
 use serde_json::{Map, Value};
 
-use crate::{ACCOUNTS, AttachmentFile, Error, SYSTEM_CONFIG, Saving, Store, stamp};
+use crate::{ACCOUNTS, AttachmentFile, Error, SYSTEM_CONFIG, Saving, Store, WEBHOOKS, stamp};
 
 /// One thing that keeps a tree from being imported.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub struct Report {
     pub callflows: usize,
     /// Voicemail boxes.
     pub vmboxes: usize,
+    /// Webhooks.
+    pub webhooks: usize,
     /// Media documents.
     pub media: usize,
     /// Settings documents of `system_config`.
@@ -64,6 +66,7 @@ impl Report {
             Kind::Device => &mut self.devices,
             Kind::Callflow => &mut self.callflows,
             Kind::Vmbox => &mut self.vmboxes,
+            Kind::Webhook => &mut self.webhooks,
             Kind::Media => &mut self.media,
             Kind::Settings => &mut self.settings,
         } += 1;
@@ -78,6 +81,7 @@ impl fmt::Display for Report {
             (self.devices, "device", "devices"),
             (self.callflows, "callflow", "callflows"),
             (self.vmboxes, "voicemail box", "voicemail boxes"),
+            (self.webhooks, "webhook", "webhooks"),
             (self.media, "media file", "media files"),
             (self.settings, "settings document", "settings documents"),
         ]
@@ -100,6 +104,7 @@ enum Kind {
     Device,
     Callflow,
     Vmbox,
+    Webhook,
     Media,
     Settings,
 }
@@ -112,6 +117,7 @@ impl Kind {
             Self::Device => pvt_type::DEVICE,
             Self::Callflow => pvt_type::CALLFLOW,
             Self::Vmbox => pvt_type::VMBOX,
+            Self::Webhook => pvt_type::WEBHOOK,
             Self::Media => pvt_type::MEDIA,
             Self::Settings => "config",
         }
@@ -133,9 +139,11 @@ struct Item {
 
 impl Item {
     fn db(&self) -> String {
-        self.account
-            .as_ref()
-            .map_or_else(|| SYSTEM_CONFIG.to_owned(), AccountDb::name)
+        match (self.kind, &self.account) {
+            (Kind::Webhook, _) => WEBHOOKS.to_owned(),
+            (_, Some(account)) => AccountDb::name(account),
+            (_, None) => SYSTEM_CONFIG.to_owned(),
+        }
     }
 
     fn problem(&self, pointer: &str, message: impl Into<String>) -> Problem {
@@ -152,7 +160,7 @@ fn problem(file: &Path, pointer: &str, message: impl Into<String>) -> Problem {
 }
 
 /// Imports the tree at `dir`: `accounts/<account id>/{account.json, users/*.json, devices/*.json, callflows/*.json,
-/// vmboxes/*.json, media/*}` and `system_config/*.json`. A document's id is its `id`, its `_id` or its file's stem.
+/// vmboxes/*.json, webhooks/*.json, media/*}` and `system_config/*.json`. A document's id is its `id`, its `_id` or its file's stem.
 /// Documents already in the store are replaced; others of the same account stay. `lint` is shown every callflow document
 /// and answers with JSON pointers into it and what is wrong there; anything it says stops the import.
 ///

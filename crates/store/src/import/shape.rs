@@ -88,6 +88,17 @@ const VMBOX: &[Field] = &[
     ("/media/temporary_unavailable", Shape::Text),
 ];
 
+const WEBHOOK: &[Field] = &[
+    ("/name", Shape::Text),
+    ("/uri", Shape::NeededText),
+    ("/hook", Shape::NeededText),
+    ("/http_verb", Shape::Text),
+    ("/retries", Shape::Count),
+    ("/custom_data", Shape::Object),
+    ("/enabled", Shape::Flag),
+    ("/secret", Shape::Text),
+];
+
 const MEDIA: &[Field] = &[
     ("/name", Shape::Text),
     ("/description", Shape::Text),
@@ -121,6 +132,7 @@ pub(super) fn check(kind: Kind, doc: &Value) -> Vec<(String, String)> {
         Kind::Device => DEVICE,
         Kind::Callflow => CALLFLOW,
         Kind::Vmbox => VMBOX,
+        Kind::Webhook => WEBHOOK,
         Kind::Media => MEDIA,
         Kind::Settings => SETTINGS,
     };

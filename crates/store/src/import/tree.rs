@@ -42,6 +42,7 @@ const ACCOUNT_FOLDERS: &[(&str, Kind)] = &[
     ("devices", Kind::Device),
     ("callflows", Kind::Callflow),
     ("vmboxes", Kind::Vmbox),
+    ("webhooks", Kind::Webhook),
 ];
 
 /// Reads the tree.
@@ -104,7 +105,7 @@ impl Walk<'_> {
                 }
                 _ => self.unexpected(
                     &entry,
-                    "account.json and the folders users, devices, callflows, vmboxes and media",
+                    "account.json and the folders users, devices, callflows, vmboxes, webhooks and media",
                 ),
             }
         }

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use bytes::Bytes;
 use callreel_proto::{Account, Device, MediaConfig};
 use callreel_store::{
-    ACCOUNTS, SYSTEM_CONFIG, Store, View,
+    ACCOUNTS, SYSTEM_CONFIG, Store, View, WEBHOOKS,
     import::{Problem, Report, import},
 };
 use futures::TryStreamExt;
@@ -141,6 +141,47 @@ async fn a_good_tree_is_in_the_store_as_kazoo_would_have_it() {
     assert_eq!(flows[0]["_id"], "main");
     let config = doc(&store, SYSTEM_CONFIG, "media").await;
     assert!(MediaConfig::read(&config).store_recordings);
+}
+
+#[tokio::test]
+async fn webhooks_are_kept_for_all_accounts_together_and_none_takes_anothers() {
+    let (_dir, store) = store();
+    let hook = json!({"id": "w1", "uri": "https://h.example/", "hook": "recording", "retries": 3});
+    let tree = Tree::good();
+    tree.own("webhooks/ops.json", hook.clone());
+    assert_eq!(run(&store, &tree).await.unwrap().webhooks, 1);
+    let of = |account: &str| store.query(WEBHOOKS, View::WebhooksOf(account.to_owned()));
+    let found = of(ACCOUNT).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0]["pvt_type"], "webhook");
+    assert_eq!(found[0]["uri"], "https://h.example/");
+    assert_eq!(run(&store, &tree).await.unwrap().webhooks, 1);
+
+    let theirs = Tree::new();
+    let place = |file: &str| format!("accounts/{OTHER}/{file}");
+    let account = json!({"id": OTHER, "name": "Other", "realm": "other.example"});
+    theirs.doc(&place("account.json"), account);
+    theirs.doc(&place("webhooks/mine.json"), hook);
+    let told = problems(&store, &theirs).await;
+    let file = place("webhooks/mine.json");
+    let expected = format!("{file} at /id: the id \"w1\" belongs already to another account");
+    assert_eq!(told, [expected]);
+    assert!(of(OTHER).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_webhook_says_where_to_and_what_of() {
+    let (_dir, store) = store();
+    let tree = Tree::good();
+    tree.own("webhooks/w.json", json!({"hook": 1, "retries": "many"}));
+    assert_eq!(
+        problems(&store, &tree).await,
+        [
+            "webhooks/w.json at /hook: must be a string, is a number",
+            "webhooks/w.json at /retries: must be a whole number, 0 or more, is a string",
+            "webhooks/w.json at /uri: is missing",
+        ]
+    );
 }
 
 #[tokio::test]
@@ -316,7 +357,7 @@ async fn files_in_the_wrong_place_are_told() {
             "media/x.ogg: is not expected here; this folder holds JSON documents and .mp3 or .wav files",
             "media/y.mp3: is empty",
             "media/z.wav: a media document has one audio file, and there is another of this name",
-            "user: is not expected here; this folder holds account.json and the folders users, devices, callflows, vmboxes and media",
+            "user: is not expected here; this folder holds account.json and the folders users, devices, callflows, vmboxes, webhooks and media",
             "users/x.yaml: is not expected here; this folder holds JSON documents",
             "extra.json: is not expected here; this folder holds the folders accounts and system_config",
         ]
