@@ -126,9 +126,9 @@ impl Actor for Call {
             SupervisionEvent::ActorFailed(_, error) => {
                 tracing::error!(call_id = %state.route.call_id, %error, "the recorder died; its recordings are kept up to here");
                 state.recorder = None;
-                let calls = [state.route.call_id.clone()].into();
                 let context = Arc::clone(&state.context);
-                tokio::spawn(async move { orphans::abandon(&context, calls).await });
+                let left = context.held.left_by(myself.get_id());
+                tokio::spawn(async move { orphans::abandon(&context, left).await });
             }
             _ => return Ok(()),
         }

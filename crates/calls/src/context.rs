@@ -9,6 +9,7 @@ use crate::{
     capture::CaptureThread,
     config::{CallsConfig, RecordingConfig},
     files::Files,
+    held::Held,
     sockets::CapturePorts,
 };
 
@@ -20,6 +21,7 @@ pub(crate) struct Context {
     pub(crate) captures: CaptureThread,
     pub(crate) ports: CapturePorts,
     pub(crate) files: Files,
+    pub(crate) held: Held,
     pub(crate) calls: CallsConfig,
     pub(crate) config: RecordingConfig,
     /// This node's name on the bus.

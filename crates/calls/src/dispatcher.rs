@@ -137,9 +137,9 @@ impl Actor for Dispatcher {
         _: ActorRef<DispatcherMsg>,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        let calls = state.registry.first_ids();
-        if !calls.is_empty() {
-            orphans::abandon(&state.context, calls).await;
+        let left = state.context.held.left_by_all();
+        if !left.is_empty() {
+            orphans::abandon(&state.context, left).await;
         }
         Ok(())
     }
@@ -324,7 +324,13 @@ impl State {
             account,
         };
         let spawned = Actor::spawn_linked(None, Recorder, args, myself.get_cell()).await;
-        let (recorder, _) = spawned.map_err(|error| error.to_string())?;
+        let (recorder, _) = match spawned {
+            Ok(spawned) => spawned,
+            Err(error) => {
+                self.hear_no_more(call_id).await;
+                return Err(error.to_string());
+            }
+        };
         let queue = request.control_queue.clone();
         self.registry
             .add(Session::recorder(recorder.clone(), call_id.clone(), queue));
@@ -369,8 +375,9 @@ impl State {
         };
         let call_id = session.call_id;
         tracing::error!(%call_id, error, "the call's actor died; its recordings are kept up to here");
-        let (context, dead) = (Arc::clone(&self.context), [session.first_id].into());
-        tokio::spawn(async move { orphans::abandon(&context, dead).await });
+        let context = Arc::clone(&self.context);
+        let left = context.held.left_by(actor);
+        tokio::spawn(async move { orphans::abandon(&context, left).await });
         let (Some(queue), Listener::Call(_)) = (session.control_queue, session.listener) else {
             return;
         };

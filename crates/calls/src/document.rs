@@ -2,7 +2,7 @@
 //! Delivery adds what is known at the end (length, checksum, end reason).
 
 use callreel_callflow::{OrderDestination, RecordingKind, RecordingOrder};
-use callreel_proto::{RecordingId, RouteReq, Utc, pvt_type};
+use callreel_proto::{CallId, RecordingId, RouteReq, Utc, pvt_type};
 use serde_json::{Map, Value, json};
 
 /// Everything about the call that a document may want.
@@ -12,6 +12,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) id: &'a RecordingId,
     pub(crate) file_name: &'a str,
     pub(crate) started_at: Utc,
+    /// The recorded leg, and the one it is bridged with.
+    pub(crate) legs: [Option<&'a CallId>; 2],
 }
 
 /// The document without its length.
@@ -35,7 +37,10 @@ fn recording(subject: &Subject<'_>) -> Value {
         id,
         file_name,
         started_at,
+        legs: [leg, peer],
     } = subject;
+    let legs = [("a", leg), ("b", peer)].into_iter();
+    let legs = legs.filter_map(|(name, leg)| Some((name.to_owned(), json!({"call_id": (*leg)?}))));
     let url = match &order.destination {
         OrderDestination::Url { .. } => Some(order.destination.describe()),
         OrderDestination::AccountDb => None,
@@ -57,8 +62,9 @@ fn recording(subject: &Subject<'_>) -> Value {
         "caller_id_name": route.caller_id_name,
         "caller_id_number": route.caller_id_number,
         "callee_id_number": route.dialled(),
-        "call_id": route.call_id,
-        "cdr_id": format!("{}-{}", id.month(), route.call_id),
+        "call_id": leg,
+        "cdr_id": leg.map(|leg| format!("{}-{leg}", id.month())),
+        "legs": Value::Object(legs.collect()),
         "interaction_id": route.channel_var("Call-Interaction-ID"),
         "owner_id": route.channel_var("Owner-ID"),
         "origin": order.origin,

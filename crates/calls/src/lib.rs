@@ -17,6 +17,7 @@ mod control;
 mod dispatcher;
 mod document;
 mod files;
+mod held;
 mod inbox;
 mod lookup;
 mod order;

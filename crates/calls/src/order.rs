@@ -1,9 +1,12 @@
 //! What an order becomes: a ticket for the spool and commands for the switch. Makes neither happen.
 
-use callreel_callflow::{OrderDestination, RecordingKind, RecordingOrder, destination};
+use callreel_callflow::{
+    OrderDestination, RecordedLeg, RecordingKind, RecordingOrder,
+    destination::{self, Nth, Templates},
+};
 use callreel_proto::{
-    AccountId, Application, CallId, Destination, InsertAt, MediaFork, RecordAction, RecordCall,
-    RecordingId, RouteReq, Utc, random_hex,
+    AccountId, Application, CallId, Channels, Destination, InsertAt, Leg, MediaFork, RecordAction,
+    RecordCall, RecordingId, RouteReq, Utc, random_hex,
 };
 use callreel_spool::{Promise, Source, Ticket, TicketKind, check_file_name};
 use serde_json::{Map, json};
@@ -23,8 +26,38 @@ pub(crate) struct Place<'a> {
     pub(crate) source: Source,
     /// Now, on the source's clock.
     pub(crate) start_ns: u64,
-    /// The how-manieth file this call asks for, from 1.
+    /// The how-manieth file that is asked for of this leg, from 1.
     pub(crate) nth: u32,
+    /// The leg the call is bridged with.
+    pub(crate) peer: Option<&'a CallId>,
+}
+
+/// The two orders of which one with separate files consists: the caller's, and the other party's, which announces nothing.
+pub(crate) fn parts(order: &RecordingOrder) -> Option<[RecordingOrder; 2]> {
+    let part = |channels, announcements| RecordingOrder {
+        channels,
+        announcements,
+        ..order.clone()
+    };
+    order.separate.then(|| {
+        [
+            part(Channels::Caller, order.announcements.clone()),
+            part(Channels::Callee, Vec::new()),
+        ]
+    })
+}
+
+/// Whether it is the second of two [`parts`].
+pub(crate) fn is_second(order: &RecordingOrder) -> bool {
+    order.separate && order.channels == Channels::Callee
+}
+
+/// The recorded leg.
+pub(crate) fn leg<'a>(order: &'a RecordingOrder, caller: &'a CallId) -> &'a CallId {
+    match &order.leg {
+        RecordedLeg::A => caller,
+        RecordedLeg::B { call_id } => call_id,
+    }
 }
 
 /// The ticket of a recording that starts now.
@@ -38,34 +71,28 @@ pub(crate) fn ticket(
 ) -> Result<Ticket, String> {
     let started_at = Utc::now();
     let recording_id = RecordingId::random(started_at);
-    let extension = order.format.extension();
-    let call_id = &place.route.call_id;
-    let file_name = file_name(order, call_id);
-    let destination = match &order.destination {
-        OrderDestination::AccountDb => Destination::AccountDb,
-        OrderDestination::Url {
-            base,
-            method,
-            headers,
-        } => Destination::Http {
-            url: destination::request_url(base, call_id, extension, place.nth),
-            method: *method,
-            headers: headers.clone(),
-            metadata_query: config.metadata_query,
-        },
+    let caller = &place.route.call_id;
+    let call_id = leg(order, caller);
+    let (of_leg, peer) = match &order.leg {
+        RecordedLeg::A => (Leg::A, place.peer),
+        RecordedLeg::B { .. } => (Leg::B, Some(caller)),
     };
+    let file_name = file_name(order, call_id);
+    let destination = destination(order, &place, config, (&recording_id, started_at));
     let document = document::at_start(&document::Subject {
         route: place.route,
         order,
         id: &recording_id,
         file_name: &file_name,
         started_at,
+        legs: [Some(call_id), peer],
     });
     let promise = Promise {
         recording_id,
         source: place.source,
         account_id: place.account,
         call_id: call_id.clone(),
+        of_leg,
         kind: match order.kind {
             RecordingKind::Recording | RecordingKind::Message => TicketKind::Recording,
             RecordingKind::Voicemail { .. } => TicketKind::Voicemail,
@@ -84,6 +111,47 @@ pub(crate) fn ticket(
     Ticket::new(promise, document).map_err(|error| error.to_string())
 }
 
+/// Where the file goes, with all that the URL leaves to be filled in.
+fn destination(
+    order: &RecordingOrder,
+    place: &Place<'_>,
+    config: &RecordingConfig,
+    (recording_id, started_at): (&RecordingId, Utc),
+) -> Destination {
+    let OrderDestination::Url {
+        base,
+        method,
+        headers,
+    } = &order.destination
+    else {
+        return Destination::AccountDb;
+    };
+    let call_id = leg(order, &place.route.call_id);
+    let owner_id = place.route.channel_var("Owner-ID");
+    let templates = Templates {
+        account_id: place.account.as_str(),
+        user_id: owner_id,
+        owner_id,
+        call_id,
+        recording_id,
+        started_at,
+    };
+    let nth = Nth {
+        number: place.nth,
+        other_party: is_second(order),
+    };
+    let base = match config.expand_url {
+        true => &destination::expand(base, &templates),
+        false => base,
+    };
+    Destination::Http {
+        url: destination::request_url(base, call_id, order.format.extension(), nth),
+        method: *method,
+        headers: headers.clone(),
+        metadata_query: config.metadata_query,
+    }
+}
+
 /// The name the order gave it, else one nobody else has. A name is never a reason not to record.
 fn file_name(order: &RecordingOrder, call_id: &CallId) -> String {
     let made_up = || format!("{}.{}", random_hex(32), order.format.extension());
@@ -91,6 +159,10 @@ fn file_name(order: &RecordingOrder, call_id: &CallId) -> String {
         return made_up();
     };
     match check_file_name(asked) {
+        Ok(()) if is_second(order) => match asked.rsplit_once('.') {
+            Some((stem, extension)) => format!("{stem}_b.{extension}"),
+            None => format!("{asked}_b"),
+        },
         Ok(()) => asked.clone(),
         Err(error) => {
             tracing::warn!(%call_id, pointer = order.pointer, %error, "another name is used");
@@ -163,7 +235,7 @@ fn for_a_file(order: &RecordingOrder, terms: RecordCall, media_name: &str) -> Re
         // FreeSWITCH throws shorter files away, by default those under three seconds. What is too short is for delivery to
         // say, where it is seen.
         min_s: Some(0),
-        stereo: Some(order.channels == callreel_proto::Channels::Stereo),
+        stereo: Some(order.separate || order.channels == Channels::Stereo),
         follow_transfer: Some(order.follow_transfer),
         variables: Some(variables),
         ..terms

@@ -4,12 +4,12 @@
 //! A capture ends with its journal. A foreign switch has to be told to end its file, and is given a moment to say that it
 //! has, for a file fetched too early would be cut off.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use callreel_bus::{Binding, QueueOptions};
 use callreel_proto::{
-    Application, CallEvent, CallId, Channels, EndReason, Envelope, EventName, Exchange, InsertAt,
-    RecordingFact, RecordingNotice, Utc,
+    Application, CallEvent, EndReason, Envelope, EventName, Exchange, InsertAt, RecordingFact,
+    RecordingId, RecordingNotice, RecordingState, Utc,
 };
 use callreel_spool::{Error, Ticket, Writer};
 use tokio::time::{Instant, timeout_at};
@@ -62,9 +62,13 @@ async fn end_at_limit(context: Arc<Context>, ticket: Ticket) {
 }
 
 /// Ends what dead recorders (or the recorders of dead calls) left behind, as the next start of this spool would.
-pub(crate) async fn abandon(context: &Arc<Context>, calls: HashSet<CallId>) {
+pub(crate) async fn abandon(context: &Arc<Context>, left: Vec<RecordingId>) {
     let spool = context.spool.clone();
-    let left = match blocking(move || spool.growing()).await {
+    let read = move || {
+        let tickets = left.iter().map(|id| spool.view().ticket(id));
+        tickets.collect::<Result<Vec<_>, Error>>()
+    };
+    let left = match blocking(read).await {
         Ok(left) => left,
         Err(reason) => {
             tracing::error!(
@@ -75,9 +79,9 @@ pub(crate) async fn abandon(context: &Arc<Context>, calls: HashSet<CallId>) {
         }
     };
     let why = "its recorder died";
-    let left = left.into_iter();
+    let left = left.into_iter().flatten();
     let (files, captures): (Vec<_>, Vec<_>) = left
-        .filter(|ticket| calls.contains(&ticket.promise().call_id))
+        .filter(|ticket| ticket.state() == RecordingState::Growing)
         .partition(|ticket| ticket.switch_file().is_some());
     for ticket in captures {
         finish_capture(context, &ticket, why).await;
@@ -100,6 +104,9 @@ async fn finish_capture(context: &Context, ticket: &Ticket, why: &str) {
     let spool = context.spool.clone();
     let id = ticket.recording_id().clone();
     match blocking(move || spool.interrupt(&id)).await {
+        Ok(ticket) if ticket.state() == RecordingState::Growing => {
+            report_unfinished(&ticket, "its journal cannot be read for now");
+        }
         Ok(ticket) => context.notify(ended(&ticket, why)).await,
         Err(reason) => report_unfinished(ticket, &reason),
     }
@@ -168,12 +175,10 @@ async fn tell_to_end(context: &Arc<Context>, ticket: &Ticket) {
         queue: file.control_queue.clone(),
         owner: Owner::Nobody,
     };
-    let stop = match ticket.promise().channels {
-        // A message is not recorded beside other commands: it is the running one.
-        Channels::Caller => Application::Break,
-        Channels::Stereo | Channels::Mono | Channels::Callee => {
-            order::stop(None, file.media_name.clone(), None)
-        }
+    let stop = if file.in_turn {
+        Application::Break
+    } else {
+        order::stop(None, file.media_name.clone(), None)
     };
     control.send(InsertAt::Now, stop, None).await;
 }

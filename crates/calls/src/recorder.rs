@@ -13,6 +13,7 @@
 //!
 //! If it dies, the call asks [`crate::orphans`] to finish its recordings as interrupted.
 
+mod announcing;
 mod audio;
 mod ending;
 mod fork;
@@ -22,7 +23,10 @@ mod running;
 mod starting;
 mod switch_file;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use callreel_callflow::{Input, Meant, RecordingOrder};
 use callreel_proto::{
@@ -30,7 +34,7 @@ use callreel_proto::{
     RecordingNotice, RouteReq,
 };
 use callreel_spool::{Mark, Ticket};
-use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort};
 use serde_json::{Value, json};
 
 use crate::{
@@ -41,7 +45,7 @@ use crate::{
 pub(crate) use request::answer_error;
 
 use audio::Audio;
-use running::{Due, Key, Running};
+use running::{Due, Key, Orderer, Running};
 
 /// The actor; all it knows is in [`State`].
 pub(crate) struct Recorder;
@@ -97,10 +101,14 @@ pub(crate) struct State {
     running: BTreeMap<Key, Running>,
     /// How many recordings have been ordered so far.
     orders: u32,
-    /// How many files this call has asked for so far.
-    files: u32,
+    /// How many files have been asked for so far, of each leg.
+    files: HashMap<CallId, u32>,
     /// Nothing of the call is to be heard, now or in what is yet to begin: who wanted that.
     masked_by: Option<OrderedBy>,
+    /// The leg the recorded one is bridged with.
+    peer: Option<CallId>,
+    /// Under whose name the node keeps what this actor records.
+    owner: ActorId,
     /// Nothing new begins; the actor ends with its last recording.
     over: bool,
     /// When the channel went, by the capture's clock, if we heard of it late.
@@ -117,6 +125,10 @@ impl Actor for Recorder {
         myself: ActorRef<RecorderMsg>,
         mut args: Args,
     ) -> Result<State, ActorProcessingErr> {
+        let owner = match &args.call {
+            Some(call) => call.get_id(),
+            None => myself.get_id(),
+        };
         if args.call.is_none() {
             args.control.owner = Owner::Recorder(myself);
         }
@@ -125,8 +137,10 @@ impl Actor for Recorder {
             args,
             running: BTreeMap::new(),
             orders: 0,
-            files: 0,
+            files: HashMap::new(),
             masked_by: None,
+            peer: None,
+            owner,
             over: false,
             gone_ns: None,
         })
@@ -139,7 +153,11 @@ impl Actor for Recorder {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            RecorderMsg::Start(order) => state.start(*order, &myself).await,
+            RecorderMsg::Start(order) => {
+                let by = Orderer::Flow(order.slot);
+                // Refused, it has been said.
+                drop(state.start(*order, by, &myself).await);
+            }
             RecorderMsg::Stop(meant) => state.stop(&meant, &myself).await,
             RecorderMsg::Mask { meant, on, by } => state.mask_meant(&meant, on, by).await,
             RecorderMsg::Asked(request) => state.asked(request, &myself).await,
@@ -172,9 +190,16 @@ impl State {
             EventName::RecordStart => self.switch_started(event, myself).await,
             EventName::RecordStop => self.switch_stopped(event).await,
             EventName::DialplanError => self.switch_refused(event).await,
+            EventName::ChannelExecuteComplete => self.announced(event).await,
             EventName::ChannelAnswer => self.note(None, Mark::Answered).await,
-            EventName::ChannelBridge => self.note(None, Mark::Bridged).await,
-            EventName::ChannelUnbridge => self.note(None, Mark::Unbridged).await,
+            EventName::ChannelBridge => {
+                self.note(None, Mark::Bridged).await;
+                self.bridged_with(event.other_leg_call_id.clone()).await;
+            }
+            EventName::ChannelUnbridge => {
+                self.peer = None;
+                self.note(None, Mark::Unbridged).await;
+            }
             EventName::ChannelDestroy => {
                 self.gone_ns = self.audio.late_ns(event);
                 self.note(self.gone_ns, Mark::HungUp).await;
@@ -193,6 +218,25 @@ impl State {
 
     async fn note(&self, at_ns: Option<u64>, mark: Mark) {
         self.audio.mark(self.context(), at_ns, mark).await;
+    }
+
+    /// Documents say which legs were recorded.
+    async fn bridged_with(&mut self, peer: Option<CallId>) {
+        self.peer = peer;
+        let mut told = Vec::new();
+        for running in self.running.values_mut() {
+            let (of_b, doc) = (running.leg.is_some(), running.ticket.document_mut());
+            if let (Some(peer), false) = (&self.peer, of_b)
+                && let Some(Value::Object(legs)) = doc.get_mut("legs")
+                && !legs.contains_key("b")
+            {
+                legs.insert("b".to_owned(), json!({ "call_id": peer }));
+                told.push(running.ticket.clone());
+            }
+        }
+        for ticket in told {
+            self.save(ticket).await;
+        }
     }
 
     /// Whether the ticket is on disk.

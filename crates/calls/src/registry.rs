@@ -1,7 +1,7 @@
 //! Who listens to which call: at most a few to one, for a call that is transferred has two controllers for a moment. Binds
 //! nothing and sends nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use callreel_proto::{CallId, RouteResp, RouteWin};
 use ractor::{ActorId, ActorRef};
@@ -32,8 +32,6 @@ impl Listener {
 pub(crate) struct Session {
     /// The call, under its present id.
     pub(crate) call_id: CallId,
-    /// The id it began under: tickets name it.
-    pub(crate) first_id: CallId,
     /// Who listens.
     pub(crate) listener: Listener,
     /// The control session's `Fetch-ID`; empty for a recorder alone, which controls nothing.
@@ -55,7 +53,6 @@ impl Session {
         answer: RouteResp,
     ) -> Self {
         Self {
-            first_id: call_id.clone(),
             call_id,
             listener: Listener::Call(call),
             fetch_id,
@@ -72,7 +69,6 @@ impl Session {
         queue: String,
     ) -> Self {
         Self {
-            first_id: call_id.clone(),
             call_id,
             listener: Listener::Recorder(recorder),
             fetch_id: String::new(),
@@ -158,11 +154,6 @@ impl Registry {
     pub(crate) fn of(&self, call_id: &CallId) -> impl Iterator<Item = &Session> {
         let actors = self.by_call.get(call_id).into_iter().flatten();
         actors.filter_map(|actor| self.sessions.get(actor))
-    }
-
-    /// The ids that the tickets of all sessions name.
-    pub(crate) fn first_ids(&self) -> HashSet<CallId> {
-        self.all().map(|session| session.first_id.clone()).collect()
     }
 
     /// All sessions.

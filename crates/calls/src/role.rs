@@ -16,6 +16,7 @@ use crate::{
     context::Context,
     dispatcher::{Dispatcher, DispatcherMsg},
     files::Files,
+    held::Held,
     orphans,
     sockets::CapturePorts,
 };
@@ -85,6 +86,7 @@ impl Calls {
             captures: CaptureThread::start()?,
             ports: CapturePorts::new(config.capture_bind, config.capture_ports),
             files: Files::default(),
+            held: Held::default(),
             calls,
             config,
             node: node.to_owned(),
@@ -172,11 +174,11 @@ fn bindings(context: &Context) -> Vec<Binding> {
     });
     let replies = Binding::new(Exchange::Targeted, context.queue.clone());
     // After a transfer a file of ours may end under the id of a leg we never heard of.
-    let ends = Binding::new(
-        Exchange::Callevt,
-        CallEvent::pattern_of(EventName::RecordStop),
-    );
-    [replies, ends].into_iter().chain(requests).collect()
+    // The same holds for the beginning of a file that is recorded from the other leg.
+    let files = [EventName::RecordStart, EventName::RecordStop]
+        .map(|name| Binding::new(Exchange::Callevt, CallEvent::pattern_of(name)));
+    let own = files.into_iter().chain([replies]);
+    own.chain(requests).collect()
 }
 
 /// An inbox task: hands on what arrives, at most [`IN_HAND`] at a time.

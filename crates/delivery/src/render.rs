@@ -116,7 +116,8 @@ fn render_capture(
 
     let mut builder = TimelineBuilder::new();
     // The capture may still grow for another recording: the second pass must see what the first one saw.
-    let seen = each_packet(&mut reader, until_ns, u64::MAX, stop, |packet| {
+    let of_leg = promise.of_leg;
+    let seen = each_packet(&mut reader, of_leg, until_ns, u64::MAX, stop, |packet| {
         builder.push(packet);
         Ok(())
     })?;
@@ -125,7 +126,7 @@ fn render_capture(
 
     reader.rewind()?;
     let (summary, file) = encode(cut, &profile(promise), &timeline, &part, |renderer| {
-        each_packet(&mut reader, until_ns, seen, stop, |packet| {
+        each_packet(&mut reader, of_leg, until_ns, seen, stop, |packet| {
             renderer.push(packet)?;
             Ok(())
         })
@@ -187,9 +188,10 @@ fn cut(ticket: &Ticket) -> Result<Cut, Failure> {
     })
 }
 
-/// Feeds the packets of at most `limit` records, and says how many records it read.
+/// Feeds the packets of at most `limit` records as the recorded leg sees them, and says how many records it read.
 fn each_packet(
     reader: &mut JournalReader,
+    of_leg: Leg,
     until_ns: u64,
     limit: u64,
     stop: &AtomicBool,
@@ -203,7 +205,7 @@ fn each_packet(
         records += 1;
         if let Record::Packet(p) = record {
             feed(&Packet {
-                leg: p.leg,
+                leg: if p.leg == of_leg { Leg::A } else { Leg::B },
                 arrival_ns: p.arrival_ns,
                 payload_type: p.payload_type,
                 marker: p.marker,

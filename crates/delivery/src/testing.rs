@@ -38,6 +38,7 @@ pub(crate) fn ticket(change: impl FnOnce(&mut Promise)) -> Box<Ticket> {
         time_limit_s: 60,
         min_ms: 0,
         redact_dtmf: false,
+        of_leg: callreel_proto::Leg::A,
     };
     change(&mut promise);
     Box::new(Ticket::new(promise, Map::new()).unwrap())

@@ -1,6 +1,8 @@
 //! What a ticket promises when its recording starts, and which names may become part of a path.
 
-use callreel_proto::{AccountId, AudioFormat, CallId, Channels, Destination, RecordingId, Utc};
+use callreel_proto::{
+    AccountId, AudioFormat, CallId, Channels, Destination, Leg, RecordingId, Utc,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Source};
@@ -32,8 +34,12 @@ pub struct Promise {
     pub source: Source,
     /// The account it belongs to.
     pub account_id: AccountId,
-    /// The recorded call's A leg.
+    /// The recorded leg: the call's A leg, unless `of_leg` says otherwise.
     pub call_id: CallId,
+    /// Whose leg of a capture it is of. To a recording of leg B, what the other party sent is its own party's voice, and what
+    /// the A leg sent is the other's. A file that a foreign switch keeps is seen from the recorded leg already.
+    #[serde(default = "leg_a", skip_serializing_if = "is_leg_a")]
+    pub of_leg: Leg,
     /// A call recording or a voicemail message.
     pub kind: TicketKind,
     /// The file's format.
@@ -57,6 +63,14 @@ pub struct Promise {
     /// Whether keys are taken out of the audio: their tones and their telephone events.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub redact_dtmf: bool,
+}
+
+fn leg_a() -> Leg {
+    Leg::A
+}
+
+fn is_leg_a(leg: &Leg) -> bool {
+    *leg == Leg::A
 }
 
 impl Promise {

@@ -42,6 +42,9 @@ pub struct SwitchFile {
     pub node: String,
     /// The `Media-Name` it was ordered under, unique, with the extension of the format it is recorded in.
     pub media_name: String,
+    /// It is recorded in its turn, as the channel's running command (a message), not beside others.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub in_turn: bool,
     /// Where the call's commands go: exchange `callctl`.
     pub control_queue: String,
     /// The file's full path on the switch, as the switch named it; none until it did.

@@ -252,15 +252,14 @@ impl Ticket {
         Ok(())
     }
 
-    /// The oldest announcement that was not over is over now.
+    /// The newest announcement is over now. One before it that never was is one of which nobody said that it was heard.
     ///
     /// # Errors
     /// The recording is not growing.
     pub fn announced(&mut self, at_ns: u64) -> Result<(), ImpossibleTransition> {
         self.only_from(&[RecordingState::Growing], "the end of an announcement")?;
-        let open = self.announcements.iter_mut().find(|a| a.until_ns.is_none());
-        if let Some(announcement) = open {
-            announcement.until_ns = Some(at_ns);
+        if let Some(announcement) = self.announcements.last_mut() {
+            announcement.until_ns.get_or_insert(at_ns);
         }
         Ok(())
     }

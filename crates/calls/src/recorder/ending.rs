@@ -53,8 +53,10 @@ impl State {
 
     /// Ends a recording because somebody wants it ended.
     pub(super) async fn end_by(&mut self, key: Key, by: OrderedBy, myself: &ActorRef<RecorderMsg>) {
-        if let Some(running) = self.running.get_mut(&key) {
-            running.ended_by.get_or_insert(by);
+        for key in self.pair(key) {
+            if let Some(running) = self.running.get_mut(&key) {
+                running.ended_by.get_or_insert_with(|| by.clone());
+            }
         }
         self.end(key, EndReason::Stopped, myself).await;
     }
@@ -94,25 +96,36 @@ impl State {
         }
     }
 
+    /// It and, if the parties are kept separate, the other's; the caller's first.
+    pub(super) fn pair(&self, key: Key) -> Vec<Key> {
+        let twin = self.running.get(&key).and_then(|running| running.twin);
+        let mut pair: Vec<Key> = [key].into_iter().chain(twin).collect();
+        pair.sort_unstable();
+        pair
+    }
+
     /// The running recording an event is about.
     pub(super) fn meant_by(&self, event: &CallEvent) -> Option<Key> {
         let meant = self.running.iter().find(|(_, r)| r.is_meant_by(event));
         meant.map(|(key, _)| *key)
     }
 
-    /// Ends a recording: a fork here and now, a file as soon as the switch has closed it.
+    /// Ends a recording, and the other party's if both are kept separate: a fork here and now, a file as soon as the switch
+    /// has closed it.
     pub(super) async fn end(
         &mut self,
         key: Key,
         reason: EndReason,
         myself: &ActorRef<RecorderMsg>,
     ) {
-        match self.audio {
-            Audio::Fork(_) => {
-                let gone_ns = self.gone_ns.filter(|_| reason == EndReason::Hangup);
-                self.end_fork(key, reason, gone_ns).await;
+        for key in self.pair(key) {
+            match self.audio {
+                Audio::Fork(_) => {
+                    let gone_ns = self.gone_ns.filter(|_| reason == EndReason::Hangup);
+                    self.end_fork(key, reason, gone_ns).await;
+                }
+                Audio::File => self.end_file(key, reason, myself).await,
             }
-            Audio::File => self.end_file(key, reason, myself).await,
         }
     }
 
@@ -155,7 +168,7 @@ impl State {
         } else {
             Application::Break
         };
-        self.args.control.send(InsertAt::Now, stop, None).await;
+        self.control_of(key).send(InsertAt::Now, stop, None).await;
     }
 
     /// The switch has closed its file.
@@ -217,6 +230,7 @@ impl State {
         };
         let slot = running.slot();
         if self.save(running.ticket.clone()).await {
+            self.context().held.release(running.ticket.recording_id());
             self.context().notify(notice).await;
         } else {
             let context = Arc::clone(self.context());
@@ -310,6 +324,7 @@ async fn save_ended(context: Arc<Context>, ticket: Ticket, notice: RecordingNoti
             Err(reason) => tracing::debug!(reason, "ticket still not saved"),
         }
     };
+    context.held.release(saved);
     tracing::info!(recording_id = %saved, "the disk took the ticket after all");
     context.notify(notice).await;
 }

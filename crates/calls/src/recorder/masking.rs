@@ -134,7 +134,7 @@ impl State {
         };
         let name = running.names.media_name.clone();
         let mask: Application = order::about(action, None, name, None);
-        self.args.control.send(InsertAt::Now, mask, None).await;
+        self.control_of(key).send(InsertAt::Now, mask, None).await;
     }
 
     /// Whether nothing that runs hears audio.

@@ -87,7 +87,8 @@ impl State {
                     ..terms
                 };
                 let by = Orderer::Other(request);
-                self.begin(order, by, Some(terms), myself).await;
+                // Refused, it has been said.
+                drop(self.begin(order, by, Some(terms), myself).await);
             }
             Err(reason) => self.refuse(Orderer::Other(request), by, reason).await,
         }

@@ -1,10 +1,10 @@
 //! One recording that has been ordered and has not ended: what it is, how the switch names it, and what it waits for.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
-use callreel_callflow::{RecordingKind, RecordingOrder, Slot};
+use callreel_callflow::{RecordedLeg, RecordingKind, RecordingOrder, Slot};
 use callreel_proto::{
-    Application, CallEvent, EndReason, Envelope, OrderedBy, RecordCall, RecordRequest,
+    Application, CallEvent, CallId, EndReason, Envelope, OrderedBy, RecordCall, RecordRequest,
     RecordingSource,
 };
 use callreel_spool::Ticket;
@@ -58,6 +58,8 @@ pub(super) enum Orderer {
     Flow(Slot),
     /// Another application, by this command.
     Other(Box<Envelope<RecordRequest>>),
+    /// Nobody.
+    Nobody,
 }
 
 /// How the switch names it: in commands to it and in its events.
@@ -73,7 +75,7 @@ impl Names {
         let id = terms.recording_id.as_deref();
         let file = ticket.switch_file().map(|file| &file.media_name);
         let given = match by {
-            Orderer::Flow(_) => None,
+            Orderer::Flow(_) | Orderer::Nobody => None,
             Orderer::Other(request) => match &request.body.command.application {
                 Application::RecordCall { media_name, .. } => media_name.as_deref(),
                 _ => None,
@@ -96,6 +98,14 @@ impl Names {
     }
 }
 
+/// An announcement on its way to those who shall hear it.
+pub(super) struct Sounding {
+    /// The command's name: the switch says by it that it is done.
+    pub(super) name: &'static str,
+    /// The command's `Msg-ID`: the switch says by it that it cannot be done.
+    pub(super) msg_id: String,
+}
+
 /// A recording that has been ordered and has not ended.
 pub(super) struct Running {
     pub(super) ticket: Ticket,
@@ -107,6 +117,13 @@ pub(super) struct Running {
     /// Who waits for it.
     pub(super) by: Orderer,
     pub(super) names: Names,
+    /// The callee's leg, if it is of that; else the recorder's own.
+    pub(super) leg: Option<CallId>,
+    /// The recording of the other party, if both are kept separate: they begin and end together.
+    pub(super) twin: Option<Key>,
+    /// What is still to be sounded because of it, and what is being sounded.
+    pub(super) announcements: VecDeque<Application>,
+    pub(super) sounding: Option<Sounding>,
     /// It alone hears silence, whatever the call's other recordings hear.
     pub(super) masked_alone: bool,
     /// Whose hand ended it.
@@ -136,6 +153,13 @@ impl Running {
             ordered_by: order.by.clone(),
             by,
             names,
+            leg: match &order.leg {
+                RecordedLeg::A => None,
+                RecordedLeg::B { call_id } => Some(call_id.clone()),
+            },
+            twin: None,
+            announcements: order.announcements.clone().into(),
+            sounding: None,
             masked_alone: false,
             ended_by: None,
             command_id: callreel_proto::random_hex(32),
@@ -157,7 +181,7 @@ impl Running {
     pub(super) fn slot(&self) -> Option<Slot> {
         match self.by {
             Orderer::Flow(slot) => Some(slot),
-            Orderer::Other(_) => None,
+            Orderer::Other(_) | Orderer::Nobody => None,
         }
     }
 

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     context::blocking,
+    control::Control,
     files::{self, FileNames},
     order,
 };
@@ -30,23 +31,46 @@ const GRACE: Duration = Duration::from_secs(5);
 const TURN: Duration = Duration::from_secs(60);
 
 impl State {
-    /// Begins what the flow ordered.
-    pub(super) async fn start(&mut self, order: RecordingOrder, myself: &ActorRef<RecorderMsg>) {
-        let by = Orderer::Flow(order.slot);
-        self.begin(order, by, None, myself).await;
+    /// Begins what was ordered: one recording, or one of each party. Says which, the caller's first.
+    pub(super) async fn start(
+        &mut self,
+        order: RecordingOrder,
+        by: Orderer,
+        myself: &ActorRef<RecorderMsg>,
+    ) -> Result<Vec<Key>, String> {
+        let Some([caller, callee]) = order::parts(&order) else {
+            return Ok(vec![self.begin(order, by, None, myself).await?]);
+        };
+        let first = self.begin(caller, by, None, myself).await?;
+        // Refused, it has been said to be skipped: one party's voice is better than none.
+        let Ok(second) = self.begin(callee, Orderer::Nobody, None, myself).await else {
+            return Ok(vec![first]);
+        };
+        for (key, twin) in [(first, second), (second, first)] {
+            if let Some(running) = self.running.get_mut(&key) {
+                running.twin = Some(twin);
+            }
+        }
+        Ok(vec![first, second])
     }
 
     /// Begins a recording; with `terms` it is another's.
+    ///
+    /// # Errors
+    /// It was refused, and that has been said.
     pub(super) async fn begin(
         &mut self,
         order: RecordingOrder,
         by: Orderer,
         terms: Option<RecordCall>,
         myself: &ActorRef<RecorderMsg>,
-    ) {
+    ) -> Result<Key, String> {
         let ticket = match self.promise(&order).await {
             Ok(ticket) => ticket,
-            Err(reason) => return self.refuse(by, order.by, reason).await,
+            Err(reason) => {
+                self.refuse(by, order.by, reason.clone()).await;
+                return Err(reason);
+            }
         };
         self.orders += 1;
         let key = Key(self.orders);
@@ -68,7 +92,7 @@ impl State {
         }
         self.running.insert(key, running);
         self.wait_for_begin(key, &order, myself);
-        let control = &self.args.control;
+        let control = self.control_of(key);
         control.send(insert_at, command, Some(command_id)).await;
         if self.masked_by.is_some() {
             self.tell_switch_to_mask(key, true).await;
@@ -76,6 +100,18 @@ impl State {
         if let Audio::Fork(_) = self.audio {
             self.notify_started(&ticket, &order.by).await;
         }
+        Ok(key)
+    }
+
+    /// Where commands about a recording go: those about a file of the other leg name that leg.
+    pub(super) fn control_of(&self, key: Key) -> Control {
+        let mut control = self.args.control.clone();
+        if let Audio::File = self.audio
+            && let Some(leg) = self.running.get(&key).and_then(|r| r.leg.as_ref())
+        {
+            control.call_id.clone_from(leg);
+        }
+        control
     }
 
     /// Says that a recording has begun, and whether it hears nothing yet.
@@ -98,15 +134,19 @@ impl State {
         }
         let masked = self.masked_by.is_some();
         let (source, start_ns) = self.audio.open(order, &self.args, masked).await?;
-        if matches!(order.destination, OrderDestination::Url { .. }) {
-            self.files += 1;
+        let leg = order::leg(order, &self.args.route.call_id);
+        let files = self.files.entry(leg.clone()).or_default();
+        // The two files of one order share its number.
+        if matches!(order.destination, OrderDestination::Url { .. }) && !order::is_second(order) {
+            *files += 1;
         }
         let place = order::Place {
             route: &self.args.route,
             account: self.args.account.clone(),
             source,
             start_ns,
-            nth: self.files,
+            nth: *files,
+            peer: self.peer.as_ref(),
         };
         let mut ticket = order::ticket(order, place, &self.context().config)?;
         if masked {
@@ -115,7 +155,13 @@ impl State {
         }
         let spool = self.context().spool.clone();
         let promised = ticket.clone();
-        blocking(move || spool.create_ticket(&promised)).await?;
+        self.context()
+            .held
+            .take(self.owner, ticket.recording_id().clone());
+        if let Err(reason) = blocking(move || spool.create_ticket(&promised)).await {
+            self.context().held.release(ticket.recording_id());
+            return Err(reason);
+        }
         let id = ticket.recording_id();
         let begun = Mark::RecordingStarted(id.clone());
         let silent = masked.then(|| Mark::Masked(id.clone()));
@@ -177,7 +223,7 @@ impl State {
         if self.context().bus.is_connected() {
             tracing::warn!(call_id = %self.call_id(), recording_id = %running.ticket.recording_id(), "the switch did not say that it forks the call to us; it is told again");
             let command_id = running.command_id.clone();
-            let control = &self.args.control;
+            let control = self.control_of(key);
             control.send(InsertAt::Now, command, Some(command_id)).await;
         }
     }
@@ -202,21 +248,24 @@ impl State {
                 let running = self.running.get_mut(&key).expect("found by the event");
                 running.unconfirmed = None;
                 self.message_began(key, now_ns).await;
-                self.tell_flow_it_began(key);
+                self.has_begun(key).await;
             }
             Audio::File => self.file_began(key, event, myself).await,
         }
     }
 
-    /// The flow may wait for it. Heard twice, it changes nothing more.
-    fn tell_flow_it_began(&mut self, key: Key) {
+    /// The flow may wait for it, and the parties are told. Heard twice, it changes nothing more.
+    async fn has_begun(&mut self, key: Key) {
         let Some(running) = self.running.get_mut(&key) else {
             return;
         };
-        let first = !std::mem::replace(&mut running.begun, true);
-        if let Some(slot) = running.slot().filter(|_| first && running.is_beside()) {
+        if std::mem::replace(&mut running.begun, true) || !running.is_beside() {
+            return;
+        }
+        if let Some(slot) = running.slot() {
             self.tell(Input::RecordingStarted { slot });
         }
+        self.announce(key).await;
     }
 
     /// A message starts with its first audio, not where it was ordered: it waits for what is played before it.
@@ -258,9 +307,9 @@ impl State {
             running.enter(Stage::Recording, limit + GRACE, key, myself);
         }
         let (ticket, by) = (running.ticket.clone(), running.ordered_by.clone());
-        self.tell_flow_it_began(key);
         self.save(ticket.clone()).await;
         self.notify_started(&ticket, &by).await;
+        self.has_begun(key).await;
     }
 
     /// The switch has not said that it records. It may do so all the same: an event can be lost, and a recording must not be.
@@ -292,8 +341,9 @@ impl State {
                 .as_deref()
                 .or(event.dialplan_error.as_deref());
             let reason = format!("the switch refused: {}", said.unwrap_or("no reason given"));
-            self.give_up(key, reason).await;
+            return self.give_up(key, reason).await;
         }
+        self.announcement_refused(msg_id).await;
     }
 
     /// Takes a promise back that the switch will not help to keep.
@@ -305,6 +355,7 @@ impl State {
         if let Some(names) = FileNames::of(&running.ticket) {
             self.context().files.forget(&names);
         }
+        self.context().held.release(running.ticket.recording_id());
         let (spool, ticket) = (self.context().spool.clone(), running.ticket);
         if let Err(error) = blocking(move || spool.withdraw(&ticket)).await {
             tracing::warn!(call_id = %self.call_id(), error, "the ticket of a refused recording stays on disk");
@@ -325,6 +376,7 @@ impl State {
         match by {
             Orderer::Flow(slot) => self.tell(Input::RecordingRefused { slot, reason }),
             Orderer::Other(request) => self.answer_error(&request, &reason).await,
+            Orderer::Nobody => {}
         }
         self.close_if_idle().await;
     }

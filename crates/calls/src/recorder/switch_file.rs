@@ -1,7 +1,7 @@
 //! Audio that a foreign switch keeps in a file of its own: which file that is, and what the switch's events say about it.
 //! Sends nothing.
 
-use callreel_callflow::RecordingOrder;
+use callreel_callflow::{RecordingKind, RecordingOrder};
 use callreel_proto::{CallEvent, EndReason, random_hex};
 use callreel_spool::SwitchFile;
 
@@ -14,6 +14,7 @@ pub(super) fn of(order: &RecordingOrder, args: &Args) -> SwitchFile {
     let format = context.calls.switch_format.of(order.format);
     SwitchFile {
         node: args.route.switch_nodename.clone(),
+        in_turn: order.kind != RecordingKind::Recording,
         media_name: format!("{}.{}", random_hex(32), format.extension()),
         control_queue: args.control.queue.clone(),
         ..SwitchFile::default()

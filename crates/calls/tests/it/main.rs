@@ -11,5 +11,6 @@ mod mask;
 mod offers;
 mod orphans;
 mod others;
+mod several;
 mod strays;
 mod world;

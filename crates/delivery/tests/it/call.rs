@@ -114,6 +114,7 @@ pub(crate) fn ticket(to: Destination, change: Change<'_>) -> Ticket {
         time_limit_s: 3600,
         min_ms: 0,
         redact_dtmf: false,
+        of_leg: callreel_proto::Leg::A,
     };
     change(&mut promise);
     let known = json!({"owner_id": "u1", "from": "1001@realm"});

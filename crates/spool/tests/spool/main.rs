@@ -113,6 +113,7 @@ fn promise(capture_id: &CaptureId) -> Promise {
         time_limit_s: 360,
         min_ms: 0,
         redact_dtmf: false,
+        of_leg: callreel_proto::Leg::A,
     }
 }
 
