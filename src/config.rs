@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use callreel_api::ApiConfig;
 use callreel_bus::BusConfig;
 use callreel_calls::{CallsConfig, RecordingConfig};
-use callreel_delivery::DeliveryConfig;
+use callreel_delivery::{DeliveryConfig, WebhooksConfig};
 use callreel_spool::SpoolConfig;
 use callreel_switch::SwitchConfig;
 use figment::{
@@ -31,6 +31,7 @@ pub(crate) struct Config {
     pub(crate) calls: CallsConfig,
     pub(crate) recording: RecordingConfig,
     pub(crate) delivery: DeliveryConfig,
+    pub(crate) webhooks: WebhooksConfig,
     pub(crate) api: ApiConfig,
     pub(crate) telemetry: TelemetryConfig,
 }
@@ -145,7 +146,7 @@ pub(crate) enum LogFormat {
 }
 
 /// Every section with the meaning of every key.
-fn sections() -> [(&'static str, &'static [(&'static str, &'static str)]); 10] {
+fn sections() -> [(&'static str, &'static [(&'static str, &'static str)]); 11] {
     [
         (
             "node",
@@ -187,6 +188,7 @@ fn sections() -> [(&'static str, &'static [(&'static str, &'static str)]); 10] {
         ("calls", callreel_calls::CALLS_CONFIG_KEYS),
         ("recording", callreel_calls::CONFIG_KEYS),
         ("delivery", callreel_delivery::CONFIG_KEYS),
+        ("webhooks", callreel_delivery::WEBHOOKS_CONFIG_KEYS),
         ("api", callreel_api::CONFIG_KEYS),
         (
             "telemetry",

@@ -51,6 +51,7 @@ impl Node {
             let settings = config.delivery.clone();
             let start = callreel_delivery::start(
                 settings,
+                &config.webhooks,
                 bus.clone(),
                 spool,
                 store.clone(),

@@ -209,7 +209,11 @@ impl DeliveryConfig {
             ),
         ];
         match rules.into_iter().find(|(_, holds, _)| !holds) {
-            Some((key, _, must)) => Err(Error::Config { key, must }),
+            Some((key, _, must)) => Err(Error::Config {
+                section: "delivery",
+                key,
+                must,
+            }),
             None => Ok(()),
         }
     }

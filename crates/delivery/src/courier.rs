@@ -1,24 +1,22 @@
 //! Carries one file to one URL: a single try, streamed from disk. Keeps no state between tries and never decides
 //! whether there is another.
 
-use std::{collections::BTreeMap, error::Error as _, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use callreel_proto::{HttpMethod, RecordingId, Utc};
 use futures::TryStreamExt as _;
 use reqwest::{
-    Body, Certificate, Client, Method, Response, StatusCode,
+    Body, Method, Response, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER},
-    redirect,
 };
 use tokio::{io::AsyncReadExt as _, sync::Notify};
 use tokio_util::io::ReaderStream;
-use tracing::warn;
 use url::Url;
 
 use crate::{
-    DeliveryConfig, Error,
-    guard::{Forbidden, Guard},
+    DeliveryConfig,
+    outside::{Outside, answer, explain},
     schedule::Verdict,
 };
 
@@ -32,14 +30,6 @@ use headers::extra;
 const BLOCK: usize = 256 * 1024;
 /// Redirects followed in one try; as many as Kazoo follows.
 const HOPS: usize = 10;
-/// Bytes of an answer's body that are read, to show a person what the receiver said and to reuse the connection.
-const ANSWER_LIMIT: usize = 4096;
-/// Characters of it that are kept.
-const SAID_LIMIT: usize = 200;
-/// An idle connection is not reused after this: common servers close theirs after five seconds, and a streamed body
-/// that meets a closing connection costs a failed try.
-const IDLE: Duration = Duration::from_secs(4);
-
 /// One file and where it goes.
 #[derive(Clone, Copy)]
 pub(crate) struct Parcel<'a> {
@@ -57,24 +47,21 @@ pub(crate) struct Parcel<'a> {
     pub(crate) headers: &'a BTreeMap<String, String>,
 }
 
-/// The HTTP client with its guard and its patience.
+/// The way out and the patience of deliveries.
 #[derive(Debug)]
 pub(crate) struct Courier {
-    client: Client,
-    guard: Guard,
+    outside: Outside,
     stall: Duration,
     total: Duration,
 }
 
 impl Courier {
-    pub(crate) fn new(config: &DeliveryConfig) -> Result<Self, Error> {
-        let guard = Guard::new(&config.allow_networks);
-        Ok(Self {
-            client: client(config, &guard)?,
-            guard,
+    pub(crate) fn new(config: &DeliveryConfig, outside: Outside) -> Self {
+        Self {
+            outside,
             stall: Duration::from_secs(config.stall_timeout_s),
             total: Duration::from_secs(config.total_timeout_s),
-        })
+        }
     }
 
     /// Tries once.
@@ -103,7 +90,7 @@ impl Courier {
                     }
                 }
                 None => {
-                    let said = self.read_answer(&mut response).await;
+                    let said = answer(&mut response, self.stall).await;
                     let said = headers::without_values(said, parcel.headers);
                     let pause = retry_after(&response, Utc::now());
                     return Ok(Verdict::of_status(response.status().as_u16(), &said, pause));
@@ -119,19 +106,10 @@ impl Courier {
         url: Url,
         extra: HeaderMap,
     ) -> Result<Response, Verdict> {
-        if !matches!(url.scheme(), "http" | "https") {
-            let reason = format!("cannot deliver by {}: use http or https", url.scheme());
-            return Err(Verdict::Refused { reason });
-        }
-        let allowed = self.guard.check_literal(&url);
-        allowed.map_err(|forbidden| Verdict::retry(forbidden.to_string()))?;
-
+        let request = self.outside.request(method(parcel.method), url)?;
         let progress = Arc::new(Notify::new());
         let body = body(parcel, Arc::clone(&progress)).await?;
-        // A user and password in the URL become basic authorisation in the builder, and the URL loses them.
-        let request = self
-            .client
-            .request(method(parcel.method), url)
+        let request = request
             .header(CONTENT_TYPE, parcel.content_type)
             .header(CONTENT_LENGTH, parcel.bytes)
             .header("Repr-Digest", repr_digest(parcel.sha256))
@@ -148,65 +126,6 @@ impl Courier {
                 self.stall.as_secs()
             ))),
         }
-    }
-
-    /// The beginning of what the receiver said, on one line. A broken or endless answer is what was read of it.
-    async fn read_answer(&self, response: &mut Response) -> String {
-        let mut body = Vec::new();
-        let read = async {
-            while let Ok(Some(chunk)) = response.chunk().await {
-                body.extend_from_slice(&chunk[..chunk.len().min(ANSWER_LIMIT - body.len())]);
-                if body.len() == ANSWER_LIMIT {
-                    break;
-                }
-            }
-        };
-        // The status is known, so an answer that does not end changes nothing.
-        drop(tokio::time::timeout(self.stall, read).await);
-        crate::one_line(&String::from_utf8_lossy(&body), SAID_LIMIT)
-    }
-}
-
-fn client(config: &DeliveryConfig, guard: &Guard) -> Result<Client, Error> {
-    // An error means that the product has chosen a provider already, which serves as well.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let builder = || {
-        Client::builder()
-            .user_agent(&config.user_agent)
-            .redirect(redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            // A proxy would connect for us, past the guard.
-            .no_proxy()
-            .dns_resolver(guard.clone())
-            .connect_timeout(Duration::from_secs(config.connect_timeout_s))
-            .pool_idle_timeout(IDLE)
-    };
-    let ours = private_authorities(config.ca_file.as_deref())?;
-    builder()
-        .tls_certs_merge(ours.clone())
-        .build()
-        .or_else(|error| {
-            warn!(
-                reason = explain(error),
-                "the system's certificate authorities cannot be used; https works only with delivery.ca_file"
-            );
-            builder().tls_certs_only(ours).build()
-        })
-        .map_err(Error::Client)
-}
-
-fn private_authorities(file: Option<&Path>) -> Result<Vec<Certificate>, Error> {
-    let Some(path) = file else {
-        return Ok(Vec::new());
-    };
-    let unusable = |reason: String| Error::CaFile {
-        path: path.to_owned(),
-        reason,
-    };
-    let pem = std::fs::read(path).map_err(|e| unusable(e.to_string()))?;
-    match Certificate::from_pem_bundle(&pem) {
-        Ok(found) if found.is_empty() => Err(unusable("it holds no certificate".to_owned())),
-        found => found.map_err(|e| unusable(explain(e))),
     }
 }
 
@@ -231,7 +150,7 @@ async fn body(parcel: Parcel<'_>, progress: Arc<Notify>) -> Result<Body, Verdict
     ))
 }
 
-fn method(method: HttpMethod) -> Method {
+pub(crate) fn method(method: HttpMethod) -> Method {
     match method {
         HttpMethod::Put => Method::PUT,
         HttpMethod::Post => Method::POST,
@@ -292,7 +211,7 @@ fn next_hop(from: &Url, response: &Response) -> Option<Result<Url, String>> {
 }
 
 /// RFC 9110 §10.2.3: seconds, or a date.
-fn retry_after(response: &Response, now: Utc) -> Option<Duration> {
+pub(crate) fn retry_after(response: &Response, now: Utc) -> Option<Duration> {
     let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
@@ -301,19 +220,4 @@ fn retry_after(response: &Response, now: Utc) -> Option<Duration> {
     let since_1970 = date.duration_since(std::time::UNIX_EPOCH).ok()?;
     let now = Duration::from_millis(u64::try_from(now.unix_ms()).ok()?);
     Some(since_1970.saturating_sub(now))
-}
-
-/// The error with its causes and without its URL, which may carry secrets in its query.
-fn explain(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        if let Some(forbidden) = inner.downcast_ref::<Forbidden>() {
-            return forbidden.to_string();
-        }
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }

@@ -6,8 +6,10 @@ use std::{net::SocketAddr, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A setting no delivery could work with.
-    #[error("delivery.{key} must be {must}")]
+    #[error("{section}.{key} must be {must}")]
     Config {
+        /// Its section.
+        section: &'static str,
         /// The key, without its section.
         key: &'static str,
         /// What it must be.

@@ -16,6 +16,7 @@ mod fetch;
 pub mod guard;
 mod intake;
 mod ledger;
+mod outside;
 mod part;
 mod queue;
 mod render;
@@ -24,11 +25,13 @@ pub mod schedule;
 #[cfg(test)]
 mod testing;
 mod upload;
+mod webhooks;
 
 pub use config::{CONFIG_KEYS, DeliveryConfig};
 pub use error::Error;
 pub use render::{Failure, Rendered, render};
 pub use role::{Delivery, start};
+pub use webhooks::{Secret, WEBHOOKS_CONFIG_KEYS, WebhooksConfig};
 
 /// What somebody else said, on one line and at most this many characters long.
 fn one_line(text: &str, limit: usize) -> String {

@@ -12,10 +12,12 @@ use tokio::task::JoinHandle;
 use tracing::warn;
 
 use crate::{
-    DeliveryConfig, Error,
+    DeliveryConfig, Error, WebhooksConfig,
     courier::Courier,
     fetch::Fetcher,
+    outside::Outside,
     queue::{Heard, Parts, Queue, QueueMsg},
+    webhooks::{self, Webhooks},
 };
 
 /// Notices and orders that may wait for the queue actor's task: several seconds of a busy node's ended recordings. One
@@ -30,24 +32,29 @@ pub struct Delivery {
     queue: ActorRef<QueueMsg>,
     /// Messages it could not read.
     unusable: Arc<Mishaps>,
+    webhooks: Webhooks,
     running: JoinHandle<()>,
     listening: JoinHandle<()>,
 }
 
 /// Starts the role on this spool: finds what is owed, and from then on renders and delivers whatever ends, whichever process
-/// recorded it. Recordings that a dead process left growing are ended here too, at the start and every minute.
+/// recorded it; and tells webhooks of every fact of a recording. Recordings that a dead process left growing are ended here too, at the start and every minute.
 ///
 /// # Errors
 /// The settings are unusable, the bus refused, or threads cannot be started.
 pub async fn start(
     config: DeliveryConfig,
+    webhooks: &WebhooksConfig,
     bus: Bus,
     spool: Outbox,
     store: Store,
     node: &str,
 ) -> Result<Delivery, Error> {
     config.validate()?;
-    let courier = Courier::new(&config)?;
+    let outside = Outside::new(&config)?;
+    let courier = Courier::new(&config, outside.clone());
+    // Before the queue tells of anything.
+    let webhooks = webhooks::start(webhooks, outside, &bus, store.clone()).await?;
     // Before the spool is read, so that nothing that ends in between is missed.
     let subscription = subscribe(&bus).await?;
     let fetcher = Fetcher::start(&config, bus.clone(), spool.view().clone(), node).await?;
@@ -66,6 +73,7 @@ pub async fn start(
     Ok(Delivery {
         queue,
         unusable,
+        webhooks,
         running,
         listening,
     })
@@ -83,6 +91,7 @@ impl Delivery {
         match answer {
             Ok(CallResult::Success(mut picture)) => {
                 picture["unusable_messages"] = json!(self.unusable.counts());
+                picture["webhooks"] = self.webhooks.describe();
                 picture
             }
             _ => Value::Null,
@@ -103,6 +112,7 @@ impl Delivery {
         // A queue that is gone already has stopped.
         drop(self.queue.cast(QueueMsg::Stop));
         self.ended().await;
+        self.webhooks.stop().await;
     }
 }
 

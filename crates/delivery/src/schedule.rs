@@ -100,7 +100,7 @@ impl Policy {
             return Decision::GiveUp;
         }
         let asked = retry_after.unwrap_or_default().min(RETRY_AFTER_LIMIT);
-        let wait = jittered(self.bound(history.failures), seed).max(asked);
+        let wait = self.wait(history.failures, seed).max(asked);
         Decision::TryAt(after(now, wait).min(deadline))
     }
 
@@ -109,6 +109,11 @@ impl Policy {
     pub fn resume_at(&self, now: Utc, planned: Option<Utc>) -> Utc {
         let latest = after(now, self.max.max(RETRY_AFTER_LIMIT));
         planned.map_or(now, |at| at.clamp(now, latest))
+    }
+
+    /// The wait after this many failures.
+    pub(crate) fn wait(&self, failures: u32, seed: u64) -> Duration {
+        jittered(self.bound(failures), seed)
     }
 
     /// Upper bound of the wait after this many failures.

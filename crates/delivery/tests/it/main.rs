@@ -14,3 +14,4 @@ mod https;
 mod intake;
 mod orders;
 mod restart;
+mod webhooks;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use callreel_bus::{Binding, Bus, QueueOptions, Subscription};
-use callreel_delivery::{Delivery, DeliveryConfig};
+use callreel_delivery::{Delivery, DeliveryConfig, WebhooksConfig};
 use callreel_proto::{
     DeliveryAction, DeliveryOrder, Envelope, Exchange, RecordingFact, RecordingId, RecordingNotice,
 };
@@ -67,6 +67,16 @@ impl Home {
     }
 
     pub(crate) async fn start_with(&self, config: DeliveryConfig, spool: Writer) -> Node {
+        self.start_told(config, spool, &WebhooksConfig::default())
+            .await
+    }
+
+    pub(crate) async fn start_told(
+        &self,
+        config: DeliveryConfig,
+        spool: Writer,
+        webhooks: &WebhooksConfig,
+    ) -> Node {
         let outbox = Outbox::open(self.spool_dir()).unwrap();
         let store = Store::open(&self.0.path().join("store.db")).unwrap();
         let bus = Bus::embedded();
@@ -82,9 +92,11 @@ impl Home {
             .subscribe(QueueOptions::private(100), hears.into())
             .await
             .unwrap();
-        let delivery = callreel_delivery::start(config, bus.clone(), outbox, store.clone(), NAME)
-            .await
-            .unwrap();
+        let (bus_of_role, store_of_role) = (bus.clone(), store.clone());
+        let delivery =
+            callreel_delivery::start(config, webhooks, bus_of_role, outbox, store_of_role, NAME)
+                .await
+                .unwrap();
         Node {
             spool,
             store,
@@ -106,6 +118,11 @@ impl Node {
             end_reason: ticket.end_reason(),
             ..RecordingNotice::new(RecordingFact::Ended, account_id, call_id)
         };
+        self.tell(notice).await;
+    }
+
+    /// Tells the world a fact.
+    pub(crate) async fn tell(&self, notice: RecordingNotice) {
         let key = notice.routing_key();
         let body = notice.into_envelope().to_bytes();
         let told = self.bus.publish(Exchange::Kapps, &key, body).await;

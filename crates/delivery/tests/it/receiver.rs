@@ -12,7 +12,9 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, Uri},
     serve::Listener,
 };
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
+
+use crate::node::PATIENCE;
 
 /// One request.
 #[derive(Debug, Clone)]
@@ -33,6 +35,7 @@ impl Received {
 struct Desk {
     answers: Arc<Mutex<Vec<u16>>>,
     received: Arc<Mutex<Vec<Received>>>,
+    arrived: Arc<Notify>,
 }
 
 /// Runs until it is dropped.
@@ -60,6 +63,7 @@ impl Receiver {
         let desk = Desk {
             answers: Arc::new(Mutex::new(answers.iter().rev().copied().collect())),
             received: Arc::default(),
+            arrived: Arc::default(),
         };
         let app = Router::new()
             .fallback(receive)
@@ -70,6 +74,18 @@ impl Receiver {
             desk,
             serving: tokio::spawn(async move { axum::serve(listener, app).await.unwrap() }),
         }
+    }
+
+    /// Waits until so many requests have come, and gives them.
+    pub(crate) async fn until(&self, count: usize) -> Vec<Received> {
+        let enough = async {
+            while self.received().len() < count {
+                self.desk.arrived.notified().await;
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, enough).await;
+        in_time.expect("the requests come in time");
+        self.received()
     }
 
     pub(crate) fn received(&self) -> Vec<Received> {
@@ -96,6 +112,7 @@ async fn receive(
         headers,
         body,
     });
+    desk.arrived.notify_one();
     let answer = desk.answers.lock().unwrap().pop().unwrap_or(200);
     StatusCode::from_u16(answer).unwrap()
 }
