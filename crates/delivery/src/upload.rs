@@ -19,6 +19,7 @@ use tokio_util::{io::ReaderStream, sync::CancellationToken};
 use crate::{
     courier::{Courier, Parcel},
     document,
+    request_url::request_url,
     schedule::Verdict,
 };
 
@@ -142,11 +143,11 @@ impl Desk {
                 url,
                 method,
                 headers,
-                ..
+                metadata_query,
             } => {
                 let parcel = Parcel {
                     recording_id: ticket.recording_id(),
-                    url,
+                    url: &request_url(url, *metadata_query, ticket, rendition),
                     method: *method,
                     file: &self.spool.view().rendition_path(ticket),
                     bytes: rendition.bytes,
