@@ -15,7 +15,7 @@ pub struct ApiConfig {
 /// Every key of [`ApiConfig`] and what it means.
 pub const CONFIG_KEYS: &[(&str, &str)] = &[(
     "listen",
-    "address and port of the HTTP API, such as 127.0.0.1:8000; it has no authentication, so whoever reaches it may hear and delete recordings",
+    "address and port of the HTTP API, such as 127.0.0.1:8000; it has no authentication, so whoever reaches it may hear, stop and delete recordings",
 )];
 
 impl Default for ApiConfig {

@@ -13,4 +13,7 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The bus does not give us a queue for answers.
+    #[error("the API cannot hear answers on the bus: {0}")]
+    Bus(#[from] callreel_bus::Error),
 }

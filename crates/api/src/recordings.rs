@@ -7,8 +7,8 @@ use axum::{
     http::HeaderMap,
     response::Response,
 };
-use callreel_proto::{AccountDb, AccountId, GREGORIAN_UNIX_OFFSET, Utc, month_db, pvt_type};
-use callreel_store::{ACCOUNTS, is_soft_deleted};
+use callreel_proto::{AccountId, GREGORIAN_UNIX_OFFSET, Utc, month_db, pvt_type};
+use callreel_store::is_soft_deleted;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     listing::{self, Asked, print_key},
     refusal::{Refusal, Why},
     request::{self, Params},
+    scope,
 };
 
 type Answered = Result<Response, Refusal>;
@@ -148,21 +149,9 @@ fn answer_document(shared: &Shared, doc: &Value) -> Response {
 
 /// The account of a path and its user; both must exist.
 async fn scope(shared: &Shared, account: &str, user: Option<String>) -> Result<Scope, Refusal> {
-    let account = request::account(account)?;
-    let found = shared.store.get(ACCOUNTS, account.as_str()).await?;
-    if found.is_none_or(|doc| is_soft_deleted(&doc)) {
-        let message =
-            format!("there is no account {account}; `callreel import` brings accounts in");
-        return Err(Refusal::new(Why::NotFound, message).cause(account.as_str()));
-    }
+    let account = scope::account(shared, account).await?;
     if let Some(user) = &user {
-        let db = AccountDb::name(&account);
-        let found = shared.store.get(&db, user).await?;
-        let is_user = |doc: &Value| doc["pvt_type"] == pvt_type::USER && !is_soft_deleted(doc);
-        if !found.as_ref().is_some_and(is_user) {
-            let message = format!("there is no user {user:?} in account {account}");
-            return Err(Refusal::new(Why::NotFound, message).cause(user));
-        }
+        scope::user(shared, &account, user).await?;
     }
     Ok(Scope { account, user })
 }

@@ -20,10 +20,14 @@ pub(crate) enum Why {
     NotAcceptable,
     /// Not in the state the thing is in.
     Conflict,
+    /// More than we read.
+    TooLarge,
     /// Our fault.
     Broken,
     /// Not now.
     Unavailable,
+    /// Whoever had to do it did not answer in time.
+    Late,
 }
 
 impl Why {
@@ -35,8 +39,10 @@ impl Why {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::Conflict => StatusCode::CONFLICT,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Late => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 
@@ -49,8 +55,10 @@ impl Why {
             Self::Method => "method_not_allowed",
             Self::NotAcceptable => "not_acceptable",
             Self::Conflict => "datastore_conflict",
+            Self::TooLarge => "too_large",
             Self::Broken => "datastore_fault",
             Self::Unavailable => "datastore_unreachable",
+            Self::Late => "datastore_timeout",
         }
     }
 }

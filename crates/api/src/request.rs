@@ -1,15 +1,20 @@
-//! What requests carry: ids in the path and parameters in the query, read once. Looks nothing up.
+//! What requests carry: ids in the path, parameters in the query and bodies, read once. Looks nothing up.
 
-use std::{collections::BTreeMap, convert::Infallible};
+use std::{collections::BTreeMap, convert::Infallible, time::Duration};
 
 use axum::{
-    extract::{FromRequestParts, Query},
-    http::request::Parts,
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Query, Request},
+    http::{StatusCode, request::Parts},
 };
 use callreel_proto::{AccountId, RecordingId, lenient_bool};
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::refusal::{Refusal, Why};
+
+/// How long a body may take: it is a few kilobytes at most.
+const BODY_PATIENCE: Duration = Duration::from_secs(15);
 
 /// The query's parameters. The last of a name counts, and a query that cannot be read has none.
 #[derive(Debug, Default)]
@@ -49,9 +54,35 @@ impl Params {
     }
 }
 
+/// A request's body, read whole.
+#[derive(Debug)]
+pub(crate) struct Posted(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Posted {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let read = timeout(BODY_PATIENCE, Bytes::from_request(request, state)).await;
+        let late = |_| Refusal::new(Why::Invalid, "the body did not come in time");
+        let body = read.map_err(late)?.map_err(|error| {
+            let why = match error.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => Why::TooLarge,
+                _ => Why::Invalid,
+            };
+            Refusal::new(why, format!("the body cannot be read: {error}"))
+        });
+        body.map(Self)
+    }
+}
+
 /// A parameter at fault.
 pub(crate) fn invalid(name: &str, message: &str) -> Refusal {
     Refusal::new(Why::Invalid, format!("the parameter {name} {message}")).cause(name)
+}
+
+/// A header at fault.
+pub(crate) fn invalid_header(name: &str, message: &str) -> Refusal {
+    Refusal::new(Why::Invalid, format!("the header {name} {message}")).cause(name)
 }
 
 /// An account id of a path.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     body::Body,
-    extract::{Request, State},
+    extract::{DefaultBodyLimit, Request, State},
     http::{HeaderMap, Method, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
@@ -17,14 +17,21 @@ use callreel_store::Store;
 use tokio::sync::watch;
 
 use crate::{
-    deliveries, envelope, health, recordings,
+    Asker, Switches, channels, deliveries, envelope, health, recordings,
     refusal::{Refusal, Why},
 };
+
+/// Largest body of a request. The longest thing that may be asked for is a `record_call` with headers of its own.
+const MAX_BODY_BYTES: usize = 64 << 10;
 
 /// What the routes work on.
 pub struct Shared {
     /// Orders go out here.
     pub bus: Bus,
+    /// Questions go out here.
+    pub asker: Asker,
+    /// Which switches answer them.
+    pub switches: Switches,
     /// What is owed is read here.
     pub spool: View,
     /// Recordings are read and deleted here.
@@ -39,6 +46,7 @@ pub struct Shared {
 pub fn router(shared: Arc<Shared>) -> Router {
     let one = get(recordings::show).delete(recordings::remove);
     let one_of_user = get(recordings::show_of_user).delete(recordings::remove_of_user);
+    let one_channel = get(channels::show).put(channels::act).post(channels::act);
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -51,6 +59,16 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route(
             "/v2/accounts/{account}/users/{user}/recordings/{id}",
             one_of_user,
+        )
+        .route("/v2/accounts/{account}/channels", get(channels::list))
+        .route("/v2/accounts/{account}/channels/{call_id}", one_channel)
+        .route(
+            "/v2/accounts/{account}/users/{user}/channels",
+            get(channels::list_of_user),
+        )
+        .route(
+            "/v2/accounts/{account}/devices/{device}/channels",
+            get(channels::list_of_device),
         )
         .route("/deliveries", get(deliveries::list))
         .route("/deliveries/{id}", get(deliveries::show))
@@ -68,6 +86,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
                 "this path does not know that method; docs/api.md lists them",
             )
         })
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(no_strangers))
         .layer(from_fn_with_state(Arc::clone(&shared), dress))
         .with_state(shared)

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use crate::{
-    ApiConfig, Error, Shared,
+    ApiConfig, Asker, Error, Shared, Switches,
     connection::{Front, told},
     router,
 };
@@ -39,7 +39,7 @@ impl Api {
     /// Listens and serves; `/readyz` says no until [`Api::ready`] is told.
     ///
     /// # Errors
-    /// [`Error::Listen`]: the address is taken or not this machine's.
+    /// [`Error::Listen`]: the address is taken or not this machine's. [`Error::Bus`]: the bus gives no queue.
     pub async fn start(
         config: ApiConfig,
         bus: Bus,
@@ -54,11 +54,13 @@ impl Api {
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         if !address.ip().is_loopback() {
-            tracing::warn!(%address, "the API has no authentication: whoever reaches it may hear and delete recordings");
+            tracing::warn!(%address, "the API has no authentication: whoever reaches it may hear, stop and delete recordings");
         }
         let (ready, is_ready) = watch::channel(false);
         let (stop, stopped) = watch::channel(false);
         let app = router(Arc::new(Shared {
+            asker: Asker::start(bus.clone(), node).await?,
+            switches: Switches::default(),
             bus,
             spool,
             store,

@@ -1,10 +1,16 @@
 //! The HTTP API, tested from outside over a real store, a real spool and the embedded bus.
 
 #[cfg(test)]
+mod channels;
+#[cfg(test)]
+mod control;
+#[cfg(test)]
 mod deliveries;
 #[cfg(test)]
 mod recordings;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod switches;
 #[cfg(test)]
 mod world;

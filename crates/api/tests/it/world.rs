@@ -1,14 +1,18 @@
 //! A store, a spool and a bus with an API over them, and requests to it without a socket.
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     Router,
     body::{Body, to_bytes},
+    extract::ConnectInfo,
     http::{HeaderMap, Request, Response, StatusCode, header},
 };
 use bytes::Bytes;
-use callreel_api::{Shared, router};
+use callreel_api::{Asker, Shared, Switches, router};
 use callreel_bus::Bus;
 use callreel_proto::{AccountDb, AccountId, Utc, month_db};
 use callreel_spool::{CaptureHeader, Outbox, SpoolConfig, Ticket, Writer};
@@ -20,6 +24,8 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 pub(crate) const ACCOUNT: &str = "abcd0123456789abcdef0123456789ab";
+/// Where requests come from.
+const CLIENT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 18)), 40_000);
 /// Far above any answer of these tests.
 const MAX_BODY: usize = 16 << 20;
 
@@ -95,6 +101,8 @@ impl World {
         let (ready, is_ready) = watch::channel(true);
         let app = router(Arc::new(Shared {
             bus: bus.clone(),
+            asker: Asker::start(bus.clone(), "callreel@test").await.unwrap(),
+            switches: Switches::default(),
             spool: spool.view().clone(),
             store: store.clone(),
             node: "callreel@test".into(),
@@ -120,11 +128,24 @@ impl World {
     }
 
     pub(crate) async fn call(&self, method: &str, uri: &str, headers: &[(&str, &str)]) -> Answer {
+        self.call_with(method, uri, headers, Body::empty()).await
+    }
+
+    /// The same, with a body.
+    pub(crate) async fn call_with(
+        &self,
+        method: &str,
+        uri: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = self.send(request.body(Body::empty()).unwrap()).await;
+        let mut request = request.body(body).unwrap();
+        request.extensions_mut().insert(ConnectInfo(CLIENT));
+        let response = self.send(request).await;
         let (parts, body) = response.into_parts();
         let answer = Answer {
             status: parts.status,
