@@ -24,6 +24,7 @@ mod peer;
 mod port;
 mod queue;
 mod reading;
+mod refer;
 mod registrar;
 mod requests;
 mod routing;

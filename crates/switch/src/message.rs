@@ -8,7 +8,7 @@ use rsipstack::sip::{ContentType, Header, Method, Request, StatusCode};
 use crate::vars::Vars;
 
 /// Methods the switch answers, for `Allow`.
-pub(crate) const METHODS: [Method; 8] = [
+pub(crate) const METHODS: [Method; 9] = [
     Method::Invite,
     Method::Ack,
     Method::Bye,
@@ -17,6 +17,7 @@ pub(crate) const METHODS: [Method; 8] = [
     Method::Register,
     Method::Info,
     Method::Update,
+    Method::Refer,
 ];
 
 /// `Allow`, with all of [`METHODS`].

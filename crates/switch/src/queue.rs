@@ -169,7 +169,7 @@ impl Queue {
         self.running = None;
     }
 
-    /// The channel is gone: nothing will run any more.
+    /// Nothing that waits or runs counts any more: the channel is gone, or its controller.
     pub(crate) fn close(&mut self) {
         self.waiting.clear();
         self.running = None;

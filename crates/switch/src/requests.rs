@@ -74,10 +74,13 @@ async fn one(shared: &Arc<Shared>, mut tx: Transaction) -> rsipstack::Result<()>
                 .await
         }
         Method::Ack => Ok(()),
-        Method::Bye | Method::Update | Method::Info | Method::PRack | Method::Cancel => {
-            tx.reply(StatusCode::CallTransactionDoesNotExist).await
-        }
-        Method::Message | Method::Notify | Method::Publish | Method::Refer | Method::Subscribe => {
+        Method::Bye
+        | Method::Update
+        | Method::Info
+        | Method::PRack
+        | Method::Cancel
+        | Method::Refer => tx.reply(StatusCode::CallTransactionDoesNotExist).await,
+        Method::Message | Method::Notify | Method::Publish | Method::Subscribe => {
             tx.reply_with(StatusCode::MethodNotAllowed, vec![message::allow()], None)
                 .await
         }

@@ -34,7 +34,7 @@ impl Stage {
     pub(crate) fn channel(self) -> &'static str {
         match self.direction {
             _ if self.over => "REPORTING",
-            Direction::Inbound if self.controlled => "EXECUTE",
+            _ if self.controlled => "EXECUTE",
             Direction::Inbound => "ROUTING",
             Direction::Outbound if self.joined => "EXCHANGE_MEDIA",
             Direction::Outbound => "CONSUME_MEDIA",
@@ -90,9 +90,15 @@ mod tests {
         };
         let callee = Stage {
             direction: Direction::Outbound,
+            controlled: false,
             joined: true,
             held: false,
             ..held
+        };
+        let transferred = Stage {
+            controlled: true,
+            joined: false,
+            ..callee
         };
         let over = Stage { over: true, ..held };
         for (stage, states) in [
@@ -100,6 +106,7 @@ mod tests {
             (parked, ("EXECUTE", "EARLY", "early")),
             (held, ("EXECUTE", "HELD", "answered")),
             (callee, ("EXCHANGE_MEDIA", "ACTIVE", "answered")),
+            (transferred, ("EXECUTE", "ACTIVE", "answered")),
             (over, ("REPORTING", "HANGUP", "hangup")),
         ] {
             assert_eq!((stage.channel(), stage.call(), stage.answer()), states);

@@ -10,7 +10,7 @@ use rsipstack::sip::Uri;
 use super::commands::Execution;
 use super::waiting::seconds;
 use super::{Channel, ChannelMsg, Due, LegFact, LegOrder};
-use crate::events::{Direction, OtherLeg};
+use crate::events::OtherLeg;
 use crate::hunt::{Act, Hunt, Input, Plan};
 use crate::peer::Peer;
 use crate::queue::Slip;
@@ -268,9 +268,9 @@ impl Channel {
 
     /// The legs are parted.
     pub(super) async fn publish_unbridge(&self) {
-        let b_leg = match self.direction {
-            Direction::Inbound => self.other_leg.as_ref().map(|other| &other.call_id),
-            Direction::Outbound => Some(&self.call_id),
+        let b_leg = match self.owner {
+            None => self.other_leg.as_ref().map(|other| &other.call_id),
+            Some(_) => Some(&self.call_id),
         };
         self.publish(EventName::ChannelUnbridge, |event| {
             event.bridge_b_unique_id = b_leg.cloned();
@@ -298,6 +298,18 @@ impl Channel {
         if !now {
             self.completed().await;
         }
+    }
+
+    /// Parts from the joined leg without a word to it: it has a life of its own now.
+    pub(super) async fn let_go(&mut self) {
+        let partner = self.partner();
+        self.media.unbridge();
+        self.joined = false;
+        self.unhear(partner.map(|partner| partner.media)).await;
+        self.publish_unbridge().await;
+        self.bridge = None;
+        self.owner = None;
+        self.other_leg = None;
     }
 
     async fn bridge_failed(&mut self, cause: HangupCause, status: Option<u16>) {

@@ -39,6 +39,15 @@ impl Channel {
         self.advance().await;
     }
 
+    /// Forgets what waits and stops what runs: the controller that ordered it has lost the call.
+    pub(super) async fn drop_orders(&mut self) {
+        self.queue.close();
+        self.orphan_sounds();
+        self.recordings.orphan_message();
+        drop(self.waits.take_sleeps());
+        self.break_media().await;
+    }
+
     /// Runs what waits until something takes its time.
     pub(super) async fn advance(&mut self) {
         while !self.over {

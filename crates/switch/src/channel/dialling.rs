@@ -205,7 +205,7 @@ impl Channel {
         Allowed::from_names(names, &self.shared.config.codecs.0)
     }
 
-    fn realm(&self) -> String {
+    pub(super) fn realm(&self) -> String {
         let vars = &self.channel_vars;
         match vars.get("Account-Realm").or_else(|| vars.get("Realm")) {
             Some(realm) => realm.to_owned(),

@@ -33,11 +33,10 @@ impl Channel {
             DialogState::Notify(_, _, handle) => {
                 reply(&handle, StatusCode::BadEvent, Vec::new(), None).await;
             }
-            DialogState::Publish(_, _, handle)
-            | DialogState::Refer(_, _, handle)
-            | DialogState::Message(_, _, handle) => {
+            DialogState::Publish(_, _, handle) | DialogState::Message(_, _, handle) => {
                 reply(&handle, StatusCode::MethodNotAllowed, vec![allow()], None).await;
             }
+            DialogState::Refer(_, request, handle) => self.on_refer(&request, handle).await,
             DialogState::Terminated(_, reason) => self.on_terminated(&reason).await,
         }
     }
@@ -205,7 +204,7 @@ impl Channel {
     }
 }
 
-async fn reply(
+pub(super) async fn reply(
     handle: &TransactionHandle,
     status: StatusCode,
     headers: Vec<Header>,

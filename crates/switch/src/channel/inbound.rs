@@ -8,10 +8,11 @@ use ractor::ActorRef;
 use rsipstack::sip::StatusCode;
 
 use super::{Channel, ChannelMsg, Due, Inbound, Parts, pump_dialog, pump_media};
-use crate::events::Direction;
+use crate::events::{Direction, Parties};
 use crate::inbound::entry;
 use crate::routing::{self, Offer, Routed};
 use crate::shared::{Shared, count};
+use crate::vars::Vars;
 
 impl Channel {
     /// Sets up the channel of a new INVITE and begins to look for its controller.
@@ -54,7 +55,12 @@ impl Channel {
 
     /// The call in the words of its `route_req`, with its variables as they are now.
     pub(super) fn route_request(&self) -> RouteReq {
-        let (parties, identity) = (&self.parties, &self.shared.identity);
+        self.route_request_as(&self.parties, &self.channel_vars)
+    }
+
+    /// The same, as between these parties, with these variables.
+    pub(super) fn route_request_as(&self, parties: &Parties, channel_vars: &Vars) -> RouteReq {
+        let identity = &self.shared.identity;
         let (from_tag, to_tag) = self.tags();
         RouteReq {
             caller_id_number: parties.caller_number.clone(),
@@ -71,7 +77,7 @@ impl Channel {
             user_agent: self.user_agent.clone(),
             custom_sip_headers: self.sip_headers.map().clone(),
             media_fork: Some(true),
-            custom_channel_vars: self.channel_vars.map().clone(),
+            custom_channel_vars: channel_vars.map().clone(),
             custom_application_vars: self.application_vars.map().clone(),
             ..RouteReq::new(
                 self.call_id.clone(),
@@ -113,7 +119,7 @@ impl Channel {
     }
 
     /// The call is this controller's: sets what it wants set, and tells it and whoever had it before.
-    async fn park(&mut self, offer: Offer) {
+    pub(super) async fn park(&mut self, offer: Offer) {
         self.set_channel_vars(offer.channel_vars);
         self.application_vars.extend(offer.application_vars);
         for (name, value) in [

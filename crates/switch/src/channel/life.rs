@@ -132,6 +132,7 @@ impl Channel {
         }
         self.queue.close();
         self.end_recordings().await;
+        self.leave_if_referring().await;
         self.drop_bridge(cause);
         if self.joined {
             self.joined = false;

@@ -33,6 +33,13 @@ impl Message {
 }
 
 impl Recordings {
+    /// Nothing of the queue waits for the message any more.
+    pub(super) fn orphan_message(&mut self) {
+        if let Some(message) = &mut self.message {
+            message.now = true;
+        }
+    }
+
     /// The number of the message being recorded.
     pub(super) fn message_number(&self) -> Option<u64> {
         self.message.as_ref().map(|message| message.number)

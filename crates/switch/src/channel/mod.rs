@@ -12,6 +12,8 @@ mod message;
 mod outbound;
 mod playing;
 mod recording;
+mod referring;
+mod transferred;
 mod waiting;
 
 use std::sync::Arc;
@@ -51,6 +53,16 @@ pub(crate) enum ChannelMsg {
     Command(Value),
     /// From the routing task: who controls the call.
     Routed(Routed),
+    /// From the leg this one is joined to: its phone wants this leg to go elsewhere.
+    Transfer(Box<referring::TransferOrder>),
+    /// From the routing task of a transferred leg: who controls it now. With the number of the order.
+    Rerouted(u64, Routed),
+    /// From the leg that was asked to go elsewhere, by the number of the order: it has gone, or this status refuses it.
+    TransferOutcome(u64, Option<u16>),
+    /// From the leg this one is joined to: it ends while this one looks for where to go.
+    TransferorGone(CallId),
+    /// From the task that tells the phone how its REFER went: it knows.
+    Told(u64),
     /// From the task that made a sound: here it is.
     Fetched {
         /// The playback it is for.
@@ -214,6 +226,8 @@ pub(crate) struct Channel {
     recordings: recording::Recordings,
     bridge: Option<bridging::Bridge>,
     owner: Option<outbound::Owner>,
+    referring: Option<referring::Referring>,
+    transferred: Option<transferred::Transferred>,
     session: Option<Timer>,
     session_epoch: u64,
 }
@@ -279,6 +293,8 @@ impl Channel {
             recordings: recording::Recordings::default(),
             bridge: None,
             owner: None,
+            referring: None,
+            transferred: None,
             session: None,
             session_epoch: 0,
         }
@@ -312,6 +328,13 @@ impl Channel {
             ChannelMsg::Media(event) => self.on_media(event).await,
             ChannelMsg::Command(command) => self.on_command(&command).await,
             ChannelMsg::Routed(routed) => self.on_routed(routed).await,
+            ChannelMsg::Transfer(order) => self.on_transfer(*order),
+            ChannelMsg::Rerouted(number, routed) => self.on_rerouted(number, routed).await,
+            ChannelMsg::TransferOutcome(number, refused) => {
+                self.on_transfer_outcome(number, refused).await;
+            }
+            ChannelMsg::TransferorGone(from) => self.on_transferor_gone(&from).await,
+            ChannelMsg::Told(number) => self.on_told(number).await,
             ChannelMsg::Fetched { token, sound } => self.on_fetched(token, sound).await,
             ChannelMsg::NotTaken { slip, reason } => {
                 self.fail(slip, &reason).await;

@@ -311,6 +311,13 @@ impl Channel {
         }
     }
 
+    /// Nothing of the queue waits for what plays any more.
+    pub(super) fn orphan_sounds(&mut self) {
+        for item in &mut self.playing.sounds {
+            item.what.now = true;
+        }
+    }
+
     /// Stops what plays, and what is about to; all of it completes.
     pub(super) async fn stop_sounds(&mut self) {
         let all = std::mem::take(&mut self.playing.sounds);

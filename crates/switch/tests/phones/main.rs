@@ -12,4 +12,5 @@ mod recording;
 mod registering;
 mod status;
 mod support;
+mod transfers;
 mod unreadable;

@@ -1,0 +1,199 @@
+//! The leg whose phone sends REFER: asks the leg it is joined to to go elsewhere, tells the phone what came of it, and leaves.
+
+use std::time::Duration;
+
+use callreel_proto::{CallId, EventName, HangupCause};
+use ractor::ActorRef;
+use rsipstack::dialog::dialog::TransactionHandle;
+use rsipstack::dialog::invite_dialog::InviteDialog;
+use rsipstack::sip::{Header, Request, StatusCode};
+use tokio::sync::oneshot;
+
+use super::dialog::reply;
+use super::{Channel, ChannelMsg};
+use crate::refer::{self, Referral, Target, notify_headers, sipfrag};
+
+/// How long a phone has to answer that it was told; it is left all the same.
+const NOTIFY_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A REFER of this leg's phone that is being carried out.
+pub(super) struct Referring {
+    number: u64,
+    kind: &'static str,
+    /// The other party, or what stands for where it goes.
+    to: String,
+    /// Takes the final status.
+    teller: Option<oneshot::Sender<StatusCode>>,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The other leg looks for where to go.
+    Asked,
+    /// It has gone: this leg only tells its phone and ends.
+    Left,
+    /// Nobody wants it: the conversation goes on.
+    Failed,
+}
+
+/// What a leg is asked by the leg it is joined to.
+#[derive(Debug, Clone)]
+pub(crate) struct TransferOrder {
+    /// Who asks.
+    pub(crate) by: ActorRef<ChannelMsg>,
+    /// Its leg.
+    pub(crate) from: CallId,
+    /// Its number for this.
+    pub(crate) number: u64,
+    /// The number that shall be called.
+    pub(crate) to: String,
+    /// The URI in `Refer-To`.
+    pub(crate) refer_to: String,
+    /// Who asked for it, as a SIP header's value.
+    pub(crate) referred_by: String,
+}
+
+impl Channel {
+    /// REFER.
+    pub(super) async fn on_refer(&mut self, request: &Request, handle: TransactionHandle) {
+        match self.accept_referral(request) {
+            Ok((referral, ask)) => {
+                let sub = (!referral.tell)
+                    .then(|| Header::Other("Refer-Sub".to_owned(), "false".to_owned()));
+                let headers = sub.into_iter().collect();
+                reply(&handle, StatusCode::Accepted, headers, None).await;
+                self.tell_phone(&referral);
+                ask();
+            }
+            Err(status) => reply(&handle, status, Vec::new(), None).await,
+        }
+    }
+
+    /// What to ask of whom for this REFER, or the status that refuses it.
+    fn accept_referral(
+        &mut self,
+        request: &Request,
+    ) -> Result<(Referral, impl FnOnce() + use<>), StatusCode> {
+        let referral = refer::read(request)?;
+        if self.referring.is_some() || self.transferred.is_some() {
+            // One after the other: this also bounds what a phone gone wild can have us do.
+            return Err(StatusCode::RequestPending);
+        }
+        let partner = self.partner().ok_or(StatusCode::Forbidden)?;
+        let number = self.number();
+        let Target::Number(to) = &referral.target else {
+            return Err(StatusCode::NotImplemented);
+        };
+        let order = TransferOrder {
+            by: self.me.clone(),
+            from: self.call_id.clone(),
+            number,
+            to: to.clone(),
+            refer_to: referral.refer_to.clone(),
+            referred_by: match &referral.referred_by {
+                Some(by) => by.clone(),
+                None => format!("<sip:{}>", self.parties.phone),
+            },
+        };
+        self.referring = Some(Referring {
+            number,
+            kind: "blind",
+            to: format!("{to}@{}", self.realm()),
+            teller: None,
+            stage: Stage::Asked,
+        });
+        let ask = move || drop(partner.actor.cast(ChannelMsg::Transfer(Box::new(order))));
+        Ok((referral, ask))
+    }
+
+    /// Tells the phone that it is tried, and later how it went. After that the channel hears that it was told.
+    fn tell_phone(&mut self, referral: &Referral) {
+        let (Some(referring), Some(dialog)) = (&mut self.referring, &self.dialog) else {
+            return;
+        };
+        let (teller, told) = oneshot::channel();
+        referring.teller = Some(teller);
+        let (me, number) = (self.me.clone(), referring.number);
+        let dialog = referral.tell.then(|| dialog.clone());
+        self.shared.tasks.spawn(async move {
+            if let Some(dialog) = &dialog {
+                notify(dialog, &StatusCode::Trying, false).await;
+            }
+            // A channel that ends has nothing more to tell.
+            let Ok(status) = told.await else { return };
+            if let Some(dialog) = &dialog {
+                notify(dialog, &status, true).await;
+            }
+            drop(me.cast(ChannelMsg::Told(number)));
+        });
+    }
+
+    /// The other leg has gone elsewhere, or nobody wants it there.
+    pub(super) async fn on_transfer_outcome(&mut self, number: u64, refused: Option<u16>) {
+        let Some(referring) = self.referring.as_mut().filter(|r| r.number == number) else {
+            return;
+        };
+        let status = match refused {
+            Some(code) => {
+                referring.stage = Stage::Failed;
+                StatusCode::from(code)
+            }
+            None => {
+                self.leave().await;
+                StatusCode::OK
+            }
+        };
+        let teller = self.referring.as_mut().and_then(|r| r.teller.take());
+        if let Some(teller) = teller {
+            drop(teller.send(status));
+        }
+    }
+
+    /// The phone knows how its REFER went.
+    pub(super) async fn on_told(&mut self, number: u64) {
+        if self.referring.as_ref().is_some_and(|r| r.number == number) {
+            let referring = self.referring.take();
+            if referring.is_some_and(|r| r.stage == Stage::Left) {
+                self.end(HangupCause::NormalClearing).await;
+            }
+        }
+    }
+
+    /// The leg ends while the other one still looks for where to go: that one goes on without it.
+    pub(super) async fn leave_if_referring(&mut self) {
+        let asked = self.referring.as_ref().filter(|r| r.stage == Stage::Asked);
+        if asked.is_some()
+            && let Some(partner) = self.partner()
+        {
+            let gone = ChannelMsg::TransferorGone(self.call_id.clone());
+            drop(partner.actor.cast(gone));
+            self.leave().await;
+        }
+    }
+
+    /// Lets go of the other leg, which is another's now.
+    async fn leave(&mut self) {
+        let Some(referring) = &mut self.referring else {
+            return;
+        };
+        referring.stage = Stage::Left;
+        let (kind, to) = (referring.kind, referring.to.clone());
+        self.publish(EventName::ChannelTransferor, |event| {
+            event.transfer_type = Some(kind.to_owned());
+            event.transfer_to = Some(to);
+        })
+        .await;
+        self.let_go().await;
+    }
+}
+
+/// One NOTIFY. A phone that does not answer is none the worse off.
+async fn notify(dialog: &InviteDialog, status: &StatusCode, is_final: bool) {
+    let told = dialog.notify(Some(notify_headers(is_final)), Some(sipfrag(status)));
+    match tokio::time::timeout(NOTIFY_PATIENCE, told).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a phone was not told of its REFER"),
+        Err(_) => tracing::debug!("a phone does not answer that it was told of its REFER"),
+    }
+}
