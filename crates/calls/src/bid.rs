@@ -6,7 +6,11 @@ use callreel_callflow::{Flow, Settings};
 use callreel_proto::{AccountId, Envelope, Headers, RouteReq, RouteResp};
 use serde_json::Value;
 
-use crate::{answer, call, context::Context, lookup};
+use crate::{
+    answer, call,
+    context::Context,
+    lookup::{self, FoundFlow},
+};
 
 /// Kazoo gives those who know a caller without an account of its own this head start.
 const HEAD_START: Duration = Duration::from_millis(500);
@@ -82,8 +86,9 @@ pub(crate) async fn consider(context: Arc<Context>, request: Envelope<RouteReq>)
         Caller::System => tokio::time::sleep(HEAD_START).await,
         Caller::Unknown | Caller::Own | Caller::Carrier => {}
     }
-    let doc = callflow(&context, &account, &body, caller).await?;
-    let flow = match Flow::parse(&doc, false) {
+    let found = callflow(&context, &account, &body, caller).await?;
+    let doc = &found.doc;
+    let flow = match Flow::parse(doc, false) {
         Ok(flow) => flow,
         Err(error) => {
             tracing::error!(call_id = %body.call_id, account_id = %account, number = body.dialled(), %error, "no bid: the callflow is broken");
@@ -95,17 +100,19 @@ pub(crate) async fn consider(context: Arc<Context>, request: Envelope<RouteReq>)
         media: lookup::media_config(&context.store).await,
         ..Settings::default()
     };
+    let standing = lookup::standing(&context.store, &account, &body, &found).await;
     let flow_id = text("_id").unwrap_or_default();
     let fetch_id = fetch_id(&headers, &body).to_owned();
     Some(Bid {
         answer: answer::park(&context.store, &account, &body, &flow_id).await,
         call: call::Args {
-            context,
             route: Arc::new(body),
             account,
             flow,
             flow_name: text("name"),
+            standing,
             settings,
+            context,
         },
         fetch_id,
         headers,
@@ -118,7 +125,7 @@ async fn callflow(
     account: &AccountId,
     route: &RouteReq,
     caller: Caller,
-) -> Option<Value> {
+) -> Option<FoundFlow> {
     let found = lookup::callflow_of(&context.store, account, route.dialled()).await;
     let found = match found {
         Ok(found) => found?,
@@ -130,7 +137,7 @@ async fn callflow(
     if found.fallback && caller != Caller::Own && !sent_on_by_own(context, account, route).await {
         return None;
     }
-    Some(found.doc)
+    Some(found)
 }
 
 /// Whether a device of the account transferred or diverted the call here: then it may dial out of its account, too.

@@ -64,6 +64,7 @@ pub(crate) struct Args {
     pub(crate) account: AccountId,
     pub(crate) flow: Flow,
     pub(crate) flow_name: Option<String>,
+    pub(crate) standing: Standing,
     pub(crate) settings: Settings,
 }
 
@@ -154,7 +155,7 @@ impl State {
             caller_id_number: text(&route.caller_id_number),
             calling_device,
             answered: false,
-            standing: Standing::default(),
+            standing: args.standing,
         };
         Self {
             cursor: Cursor::new(args.flow, info, args.settings),

@@ -1,8 +1,8 @@
 //! Answers a cursor's questions from the account's documents, and finds the callflow of a new call.
 
-use callreel_callflow::{Answer, Endpoints, Query};
+use callreel_callflow::{Answer, EndpointRules, Endpoints, Network, Query, Standing};
 use callreel_proto::{
-    Account, AccountDb, AccountId, Device, MediaConfig, User, Vmbox, lenient_bool,
+    Account, AccountDb, AccountId, Device, MediaConfig, RouteReq, User, Vmbox, lenient_bool,
 };
 use callreel_store::{Error, Store, View, is_soft_deleted};
 use serde_json::Value;
@@ -179,6 +179,52 @@ async fn device_endpoint(
         owner,
         devices: vec![device],
     })))
+}
+
+/// What the account's documents want recorded of this call, whatever its flow says. Documents that cannot be read want nothing.
+pub(crate) async fn standing(
+    store: &Store,
+    account: &AccountId,
+    route: &RouteReq,
+    found: &FoundFlow,
+) -> Standing {
+    let code = found.doc.get("featurecode").and_then(Value::as_object);
+    let network = |outside: bool| match outside {
+        true => Network::Offnet,
+        false => Network::Onnet,
+    };
+    let mut standing = Standing {
+        from: network(route.channel_var("Inception").is_some()),
+        to: network(found.fallback),
+        feature_code: code.is_some_and(|code| !code.is_empty()),
+        ..Standing::default()
+    };
+    if let Err(error) = wanted(store, account, route, &mut standing).await {
+        tracing::error!(call_id = %route.call_id, account_id = %account, %error, "what the account wants recorded cannot be read");
+    }
+    standing
+}
+
+async fn wanted(
+    store: &Store,
+    account: &AccountId,
+    route: &RouteReq,
+    standing: &mut Standing,
+) -> Result<(), Error> {
+    let db = AccountDb::name(account);
+    let doc = store.get(&db, account.as_str()).await?.unwrap_or_default();
+    standing.account = Account::read(&doc).call_recording;
+    if route.channel_var("Authorizing-Type") != Some("device") {
+        return Ok(());
+    }
+    let Some(id) = route.channel_var("Authorizing-ID") else {
+        return Ok(());
+    };
+    if let Some(Answer::Endpoints(found)) = device_endpoint(store, account, id).await? {
+        let device = found.devices.first();
+        standing.caller = device.map(|device| EndpointRules::of(device, found.owner.as_ref()));
+    }
+    Ok(())
 }
 
 /// The account's SIP realm; empty if it has none.
