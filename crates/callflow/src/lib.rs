@@ -12,6 +12,7 @@ mod headers;
 pub mod lint;
 pub mod mandate;
 mod mandated;
+pub mod metaflow;
 mod modules;
 mod order;
 mod pending;

@@ -14,6 +14,7 @@ mod lint;
 mod mandates;
 mod matrix;
 mod media;
+mod metaflows;
 mod properties;
 mod recordings;
 mod twins;
