@@ -1,6 +1,6 @@
 //! Recordings that go into the account's database.
 
-use callreel_proto::{Destination, RecordingFact, month_db};
+use callreel_proto::{Destination, EndReason, RecordingFact, month_db};
 use callreel_spool::TicketKind;
 use futures::TryStreamExt as _;
 
@@ -38,6 +38,28 @@ async fn a_recording_becomes_a_document_of_its_month_with_the_audio_attached() {
     assert_eq!(audio.content_type, "audio/wav");
     let blocks: Vec<_> = audio.body.try_collect().await.unwrap();
     assert_heard(blocks.concat(), "wav", 2);
+}
+
+#[tokio::test]
+async fn a_recording_below_its_minimum_leaves_nothing_in_the_database() {
+    let mut node = Home::new().start(config()).await;
+    let ticket = record(&node.spool, 2, Destination::AccountDb, &|promise| {
+        promise.min_ms = 2001;
+    });
+    node.tell_ended(&ticket).await;
+    let notice = node.hear(&[RecordingFact::Discarded]).await;
+    assert_eq!(notice.end_reason, Some(EndReason::TooShort));
+    let rule = "shorter than the minimum of 2001 ms";
+    assert_eq!(notice.detail.as_deref(), Some(rule));
+    node.assert_nothing_owed();
+    assert!(node.store.databases().await.unwrap().is_empty());
+
+    let enough = record(&node.spool, 2, Destination::AccountDb, &|promise| {
+        promise.min_ms = 2000;
+    });
+    node.tell_ended(&enough).await;
+    node.hear(&[RecordingFact::Rendered, RecordingFact::Delivered])
+        .await;
 }
 
 #[tokio::test]

@@ -153,7 +153,7 @@ pub(crate) fn assert_heard(file: Vec<u8>, extension: &str, seconds: u32) {
 }
 
 /// The amplitude of one frequency over the whole channel.
-fn strength(pcm: &Pcm, hz: f64) -> f64 {
+pub(crate) fn strength(pcm: &Pcm, hz: f64) -> f64 {
     let (mut re, mut im) = (0.0, 0.0);
     for (n, sample) in (0u32..).zip(&pcm.samples) {
         let angle = TAU * hz * f64::from(n) / f64::from(pcm.sample_rate);

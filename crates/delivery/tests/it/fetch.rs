@@ -1,7 +1,9 @@
 //! Recordings whose audio a foreign switch has in a file of its own: fetched, converted, delivered.
 
 use callreel_delivery::DeliveryConfig;
-use callreel_proto::{AudioFormat, Destination, RecordingFact, RecordingState, month_db};
+use callreel_proto::{
+    AudioFormat, Destination, EndReason, RecordingFact, RecordingState, month_db,
+};
 use callreel_spool::Source;
 use futures::TryStreamExt as _;
 use serde_json::json;
@@ -110,6 +112,25 @@ async fn a_fetched_recording_goes_into_the_accounts_database_too() {
     let blocks: Vec<_> = audio.body.try_collect().await.unwrap();
     assert_heard(blocks.concat(), "mp3", 2);
     node.assert_nothing_owed();
+}
+
+#[tokio::test]
+async fn the_minimum_holds_for_a_fetched_file_by_what_is_in_it() {
+    let receiver = Receiver::start(&[]).await;
+    let mut node = Home::new().start(open_intake()).await;
+    let mut switch = Switch::beside(&node).await;
+    for to in [deliver_to(receiver.at), Destination::AccountDb] {
+        let ticket = recorded(&node.spool, to, &|promise| promise.min_ms = 2001);
+        node.tell_ended(&ticket).await;
+        switch.send(file(AudioFormat::Wav)).await;
+        let notice = node.hear(&[RecordingFact::Discarded]).await;
+        assert_eq!(notice.end_reason, Some(EndReason::TooShort));
+        let rule = "shorter than the minimum of 2001 ms";
+        assert_eq!(notice.detail.as_deref(), Some(rule));
+        node.assert_nothing_owed();
+    }
+    assert!(receiver.received().is_empty());
+    assert!(node.store.databases().await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -235,6 +235,8 @@ async fn a_recording_below_its_minimum_is_discarded() {
     node.tell_ended(&ticket).await;
     let notice = node.hear(&[RecordingFact::Discarded]).await;
     assert_eq!(notice.end_reason, Some(EndReason::TooShort));
+    let rule = "shorter than the minimum of 1001 ms";
+    assert_eq!(notice.detail.as_deref(), Some(rule));
     node.assert_nothing_owed();
 }
 

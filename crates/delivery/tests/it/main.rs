@@ -12,6 +12,7 @@ mod fetch;
 mod http;
 mod https;
 mod intake;
+mod legs;
 mod metadata;
 mod orders;
 mod restart;
