@@ -4,12 +4,12 @@ use std::io::Write;
 
 use super::run;
 
-/// Tests listen at this rate whatever the file has.
+/// Tests listen at this rate whatever the file has, unless they want to hear what a telephone cannot.
 const RATE: u32 = 8000;
-/// A tone is looked for in steps of this many samples (10 ms).
-const STEP: usize = 80;
-/// Each look covers this many samples (40 ms).
-const WINDOW: usize = 320;
+/// A tone is looked for so many times a second.
+const LOOKS: u32 = 100;
+/// Each look covers this part of a second (40 ms).
+const LOOK: u32 = 25;
 
 /// Decoded audio.
 #[derive(Debug)]
@@ -20,10 +20,17 @@ pub(crate) struct Heard {
     pub(crate) file_rate: u32,
     /// Codec of the file, as ffprobe names it.
     pub(crate) codec: String,
+    /// Samples a second of `channels`.
+    rate: u32,
 }
 
 /// Decodes a file's bytes.
 pub(crate) fn listen(bytes: &[u8]) -> Heard {
+    listen_at(bytes, RATE)
+}
+
+/// Decodes a file's bytes at this rate.
+pub(crate) fn listen_at(bytes: &[u8], listened: u32) -> Heard {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
     let path = file.path().to_str().unwrap();
@@ -54,7 +61,7 @@ pub(crate) fn listen(bytes: &[u8]) -> Heard {
             "-f",
             "s16le",
             "-ar",
-            &RATE.to_string(),
+            &listened.to_string(),
             "-",
         ],
     );
@@ -69,30 +76,38 @@ pub(crate) fn listen(bytes: &[u8]) -> Heard {
         channels,
         file_rate: rate.parse().unwrap(),
         codec: codec.to_owned(),
+        rate: listened,
     }
 }
 
 impl Heard {
+    /// What was heard on a telephone: one channel at 8 kHz.
+    pub(crate) fn of(samples: Vec<f32>) -> Self {
+        Self {
+            channels: vec![samples],
+            file_rate: RATE,
+            codec: "rtp".to_owned(),
+            rate: RATE,
+        }
+    }
+
     /// Length in seconds.
     pub(crate) fn seconds(&self) -> f64 {
-        self.channels[0].len() as f64 / f64::from(RATE)
+        self.channels[0].len() as f64 / f64::from(self.rate)
     }
 
     /// Where a tone of this frequency sounds in a channel: spans in seconds. Interruptions under 60 ms are bridged.
     pub(crate) fn tone(&self, channel: usize, hz: f32) -> Vec<(f64, f64)> {
+        let (step, window) = ((self.rate / LOOKS) as usize, (self.rate / LOOK) as usize);
+        let edge = vec![0.0; window / 2];
         // Half a window of silence around the file, so that a tone is heard to its very edges.
-        let audio = [
-            &[0.0; WINDOW / 2],
-            &self.channels[channel][..],
-            &[0.0; WINDOW / 2],
-        ]
-        .concat();
+        let audio = [&edge[..], &self.channels[channel], &edge].concat();
         let mut spans: Vec<(f64, f64)> = Vec::new();
-        for (step, window) in audio.windows(WINDOW).step_by(STEP).enumerate() {
-            if !is_tone(window, hz) {
+        for (nth, look) in audio.windows(window).step_by(step).enumerate() {
+            if !is_tone(look, hz, self.rate) {
                 continue;
             }
-            let centre = (step * STEP) as f64 / f64::from(RATE);
+            let centre = (nth * step) as f64 / f64::from(self.rate);
             match spans.last_mut() {
                 Some(last) if centre - last.1 < 0.06 => last.1 = centre,
                 _ => spans.push((centre, centre)),
@@ -109,29 +124,46 @@ impl Heard {
         spans[0]
     }
 
+    /// The amplitude, 0…1, that a frequency has anywhere in a channel, beside whatever else sounds.
+    pub(crate) fn loudest_tone(&self, channel: usize, hz: f32) -> f32 {
+        let (step, window) = ((self.rate / LOOKS) as usize, (self.rate / LOOK) as usize);
+        let looks = self.channels[channel].windows(window).step_by(step);
+        // Hann's window, without which a loud tone is heard at every frequency.
+        let hann = |n: usize| 1.0 - (2.0 * std::f32::consts::PI * n as f32 / window as f32).cos();
+        let powers = looks.map(|look| {
+            let faded = look.iter().enumerate().map(|(n, x)| x * hann(n));
+            power(&faded.collect::<Vec<_>>(), hz, self.rate)
+        });
+        2.0 * powers.fold(0.0, f32::max).sqrt() / window as f32
+    }
+
     /// Loudness of a stretch of a channel: root mean square, 0…1.
     pub(crate) fn loudness(&self, channel: usize, from_s: f64, to_s: f64) -> f32 {
-        let at = |s: f64| ((s * f64::from(RATE)) as usize).min(self.channels[channel].len());
+        let at = |s: f64| ((s * f64::from(self.rate)) as usize).min(self.channels[channel].len());
         let part = &self.channels[channel][at(from_s)..at(to_s)];
         assert!(!part.is_empty(), "nothing between {from_s} and {to_s}");
         (part.iter().map(|x| x * x).sum::<f32>() / part.len() as f32).sqrt()
     }
 }
 
-/// Whether most of a window's energy is at this frequency (Goertzel).
-fn is_tone(window: &[f32], hz: f32) -> bool {
+/// Whether most of a window's energy is at this frequency.
+fn is_tone(window: &[f32], hz: f32, rate: u32) -> bool {
     let energy: f32 = window.iter().map(|x| x * x).sum();
     if energy / (window.len() as f32) < 1e-5 {
         return false;
     }
-    let w = 2.0 * std::f32::consts::PI * hz / RATE as f32;
+    2.0 * power(window, hz, rate) / (window.len() as f32 * energy) > 0.6
+}
+
+/// The energy of a window at this frequency (Goertzel).
+fn power(window: &[f32], hz: f32, rate: u32) -> f32 {
+    let w = 2.0 * std::f32::consts::PI * hz / rate as f32;
     let coefficient = 2.0 * w.cos();
     let (mut s1, mut s2) = (0.0f32, 0.0f32);
     for x in window {
         (s1, s2) = (x + coefficient * s1 - s2, s1);
     }
-    let power = s1 * s1 + s2 * s2 - coefficient * s1 * s2;
-    2.0 * power / (window.len() as f32 * energy) > 0.6
+    s1 * s1 + s2 * s2 - coefficient * s1 * s2
 }
 
 /// A tone as raw G.711 µ-law, the payload sipp streams.
@@ -156,7 +188,7 @@ pub(crate) fn sine_at(hz: f32, seconds: f32, rate: u32) -> Vec<i16> {
 }
 
 /// G.711 µ-law (ITU-T G.711 table 2a), written out here so that the tests do not lean on the code they test.
-fn mulaw(sample: i16) -> u8 {
+pub(crate) fn mulaw(sample: i16) -> u8 {
     let sign = if sample < 0 { 0x80 } else { 0 };
     let magnitude = (i32::from(sample).abs() + 132).min(32_635 + 132);
     let mut exponent = 7;
@@ -167,16 +199,48 @@ fn mulaw(sample: i16) -> u8 {
     !(sign | ((exponent as u8) << 4) | mantissa as u8)
 }
 
-/// Writes samples as a WAV file.
+/// G.711 µ-law decoded, −1…1.
+pub(crate) fn of_mulaw(byte: u8) -> f32 {
+    let bits = !byte;
+    let magnitude = ((i32::from(bits & 0x0f) << 3) + 132) << ((bits >> 4) & 7);
+    let sample = (magnitude - 132) as f32 / 32_768.0;
+    if bits & 0x80 == 0 { sample } else { -sample }
+}
+
+/// G.711 A-law (ITU-T G.711 table 1a).
+pub(crate) fn alaw(sample: i16) -> u8 {
+    let sign = if sample < 0 { 0 } else { 0x80 };
+    let magnitude = i32::from(sample).abs().min(32_767) >> 4;
+    let mut segment = 0;
+    while magnitude >> (segment + 4) > 0 {
+        segment += 1;
+    }
+    let mantissa = (magnitude >> (segment - 1).max(0)) & 0x0f;
+    (sign | (segment << 4) as u8 | mantissa as u8) ^ 0x55
+}
+
+/// Writes samples as a WAV file of one channel.
 pub(crate) fn write_wav(path: &std::path::Path, samples: &[i16], rate: u32) {
+    write_wav_of(path, samples, rate, 1);
+}
+
+/// Writes samples as a WAV file of so many channels, which all are the same.
+pub(crate) fn write_wav_of(path: &std::path::Path, samples: &[i16], rate: u32, channels: u16) {
+    let samples: Vec<i16> = samples
+        .iter()
+        .flat_map(|sample| vec![*sample; usize::from(channels)])
+        .collect();
     let bytes = u32::try_from(samples.len() * 2).unwrap();
     let mut wav = Vec::new();
     wav.extend_from_slice(b"RIFF");
     wav.extend_from_slice(&(36 + bytes).to_le_bytes());
-    wav.extend_from_slice(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    let frame = channels * 2;
+    wav.extend_from_slice(b"WAVEfmt \x10\0\0\0\x01\0");
+    wav.extend_from_slice(&channels.to_le_bytes());
     wav.extend_from_slice(&rate.to_le_bytes());
-    wav.extend_from_slice(&(rate * 2).to_le_bytes());
-    wav.extend_from_slice(b"\x02\0\x10\0data");
+    wav.extend_from_slice(&(rate * u32::from(frame)).to_le_bytes());
+    wav.extend_from_slice(&frame.to_le_bytes());
+    wav.extend_from_slice(b"\x10\0data");
     wav.extend_from_slice(&bytes.to_le_bytes());
     for sample in samples {
         wav.extend_from_slice(&sample.to_le_bytes());

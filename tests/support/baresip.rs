@@ -32,7 +32,8 @@ pub(crate) struct Baresip {
 pub(crate) struct Habits {
     /// Answers calls by itself.
     pub(crate) answers: bool,
-    /// Codecs it offers, in baresip's spelling: `PCMU/8000`, `PCMA/8000`, `G722/16000`.
+    /// Codecs it offers, in baresip's spelling: `PCMU/8000`, `PCMA/8000`, `G722/16000`, `opus/48000/2`. The first is
+    /// the one it can speak.
     pub(crate) codecs: &'static str,
     /// `udp` or `tcp`.
     pub(crate) transport: &'static str,
@@ -56,13 +57,14 @@ impl Baresip {
     pub(crate) fn start(user: &str, proxy: SocketAddr, habits: &Habits) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let control_port = free_port();
-        let rate = if habits.codecs.starts_with("G722") {
-            16_000
-        } else {
-            8_000
+        // It plays only files that are as its codec wants them.
+        let (rate, channels) = match habits.codecs.split('/').next() {
+            Some("opus") => (48_000, 2),
+            Some("G722") => (16_000, 1),
+            _ => (8_000, 1),
         };
         let voice = audio::sine_at(habits.plays, 60.0, rate);
-        audio::write_wav(&dir.path().join("plays.wav"), &voice, rate);
+        audio::write_wav_of(&dir.path().join("plays.wav"), &voice, rate, channels);
         std::fs::write(dir.path().join("config"), config(dir.path(), control_port)).unwrap();
         std::fs::write(dir.path().join("accounts"), account(user, proxy, habits)).unwrap();
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
@@ -197,7 +199,7 @@ fn account(user: &str, proxy: SocketAddr, habits: &Habits) -> String {
 fn config(dir: &std::path::Path, control_port: u16) -> String {
     let dir = dir.display();
     let rtp = media_ports();
-    let modules: String = ["g711", "g722", "aufile", "sndfile", "uuid"]
+    let modules: String = ["g711", "g722", "opus", "aufile", "sndfile", "uuid"]
         .map(|m| format!("module {m}.so\n"))
         .concat();
     format!(

@@ -3,14 +3,18 @@
 pub(crate) mod audio;
 pub(crate) mod baresip;
 pub(crate) mod broker;
+pub(crate) mod callee;
 pub(crate) mod cluster;
+pub(crate) mod disk;
 pub(crate) mod ecallmgr;
 pub(crate) mod estate;
 pub(crate) mod node;
+pub(crate) mod phone;
 pub(crate) mod process;
 pub(crate) mod receiver;
 pub(crate) mod sipp;
 pub(crate) mod site;
+pub(crate) mod voice;
 
 use std::{
     path::{Path, PathBuf},

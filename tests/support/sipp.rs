@@ -8,8 +8,9 @@ use std::{
 
 use super::{
     Reaped,
+    callee::Callee,
     estate::{CALLEE, CALLER, PASSWORD, REALM},
-    free_port, media_ports,
+    eventually, free_port, media_ports,
 };
 
 /// Calls that one phone's media ports are enough for.
@@ -30,6 +31,7 @@ pub(crate) struct Run {
     process: Reaped,
     dir: PathBuf,
     name: String,
+    messages: PathBuf,
     call_id: String,
 }
 
@@ -37,6 +39,49 @@ impl Run {
     /// The Call-ID it uses.
     pub(crate) fn call_id(&self) -> &str {
         &self.call_id
+    }
+
+    /// Where the node wants this phone's audio: waits for the first session description that came.
+    pub(crate) fn media(&self) -> SocketAddr {
+        let port = eventually("a session description", || {
+            let port = self.described()?.split_once(' ')?.0.parse().ok()?;
+            Some(port)
+        });
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    /// Waits until the call is answered and that is acknowledged.
+    pub(crate) fn established(&self) {
+        eventually("the call to be answered", || {
+            self.described()?.contains("\nACK sip:").then_some(())
+        });
+    }
+
+    /// Waits until it has sent a message with these words.
+    pub(crate) fn sent(&self, words: &str) {
+        eventually(&format!("{words:?} to be sent"), || {
+            let messages = super::text_of(&self.messages);
+            let mut sent = messages.split("message sent").skip(1);
+            let sent = sent.any(|text| {
+                let own = text.split("message received").next();
+                own.is_some_and(|own| own.contains(words))
+            });
+            sent.then_some(())
+        });
+    }
+
+    /// All messages from the port on that the first received session description names.
+    fn described(&self) -> Option<String> {
+        let messages = super::text_of(&self.messages);
+        let (mut at, media) = (0, "m=audio ");
+        for message in messages.split_inclusive("-----------------------") {
+            if let (Some(found), true) = (message.find(media), message.contains("message received"))
+            {
+                return Some(messages[at + found + media.len()..].to_owned());
+            }
+            at += message.len();
+        }
+        None
     }
 
     /// Waits for its end.
@@ -111,6 +156,7 @@ impl Sipp {
         self.runs.set(n + 1);
         let file = self.dir.path().join(format!("{n}-{name}.xml"));
         std::fs::write(&file, scenario).unwrap();
+        let messages = self.dir.path().join(format!("{n}-{name}.sip"));
         let rtp = media_ports();
         let number = if calls > 1 { "-%u" } else { "" };
         let call_id = format!("{name}-{n}-{}{number}@phone.test", self.port);
@@ -134,6 +180,9 @@ impl Sipp {
                 self.transport,
                 "-nostdin",
                 "-trace_err",
+                "-trace_msg",
+                "-message_file",
+                messages.to_str().unwrap(),
                 "-timeout",
                 "60",
                 "-timeout_error",
@@ -148,6 +197,7 @@ impl Sipp {
             process: Reaped(child),
             dir: self.dir.path().to_owned(),
             name: format!("{} {name}", self.user),
+            messages,
             call_id,
         }
     }
@@ -175,6 +225,14 @@ impl Caller {
         let auth = format!("[authentication username={CALLER} password={PASSWORD}]\n");
         caller.send(&invite(number, 2, &auth));
         caller.optional(&[100])
+    }
+
+    /// Further steps of a call that has come to this `CSeq`.
+    pub(crate) fn goes_on(cseq: u32) -> Self {
+        Self {
+            text: String::new(),
+            cseq,
+        }
     }
 
     /// Accepts these provisional answers.
@@ -282,25 +340,12 @@ impl Caller {
 
 /// A callee's scenario: rings for `ring_ms`, answers, streams `file`, and waits for (or sends) the BYE.
 pub(crate) fn callee_answers(ring_ms: u32, file: &str, hang_up_after_ms: Option<u32>) -> String {
-    let mut text = callee_head(ring_ms);
-    text.push_str(&send(&format!(
-        "SIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n[last_To:];tag=[call_number]callee\n[last_Call-ID:]\n[last_CSeq:]\n[last_Record-Route:]\nContact: <sip:{CALLEE}@[local_ip]:[local_port];transport=[transport]>\nContent-Type: application/sdp\nContent-Length: [len]\n\n{}",
-        sdp("sendrecv")
-    )));
-    text.push_str("<recv request=\"ACK\" rtd=\"true\"/>\n");
-    text += &stream(file);
+    let talks = Callee::rings(ring_ms).answers().streams(file);
     match hang_up_after_ms {
-        None => {
-            text.push_str("<recv request=\"BYE\"/>\n");
-            text.push_str(&send("SIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]\nContent-Length: 0\n"));
-        }
-        Some(ms) => {
-            text += &pause(ms);
-            text.push_str(&send("BYE [next_url] SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n[routes]\nMax-Forwards: 70\nFrom: [$3];tag=[call_number]callee\nTo: [$2]\nCall-ID: [call_id]\nCSeq: 1 BYE\nContent-Length: 0\n"));
-            text.push_str("<recv response=\"200\"/>\n");
-        }
+        None => talks.awaits_bye(),
+        Some(ms) => talks.waits(ms).hangs_up(),
     }
-    text + "</scenario>\n"
+    .scenario()
 }
 
 /// A callee's scenario: refuses with this code.
@@ -333,27 +378,27 @@ fn callee_head(ring_ms: u32) -> String {
     text
 }
 
-fn stream(file: &str) -> String {
+pub(super) fn stream(file: &str) -> String {
     format!("<nop><action><exec rtp_stream=\"{file},1,0\"/></action></nop>\n")
 }
 
-fn pause(ms: u32) -> String {
+pub(super) fn pause(ms: u32) -> String {
     format!("<pause milliseconds=\"{ms}\"/>\n")
 }
 
-fn header(name: &str) -> String {
+pub(super) fn header(name: &str) -> String {
     format!("<?xml version=\"1.0\" encoding=\"ISO-8859-1\" ?>\n<scenario name=\"{name}\">\n")
 }
 
 /// A request is sent again until it is answered, after half a second first (RFC 3261 §17.1); answers and ACK are not.
-fn send(message: &str) -> String {
+pub(super) fn send(message: &str) -> String {
     let once = message.starts_with("SIP/2.0") || message.starts_with("ACK");
     let again = if once { "" } else { " retrans=\"500\"" };
     format!("<send{again}><![CDATA[\n\n{message}\n]]></send>\n")
 }
 
 /// One audio stream: µ-law, A-law and digits, in this direction.
-fn sdp(direction: &str) -> String {
+pub(super) fn sdp(direction: &str) -> String {
     format!(
         "v=0\no=sipp 1 1 IN IP4 [local_ip]\ns=-\nc=IN IP4 [media_ip]\nt=0 0\nm=audio [rtpstream_audio_port] RTP/AVP 0 8 101\na=rtpmap:0 PCMU/8000\na=rtpmap:8 PCMA/8000\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-15\na=ptime:20\na={direction}\n"
     )
