@@ -5,6 +5,7 @@
 mod bridging;
 mod calling;
 mod hardship;
+mod holding;
 mod orphans;
 mod others;
 mod platform;

@@ -1,35 +1,8 @@
 //! Recordings: forks that start, stop and end with the call, and messages that end by key, silence or hangup.
 
 use serde_json::{Value, json};
-use tokio::net::UdpSocket;
 
-use crate::support::{Call, Controller, Message, Phone, Scene, soon};
-
-struct Ears {
-    a: UdpSocket,
-    b: UdpSocket,
-}
-
-impl Ears {
-    async fn new() -> Self {
-        Self {
-            a: UdpSocket::bind("127.0.0.1:0").await.unwrap(),
-            b: UdpSocket::bind("127.0.0.1:0").await.unwrap(),
-        }
-    }
-
-    fn fork(&self) -> Value {
-        json!({"A": self.a.local_addr().unwrap(), "B": self.b.local_addr().unwrap()})
-    }
-}
-
-async fn payload(socket: &UdpSocket) -> Vec<u8> {
-    let mut buffer = [0; 1024];
-    let (length, _) = soon("a forked packet", socket.recv_from(&mut buffer))
-        .await
-        .unwrap();
-    buffer[12..length].to_vec()
-}
+use crate::support::{Call, Controller, Ears, Message, Phone, Scene, payload};
 
 async fn answered(scene: &Scene, controller: &mut Controller) -> (Phone, Call, Message) {
     let phone = scene.phone("alice").await;
@@ -161,13 +134,6 @@ fn order(action: &str, digit: char, recorder: &str, ears: &Ears) -> Value {
         "Media-Recording-ID": id(digit), "Media-Fork": ears.fork()})
 }
 
-fn assert_deaf(ears: &Ears) {
-    for socket in [&ears.a, &ears.b] {
-        let heard = socket.try_recv(&mut [0; 1024]);
-        assert!(heard.is_err(), "{heard:?}");
-    }
-}
-
 #[tokio::test]
 async fn recorders_know_nothing_of_each_other() {
     let scene = Scene::new().await;
@@ -192,7 +158,7 @@ async fn recorders_know_nothing_of_each_other() {
     controller.event("RECORD_STOP", leg).await;
     phone.speak(answer.rtp(), 2, 0x56).await;
     assert_eq!(payload(&two.a).await, [0x56; 160]);
-    assert_deaf(&one);
+    one.assert_deaf();
     assert!(
         controller
             .names()
@@ -216,7 +182,7 @@ async fn a_recorder_that_moves_is_followed_and_a_fifth_is_refused() {
     }
     phone.speak(answer.rtp(), 1, 0x55).await;
     assert_eq!(payload(&after.a).await, [0x55; 160]);
-    assert_deaf(&before);
+    before.assert_deaf();
     let mut others = Vec::new();
     for digit in ['1', '2', '3'] {
         let ears = Ears::new().await;
@@ -234,5 +200,5 @@ async fn a_recorder_that_moves_is_followed_and_a_fifth_is_refused() {
     for ears in others.iter().chain([&after]) {
         assert_eq!(payload(&ears.a).await, [0x56; 160]);
     }
-    assert_deaf(&before);
+    before.assert_deaf();
 }

@@ -2,9 +2,8 @@
 
 use callreel_proto::CallId;
 use serde_json::{Value, json};
-use tokio::net::UdpSocket;
 
-use crate::support::{Call, Controller, Message, Phone, REALM, Scene, soon};
+use crate::support::{Call, Controller, Ears, Message, Phone, REALM, Scene, payload};
 
 /// Alice and Bob talk.
 struct Talk {
@@ -63,24 +62,6 @@ async fn told(phone: &Phone) -> (String, bool) {
     (notify.body.trim().to_owned(), is_last)
 }
 
-/// A recorder's ears for one stream of a leg.
-async fn recorded(controller: &mut Controller, leg: &CallId) -> [UdpSocket; 2] {
-    let bind = || UdpSocket::bind("127.0.0.1:0");
-    let (a, b) = (bind().await.unwrap(), bind().await.unwrap());
-    let fork = json!({"A": a.local_addr().unwrap(), "B": b.local_addr().unwrap()});
-    let start = json!({"Record-Action": "start", "Insert-At": "now", "Media-Fork": fork,
-        "Media-Recording-ID": format!("202611-{}", "a".repeat(32)), "Server-ID": "recorder"});
-    controller.command(leg, "record_call", start).await;
-    controller.event("RECORD_START", leg).await;
-    [a, b]
-}
-
-async fn forked(ears: &UdpSocket) -> Vec<u8> {
-    let mut buffer = [0; 1024];
-    let received = soon("a forked packet", ears.recv_from(&mut buffer)).await;
-    buffer[12..received.unwrap().0].to_vec()
-}
-
 #[tokio::test]
 async fn the_callee_sends_the_caller_on_and_the_callers_recording_goes_on() {
     let scene = Scene::new().await;
@@ -95,7 +76,7 @@ async fn the_callee_sends_the_caller_on_and_the_callers_recording_goes_on() {
         leg,
     } = talking(&scene, &mut controller).await;
     let id = &call.call_id;
-    let ears = recorded(&mut controller, id).await;
+    let ears = Ears::at(&mut controller, id).await;
     let mut dialog = bob.called(&invite);
     let headers = format!("{TO_2001}Referred-By: <sip:bob@acme.test>\n");
     assert_eq!(refer(&bob, &mut dialog, &headers).await.status(), 202);
@@ -112,7 +93,7 @@ async fn the_callee_sends_the_caller_on_and_the_callers_recording_goes_on() {
     // Until somebody takes the caller, they talk.
     alice.speak(answer.rtp(), 1, 0x11).await;
     assert_eq!(bob.hear().await.1, [0x11; 160]);
-    assert_eq!(forked(&ears[0]).await, [0x11; 160]);
+    assert_eq!(payload(&ears.a).await, [0x11; 160]);
     controller.respond(&request, |_| {}).await;
     controller.wins(id).await;
 
@@ -145,8 +126,8 @@ async fn the_callee_sends_the_caller_on_and_the_callers_recording_goes_on() {
     alice.speak(answer.rtp(), 2, 0x12).await;
     carol.speak(invite.rtp(), 2, 0x32).await;
     assert_eq!(carol.hear().await.1, [0x12; 160]);
-    assert_eq!(forked(&ears[0]).await, [0x12; 160]);
-    assert_eq!(forked(&ears[1]).await, [0x32; 160]);
+    assert_eq!(payload(&ears.a).await, [0x12; 160]);
+    assert_eq!(payload(&ears.b).await, [0x32; 160]);
     assert!(
         controller
             .names()
@@ -168,7 +149,7 @@ async fn the_caller_sends_the_callee_on_who_has_a_call_of_its_own_from_then_on()
         leg,
         ..
     } = talking(&scene, &mut controller).await;
-    let ears = recorded(&mut controller, &leg).await;
+    let ears = Ears::at(&mut controller, &leg).await;
     // Without any word about how it went (RFC 4488).
     let headers = format!("{TO_2001}Refer-Sub: false\n");
     let accepted = refer(&alice, &mut call, &headers).await;
@@ -204,10 +185,10 @@ async fn the_caller_sends_the_callee_on_who_has_a_call_of_its_own_from_then_on()
         )
         .await;
     bob.hear().await;
-    assert_eq!(forked(&ears[1]).await.len(), 160);
+    assert_eq!(payload(&ears.b).await.len(), 160);
     controller.completion(&leg, "play").await;
     bob.speak(invite.rtp(), 3, 0x23).await;
-    assert_eq!(forked(&ears[0]).await, [0x23; 160]);
+    assert_eq!(payload(&ears.a).await, [0x23; 160]);
     let picture = scene.switch.picture().await;
     assert_eq!(picture.channels.len(), 1);
     assert_eq!(picture.channels[0].other_leg, None);
