@@ -158,7 +158,7 @@ impl Rehearsal {
                 let slot = order.slot;
                 self.say(now, Input::RecordingStarted { slot });
             }
-            Effect::StopRecording(_)
+            Effect::StopRecording { .. }
             | Effect::Mask { .. }
             | Effect::Unmask { .. }
             | Effect::Skipped { .. }

@@ -89,7 +89,8 @@ impl Stage {
     pub(crate) fn parted(&mut self) {
         if let Some((_, slot)) = self.callees.recorded.take() {
             self.recordings.ended(slot);
-            self.effect(Effect::StopRecording(Meant::Slot(slot)));
+            let meant = Meant::Slot(slot);
+            self.effect(Effect::StopRecording { meant, by: None });
         }
     }
 
@@ -129,8 +130,12 @@ impl Stage {
                 Some((RecordingOrder { slot, ..order }, start))
             }
             Err(reason) => {
-                let pointer = mandate.pointer.clone();
-                self.effect(Effect::Skipped { pointer, reason });
+                let (by, pointer) = (mandate.by.clone(), mandate.pointer.clone());
+                self.effect(Effect::Skipped {
+                    pointer,
+                    reason,
+                    by,
+                });
                 None
             }
         }

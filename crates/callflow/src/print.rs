@@ -102,12 +102,17 @@ impl Display for Effect {
             }
             Self::Lookup(query) => write!(f, "look up {query}"),
             Self::StartRecording(order) => write!(f, "start recording {order}"),
-            Self::StopRecording(Meant::Usual) => f.write_str("stop the newest recording"),
-            Self::StopRecording(meant) => write!(f, "stop {meant}"),
+            Self::StopRecording {
+                meant: Meant::Usual,
+                ..
+            } => f.write_str("stop the newest recording"),
+            Self::StopRecording { meant, .. } => write!(f, "stop {meant}"),
             Self::Mask { meant, .. } => write!(f, "mask {meant}"),
             Self::Unmask { meant, .. } => write!(f, "unmask {meant}"),
             Self::RecordMessage(order) => write!(f, "record the caller {order}"),
-            Self::Skipped { pointer, reason } => {
+            Self::Skipped {
+                pointer, reason, ..
+            } => {
                 write!(f, "not recording at {}: {reason}", place(pointer))
             }
             Self::Warn { pointer, message } => write!(f, "warn at {}: {message}", place(pointer)),

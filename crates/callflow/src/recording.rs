@@ -121,8 +121,12 @@ pub(crate) fn of_step(stage: &mut Stage, kind: RecordingKind) -> Option<Recordin
             ..order
         }),
         Err(reason) => {
-            let pointer = stage.pointer();
-            stage.effect(Effect::Skipped { pointer, reason });
+            let (by, pointer) = (by_step(stage), stage.pointer());
+            stage.effect(Effect::Skipped {
+                pointer,
+                reason,
+                by,
+            });
             None
         }
     }

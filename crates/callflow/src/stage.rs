@@ -248,6 +248,7 @@ impl Stage {
             self.effect(Effect::Skipped {
                 pointer: order.pointer,
                 reason: "the call ended before what the recording waited for".to_owned(),
+                by: order.by,
             });
         }
     }

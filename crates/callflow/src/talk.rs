@@ -127,7 +127,12 @@ pub enum Effect {
     /// may wait for it.
     StartRecording(Box<RecordingOrder>),
     /// End a running recording that this flow started; such a one not running is no error.
-    StopRecording(Meant),
+    StopRecording {
+        /// Which one.
+        meant: Meant,
+        /// By which step; none if nobody ends it, but the leg that it is of has gone.
+        by: Option<OrderedBy>,
+    },
     /// From here, record silence; time goes on. Answered by nothing.
     Mask {
         /// What.
@@ -147,10 +152,12 @@ pub enum Effect {
     RecordMessage(Box<RecordingOrder>),
     /// A recording will not be made: tell those who ask where it is.
     Skipped {
-        /// The action's place in its document.
+        /// The place of the order in its document.
         pointer: String,
         /// Why, for people.
         reason: String,
+        /// Who wanted it.
+        by: OrderedBy,
     },
     /// Something was accepted, skipped or changed that the flow's author should know of: log it.
     Warn {

@@ -286,12 +286,16 @@ impl State {
             }
             Effect::Mask { meant, by } => self.mask(meant, true, by, myself).await,
             Effect::Unmask { meant, by } => self.mask(meant, false, by, myself).await,
-            Effect::StopRecording(meant) => {
+            Effect::StopRecording { meant, by } => {
                 if let Some(recorder) = &self.recorder {
-                    drop(recorder.cast(RecorderMsg::Stop(meant)));
+                    drop(recorder.cast(RecorderMsg::Stop { meant, by }));
                 }
             }
-            Effect::Skipped { pointer, reason } => self.skipped(&pointer, reason).await,
+            Effect::Skipped {
+                pointer,
+                reason,
+                by,
+            } => self.skipped(&pointer, reason, by).await,
             Effect::Warn { pointer, message } => {
                 tracing::warn!(call_id = %self.route.call_id, account_id = %self.account, pointer, message, "callflow");
             }
@@ -355,11 +359,12 @@ impl State {
         Ok(recorder)
     }
 
-    async fn skipped(&self, pointer: &str, reason: String) {
+    async fn skipped(&self, pointer: &str, reason: String, by: OrderedBy) {
         tracing::warn!(call_id = %self.route.call_id, account_id = %self.account, pointer, reason, "not recorded");
         let (account_id, call_id) = (self.account.clone(), self.route.call_id.clone());
         let notice = RecordingNotice {
             detail: Some(reason),
+            ordered_by: Some(by),
             ..RecordingNotice::new(RecordingFact::Skipped, account_id, call_id)
         };
         self.context.notify(notice).await;

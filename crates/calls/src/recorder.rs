@@ -55,7 +55,12 @@ pub(crate) enum RecorderMsg {
     /// From the call: begin this recording.
     Start(Box<RecordingOrder>),
     /// From the call: end this running `record_call` recording of the flow.
-    Stop(Meant),
+    Stop {
+        /// Which one.
+        meant: Meant,
+        /// By which step; none if the leg that it is of has gone.
+        by: Option<OrderedBy>,
+    },
     /// From the call: from here, or no longer, silence is heard.
     Mask {
         /// What.
@@ -158,7 +163,7 @@ impl Actor for Recorder {
                 // Refused, it has been said.
                 drop(state.start(*order, by, &myself).await);
             }
-            RecorderMsg::Stop(meant) => state.stop(&meant, &myself).await,
+            RecorderMsg::Stop { meant, by } => state.stop(&meant, by, &myself).await,
             RecorderMsg::Mask { meant, on, by } => state.mask_meant(&meant, on, by).await,
             RecorderMsg::Asked(request) => state.asked(request, &myself).await,
             RecorderMsg::Event(name, event) => state.hear(name, &event, &myself).await,

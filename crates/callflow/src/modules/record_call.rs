@@ -85,8 +85,12 @@ fn stop(stage: &mut Stage, meant: Meant) {
         Taken::Waiting(order) => stage.effect(Effect::Skipped {
             pointer: order.pointer,
             reason: "it was stopped before it began".to_owned(),
+            by: order.by,
         }),
-        Taken::Running => stage.effect(Effect::StopRecording(meant)),
+        Taken::Running => {
+            let by = Some(recording::by_step(stage));
+            stage.effect(Effect::StopRecording { meant, by });
+        }
     }
 }
 

@@ -72,6 +72,28 @@ fn a_mask_says_which_step_wanted_it() {
 }
 
 #[test]
+fn a_stop_says_which_step_wanted_it_and_what_is_skipped_who_had_wanted_it() {
+    let stop = json!({"action": "stop"});
+    let talk = Talk::through(&step(
+        json!({"url": "http://h/r", "record_on_answer": true}),
+        step(stop.clone(), step(stop, sleep())),
+    ));
+    let effects = talk.last.unwrap().effects;
+    let [
+        Effect::Skipped { by: ordered, .. },
+        Effect::StopRecording {
+            by: Some(ended), ..
+        },
+    ] = effects.as_slice()
+    else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(ordered.step.as_deref(), Some(""));
+    assert_eq!(ended.step.as_deref(), Some("/children/_/children/_"));
+    assert_eq!(ended.source, RecordingSource::Callflow);
+}
+
+#[test]
 fn a_named_stop_takes_back_only_the_start_of_that_name() {
     let start = |name: &str| json!({"url": "http://h/r", "name": name, "record_on_answer": true});
     let stop = json!({"action": "stop", "name": "first"});

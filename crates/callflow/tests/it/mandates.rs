@@ -131,6 +131,11 @@ fn a_mandate_without_a_url_is_stored_if_the_system_stores_else_told_of() {
         })
     };
     assert!(with(true).text().contains("to the account's database"));
+    let effects = with(false).last.unwrap().effects;
+    let [Effect::Skipped { by, .. }] = effects.as_slice() else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(by.source, RecordingSource::Account);
     assert_snapshot!(with(false).text(), @r#"
     0s > Started
        < not recording at 0123456789abcdef0123456789abcdef#/call_recording/account/inbound/onnet: there is no "url", and store_recordings in system_config/media is false

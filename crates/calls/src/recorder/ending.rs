@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use callreel_callflow::{Input, Meant};
 use callreel_proto::{
     Application, CallEvent, EndReason, InsertAt, OrderedBy, RecordingFact, RecordingNotice,
-    RecordingSource,
 };
 use callreel_spool::{Mark, Ticket};
 use ractor::ActorRef;
@@ -29,16 +28,22 @@ const DISK_PAUSE: Duration = Duration::from_secs(1);
 impl State {
     /// What the flow means: its newest `record_call`, of that name if it names one; or this very recording, whoever wanted
     /// it, for the leg it is of has gone.
-    pub(super) async fn stop(&mut self, meant: &Meant, myself: &ActorRef<RecorderMsg>) {
+    pub(super) async fn stop(
+        &mut self,
+        meant: &Meant,
+        by: Option<OrderedBy>,
+        myself: &ActorRef<RecorderMsg>,
+    ) {
         let Some(key) = self.meant(meant) else {
             return tracing::debug!(call_id = %self.call_id(), ?meant, "nothing to stop");
         };
-        if let Meant::Slot(_) = meant {
-            self.tell_switch_to_stop(key).await;
-            return self.end(key, EndReason::Hangup, myself).await;
+        match by {
+            Some(by) => self.end_by(key, by, myself).await,
+            None => {
+                self.tell_switch_to_stop(key).await;
+                self.end(key, EndReason::Hangup, myself).await;
+            }
         }
-        let by = OrderedBy::new(RecordingSource::Callflow);
-        self.end_by(key, by, myself).await;
     }
 
     /// The running recording that a flow means.
