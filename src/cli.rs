@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Config, Role};
 
@@ -31,6 +31,9 @@ pub(crate) enum Command {
     /// Look at recordings that are still owed to somebody
     #[command(subcommand)]
     Deliveries(Deliveries),
+    /// Look at live calls and control their recordings, through a running node's API
+    #[command(subcommand)]
+    Calls(Calls),
     /// Check spool and store for damage
     Check(Place),
     /// A test phone: call somebody
@@ -168,6 +171,72 @@ pub(crate) enum Deliveries {
         #[command(flatten)]
         place: Place,
     },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Calls {
+    /// List an account's live channels, oldest first
+    List {
+        /// Account id
+        account: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Start, stop or mask a recording of a live call
+    Record(Record),
+}
+
+/// `callreel calls record`.
+#[derive(Args)]
+pub(crate) struct Record {
+    /// Account id
+    pub(crate) account: String,
+    /// Call-ID of one of its live channels
+    pub(crate) call_id: String,
+    /// What to do
+    pub(crate) action: RecordAction,
+    /// The recording's name; without one, the newest that the API began, or the whole call's mask
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Id of the one recording to stop or mask
+    #[arg(long, value_name = "ID")]
+    pub(crate) recording: Option<String>,
+    /// Where a started recording is sent
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+    /// Format of a started recording: mp3 or wav
+    #[arg(long)]
+    pub(crate) format: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// What can be done with a live call's recordings.
+#[derive(ValueEnum, Clone, Copy)]
+pub(crate) enum RecordAction {
+    /// Begin one
+    Start,
+    /// End one
+    Stop,
+    /// Record nothing of the call
+    Mask,
+    /// Record it again
+    Unmask,
+    /// Stop it if it runs, else start it
+    Toggle,
+}
+
+impl RecordAction {
+    /// As a `record_call` says it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Mask => "mask",
+            Self::Unmask => "unmask",
+            Self::Toggle => "toggle",
+        }
+    }
 }
 
 #[derive(Subcommand)]

@@ -8,6 +8,7 @@ mod demo;
 mod dial;
 mod flow;
 mod import;
+mod live;
 mod node;
 mod phone;
 mod receive;
@@ -47,6 +48,7 @@ async fn answer(command: Command) -> anyhow::Result<ExitCode> {
         Command::Import(args) => import::run(&args).await,
         Command::Flow(command) => flow::run(&command),
         Command::Recordings(command) => stored::recordings(command).await,
+        Command::Calls(command) => live::calls(command).await,
         Command::Deliveries(command) => stored::deliveries(command).await,
         Command::Check(place) => stored::check(&place).await,
         Command::Dial(args) => dial::run(args).await,

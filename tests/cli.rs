@@ -2,12 +2,14 @@
 
 use std::process::{Command, Output};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{
-    estate::{ACCOUNT, Estate},
+    estate::{ACCOUNT, CALLER, Estate, NUMBER},
+    eventually,
     node::Node,
     root,
+    sipp::{Caller, Sipp},
 };
 
 fn callreel(args: &[&str]) -> Output {
@@ -92,6 +94,60 @@ fn a_spool_in_use_names_its_holder() {
     assert!(!second.status.success());
     let said = stderr(&second);
     assert!(said.contains("in use"), "{said}");
+}
+
+/// Answers, records for half a minute at most.
+fn recorded() -> Value {
+    let sleep = json!({"module": "sleep", "data": {"duration": 30}, "children": {}});
+    let data = json!({"action": "start", "url": "http://127.0.0.1:9/r"});
+    let record = json!({"module": "record_call", "data": data, "children": {"_": sleep}});
+    json!({"module": "answer", "data": {}, "children": {"_": record}})
+}
+
+#[test]
+fn a_live_call_is_listed_and_another_one_is_unknown() {
+    let node = Node::start(&Estate::with_flow(&recorded()));
+    let calls = |args: &[&str]| node.cli(&[&["calls"], args].concat());
+    let none = calls(&["list", ACCOUNT]);
+    assert!(none.status.success(), "{}", stderr(&none));
+    assert_eq!(stdout(&none), "");
+    let caller = Sipp::new(CALLER, node.sip());
+    caller.register();
+    let scenario = Caller::dials(NUMBER).answered(NUMBER).awaits_bye();
+    let calling = caller.run("call", &scenario.scenario());
+    eventually("the recording to begin", || node.tickets().pop());
+    let (listed, call_id) = (stdout(&calls(&["list", ACCOUNT])), calling.call_id());
+    let line = format!("{call_id}  inbound ");
+    assert!(
+        listed.starts_with(&line) && listed.contains("answered"),
+        "{listed}"
+    );
+    let unknown = calls(&["record", ACCOUNT, "never/was", "mask"]);
+    assert!(!unknown.status.success());
+    let said = stderr(&unknown);
+    assert!(said.contains("no live channel never/was"), "{said}");
+}
+
+#[test]
+fn without_an_api_live_calls_cannot_be_looked_at() {
+    let data = tempfile::tempdir().unwrap();
+    let listed = Command::new(env!("CARGO_BIN_EXE_callreel"))
+        .args([
+            "calls",
+            "list",
+            ACCOUNT,
+            "--data",
+            data.path().to_str().unwrap(),
+        ])
+        .env("CALLREEL_API_LISTEN", "127.0.0.1:9")
+        .output()
+        .unwrap();
+    assert!(!listed.status.success());
+    assert!(
+        stderr(&listed).contains("api.listen"),
+        "{}",
+        stderr(&listed)
+    );
 }
 
 #[test]

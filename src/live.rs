@@ -1,0 +1,106 @@
+//! `callreel calls`: looks at live calls and controls their recordings, through the HTTP API of a running node.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use callreel_proto::AccountId;
+use reqwest::{Method, Url};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    cli::{Calls, Record},
+    config::Config,
+    serve::say,
+};
+
+/// `callreel calls …`.
+pub(crate) async fn calls(command: Calls) -> anyhow::Result<ExitCode> {
+    match command {
+        Calls::List { account, place } => {
+            let url = channels(&place.load()?, &account, None)?;
+            let data = ask(Method::GET, url, None).await?;
+            for channel in data.as_array().into_iter().flatten() {
+                say(&line(channel));
+            }
+        }
+        Calls::Record(record) => {
+            let config = record.place.load()?;
+            let url = channels(&config, &record.account, Some(&record.call_id))?;
+            let asked = json!({"data": {"module": "record_call", "data": data(&record)}});
+            let done = ask(Method::PUT, url, Some(&asked)).await?;
+            for recording in done["recordings"].as_array().into_iter().flatten() {
+                say(&told(recording));
+            }
+            if let Some(message) = done["message"].as_str() {
+                say(&format!("{message}\n"));
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The address of an account's live calls, or of one.
+fn channels(config: &Config, account: &str, call_id: Option<&str>) -> anyhow::Result<Url> {
+    let account = AccountId::parse(account)?;
+    let listen = config.api.listen;
+    let mut url = Url::parse(&format!("http://{listen}/v2/accounts/{account}/channels"))?;
+    if let Some(call_id) = call_id {
+        let mut path = url.path_segments_mut().expect("http URLs have paths");
+        path.push(call_id);
+    }
+    Ok(url)
+}
+
+/// What the API answers: the answer's data, or its reason as an error.
+async fn ask(method: Method, url: Url, body: Option<&Value>) -> anyhow::Result<Value> {
+    let mut request = reqwest::Client::new().request(method, url.clone());
+    if let Some(body) = body {
+        request = request.header("x-ordered-by", "callreel calls").json(body);
+    }
+    let answer = request.send().await.with_context(|| {
+        format!("no API answers at {url}: start a node with the role api, or name its address in api.listen")
+    })?;
+    let status = answer.status();
+    let body: Value = answer.json().await.with_context(|| url.to_string())?;
+    if status.is_success() {
+        return Ok(body["data"].clone());
+    }
+    let reason = body["data"]["message"]
+        .as_str()
+        .unwrap_or("no reason given");
+    bail!("{status}: {reason}")
+}
+
+fn line(channel: &Value) -> String {
+    let text = |key: &str| channel[key].as_str().unwrap_or("-");
+    let seconds = channel["elapsed_s"].as_u64().unwrap_or(0);
+    let state = if channel["answered"] == true {
+        "answered"
+    } else {
+        "ringing"
+    };
+    let (uuid, from, to) = (text("uuid"), text("from"), text("destination"));
+    format!(
+        "{uuid}  {} {from} -> {to}  {state}, {seconds} s\n",
+        text("direction")
+    )
+}
+
+fn data(record: &Record) -> Value {
+    let mut data = Map::new();
+    data.insert("action".to_owned(), record.action.name().into());
+    for (key, value) in [
+        ("name", &record.name),
+        ("recording_id", &record.recording),
+        ("url", &record.url),
+        ("format", &record.format),
+    ] {
+        data.extend(value.as_deref().map(|value| (key.to_owned(), value.into())));
+    }
+    Value::Object(data)
+}
+
+fn told(recording: &Value) -> String {
+    let text = |key: &str| recording[key].as_str().unwrap_or("-");
+    format!("{}  {}  {}\n", text("id"), text("state"), text("name"))
+}
