@@ -7,6 +7,7 @@ use callreel_proto::CallId;
 use url::Url;
 
 pub use metadata::{Metadata, complete};
+pub(crate) use templates::is_template;
 pub use templates::{Templates, expand};
 
 /// Which of a call's files a name is for.

@@ -9,7 +9,7 @@ use crate::data::Data;
 use crate::flow::{Child, Node, read};
 use crate::problem::{Problem, Severity};
 use crate::recording::http_url;
-use crate::{headers, modules, schema};
+use crate::{destination, headers, modules, schema};
 
 /// Kazoo's modules that are not built here. They are skipped to `_`, like any unknown module.
 const NOT_BUILT: &[&str] = &[
@@ -151,8 +151,15 @@ impl Linter {
         for (key, value) in &node.data {
             let names = placeholders(value.as_str().unwrap_or_default());
             if !names.is_empty() {
+                let expandable = names.iter().all(|name| destination::is_template(name));
                 let names = names.join(", ");
-                let message = format!("{names} is used as it stands; fill it in");
+                let message = if key == "url" && expandable {
+                    format!(
+                        "{names} is filled in where recording.expand_url is on, else used as it stands"
+                    )
+                } else {
+                    format!("{names} is used as it stands; fill it in")
+                };
                 self.remark(Severity::Info, node.pointer_to(key), message);
             }
         }

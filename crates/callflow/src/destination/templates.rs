@@ -22,6 +22,14 @@ pub struct Templates<'a> {
     pub started_at: Utc,
 }
 
+/// Whether [`expand`] knows this name, which stands in braces.
+pub(crate) fn is_template(braced: &str) -> bool {
+    matches!(
+        braced,
+        "{ACCOUNT_ID}" | "{USER_ID}" | "{OWNER_ID}" | "{CALL_ID}" | "{RECORDING_ID}" | "{DATE}"
+    )
+}
+
 impl Templates<'_> {
     fn value(&self, name: &str) -> Option<String> {
         let value = match name {
@@ -147,6 +155,16 @@ mod tests {
             ("http://h/plain", "http://h/plain"),
         ] {
             assert_eq!(expanded(base, "a@b", Some("bob")), expected, "{base}");
+        }
+        for name in [
+            "{ACCOUNT_ID}",
+            "{USER_ID}",
+            "{CALL_ID}",
+            "{RECORDING_ID}",
+            "{DATE}",
+        ] {
+            let url = expanded(&format!("http://h/{name}"), "a", Some("bob"));
+            assert!(is_template(name) && !url.contains("%7B"), "{url}");
         }
         assert_eq!(
             expanded("http://h/{USER_ID}", "a", None),

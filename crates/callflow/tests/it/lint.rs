@@ -20,7 +20,7 @@ fn the_samples_are_what_they_are() {
     assert_snapshot!(said(&sample("2-stop"), false), @"");
     assert_snapshot!(said(&sample("3-per-user"), false), @r#"
     warning at /children/_/children/_/children: an action stands where a map of branches belongs; taken as if it were under "_"
-    info at /data/url: {ACCOUNT_ID}, {USER_ID} is used as it stands; fill it in
+    info at /data/url: {ACCOUNT_ID}, {USER_ID} is filled in where recording.expand_url is on, else used as it stands
     info at /children/_/data/id: {USER_ID} is used as it stands; fill it in
     info at /children/_/children/_/children/data/id: {VMBOX_ID} is used as it stands; fill it in
     "#);
@@ -33,7 +33,7 @@ fn the_samples_are_what_they_are() {
 fn the_third_sample_is_refused_by_the_strict() {
     assert_snapshot!(said(&sample("3-per-user"), true), @r#"
     error at /children/_/children/_/children: an action stands where a map of branches belongs; taken as if it were under "_"
-    info at /data/url: {ACCOUNT_ID}, {USER_ID} is used as it stands; fill it in
+    info at /data/url: {ACCOUNT_ID}, {USER_ID} is filled in where recording.expand_url is on, else used as it stands
     info at /children/_/data/id: {USER_ID} is used as it stands; fill it in
     info at /children/_/children/_/children/data/id: {VMBOX_ID} is used as it stands; fill it in
     "#);
