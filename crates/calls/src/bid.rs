@@ -101,6 +101,8 @@ pub(crate) async fn consider(context: Arc<Context>, request: Envelope<RouteReq>)
         ..Settings::default()
     };
     let standing = lookup::standing(&context.store, &account, &body, &found).await;
+    let device = lookup::calling_device(&body);
+    let metaflows = lookup::metaflows(&context.store, &account, device).await;
     let flow_id = text("_id").unwrap_or_default();
     let fetch_id = fetch_id(&headers, &body).to_owned();
     Some(Bid {
@@ -111,6 +113,7 @@ pub(crate) async fn consider(context: Arc<Context>, request: Envelope<RouteReq>)
             flow,
             flow_name: text("name"),
             standing,
+            metaflows,
             settings,
             context,
         },

@@ -7,6 +7,10 @@
 //! | the dispatcher | `Replaced` | the channel goes on under another id |
 //! | the dispatcher | `Released` | another controller has it now |
 //! | the dispatcher | `Asked` | another application wants it recorded |
+//! | the dispatcher | `Act` | a program wants something of its recordings |
+//! | the dispatcher | `Pressed` | the other party pressed a key |
+//! | its own look-up task | `Met` | the other party's feature codes are known |
+//! | its own timer | `NoMoreKeys` | a feature code is complete, or none |
 //! | its own timer | `Lost` | nobody gave it to us in time |
 //! | its own timer | `Tell` | the cursor asked to be woken |
 //! | its own look-up task | `Tell` | the answer to the cursor's question |
@@ -14,18 +18,24 @@
 //!
 //! If its recorder dies, the call goes on and the recordings are finished as interrupted.
 
+mod keys;
+
 use std::{sync::Arc, time::Instant};
 
 use callreel_callflow::{
-    CallInfo, Cursor, Effect, Flow, Input, Meant, Output, Query, RecordingOrder, Settings, Standing,
+    CallInfo, Cursor, Effect, Flow, Input, Meant, Output, Query, RecordingOrder, Settings,
+    Standing,
+    metaflow::{MetaflowRules, Party},
 };
 use callreel_proto::{
-    AccountId, CallEvent, CallId, Envelope, EventName, OrderedBy, RecordRequest, RecordingFact,
-    RecordingNotice, RouteReq, RouteWin,
+    AccountId, CallEvent, CallId, Envelope, EventName, MetaflowAction, OrderedBy, RecordRequest,
+    RecordingFact, RecordingNotice, RouteReq, RouteWin,
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
+
+use keys::Keys;
 
 use crate::{
     context::Context,
@@ -49,6 +59,14 @@ pub(crate) enum CallMsg {
     Released(&'static str),
     /// From the dispatcher: what another application wants recorded of the call.
     Asked(Box<Envelope<RecordRequest>>),
+    /// From the dispatcher: what a program wants of the live call.
+    Act(Box<Envelope<MetaflowAction>>),
+    /// From the dispatcher: a key was pressed on the leg that the call is bridged with.
+    Pressed(Box<CallEvent>),
+    /// From this actor's look-up task: the feature codes of whoever is on that leg.
+    Met(CallId, Box<MetaflowRules>),
+    /// From this actor's timer: no further key came in time.
+    NoMoreKeys,
     /// From this actor's timer: the call is not ours.
     Lost(&'static str),
     /// From this actor's timer, its look-up task or its recorder: what the cursor is to be told.
@@ -65,6 +83,8 @@ pub(crate) struct Args {
     pub(crate) flow: Flow,
     pub(crate) flow_name: Option<String>,
     pub(crate) standing: Standing,
+    /// The caller's feature codes.
+    pub(crate) metaflows: MetaflowRules,
     pub(crate) settings: Settings,
 }
 
@@ -78,6 +98,7 @@ pub(crate) struct State {
     control: Option<Control>,
     recorder: Option<ActorRef<RecorderMsg>>,
     timer: Option<JoinHandle<()>>,
+    keys: Keys,
     /// The flow is over; the actor ends with its recorder.
     finished: bool,
 }
@@ -109,10 +130,23 @@ impl Actor for Call {
             CallMsg::Replaced(event, successor) => state.replaced(event, successor, &myself).await,
             CallMsg::Released(why) => state.released(why, &myself),
             CallMsg::Asked(request) => state.asked(request, &myself).await,
+            CallMsg::Act(request) => state.act(request, &myself).await,
+            CallMsg::Pressed(event) => state.pressed(&event, &myself).await,
+            CallMsg::Met(leg, rules) => state.met(leg, &rules, &myself).await,
+            CallMsg::NoMoreKeys => state.no_more_keys(&myself).await,
             CallMsg::Lost(why) => state.lost(why, &myself),
             CallMsg::Tell(input) => state.feed(*input, &myself).await,
             CallMsg::Describe(reply) => drop(reply.send(state.describe().await)),
         }
+        Ok(())
+    }
+
+    async fn post_stop(
+        &self,
+        _: ActorRef<CallMsg>,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        state.deafen().await;
         Ok(())
     }
 
@@ -142,9 +176,7 @@ impl State {
     fn new(args: Args) -> Self {
         let route = &args.route;
         let text = |text: &str| Some(text.to_owned()).filter(|t| !t.is_empty());
-        let calling_device = (route.channel_var("Authorizing-Type") == Some("device"))
-            .then(|| route.channel_var("Authorizing-ID").map(str::to_owned))
-            .flatten();
+        let calling_device = lookup::calling_device(route).map(str::to_owned);
         let info = CallInfo {
             account_id: args.account.clone(),
             call_id: route.call_id.clone(),
@@ -157,7 +189,7 @@ impl State {
             answered: false,
             standing: args.standing,
         };
-        Self {
+        let mut state = Self {
             cursor: Cursor::new(args.flow, info, args.settings),
             context: args.context,
             route: args.route,
@@ -165,8 +197,11 @@ impl State {
             control: None,
             recorder: None,
             timer: None,
+            keys: Keys::default(),
             finished: false,
-        }
+        };
+        state.joined(Party::Caller, &args.metaflows);
+        state
     }
 
     async fn won(&mut self, win: RouteWin, myself: &ActorRef<CallMsg>) {
@@ -208,7 +243,16 @@ impl State {
                 drop(recorder.cast(RecorderMsg::CallEnded));
             }
         }
+        let peer = event.other_leg_call_id.clone();
+        if name == EventName::Dtmf {
+            self.pressed(&event, myself).await;
+        }
         self.feed(Input::Event { name, event }, myself).await;
+        match name {
+            EventName::ChannelBridge => self.bridged_with(peer, myself).await,
+            EventName::ChannelUnbridge => self.bridged_with(None, myself).await,
+            _ => {}
+        }
     }
 
     async fn replaced(
@@ -250,6 +294,18 @@ impl State {
         match recorder {
             Ok(recorder) => drop(recorder.cast(RecorderMsg::Asked(request))),
             Err(reason) => recorder::answer_error(&self.context, &request, &reason).await,
+        }
+    }
+
+    async fn act(&mut self, request: Box<Envelope<MetaflowAction>>, myself: &ActorRef<CallMsg>) {
+        if self.control.is_none() || self.finished {
+            return;
+        }
+        match self.recorder(myself).await {
+            Ok(recorder) => drop(recorder.cast(RecorderMsg::Act(request))),
+            Err(error) => {
+                tracing::error!(call_id = %self.route.call_id, %error, "no recorder: a program is not answered");
+            }
         }
     }
 
@@ -412,6 +468,7 @@ impl State {
             "won": self.control.is_some(),
             "over": self.finished,
             "position": self.cursor.position(),
+            "keys_heard_of": self.keys.other_leg(),
             "recorder": recording,
         })
     }

@@ -1,6 +1,6 @@
 //! What every actor of this role shares: the bus, the store, the spool, the capture thread and the settings.
 
-use callreel_bus::Bus;
+use callreel_bus::{Binder, Bus};
 use callreel_proto::{Exchange, RecordingNotice};
 use callreel_spool::Writer;
 use callreel_store::Store;
@@ -10,6 +10,7 @@ use crate::{
     config::{CallsConfig, RecordingConfig},
     files::Files,
     held::Held,
+    legs::Legs,
     sockets::CapturePorts,
 };
 
@@ -22,6 +23,9 @@ pub(crate) struct Context {
     pub(crate) ports: CapturePorts,
     pub(crate) files: Files,
     pub(crate) held: Held,
+    pub(crate) legs: Legs,
+    /// Says what the node's queue hears.
+    pub(crate) binder: Binder,
     pub(crate) calls: CallsConfig,
     pub(crate) config: RecordingConfig,
     /// This node's name on the bus.

@@ -15,10 +15,10 @@ mod vigil;
 
 use std::{sync::Arc, time::Duration};
 
-use callreel_bus::{Binder, Binding, Delivery, Mishaps};
+use callreel_bus::{Binding, Delivery, Mishaps};
 use callreel_proto::{
     Application, CallEvent, CallId, Envelope, Exchange, HangupCause, Headers, InsertAt,
-    RecordRequest, RouteReq, RouteResp, RouteWin,
+    MetaflowAction, RecordRequest, RouteReq, RouteResp, RouteWin,
 };
 use ractor::{
     Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent, rpc::CallResult,
@@ -64,7 +64,6 @@ pub(crate) enum DispatcherMsg {
 /// Everything the dispatcher knows.
 pub(crate) struct State {
     context: Arc<Context>,
-    binder: Binder,
     registry: Registry,
     /// Messages that could not be used.
     refused: Mishaps,
@@ -76,16 +75,15 @@ pub(crate) struct State {
 impl Actor for Dispatcher {
     type Msg = DispatcherMsg;
     type State = State;
-    type Arguments = (Arc<Context>, Binder);
+    type Arguments = Arc<Context>;
 
     async fn pre_start(
         &self,
         _: ActorRef<DispatcherMsg>,
-        (context, binder): (Arc<Context>, Binder),
+        context: Arc<Context>,
     ) -> Result<State, ActorProcessingErr> {
         Ok(State {
             context,
-            binder,
             registry: Registry::default(),
             refused: Mishaps::default(),
             draining: false,
@@ -154,6 +152,7 @@ impl State {
             Ok(Heard::Usurp(usurp)) => self.release_others(&usurp.call_id, &usurp.fetch_id),
             Ok(Heard::Status(msg_id, status)) => self.status(&msg_id, &status),
             Ok(Heard::Record(request)) => self.record(request, myself).await,
+            Ok(Heard::Action(request)) => self.act(request),
             Ok(Heard::Nothing) => {}
             Err(refusal) if self.refused.count(&refusal.kind) => {
                 tracing::warn!(
@@ -296,6 +295,23 @@ impl State {
         }
     }
 
+    /// What a program wants of a live call: for its controller, else for a recorder at it. The calls of others are theirs, and
+    /// a call that nobody knows is answered by nobody.
+    fn act(&self, request: Box<Envelope<MetaflowAction>>) {
+        let mut listener = None;
+        for session in self.registry.of(&request.body.call_id) {
+            let controls = matches!(session.listener, Listener::Call(_));
+            if session.control_queue.is_some() && (controls || listener.is_none()) {
+                listener = Some(session.listener.clone());
+            }
+        }
+        match listener {
+            Some(Listener::Call(call)) => drop(call.cast(CallMsg::Act(request))),
+            Some(Listener::Recorder(recorder)) => drop(recorder.cast(RecorderMsg::Act(request))),
+            None => {}
+        }
+    }
+
     /// A recorder for a channel that another application controls.
     async fn recorder(
         &mut self,
@@ -339,7 +355,7 @@ impl State {
 
     async fn hear(&self, call_id: &CallId) -> Result<(), callreel_bus::Error> {
         let events = Binding::new(Exchange::Callevt, CallEvent::pattern(call_id));
-        self.binder.bind(events).await
+        self.context.binder.bind(events).await
     }
 
     /// Once nobody listens to it.
@@ -348,7 +364,7 @@ impl State {
             return;
         }
         let events = Binding::new(Exchange::Callevt, CallEvent::pattern(call_id));
-        if let Err(error) = self.binder.unbind(events).await {
+        if let Err(error) = self.context.binder.unbind(events).await {
             tracing::warn!(%call_id, %error, "events of a finished call still arrive");
         }
     }

@@ -3,7 +3,7 @@
 use callreel_bus::Delivery;
 use callreel_proto::{
     CallEvent, ChannelStatusResp, Envelope, EventName, Exchange, Headers, MalformedMessage,
-    RecordRequest, Requested, RouteReq, RouteWin, UsurpControl,
+    MetaflowAction, RecordRequest, Requested, RouteReq, RouteWin, UsurpControl,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -23,6 +23,8 @@ pub(crate) enum Heard {
     Status(String, Box<ChannelStatusResp>),
     /// Another application wants a channel of ours recorded.
     Record(Box<Envelope<RecordRequest>>),
+    /// A program wants something of a live call, ours or another's.
+    Action(Box<Envelope<MetaflowAction>>),
     /// Nothing for us: topics carry the talk of others, too.
     Nothing,
 }
@@ -71,6 +73,9 @@ pub(crate) fn read(delivery: &Delivery) -> Result<Heard, Refusal> {
         }
         (Exchange::Targeted | Exchange::Kapps, "call", "command") => {
             Ok(Heard::Record(body(delivery)?))
+        }
+        (Exchange::Metaflow, MetaflowAction::CATEGORY, MetaflowAction::NAME) => {
+            Ok(Heard::Action(body(delivery)?))
         }
         (Exchange::Callevt, "call_event", UsurpControl::NAME) => {
             let usurp: Box<Envelope<UsurpControl>> = body(delivery)?;

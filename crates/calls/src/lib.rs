@@ -19,6 +19,7 @@ mod document;
 mod files;
 mod held;
 mod inbox;
+mod legs;
 mod lookup;
 mod order;
 mod orphans;

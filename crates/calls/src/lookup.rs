@@ -1,6 +1,8 @@
 //! Answers a cursor's questions from the account's documents, and finds the callflow of a new call.
 
-use callreel_callflow::{Answer, EndpointRules, Endpoints, Network, Query, Standing};
+use callreel_callflow::{
+    Answer, EndpointRules, Endpoints, Network, Query, Standing, metaflow::MetaflowRules,
+};
 use callreel_proto::{
     Account, AccountDb, AccountId, Device, MediaConfig, RouteReq, User, Vmbox, lenient_bool,
 };
@@ -214,10 +216,7 @@ async fn wanted(
     let db = AccountDb::name(account);
     let doc = store.get(&db, account.as_str()).await?.unwrap_or_default();
     standing.account = Account::read(&doc).call_recording;
-    if route.channel_var("Authorizing-Type") != Some("device") {
-        return Ok(());
-    }
-    let Some(id) = route.channel_var("Authorizing-ID") else {
+    let Some(id) = calling_device(route) else {
         return Ok(());
     };
     if let Some(Answer::Endpoints(found)) = device_endpoint(store, account, id).await? {
@@ -225,6 +224,56 @@ async fn wanted(
         standing.caller = device.map(|device| EndpointRules::of(device, found.owner.as_ref()));
     }
     Ok(())
+}
+
+/// The feature codes of a party: its device's, its user's and the account's. Documents that cannot be read have none.
+pub(crate) async fn metaflows(
+    store: &Store,
+    account: &AccountId,
+    device: Option<&str>,
+) -> MetaflowRules {
+    match metaflow_documents(store, account, device).await {
+        Ok(rules) => rules,
+        Err(error) => {
+            tracing::warn!(account_id = %account, device, %error, "the feature codes of a party cannot be read");
+            MetaflowRules::default()
+        }
+    }
+}
+
+async fn metaflow_documents(
+    store: &Store,
+    account: &AccountId,
+    device: Option<&str>,
+) -> Result<MetaflowRules, Error> {
+    let db = AccountDb::name(account);
+    let of = |doc: &Option<Value>| {
+        let own = doc.as_ref().and_then(|doc| doc.get("metaflows"));
+        own.cloned().unwrap_or_default()
+    };
+    let device = match device {
+        Some(id) => live(store, &db, id).await?,
+        None => None,
+    };
+    let owner = device
+        .as_ref()
+        .and_then(|device| Device::read(device).owner_id);
+    let user = match owner {
+        Some(id) => live(store, &db, &id).await?,
+        None => None,
+    };
+    let account = store.get(&db, account.as_str()).await?;
+    Ok(MetaflowRules {
+        account: of(&account),
+        device: of(&device),
+        user: of(&user),
+    })
+}
+
+/// The device that a caller is, if it is one of the account's own.
+pub(crate) fn calling_device(route: &RouteReq) -> Option<&str> {
+    let is_device = route.channel_var("Authorizing-Type") == Some("device");
+    route.channel_var("Authorizing-ID").filter(|_| is_device)
 }
 
 /// The account's SIP realm; empty if it has none.

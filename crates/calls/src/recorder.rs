@@ -5,6 +5,8 @@
 //! |---|---|---|
 //! | the call | `Start`, `Stop`, `Mask` | the flow ordered it |
 //! | the call, or the dispatcher | `Asked` | another application ordered it |
+//! | the call, or the dispatcher | `Act` | a program wants it |
+//! | the call | `Dialled` | a party wants it, by keys |
 //! | the call, or the dispatcher | `Event` | the switch said something about the channel, or about a file of its own |
 //! | the call, or the dispatcher | `Replaced` | the channel goes on under another id |
 //! | its own timers | `Due`, `Unconfirmed` | a recording is long enough, or the switch has been silent for too long |
@@ -17,6 +19,7 @@ mod announcing;
 mod audio;
 mod ending;
 mod fork;
+mod live;
 mod masking;
 mod request;
 mod running;
@@ -30,12 +33,12 @@ use std::{
 
 use callreel_callflow::{Input, Meant, RecordingOrder};
 use callreel_proto::{
-    AccountId, CallEvent, CallId, Envelope, EventName, OrderedBy, RecordRequest, RecordingFact,
-    RecordingNotice, RouteReq,
+    AccountId, CallEvent, CallId, Envelope, EventName, MetaflowAction, OrderedBy, RecordRequest,
+    RecordingFact, RecordingNotice, RouteReq,
 };
 use callreel_spool::{Mark, Ticket};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     call::CallMsg,
@@ -72,6 +75,10 @@ pub(crate) enum RecorderMsg {
     },
     /// From the call or the dispatcher: what another application wants of a recording.
     Asked(Box<Envelope<RecordRequest>>),
+    /// From the call or the dispatcher: what a program wants of the live call.
+    Act(Box<Envelope<MetaflowAction>>),
+    /// From the call: what a party wants of it, by keys.
+    Dialled(Map<String, Value>, OrderedBy),
     /// From the call or the dispatcher: the switch said something about the recorded channel.
     Event(EventName, Box<CallEvent>),
     /// From the call or the dispatcher: the recorded channel has this id now.
@@ -166,6 +173,8 @@ impl Actor for Recorder {
             RecorderMsg::Stop { meant, by } => state.stop(&meant, by, &myself).await,
             RecorderMsg::Mask { meant, on, by } => state.mask_meant(&meant, on, by).await,
             RecorderMsg::Asked(request) => state.asked(request, &myself).await,
+            RecorderMsg::Act(request) => state.act(request, &myself).await,
+            RecorderMsg::Dialled(data, by) => state.dialled(&data, &by, &myself).await,
             RecorderMsg::Event(name, event) => state.hear(name, &event, &myself).await,
             RecorderMsg::Replaced(call_id) => state.args.control.call_id = call_id,
             RecorderMsg::Due(key, due) => state.due(key, due, &myself).await,

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use callreel_bus::{Binding, Bus, QueueOptions, Subscription};
-use callreel_proto::{CallEvent, EventName, Exchange, RecordRequest};
+use callreel_proto::{CallEvent, EventName, Exchange, MetaflowAction, RecordRequest};
 use callreel_spool::Writer;
 use callreel_store::Store;
 use ractor::{Actor, ActorRef};
@@ -17,6 +17,7 @@ use crate::{
     dispatcher::{Dispatcher, DispatcherMsg},
     files::Files,
     held::Held,
+    legs::Legs,
     orphans,
     sockets::CapturePorts,
 };
@@ -87,18 +88,18 @@ impl Calls {
             ports: CapturePorts::new(config.capture_bind, config.capture_ports),
             files: Files::default(),
             held: Held::default(),
+            legs: Legs::default(),
+            binder: inbox.binder(),
             calls,
             config,
             node: node.to_owned(),
             queue: inbox.queue().to_owned(),
         });
         orphans::recover(&context).await?;
-        let binder = inbox.binder();
-        let (dispatcher, ended) =
-            Actor::spawn(None, Dispatcher, (Arc::clone(&context), binder.clone())).await?;
+        let (dispatcher, ended) = Actor::spawn(None, Dispatcher, Arc::clone(&context)).await?;
         tokio::spawn(take(inbox, dispatcher.clone()));
         for binding in bindings(&context) {
-            binder.bind(binding).await?;
+            context.binder.bind(binding).await?;
         }
         let options = QueueOptions::shared(REQUESTS, REQUESTS_QUEUE);
         let wanted = Binding::new(Exchange::Kapps, RecordRequest::PATTERN);
@@ -177,7 +178,8 @@ fn bindings(context: &Context) -> Vec<Binding> {
     // The same holds for the beginning of a file that is recorded from the other leg.
     let files = [EventName::RecordStart, EventName::RecordStop]
         .map(|name| Binding::new(Exchange::Callevt, CallEvent::pattern_of(name)));
-    let own = files.into_iter().chain([replies]);
+    let live = Binding::new(Exchange::Metaflow, MetaflowAction::RECORDS);
+    let own = files.into_iter().chain([replies, live]);
     own.chain(requests).collect()
 }
 

@@ -18,6 +18,12 @@ impl State {
             drop(recorder.cast(RecorderMsg::Event(name, event)));
             return;
         }
+        if name == EventName::Dtmf
+            && let Some(call) = self.context.legs.call(&event.call_id)
+        {
+            // A call that just died is reported by supervision.
+            drop(call.cast(CallMsg::Pressed(event.clone())));
+        }
         for actor in self.registry.actors(&event.call_id) {
             self.happened_to(actor, name, event.clone()).await;
         }

@@ -7,6 +7,7 @@ mod fork;
 mod guest;
 mod kazoo;
 mod late;
+mod live;
 mod mandates;
 mod mask;
 mod offers;
