@@ -1,7 +1,7 @@
 //! `record_call` and `record_caller`: orders, limits, destinations, deferred starts, stops.
 
 use callreel_callflow::{Effect, Input, OrderDestination, RecordingKind, RecordingOrder, Slot};
-use callreel_proto::{AudioFormat, Channels, EndReason, EventName};
+use callreel_proto::{AudioFormat, Channels, EndReason, EventName, Terminators};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
@@ -111,6 +111,11 @@ fn an_origin_is_the_label_else_the_callflow_else_the_number() {
     assert_eq!(order(&named).origin, "callflow : main menu");
     assert_eq!(
         order(&Talk::through(&record(data))).origin,
+        "callflow : 2000"
+    );
+    let claimed = json!({"url": "http://h/r", "origin": "inbound from onnet to account"});
+    assert_eq!(
+        order(&Talk::through(&record(claimed))).origin,
         "callflow : 2000"
     );
 }
@@ -369,6 +374,29 @@ fn a_caller_can_be_recorded_without_a_beep_and_the_flow_goes_on() {
        at sleep /children/_
        wait until 6s
     "#);
+}
+
+#[test]
+fn a_key_silence_and_the_limit_end_a_message_and_the_flow_goes_on() {
+    let flow = json!({
+        "module": "record_caller", "data": {"url": "http://h/r", "time_limit": 30},
+        "children": {"_": {"module": "sleep", "data": {"duration": 1}}}
+    });
+    for reason in [
+        EndReason::Stopped,
+        EndReason::Silence,
+        EndReason::TimeLimit,
+        EndReason::TooShort,
+    ] {
+        let mut talk = Talk::with(&flow, |call, _| call.answered = true);
+        let message = order(&talk);
+        assert_eq!(message.terminators, Terminators::any());
+        let silence = message.silence.unwrap();
+        assert_eq!((silence.threshold, silence.after.as_secs()), (200, 5));
+        assert_eq!(message.time_limit.as_secs(), 30);
+        talk.recorded(9.0, 1, reason, 8000);
+        assert!(talk.text().contains("at sleep"), "{}", talk.text());
+    }
 }
 
 #[test]
