@@ -230,3 +230,14 @@ async fn a_post_does_the_same() {
     assert_eq!(answer.status, 200);
     assert_eq!(heard.data["action"], "toggle");
 }
+
+#[tokio::test]
+async fn a_body_that_never_comes_is_not_waited_for() {
+    let world = World::new().await;
+    let uri = format!("/v2/accounts/{ACCOUNT}/channels/{ENCODED}");
+    let body = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    tokio::time::pause();
+    let answer = world.call_with("PUT", &uri, &[], body).await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.message().contains("did not come in time"));
+}
