@@ -93,6 +93,24 @@ impl Hunt {
         hunt
     }
 
+    /// One that is over, with nothing to do.
+    pub(crate) fn over(now: Instant) -> Self {
+        Self {
+            plan: Plan {
+                targets: Vec::new(),
+                one_by_one: false,
+                timeout: Duration::ZERO,
+                fail_on_single_reject: false,
+            },
+            legs: Vec::new(),
+            endpoint: 0,
+            until: now,
+            failures: Vec::new(),
+            over: true,
+            acts: VecDeque::new(),
+        }
+    }
+
     /// Tells what happened.
     pub(crate) fn handle_input(&mut self, now: Instant, input: Input) {
         if self.over {

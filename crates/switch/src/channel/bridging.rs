@@ -61,6 +61,34 @@ pub(super) struct Live {
     pub(super) media: MediaLeg,
 }
 
+impl Bridge {
+    /// One that found its leg elsewhere.
+    pub(super) fn joined(number: u64, live: Live, now: bool) -> Self {
+        let leg = Leg {
+            endpoint: Endpoint::default(),
+            call_id: None,
+            way: None,
+            live: Some(live),
+            codec: None,
+        };
+        Self {
+            number,
+            hunt: Hunt::over(Instant::now()),
+            legs: vec![leg],
+            caller_name: None,
+            caller_number: None,
+            early: None,
+            joined: Some(0),
+            now,
+        }
+    }
+
+    /// It runs beside the queue.
+    pub(super) fn is_now(&self) -> bool {
+        self.now
+    }
+}
+
 impl Channel {
     /// `bridge`.
     pub(super) async fn execute_bridge(

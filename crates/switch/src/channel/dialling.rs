@@ -287,7 +287,7 @@ fn is_sip_word(text: &str) -> bool {
 }
 
 /// A leg, as the one at its other side tells of it.
-fn other_leg(call_id: &CallId, direction: Direction, parties: &Parties) -> OtherLeg {
+pub(super) fn other_leg(call_id: &CallId, direction: Direction, parties: &Parties) -> OtherLeg {
     OtherLeg {
         call_id: call_id.clone(),
         direction,

@@ -7,6 +7,7 @@ mod dialog;
 mod facts;
 mod handing_on;
 mod inbound;
+mod joining;
 mod life;
 mod message;
 mod outbound;
@@ -61,6 +62,16 @@ pub(crate) enum ChannelMsg {
     TransferOutcome(u64, Option<u16>),
     /// From the leg this one is joined to: it ends while this one looks for where to go.
     TransferorGone(CallId),
+    /// From another leg of the same phone: that phone wants the other ends of both joined.
+    Join(Box<joining::JoinOrder>),
+    /// From the leg that was asked so: whom its call is with.
+    Joinable(Box<joining::Joinable>),
+    /// From the phone's leg that joins two others: this one is the A leg of the new conversation.
+    Adopt(Box<joining::Adoption>),
+    /// From the A leg of that conversation: this one is its B leg; with the A leg and its `Fetch-ID`.
+    Serve(Box<(outbound::Owner, OtherLeg, Option<String>)>),
+    /// From the phone's leg that joins two others: this one's other end has been joined to that leg.
+    Relieved(CallId),
     /// From the task that tells the phone how its REFER went: it knows.
     Told(u64),
     /// From the task that made a sound: here it is.
@@ -334,6 +345,14 @@ impl Channel {
                 self.on_transfer_outcome(number, refused).await;
             }
             ChannelMsg::TransferorGone(from) => self.on_transferor_gone(&from).await,
+            ChannelMsg::Join(order) => self.on_join(*order),
+            ChannelMsg::Joinable(found) => self.on_joinable(*found).await,
+            ChannelMsg::Adopt(adoption) => self.on_adopt(*adoption).await,
+            ChannelMsg::Serve(service) => {
+                let (owner, a_leg, fetch_id) = *service;
+                self.on_serve(owner, a_leg, fetch_id).await;
+            }
+            ChannelMsg::Relieved(to) => self.on_relieved(to).await,
             ChannelMsg::Told(number) => self.on_told(number).await,
             ChannelMsg::Fetched { token, sound } => self.on_fetched(token, sound).await,
             ChannelMsg::NotTaken { slip, reason } => {

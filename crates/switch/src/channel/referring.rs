@@ -10,6 +10,7 @@ use rsipstack::sip::{Header, Request, StatusCode};
 use tokio::sync::oneshot;
 
 use super::dialog::reply;
+use super::joining::JoinOrder;
 use super::{Channel, ChannelMsg};
 use crate::refer::{self, Referral, Target, notify_headers, sipfrag};
 
@@ -18,17 +19,32 @@ const NOTIFY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A REFER of this leg's phone that is being carried out.
 pub(super) struct Referring {
-    number: u64,
-    kind: &'static str,
-    /// The other party, or what stands for where it goes.
+    pub(super) number: u64,
+    kind: Kind,
+    /// Where the other leg goes: the dialled `user@realm`, or the Call-ID of the leg it is joined to.
     to: String,
     /// Takes the final status.
     teller: Option<oneshot::Sender<StatusCode>>,
-    stage: Stage,
+    pub(super) stage: Stage,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum Kind {
+    Blind,
+    Attended,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Blind => "blind",
+            Self::Attended => "attended",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
     /// The other leg looks for where to go.
     Asked,
     /// It has gone: this leg only tells its phone and ends.
@@ -58,13 +74,14 @@ impl Channel {
     /// REFER.
     pub(super) async fn on_refer(&mut self, request: &Request, handle: TransactionHandle) {
         match self.accept_referral(request) {
-            Ok((referral, ask)) => {
+            Ok((referral, whom, ask)) => {
                 let sub = (!referral.tell)
                     .then(|| Header::Other("Refer-Sub".to_owned(), "false".to_owned()));
                 let headers = sub.into_iter().collect();
                 reply(&handle, StatusCode::Accepted, headers, None).await;
                 self.tell_phone(&referral);
-                ask();
+                // Who has ended has told this leg, or will.
+                drop(whom.cast(ask));
             }
             Err(status) => reply(&handle, status, Vec::new(), None).await,
         }
@@ -74,7 +91,7 @@ impl Channel {
     fn accept_referral(
         &mut self,
         request: &Request,
-    ) -> Result<(Referral, impl FnOnce() + use<>), StatusCode> {
+    ) -> Result<(Referral, ActorRef<ChannelMsg>, ChannelMsg), StatusCode> {
         let referral = refer::read(request)?;
         if self.referring.is_some() || self.transferred.is_some() {
             // One after the other: this also bounds what a phone gone wild can have us do.
@@ -82,29 +99,52 @@ impl Channel {
         }
         let partner = self.partner().ok_or(StatusCode::Forbidden)?;
         let number = self.number();
-        let Target::Number(to) = &referral.target else {
-            return Err(StatusCode::NotImplemented);
+        let (kind, to, whom, ask) = match &referral.target {
+            Target::Number(to) => {
+                let order = self.transfer_order(number, to, &referral);
+                let ask = ChannelMsg::Transfer(Box::new(order));
+                let to = format!("{to}@{}", self.realm());
+                (Kind::Blind, to, partner.actor, ask)
+            }
+            Target::Call { call_id, tags } => {
+                let channels = &self.shared.channels;
+                let second = channels.find(call_id);
+                // Its own call, or the other end of it, is no other call.
+                let own = [&self.call_id, &partner.leg.call_id].contains(&call_id);
+                let second = second.filter(|_| !own);
+                let second = second.ok_or(StatusCode::CallTransactionDoesNotExist)?;
+                let order = JoinOrder {
+                    by: self.me.clone(),
+                    number,
+                    account: self.channel_vars.get("Account-ID").map(str::to_owned),
+                    tags: tags.clone(),
+                };
+                let ask = ChannelMsg::Join(Box::new(order));
+                (Kind::Attended, String::new(), second, ask)
+            }
         };
-        let order = TransferOrder {
+        self.referring = Some(Referring {
+            number,
+            kind,
+            to,
+            teller: None,
+            stage: Stage::Asked,
+        });
+        Ok((referral, whom, ask))
+    }
+
+    fn transfer_order(&self, number: u64, to: &str, referral: &Referral) -> TransferOrder {
+        TransferOrder {
             by: self.me.clone(),
             from: self.call_id.clone(),
             number,
-            to: to.clone(),
+            to: to.to_owned(),
             refer_to: referral.refer_to.clone(),
             referred_by: match &referral.referred_by {
                 Some(by) => by.clone(),
                 None => format!("<sip:{}>", self.parties.phone),
             },
-        };
-        self.referring = Some(Referring {
-            number,
-            kind: "blind",
-            to: format!("{to}@{}", self.realm()),
-            teller: None,
-            stage: Stage::Asked,
-        });
-        let ask = move || drop(partner.actor.cast(ChannelMsg::Transfer(Box::new(order))));
-        Ok((referral, ask))
+        }
     }
 
     /// Tells the phone that it is tried, and later how it went. After that the channel hears that it was told.
@@ -127,6 +167,13 @@ impl Channel {
             }
             drop(me.cast(ChannelMsg::Told(number)));
         });
+    }
+
+    /// Where the other leg goes is known.
+    pub(super) fn note_goal(&mut self, to: &CallId) {
+        if let Some(referring) = &mut self.referring {
+            referring.to = to.to_string();
+        }
     }
 
     /// The other leg has gone elsewhere, or nobody wants it there.
@@ -162,8 +209,8 @@ impl Channel {
 
     /// The leg ends while the other one still looks for where to go: that one goes on without it.
     pub(super) async fn leave_if_referring(&mut self) {
-        let asked = self.referring.as_ref().filter(|r| r.stage == Stage::Asked);
-        if asked.is_some()
+        let asked = |r: &Referring| r.stage == Stage::Asked && r.kind == Kind::Blind;
+        if self.referring.as_ref().is_some_and(asked)
             && let Some(partner) = self.partner()
         {
             let gone = ChannelMsg::TransferorGone(self.call_id.clone());
@@ -180,7 +227,7 @@ impl Channel {
         referring.stage = Stage::Left;
         let (kind, to) = (referring.kind, referring.to.clone());
         self.publish(EventName::ChannelTransferor, |event| {
-            event.transfer_type = Some(kind.to_owned());
+            event.transfer_type = Some(kind.name().to_owned());
             event.transfer_to = Some(to);
         })
         .await;

@@ -6,6 +6,7 @@ mod bridging;
 mod calling;
 mod hardship;
 mod holding;
+mod joins;
 mod orphans;
 mod others;
 mod platform;
