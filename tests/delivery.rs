@@ -75,6 +75,58 @@ fn post_is_used_when_the_action_says_so_and_credentials_go_into_the_header() {
 }
 
 #[test]
+fn headers_and_metadata_of_the_action_reach_the_receiver_and_secrets_nobody_else() {
+    let receiver = Receiver::start();
+    let flow = one_second(&json!({
+        "action": "start", "format": "wav", "url": receiver.url("/r"),
+        "headers": {"Authorization": "Bearer h1dden-token", "X-Tenant": "7", "Content-Length": "1"},
+    }));
+    let settings = format!("{SETTINGS}[recording]\nmetadata_query = \"kazoo-4.3\"\n");
+    let node = Node::with_settings(&Estate::with_flow(&flow), &settings);
+    call(&node);
+    let arrival = receiver.accepted();
+    assert_eq!(arrival.headers["authorization"], "Bearer h1dden-token");
+    assert_eq!(arrival.headers["x-tenant"], "7");
+    let (path, query) = arrival.path.split_once('?').unwrap();
+    assert!(path.starts_with("/r/call_recording_"), "{path}");
+    let names: Vec<&str> = query
+        .split('&')
+        .map(|p| p.split('=').next().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "from",
+            "to",
+            "caller_id_name",
+            "caller_id_number",
+            "call_id",
+            "cdr_id",
+            "interaction_id",
+            "owner_id",
+            "account_id",
+            "start",
+            "duration_ms",
+            "recording_id"
+        ]
+    );
+    let id = arrival.headers["idempotency-key"].to_str().unwrap();
+    assert!(query.ends_with(&format!("&recording_id={id}")), "{query}");
+    let doc = node.recordings(1).remove(0);
+    assert_eq!(doc["ordered_by"]["source"], "callflow");
+    assert_eq!(doc["legs"]["a"]["channel"], "left");
+    assert!(
+        doc["gap_report"]["a"]["packets"].as_u64().unwrap() > 40,
+        "{doc}"
+    );
+    assert!(
+        !doc.to_string().contains("h1dden"),
+        "no secret in the document: {doc}"
+    );
+    assert!(!node.log().contains("h1dden"), "no secret in the log");
+}
+
+#[test]
 fn loopback_is_refused_unless_the_configuration_permits_it() {
     let receiver = Receiver::start();
     let flow = one_second(&json!({"action": "start", "format": "mp3", "url": receiver.url("/r")}));

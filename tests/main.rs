@@ -26,4 +26,5 @@ mod registration;
 mod rules;
 mod signalling;
 mod tidy;
+mod webhooks;
 mod wideband;
