@@ -105,7 +105,7 @@ fn recorded() -> Value {
 }
 
 #[test]
-fn a_live_call_is_listed_and_another_one_is_unknown() {
+fn a_live_call_is_listed_and_its_recording_masked() {
     let node = Node::start(&Estate::with_flow(&recorded()));
     let calls = |args: &[&str]| node.cli(&[&["calls"], args].concat());
     let none = calls(&["list", ACCOUNT]);
@@ -122,6 +122,15 @@ fn a_live_call_is_listed_and_another_one_is_unknown() {
         listed.starts_with(&line) && listed.contains("answered"),
         "{listed}"
     );
+    let masked = calls(&["record", ACCOUNT, call_id, "mask"]);
+    assert!(
+        stdout(&masked).contains("  masked  "),
+        "{}",
+        stderr(&masked)
+    );
+    let refused = calls(&["record", ACCOUNT, call_id, "stop"]);
+    assert!(!refused.status.success());
+    assert!(stderr(&refused).contains("409"), "{}", stderr(&refused));
     let unknown = calls(&["record", ACCOUNT, "never/was", "mask"]);
     assert!(!unknown.status.success());
     let said = stderr(&unknown);
