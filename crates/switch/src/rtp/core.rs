@@ -18,7 +18,7 @@ use super::outbound::{Outbound, Played};
 use super::packet::{DATAGRAM_ROOM, FRAME_MS};
 use super::playback::Player;
 use super::wire::Wire;
-use super::{Error, LegStats, MediaEvent, PlayId, Remote, locked};
+use super::{Error, LegStats, MediaEvent, PlayId, Remote, locked, now};
 
 /// Events that may wait for their reader: a leg has at most some ten a second (keys), so this is seconds of a busy reader.
 pub(super) const EVENTS: usize = 64;
@@ -71,7 +71,7 @@ impl Core {
     }
 
     pub(super) fn set_remote(&self, remote: Remote) {
-        let target = locked(&self.inbound).set_remote(remote, Instant::now());
+        let target = locked(&self.inbound).set_remote(remote, now());
         locked(&self.outbound).set_remote(remote, target);
     }
 
@@ -202,9 +202,9 @@ pub(super) async fn receive(core: Arc<Core>, wire: Arc<Wire>) {
     loop {
         tokio::select! {
             () = core.stop.cancelled() => return,
-            _ = tick.tick() => core.tick(Instant::now(), &wire),
+            _ = tick.tick() => core.tick(now(), &wire),
             received = wire.receive(&mut buffer, BATCH, |datagram, from| {
-                core.receive(Instant::now(), datagram, from);
+                core.receive(now(), datagram, from);
             }) => if let Err(error) = received {
                 tracing::debug!(port = core.port, %error, "rtp socket");
             },
@@ -224,7 +224,7 @@ async fn play(core: Weak<Core>, id: PlayId, mut player: Player) {
     loop {
         frames.tick().await;
         let Some(core) = core.upgrade() else { return };
-        let played = locked(&core.outbound).play_frame(Instant::now(), id, &mut player);
+        let played = locked(&core.outbound).play_frame(now(), id, &mut player);
         match played {
             Played::Frame => {}
             Played::Ended => return core.tell(MediaEvent::PlaybackEnded { id, broken: false }),
@@ -239,7 +239,7 @@ pub(super) async fn dial(core: Weak<Core>) {
     loop {
         frames.tick().await;
         let Some(core) = core.upgrade() else { return };
-        if core.is_closed() || !locked(&core.outbound).dial_frame(Instant::now()) {
+        if core.is_closed() || !locked(&core.outbound).dial_frame(now()) {
             return;
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -14,7 +14,7 @@ use super::inbound::Inbound;
 use super::outbound::Outbound;
 use super::ports::Ports;
 use super::wire::Wire;
-use super::{Error, MediaEvent, MediaLeg, RtpConfig};
+use super::{Error, MediaEvent, MediaLeg, RtpConfig, now};
 
 /// The media engine; clones share it.
 #[derive(Clone)]
@@ -74,7 +74,7 @@ impl MediaEngine {
         let copies = || Copies::new(self.shared.fork.clone());
         let core = Arc::new(Core::new(
             wire.port(),
-            Inbound::new(copies(), inactivity, Instant::now()),
+            Inbound::new(copies(), inactivity, now()),
             Outbound::new(Arc::clone(&wire), copies()),
             events,
         ));

@@ -4,14 +4,13 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
 
 use callreel_proto::MediaFork;
 
 use super::core::{Core, dial};
 use super::engine::Shared;
 use super::playback::Player;
-use super::{Error, LegStats, PlayId, Playback, Remote, SilenceWatch, locked};
+use super::{Error, LegStats, PlayId, Playback, Remote, SilenceWatch, locked, now};
 
 /// One leg; clones share it, and the last one dropped closes it. No method waits or blocks.
 ///
@@ -115,7 +114,7 @@ impl MediaLeg {
 
     /// Watches what the phone sends for silence, from now on; `None` stops watching.
     pub fn watch_silence(&self, watch: Option<SilenceWatch>) {
-        locked(&self.core().inbound).watch_silence(watch, Instant::now());
+        locked(&self.core().inbound).watch_silence(watch, now());
     }
 
     /// Sends keys to the phone as RFC 4733 events, one after the other, after those already waiting.

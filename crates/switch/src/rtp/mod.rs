@@ -25,12 +25,18 @@ mod wire;
 mod tests;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 pub use engine::MediaEngine;
 pub use leg::MediaLeg;
 pub use types::{
     Error, Keys, LegStats, MediaEvent, PlayId, Playback, Remote, RtpConfig, SilenceWatch,
 };
+
+/// Now, by the clock the engine's tasks are woken by.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
 
 /// Locks, also after a panic elsewhere: a leg's state is valid between any two statements, and other calls must go on.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
