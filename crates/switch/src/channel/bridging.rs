@@ -312,6 +312,7 @@ impl Channel {
     async fn part(&mut self) {
         self.media.unbridge();
         self.joined = false;
+        self.give_up_referring(None).await;
         self.unhear(None).await;
         self.publish_unbridge().await;
         let now = self.bridge.take().is_some_and(|b| b.now);

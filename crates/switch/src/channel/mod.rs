@@ -152,6 +152,8 @@ pub(crate) enum Due {
     Sleep(u64),
     /// A `park` has lasted as long as it may.
     Park(u64),
+    /// A REFER should have been decided about.
+    Refer(u64),
     /// The session timer wants a refresh, or has not got one.
     Session(u64),
 }
@@ -392,6 +394,7 @@ impl Channel {
             Due::Recording(number) => self.on_recording_limit(number).await,
             Due::Sleep(number) => self.on_sleep_over(number).await,
             Due::Park(number) => self.on_park_over(number).await,
+            Due::Refer(number) => self.give_up_referring(Some(number)).await,
             Due::Session(epoch) => self.on_session_due(epoch).await,
         }
     }

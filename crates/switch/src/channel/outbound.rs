@@ -217,7 +217,11 @@ impl Channel {
                 })
                 .await;
             }
-            LegOrder::HangUp(cause) => self.end(cause).await,
+            LegOrder::HangUp(cause) => {
+                // Nobody is left who could go elsewhere.
+                self.give_up_referring(None).await;
+                self.end(cause).await;
+            }
         }
     }
 

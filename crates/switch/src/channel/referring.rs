@@ -11,11 +11,14 @@ use tokio::sync::oneshot;
 
 use super::dialog::reply;
 use super::joining::JoinOrder;
-use super::{Channel, ChannelMsg};
+use super::{Channel, ChannelMsg, Due};
 use crate::refer::{self, Referral, Target, notify_headers, sipfrag};
 
 /// How long a phone has to answer that it was told; it is left all the same.
 const NOTIFY_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A REFER that nobody has decided about for so long has failed: whoever was asked is gone.
+const DECISION_PATIENCE: Duration = Duration::from_secs(32);
 
 /// A REFER of this leg's phone that is being carried out.
 pub(super) struct Referring {
@@ -82,6 +85,9 @@ impl Channel {
                 self.tell_phone(&referral);
                 // Who has ended has told this leg, or will.
                 drop(whom.cast(ask));
+                if let Some(referring) = &self.referring {
+                    self.set_timer(DECISION_PATIENCE, Due::Refer(referring.number));
+                }
             }
             Err(status) => reply(&handle, status, Vec::new(), None).await,
         }
@@ -194,6 +200,15 @@ impl Channel {
         let teller = self.referring.as_mut().and_then(|r| r.teller.take());
         if let Some(teller) = teller {
             drop(teller.send(status));
+        }
+    }
+
+    /// The other leg has ended, or nobody decides: the phone is told that there is nobody to go elsewhere.
+    pub(super) async fn give_up_referring(&mut self, number: Option<u64>) {
+        let asked = self.referring.as_ref().filter(|r| r.stage == Stage::Asked);
+        let asked = asked.map(|referring| referring.number);
+        if let Some(asked) = asked.filter(|asked| number.is_none_or(|number| number == *asked)) {
+            self.on_transfer_outcome(asked, Some(480)).await;
         }
     }
 

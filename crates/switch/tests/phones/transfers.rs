@@ -293,3 +293,33 @@ async fn odd_refers_are_refused_and_a_storm_of_them_is_one_transfer() {
     let names = controller.names();
     assert!(names.iter().all(|n| !n.contains("route_req")), "{names:?}");
 }
+
+#[tokio::test]
+async fn a_party_that_leaves_before_it_is_sent_on_is_not_waited_for() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let Talk {
+        alice,
+        mut call,
+        bob,
+        invite,
+        leg,
+        ..
+    } = talking(&scene, &mut controller).await;
+    assert_eq!(refer(&alice, &mut call, TO_2001).await.status(), 202);
+    told(&alice).await;
+    let request = controller.asked().await;
+    let mut dialog = bob.called(&invite);
+    bob.within(&mut dialog, "BYE", "", "").await;
+    controller.event("CHANNEL_DESTROY", &leg).await;
+    let (status, is_last) = told(&alice).await;
+    assert!(status.starts_with("SIP/2.0 480") && is_last, "{status}");
+    // Whoever takes it now is too late; the caller's own controller goes on.
+    controller.respond(&request, |_| {}).await;
+    controller.completion(&call.call_id, "bridge").await;
+    controller.command(&call.call_id, "noop", json!({})).await;
+    controller.completion(&call.call_id, "noop").await;
+    assert_eq!(refer(&alice, &mut call, TO_2001).await.status(), 403);
+    let names = controller.names();
+    assert!(names.iter().all(|n| !n.contains("TRANSFER")), "{names:?}");
+}
