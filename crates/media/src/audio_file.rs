@@ -1,6 +1,9 @@
 //! Decodes WAV and MP3 files block by block, gapless: an MP3's encoder delay and padding are trimmed as its tag says.
 
-use std::io::{Cursor, Read, Seek};
+use std::{
+    io::{Cursor, Read, Seek},
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use callreel_proto::AudioFormat;
 use symphonia::{
@@ -30,6 +33,12 @@ use source::Source;
 
 /// Broken frames in a row that a player would skip; more means this is not audio.
 const MAX_BROKEN_FRAMES: usize = 50;
+
+/// Runs a piece of the decoder. Where overflows are checked it panics on heads that no honest file has, such as 60,000 channels.
+fn guarded<T>(decode: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    let decoded = catch_unwind(AssertUnwindSafe(decode));
+    decoded.unwrap_or_else(|_| Err(undecodable("its numbers make no sense")))
+}
 
 fn undecodable(reason: impl std::fmt::Display) -> Error {
     Error::Undecodable(reason.to_string())
@@ -71,6 +80,13 @@ impl AudioReader {
         from: impl Read + Seek + Send + Sync + 'static,
         hint_extension: Option<&str>,
     ) -> Result<Self, Error> {
+        guarded(|| Self::open_unguarded(from, hint_extension))
+    }
+
+    fn open_unguarded(
+        from: impl Read + Seek + Send + Sync + 'static,
+        hint_extension: Option<&str>,
+    ) -> Result<Self, Error> {
         let source = Source::new(from).map_err(undecodable)?;
         let is_finished = !source.is_unfinished();
         let (mut format, mut decoder, track_id) = probe(source, hint_extension)?;
@@ -107,7 +123,8 @@ impl AudioReader {
     pub fn next_block(&mut self) -> Result<Option<&[Vec<i16>]>, Error> {
         if !std::mem::take(&mut self.unseen) {
             let (format, decoder) = (self.format.as_mut(), self.decoder.as_mut());
-            match next_block(format, decoder, self.track_id, &mut self.block)? {
+            let block = &mut self.block;
+            match guarded(|| next_block(format, decoder, self.track_id, block))? {
                 None => return Ok(None),
                 Some(spec) if spec != self.spec => {
                     return Err(undecodable("its rate or channels change midway"));
@@ -273,6 +290,26 @@ mod tests {
             let read = read_audio(file, Some("wav")).unwrap();
             assert!(read[0].samples.iter().eq(frames.iter().step_by(2)));
             assert!(read[1].samples.iter().eq(frames.iter().skip(1).step_by(2)));
+        }
+    }
+
+    #[test]
+    fn an_absurd_number_of_channels_is_an_error_and_no_panic() {
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 8000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let honest = wav(spec, &[1; 400]);
+        for channels in [0, 33, 256, 4096, 0x8000, 60_000, u16::MAX] {
+            let mut absurd = honest.clone();
+            absurd[22..24].copy_from_slice(&channels.to_le_bytes());
+            // Hidden behind what a decoder skips, too.
+            for file in [absurd.clone(), [b"noise".to_vec(), absurd].concat()] {
+                let error = read_audio(file, Some("wav")).unwrap_err();
+                assert!(error.to_string().contains("WAV or MP3"), "{error}");
+            }
         }
     }
 
