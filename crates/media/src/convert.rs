@@ -10,9 +10,12 @@ use callreel_proto::Channels;
 
 use crate::{
     AudioShape, Error, Profile, Resampler,
-    render::{MAX_CUT_NS, SAMPLE_RATES, Sink, channel_count},
+    redact::Redactor,
+    render::{MAX_CUT_NS, SAMPLE_RATES, Sink, channel_count, spans_ms},
 };
 
+#[cfg(test)]
+mod redaction;
 #[cfg(test)]
 mod tests;
 
@@ -40,6 +43,10 @@ impl AudioShape {
 pub struct Converter<W: Write + Seek> {
     have: AudioShape,
     channels: Channels,
+    /// One for each channel of the source, when keys are to be silenced.
+    redactors: Vec<Redactor>,
+    /// What they gave back so far and is not converted yet.
+    clean: [Vec<i16>; 2],
     mixed: Vec<i16>,
     tracks: Vec<Track>,
     sink: Sink<W>,
@@ -49,8 +56,8 @@ pub struct Converter<W: Write + Seek> {
 
 impl<W: Write + Seek> Converter<W> {
     /// Opens a file of the shape [`AudioShape::asked`] tells at the present position of `out`; give it `&mut file` to keep
-    /// the file. Of two channels, [`Channels::Mono`] takes the sum and [`Channels::Caller`] the left one; a single one
-    /// becomes both of [`Channels::Stereo`].
+    /// the file. Of two channels, [`Channels::Mono`] takes the sum, [`Channels::Caller`] the left one and
+    /// [`Channels::Callee`] the right one; a single one becomes each of these and both of [`Channels::Stereo`].
     ///
     /// # Errors
     /// [`Error::Undecodable`] when `have` cannot be a call, [`Error::Profile`] when the format cannot have the rate,
@@ -74,6 +81,11 @@ impl<W: Write + Seek> Converter<W> {
         Ok(Self {
             have,
             channels,
+            redactors: (0..have.channels)
+                .filter(|_| profile.redact_dtmf)
+                .map(|_| Redactor::new(have.sample_rate))
+                .collect(),
+            clean: Default::default(),
             mixed: Vec::new(),
             tracks: (0..want.channels)
                 .map(|_| Track::new(have.sample_rate, want.sample_rate))
@@ -96,16 +108,14 @@ impl<W: Write + Seek> Converter<W> {
         if self.taken / u64::from(self.have.sample_rate) > MAX_CUT_NS / 1_000_000_000 {
             return Err(Error::Undecodable("it is longer than a day".to_owned()));
         }
-        let left = if self.channels == Channels::Mono && !rest.is_empty() {
-            let sum = left.iter().zip(right).map(|(l, r)| l.saturating_add(*r));
-            self.mixed.clear();
-            self.mixed.extend(sum);
-            &self.mixed
+        if self.redactors.is_empty() {
+            self.take(left, right);
         } else {
-            left
-        };
-        for (track, pcm) in self.tracks.iter_mut().zip([left, right]) {
-            track.push(pcm);
+            let heard = self.redactors.iter_mut().zip([left, right]);
+            for ((redactor, pcm), clean) in heard.zip(&mut self.clean) {
+                redactor.push(pcm, clean);
+            }
+            self.take_clean();
         }
         if self.tracks[0].ready.len() >= ENCODED_AT_ONCE {
             self.encode()?;
@@ -113,16 +123,54 @@ impl<W: Write + Seek> Converter<W> {
         Ok(())
     }
 
-    /// Ends the file.
+    /// Takes what all redactors gave back: one that hears a key is behind the other.
+    fn take_clean(&mut self) {
+        let [left, mut right] = std::mem::take(&mut self.clean);
+        if self.redactors.len() < 2 {
+            right.clone_from(&left);
+        }
+        let ready = left.len().min(right.len());
+        self.take(&left[..ready], &right[..ready]);
+        self.clean = [left, right];
+        self.clean.iter_mut().for_each(|clean| {
+            clean.drain(..ready);
+        });
+    }
+
+    fn take(&mut self, left: &[i16], right: &[i16]) {
+        let only = match self.channels {
+            Channels::Mono if self.have.channels > 1 => {
+                let sum = left.iter().zip(right).map(|(l, r)| l.saturating_add(*r));
+                self.mixed.clear();
+                self.mixed.extend(sum);
+                &self.mixed
+            }
+            Channels::Callee => right,
+            Channels::Mono | Channels::Caller | Channels::Stereo => left,
+        };
+        for (track, pcm) in self.tracks.iter_mut().zip([only, right]) {
+            track.push(pcm);
+        }
+    }
+
+    /// Ends the file. Gives the keys that were silenced, in milliseconds of the audio: from and until, by time, apart.
     ///
     /// # Errors
     /// When the encoder or the output fails.
-    pub fn finish(mut self) -> Result<(), Error> {
+    pub fn finish(mut self) -> Result<Vec<(u64, u64)>, Error> {
+        for (redactor, clean) in self.redactors.iter_mut().zip(&mut self.clean) {
+            redactor.drain(clean);
+        }
+        if !self.redactors.is_empty() {
+            self.take_clean();
+        }
         for track in &mut self.tracks {
             track.drain(self.taken);
         }
         self.encode()?;
-        self.sink.finish()
+        self.sink.finish()?;
+        let redacted = self.redactors.iter().flat_map(|it| it.spans().to_vec());
+        Ok(spans_ms(redacted, self.have.sample_rate))
     }
 
     fn encode(&mut self) -> Result<(), Error> {

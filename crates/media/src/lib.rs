@@ -15,6 +15,7 @@ mod error;
 mod packet;
 mod pcm;
 mod prompts;
+mod redact;
 mod render;
 mod resample;
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub struct Packet<'a> {
     pub timestamp: u32,
     /// RTP synchronisation source.
     pub ssrc: u32,
-    /// The payload, without RTP header and padding.
+    /// The payload, without RTP header and padding. An empty one of an audio type is one whose audio was taken away: masked, or a key.
     pub payload: &'a [u8],
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn ticks_of_ns(ns: i64) -> i64 {
 /// What a packet is to the timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Audio: has a place in time.
+    /// Audio, or where audio was taken away: has a place in time.
     Audio(Codec),
     /// Telephone events and comfort noise: they only use up sequence numbers.
     Silent,
@@ -60,14 +60,13 @@ pub(crate) enum Kind {
 impl Packet<'_> {
     pub(crate) fn kind(&self) -> Kind {
         match Codec::from_payload_type(self.payload_type) {
-            Some(codec) if !self.payload.is_empty() => Kind::Audio(codec),
-            Some(_) => Kind::Silent,
+            Some(codec) => Kind::Audio(codec),
             None if matches!(self.payload_type, TELEPHONE_EVENT | COMFORT_NOISE) => Kind::Silent,
             None => Kind::Unknown,
         }
     }
 
-    /// Common ticks of audio in it.
+    /// Common ticks of audio in it; none when it was taken away.
     pub(crate) fn ticks(&self) -> i64 {
         match self.kind() {
             Kind::Audio(codec) => i64::from(codec.ticks(self.payload)) * ticks_per_rtp(codec),

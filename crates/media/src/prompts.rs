@@ -11,6 +11,12 @@ pub fn prompt_text(id: &str) -> Option<&'static str> {
         .map(|at| PROMPTS[at].1)
 }
 
+/// All words there are.
+#[cfg(test)]
+pub(crate) fn texts() -> impl Iterator<Item = &'static str> {
+    PROMPTS.iter().map(|(_, text)| *text)
+}
+
 /// Sorted by id: looked up by binary search.
 const PROMPTS: &[(&str, &str)] = &[
     ("agent-already_logged_in", "You are logged in already."),

@@ -10,14 +10,20 @@ use callreel_proto::{AudioFormat, Channels, Leg};
 use crate::{
     Error,
     packet::Packet,
+    redact::Redactor,
     timeline::{Timeline, follow::REORDER_WINDOW_NS, index},
 };
 
+#[cfg(test)]
+mod conditions;
+mod keys;
 mod lane;
 mod leg;
 mod mend;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod redaction;
 mod report;
 mod sink;
 mod tally;
@@ -25,6 +31,7 @@ mod tally;
 mod tests;
 
 use leg::LegRenderer;
+pub(crate) use report::spans_ms;
 pub use report::{LegReport, Summary};
 pub use sink::Mp3Settings;
 pub(crate) use sink::{SAMPLE_RATES, Sink};
@@ -58,6 +65,42 @@ pub struct Profile {
     pub sample_rate: Option<u32>,
     /// Used for MP3 only.
     pub mp3: Mp3Settings,
+    /// Whether keys are silenced on the leg that sent them: their tones, and what is heard around telephone events (RFC 4733).
+    pub redact_dtmf: bool,
+}
+
+/// One leg's way into the file.
+struct Track {
+    leg: Leg,
+    renderer: LegRenderer,
+    redactor: Option<Redactor>,
+    /// What the redactor has yet to hear.
+    heard: Vec<i16>,
+    /// Ready to be written, from sample `Renderer::written` on.
+    ready: Vec<i16>,
+}
+
+impl Track {
+    fn take_second(&mut self) {
+        let Some(redactor) = &mut self.redactor else {
+            self.renderer.take_second(&mut self.ready);
+            return;
+        };
+        self.heard.clear();
+        self.renderer.take_second(&mut self.heard);
+        redactor.push(&self.heard, &mut self.ready);
+    }
+
+    /// Ends it; gives the samples of the file that are silent because of keys.
+    fn redacted(&mut self, cut: &Cut, sample_rate: u32) -> Vec<(u64, u64)> {
+        let Some(redactor) = &mut self.redactor else {
+            return Vec::new();
+        };
+        redactor.drain(&mut self.heard);
+        let events = self.renderer.keys().spans();
+        let events = events.map(|span| span_of(cut, sample_rate, span));
+        events.chain(redactor.spans().iter().copied()).collect()
+    }
 }
 
 /// The second pass: give it every packet of the same journal from its beginning, in the same order, even those before the cut:
@@ -66,7 +109,7 @@ pub struct Renderer<'t, W: Write + Seek> {
     timeline: &'t Timeline,
     cut: Cut,
     sample_rate: u32,
-    legs: Vec<(Leg, LegRenderer, Vec<i16>)>,
+    tracks: Vec<Track>,
     sink: Sink<W>,
     /// Latest arrival so far.
     now: i64,
@@ -109,11 +152,14 @@ impl<'t, W: Write + Seek> Renderer<'t, W> {
         Ok(Self {
             timeline,
             sample_rate,
-            legs: heard
+            tracks: heard
                 .iter()
-                .map(|leg| {
-                    let renderer = LegRenderer::new(*leg, start, end, sample_rate);
-                    (*leg, renderer, Vec::new())
+                .map(|leg| Track {
+                    leg: *leg,
+                    renderer: LegRenderer::new(*leg, start, end, sample_rate),
+                    redactor: profile.redact_dtmf.then(|| Redactor::new(sample_rate)),
+                    heard: Vec::new(),
+                    ready: Vec::new(),
                 })
                 .collect(),
             sink,
@@ -130,16 +176,17 @@ impl<'t, W: Write + Seek> Renderer<'t, W> {
     /// # Errors
     /// When the encoder or the output fails; the rendition is then of no use.
     pub fn push(&mut self, packet: &Packet<'_>) -> Result<(), Error> {
-        if let Some((_, leg, _)) = self.legs.iter_mut().find(|(leg, ..)| *leg == packet.leg) {
-            leg.push(packet, self.timeline);
+        if let Some(track) = self.tracks.iter_mut().find(|it| it.leg == packet.leg) {
+            track.renderer.push(packet, self.timeline);
         }
         self.now = self.now.max(packet.arrival());
         // Only whole blocks are worth the walk over both legs.
         while self.now - REORDER_WINDOW_NS - MARGIN_NS >= self.taken + BLOCK_NS
             && self.written < self.total
         {
-            for (_, leg, _) in &mut self.legs {
-                leg.advance(self.taken + BLOCK_NS + MARGIN_NS + REORDER_WINDOW_NS);
+            for track in &mut self.tracks {
+                let now = self.taken + BLOCK_NS + MARGIN_NS + REORDER_WINDOW_NS;
+                track.renderer.advance(now);
             }
             self.take_block()?;
         }
@@ -156,17 +203,22 @@ impl<'t, W: Write + Seek> Renderer<'t, W> {
     /// # Errors
     /// When the encoder or the output fails.
     pub fn finish(mut self) -> Result<Summary, Error> {
-        for (_, leg, _) in &mut self.legs {
-            leg.drain();
+        for track in &mut self.tracks {
+            track.renderer.drain();
         }
         while self.written < self.total {
             self.take_block()?;
         }
         self.sink.finish()?;
         let mut legs = [LegReport::default(), LegReport::default()];
-        for (leg, renderer, _) in &self.legs {
-            legs[index(*leg)] = renderer.report();
+        let mut redacted = Vec::new();
+        for track in &mut self.tracks {
+            legs[index(track.leg)] = track.renderer.report();
+            let within = |sample: u64| sample.min(self.total);
+            let spans = track.redacted(&self.cut, self.sample_rate).into_iter();
+            redacted.extend(spans.map(|(from, until)| (within(from), within(until))));
         }
+        redacted.retain(|(from, until)| from < until);
         Ok(Summary {
             samples: self.total,
             duration_ms: self.total * 1000 / u64::from(self.sample_rate),
@@ -176,66 +228,71 @@ impl<'t, W: Write + Seek> Renderer<'t, W> {
                 .iter()
                 .map(|leg| leg.worst_misalignment)
                 .sum::<Duration>(),
+            heard: self.tracks.iter().map(|track| track.leg).collect(),
             legs,
+            redacted_ms: spans_ms(redacted, self.sample_rate),
         })
     }
 
     fn take_block(&mut self) -> Result<(), Error> {
-        for (_, leg, out) in &mut self.legs {
-            leg.take_second(out);
+        for track in &mut self.tracks {
+            track.take_second();
         }
         self.taken += BLOCK_NS;
-        let ready = self.legs.iter().map(|(_, _, out)| out.len()).min();
+        let ready = self.tracks.iter().map(|track| track.ready.len()).min();
         let left_to_write = usize::try_from(self.total - self.written).unwrap_or(usize::MAX);
         let ready = ready.unwrap_or(0).min(left_to_write);
-        let spans = self.masked(ready);
-        for (_, _, out) in &mut self.legs {
-            for (from, to) in &spans {
-                out[*from..*to].fill(0);
+        self.silence(ready);
+        match (self.cut.channels, self.tracks.as_mut_slice()) {
+            (Channels::Stereo, [a, b]) => {
+                self.sink
+                    .write(&a.ready[..ready], Some(&b.ready[..ready]))?;
             }
-        }
-        match (self.cut.channels, self.legs.as_mut_slice()) {
-            (Channels::Stereo, [(.., a), (.., b)]) => {
-                self.sink.write(&a[..ready], Some(&b[..ready]))?;
-            }
-            (Channels::Mono, [(.., a), (.., b)]) => {
-                for (mixed, other) in a[..ready].iter_mut().zip(b) {
+            (Channels::Mono, [a, b]) => {
+                for (mixed, other) in a.ready[..ready].iter_mut().zip(&b.ready) {
                     *mixed = mixed.saturating_add(*other);
                 }
-                self.sink.write(&a[..ready], None)?;
+                self.sink.write(&a.ready[..ready], None)?;
             }
-            (_, [(.., only), ..]) => self.sink.write(&only[..ready], None)?,
+            (_, [only, ..]) => self.sink.write(&only.ready[..ready], None)?,
             (_, []) => {}
         }
-        for (_, _, out) in &mut self.legs {
-            out.drain(..ready);
+        for track in &mut self.tracks {
+            track.ready.drain(..ready);
         }
         self.written += ready as u64;
         Ok(())
     }
 
-    /// What lies within masks, as ranges of the next `ready` samples that are not yet written.
-    fn masked(&self, ready: usize) -> Vec<(usize, usize)> {
-        let rate = u128::from(self.sample_rate);
-        // A sample that is masked in part is masked: spans begin at the sample before and end at the one after.
-        let offset = |ns: u64| u128::from(ns.saturating_sub(self.cut.start_ns)) * rate;
-        let within = |sample: u128| {
-            let sample = sample.saturating_sub(u128::from(self.written));
-            usize::try_from(sample).map_or(ready, |sample| sample.min(ready))
+    /// Silences what lies within masks and around telephone events in the next samples to be written.
+    fn silence(&mut self, ready: usize) {
+        let (cut, rate, written) = (&self.cut, self.sample_rate, self.written);
+        let within = |sample: u64| {
+            usize::try_from(sample.saturating_sub(written)).map_or(ready, |it| it.min(ready))
         };
-        self.cut
-            .masks
-            .iter()
-            .map(|(from, to)| {
-                let (from, to) = (offset(*from), offset(*to));
-                (
-                    within(from / 1_000_000_000),
-                    within(to.div_ceil(1_000_000_000)),
-                )
-            })
-            .filter(|(from, to)| from < to)
-            .collect()
+        for track in &mut self.tracks {
+            let keys = track
+                .redactor
+                .is_some()
+                .then(|| track.renderer.keys().spans());
+            for span in cut.masks.iter().copied().chain(keys.into_iter().flatten()) {
+                let (from, until) = span_of(cut, rate, span);
+                if let Some(part) = track.ready.get_mut(within(from)..within(until)) {
+                    part.fill(0);
+                }
+            }
+        }
     }
+}
+
+/// The samples of a file in a span of capture time. A sample that lies in it in part does: it begins at the sample before and ends at the one after.
+fn span_of(cut: &Cut, sample_rate: u32, (from, until): (u64, u64)) -> (u64, u64) {
+    let offset = |ns: u64| u128::from(ns.saturating_sub(cut.start_ns)) * u128::from(sample_rate);
+    let sample = |sample: u128| u64::try_from(sample).unwrap_or(u64::MAX);
+    (
+        sample(offset(from) / 1_000_000_000),
+        sample(offset(until).div_ceil(1_000_000_000)),
+    )
 }
 
 pub(crate) fn channel_count(channels: Channels) -> u16 {

@@ -50,6 +50,8 @@ pub(crate) struct Phone {
     pub(crate) clock_ns: f64,
     /// How much faster than ours its clock runs.
     pub(crate) ppm: f64,
+    /// Milliseconds in a packet.
+    pub(crate) ptime: u32,
     encoder: Encoder,
 }
 
@@ -63,6 +65,7 @@ impl Phone {
             timestamp: u32::MAX - 40_000,
             clock_ns: 0.0,
             ppm: 0.0,
+            ptime: 20,
             encoder: Encoder::new(codec),
         }
     }
@@ -73,14 +76,18 @@ impl Phone {
     }
 
     fn ns_per_packet(&self) -> f64 {
-        20e6 / (1.0 + self.ppm / 1e6)
+        f64::from(self.ptime) * 1e6 / (1.0 + self.ppm / 1e6)
     }
 
-    /// Sends the sound `sound(true seconds)` for so many packets of 20 ms. Each arrives when its last sample has been spoken.
+    fn ticks(&self) -> u32 {
+        self.codec.rtp_clock() / 1000 * self.ptime
+    }
+
+    /// Sends the sound `sound(true seconds)` for so many packets. Each arrives when its last sample has been spoken.
     pub(crate) fn talk(&mut self, packets: usize, sound: impl Fn(f64) -> f64) -> Vec<Sent> {
         (0..packets)
             .map(|_| {
-                let samples = self.codec.sample_rate() as usize / 50;
+                let samples = (self.codec.sample_rate() / 1000 * self.ptime) as usize;
                 let step = self.ns_per_packet() / samples as f64;
                 let pcm: Vec<i16> = (0..samples)
                     .map(|n| sound((self.clock_ns + n as f64 * step) / 1e9) as i16)
@@ -103,15 +110,14 @@ impl Phone {
             payload,
         };
         self.sequence = self.sequence.wrapping_add(1);
-        self.timestamp = self.timestamp.wrapping_add(self.codec.rtp_clock() / 50);
+        self.timestamp = self.timestamp.wrapping_add(self.ticks());
         self.clock_ns += self.ns_per_packet();
         sent
     }
 
     /// Says nothing for so many packets' time, while its timestamp runs on: silence suppression.
     pub(crate) fn pause(&mut self, packets: u32) {
-        let ticks = self.codec.rtp_clock() / 50 * packets;
-        self.timestamp = self.timestamp.wrapping_add(ticks);
+        self.timestamp = self.timestamp.wrapping_add(self.ticks() * packets);
         self.clock_ns += self.ns_per_packet() * f64::from(packets);
     }
 
@@ -128,6 +134,50 @@ pub(crate) fn voice(hz: f64) -> impl Fn(f64) -> f64 {
         let tone = |hz: f64| (t * hz * std::f64::consts::TAU).sin();
         (tone(hz) * 0.7 + tone(hz * 2.37) * 0.3) * waver * 9000.0
     }
+}
+
+/// A tone that rises and falls around a pitch of its own: shifted by a millisecond it is not like itself any more.
+pub(crate) fn song(hz: f64) -> impl Fn(f64) -> f64 {
+    move |t| {
+        let turn = std::f64::consts::TAU;
+        let sway = 300.0 / (turn * 0.9) * (t * 0.9 * turn).cos();
+        ((t * hz - sway) * turn).sin() * 6000.0 * (0.7 + 0.3 * (t * 4.0 * turn).sin())
+    }
+}
+
+/// How far a channel's sound lies behind where it should, in milliseconds, and how like it is there. Up to 60 ms are looked at.
+pub(crate) fn shift(
+    pcm: &Pcm,
+    span_s: (f64, f64),
+    offset_s: f64,
+    sound: impl Fn(f64) -> f64,
+) -> (f64, f64) {
+    let rate = f64::from(pcm.sample_rate);
+    let reach = (rate * 0.06) as usize;
+    let span = (span_s.0 * rate) as usize..(span_s.1 * rate) as usize;
+    let heard: Vec<f64> = pcm.samples[span.clone()]
+        .iter()
+        .map(|s| f64::from(*s))
+        .collect();
+    let meant: Vec<f64> = (0..heard.len() + 2 * reach)
+        .map(|n| sound((span.start + n) as f64 / rate - 0.06 + offset_s))
+        .collect();
+    let energy = |samples: &[f64]| samples.iter().map(|s| s * s).sum::<f64>();
+    // The sound is as loud everywhere in so short a reach.
+    let loud = (energy(&heard) * energy(&meant[reach..reach + heard.len()])).sqrt();
+    let like = |at: usize| {
+        let meant = &meant[at..at + heard.len()];
+        let product: f64 = heard.iter().zip(meant).map(|(h, m)| h * m).sum();
+        product / loud.max(1.0)
+    };
+    let best = |places: &mut dyn Iterator<Item = usize>| {
+        places
+            .max_by(|a, b| like(*a).total_cmp(&like(*b)))
+            .expect("there are places")
+    };
+    let coarse = best(&mut (0..=2 * reach).step_by(3));
+    let fine = best(&mut (coarse.saturating_sub(3)..=(coarse + 3).min(2 * reach)));
+    ((reach as f64 - fine as f64) * 1000.0 / rate, like(fine))
 }
 
 /// Short bursts of a tone, one at each whole multiple of `every` seconds.

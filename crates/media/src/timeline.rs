@@ -80,9 +80,9 @@ impl TimelineBuilder {
         stream
             .anchor
             .observe(packet.arrival(), seen.tick, seen.newest);
-        stream.end_tick = stream.end_tick.max(seen.tick + packet.ticks());
+        stream.end_tick = stream.end_tick.max(seen.tick + seen.length);
         stream.packets += 1;
-        if codec.is_wideband() {
+        if codec.is_wideband() && !packet.payload.is_empty() {
             leg.note_wideband(packet.arrival_ns);
         }
     }

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use callreel_proto::Leg;
 
-use super::{lane::Lane, mend, report::LegReport, tally::Tally};
+use super::{keys::Keys, lane::Lane, mend, report::LegReport, tally::Tally};
 use crate::{
-    Codec, Decoder,
+    Codec, Decoder, TELEPHONE_EVENT,
     packet::{Kind, Packet, TICKS_PER_SECOND, ns_of_ticks, ticks_per_rtp},
     timeline::{
         Timeline,
@@ -31,7 +31,7 @@ type Key = (i64, usize, i64);
 struct Held {
     segment: usize,
     tick: i64,
-    /// `None` for packets that only use up a sequence number.
+    /// `None` for packets that only use up a sequence number. An empty payload is audio that was taken away.
     audio: Option<(Codec, Vec<u8>)>,
 }
 
@@ -79,6 +79,7 @@ pub(crate) struct LegRenderer {
     narrow_out: Vec<i16>,
     wide_out: Vec<i16>,
     tally: Tally,
+    keys: Keys,
     report: LegReport,
     written_ns: i64,
 }
@@ -119,6 +120,7 @@ impl LegRenderer {
             narrow_out: Vec::new(),
             wide_out: Vec::new(),
             tally: Tally::default(),
+            keys: Keys::default(),
             report: LegReport::default(),
             written_ns: 0,
         }
@@ -146,6 +148,11 @@ impl LegRenderer {
             return;
         }
         let within = place.ns >= self.start;
+        if packet.payload_type == TELEPHONE_EVENT {
+            let until = timeline.place(self.leg, seen.stream, seen.tick + seen.length);
+            let until = until.map_or(place.ns, |until| until.ns);
+            self.keys.press(place.ns, until);
+        }
         match seen.novelty {
             Novelty::Repeated => self.report.duplicate += u64::from(within),
             Novelty::Ancient => self.report.late += u64::from(within),
@@ -156,7 +163,9 @@ impl LegRenderer {
                 };
                 if within {
                     self.tally.count(seen.stream, seen.sequence);
-                    self.report.packets += u64::from(audio.is_some());
+                    let empty = audio.is_some() && packet.payload.is_empty();
+                    self.report.packets += u64::from(audio.is_some() && !empty);
+                    self.report.redacted += u64::from(empty);
                 }
                 if place.ns < self.released {
                     self.report.late += u64::from(within && audio.is_some());
@@ -234,9 +243,11 @@ impl LegRenderer {
             self.report.superseded += u64::from(place >= self.start);
             return;
         }
-        let continues = self.cursor.as_ref().is_some_and(|cursor| {
-            cursor.stream == stream && cursor.segment == segment && cursor.codec == codec
-        });
+        if payload.is_empty() {
+            self.pass_over(key, segment, tick, codec);
+            return;
+        }
+        let continues = self.continues(stream, segment, codec);
         let same_decoder = self.cursor.as_ref().is_some_and(|c| c.stream == stream);
         let mut decoder = match self.decoder.take() {
             Some(decoder) if same_decoder && decoder.codec() == codec => decoder,
@@ -258,12 +269,7 @@ impl LegRenderer {
         let position = if let Some(missing) = missing {
             self.continued(missing, codec, target, covered, &mut pcm)
         } else {
-            self.note_change(stream, segment);
-            let start = ns_of(target, rate(codec));
-            self.narrow.cut_off(samples_of(start, 8000));
-            self.wide.cut_off(samples_of(start, 16_000));
-            self.recent.clear();
-            Some(target)
+            Some(self.begin(stream, segment, codec, target, &mut pcm))
         };
         if let Some(position) = position {
             let misplaced = ns_of((target - position).abs(), rate(codec));
@@ -282,6 +288,69 @@ impl LegRenderer {
                 interrupted: false,
             });
         }
+    }
+
+    fn continues(&self, stream: usize, segment: usize, codec: Codec) -> bool {
+        self.cursor.as_ref().is_some_and(|cursor| {
+            cursor.stream == stream && cursor.segment == segment && cursor.codec == codec
+        })
+    }
+
+    /// Begins a run: what the one before had still to say is cut off. The new decoder's first samples are its delay, not audio: they do not
+    /// take the place of audio that is there.
+    fn begin(
+        &mut self,
+        stream: usize,
+        segment: usize,
+        codec: Codec,
+        target: i64,
+        pcm: &mut Vec<i16>,
+    ) -> i64 {
+        self.note_change(stream, segment);
+        let written = self.cursor.as_ref().map_or(target, |cursor| {
+            samples_of(cursor.end - self.start, rate(codec))
+        });
+        let skipped = (written - target)
+            .clamp(0, codec.lag())
+            .min(pcm.len() as i64);
+        pcm.drain(..usize::try_from(skipped).unwrap_or(0));
+        let start = ns_of(target + skipped, rate(codec));
+        self.narrow.cut_off(samples_of(start, 8000));
+        self.wide.cut_off(samples_of(start, 16_000));
+        self.recent.clear();
+        target + skipped
+    }
+
+    /// Goes on after a packet whose audio was taken away: silent until the next one, however long that is.
+    fn pass_over(
+        &mut self,
+        (place, stream, sequence): Key,
+        segment: usize,
+        tick: i64,
+        codec: Codec,
+    ) {
+        let mut position = samples_of(place - self.start, rate(codec)) - codec.lag();
+        if self.continues(stream, segment, codec) {
+            let cursor = self.cursor.as_ref().expect("a run is continued");
+            if tick < cursor.end_tick {
+                return;
+            }
+            position = position.max(cursor.end_position);
+            self.recent.clear();
+        } else {
+            self.begin(stream, segment, codec, position, &mut Vec::new());
+        }
+        self.cursor = Some(Cursor {
+            stream,
+            segment,
+            ssrc: self.ssrcs[stream],
+            codec,
+            end_tick: tick,
+            sequence,
+            end: self.start + ns_of(position, rate(codec)),
+            end_position: position,
+            interrupted: true,
+        });
     }
 
     /// What lies between the run and a packet that continues it.
@@ -393,6 +462,11 @@ impl LegRenderer {
         out.extend_from_slice(&self.narrow_out[..ready]);
         self.narrow_out.drain(..ready);
         self.wide_out.drain(..ready);
+    }
+
+    /// When telephone events said that a key was pressed.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     #[cfg(test)]

@@ -106,25 +106,68 @@ proptest! {
     }
 
     #[test]
-    fn any_packets_at_all_make_a_file_of_the_right_length(
+    fn any_packets_at_all_make_a_file_of_the_right_length_and_legs_stay_apart(
         packets in proptest::collection::vec(
-            (any::<bool>(), 0u64..40_000, any::<u16>(), any::<u32>(), 0u32..4, 0u8..14, 0usize..400),
+            (
+                any::<bool>(),
+                0u64..40_000,
+                any::<u16>(),
+                any::<u32>(),
+                0u32..4,
+                prop::sample::select(vec![0u8, 0, 8, 9, 13, 101, 111, 111, 77]),
+                proptest::collection::vec(any::<u8>(), 0..400),
+            ),
             0..200,
         ),
         start_ms in 0u64..20_000,
         length_ms in 0u64..20_000,
+        masks in proptest::collection::vec((0u64..30_000, 0u64..5000), 0..3),
+        channels in prop::sample::select(vec![Channels::Stereo, Channels::Mono, Channels::Caller, Channels::Callee]),
+        redact_dtmf: bool,
+        only_one: bool,
     ) {
-        let sent = packets.into_iter().map(|(a, ms, sequence, timestamp, ssrc, payload_type, bytes)| Sent {
-            leg: if a { Leg::A } else { Leg::B },
-            arrival_ns: ms * MS,
-            payload_type,
-            sequence,
-            timestamp,
-            ssrc,
-            payload: vec![sequence as u8; bytes],
-        });
-        let cut = cut(start_ms * MS, (start_ms + length_ms) * MS);
-        let (_, summary) = file(&journal([sent.collect()]), cut, wav());
+        let sent: Vec<Sent> = packets
+            .into_iter()
+            .map(|(a, ms, sequence, timestamp, ssrc, payload_type, payload)| Sent {
+                leg: if a || only_one { Leg::A } else { Leg::B },
+                arrival_ns: ms * MS,
+                payload_type,
+                sequence,
+                timestamp,
+                ssrc,
+                payload,
+            })
+            .collect();
+        let cut = Cut {
+            masks: masks.iter().map(|(from, length)| (from * MS, (from + length) * MS)).collect(),
+            channels,
+            ..cut(start_ms * MS, (start_ms + length_ms) * MS)
+        };
+        let profile = Profile { redact_dtmf, ..wav() };
+        let (bytes, summary) = file(&journal([sent]), cut, profile);
         prop_assert_eq!(summary.duration_ms, length_ms);
+        let rate = u64::from(summary.sample_rate);
+        prop_assert_eq!(summary.samples, length_ms * rate / 1000);
+        if length_ms == 0 {
+            return Ok(());
+        }
+        let heard = crate::read_audio(bytes, None).unwrap();
+        prop_assert_eq!(heard.len(), usize::from(summary.channels));
+        for channel in &heard {
+            prop_assert_eq!(channel.samples.len() as u64, summary.samples);
+            for (from, length) in &masks {
+                let sample = |ms: u64| (ms.saturating_sub(start_ms) * rate / 1000).min(summary.samples) as usize;
+                let masked = &channel.samples[sample(*from)..sample(from + length)];
+                prop_assert!(masked.iter().all(|s| *s == 0), "a mask is heard through");
+            }
+        }
+        let other = match channels {
+            Channels::Stereo => heard.get(1),
+            Channels::Callee => heard.first(),
+            Channels::Mono | Channels::Caller => None,
+        };
+        if let Some(other) = other.filter(|_| only_one) {
+            prop_assert!(other.samples.iter().all(|s| *s == 0), "one leg is heard on the other");
+        }
     }
 }

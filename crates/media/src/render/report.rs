@@ -1,12 +1,18 @@
 //! What a rendition has to tell about itself: lengths, losses and corrections.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
+
+use callreel_proto::{AudioReport, Leg, LegAudio};
+
+use crate::timeline::index;
 
 /// What happened to one leg within the cut.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LegReport {
     /// Audio packets that came, duplicates not counted.
     pub packets: u64,
+    /// Packets whose audio was taken away before they were kept: silence of the length it had.
+    pub redacted: u64,
     /// Packets that never came, by their sequence numbers.
     pub lost: u64,
     /// Packets that came after their place in the file had been written, or whose place was taken.
@@ -35,7 +41,30 @@ pub struct LegReport {
     pub worst_misalignment: Duration,
 }
 
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn us(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
 impl LegReport {
+    /// In the words of documents.
+    fn audio(&self) -> LegAudio {
+        LegAudio {
+            packets: self.packets,
+            lost: self.lost,
+            late: self.late,
+            duplicate: self.duplicate,
+            concealed_ms: ms(self.concealed),
+            silence_ms: ms(self.silence),
+            source_changes: self.ssrc_changes,
+            drift_corrected_ms: ms(self.drift_corrected),
+            worst_misalignment_us: us(self.worst_misalignment),
+        }
+    }
+
     pub(crate) fn misalign(&mut self, ns: i64) {
         let misplaced = Duration::from_nanos(ns.unsigned_abs());
         self.worst_misalignment = self.worst_misalignment.max(misplaced);
@@ -53,8 +82,47 @@ pub struct Summary {
     pub channels: u16,
     /// Samples per second.
     pub sample_rate: u32,
+    /// The legs that are in the file.
+    pub heard: Vec<Leg>,
     /// A and B. A leg that is not in the file has an empty report.
     pub legs: [LegReport; 2],
+    /// Keys that were silenced on either leg (tones and telephone events), in milliseconds of the file: from and until, by time, apart.
+    pub redacted_ms: Vec<(u64, u64)>,
     /// The farthest the two legs can be apart from where they should be.
     pub worst_misalignment: Duration,
+}
+
+impl Summary {
+    /// What documents tell of the rendition's audio.
+    pub fn audio_report(&self) -> AudioReport {
+        let leg = |leg: &Leg| (*leg, self.legs[index(*leg)].audio());
+        AudioReport {
+            legs: self.heard.iter().map(leg).collect::<BTreeMap<_, _>>(),
+            worst_misalignment_us: us(self.worst_misalignment),
+            redacted_ms: self.redacted_ms.clone(),
+        }
+    }
+}
+
+/// Spans in order, those that touch made one.
+pub(crate) fn united(mut spans: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
+    spans.sort_unstable();
+    let mut united: Vec<(u64, u64)> = Vec::with_capacity(spans.len());
+    for (from, until) in spans {
+        match united.last_mut() {
+            Some((_, end)) if from <= *end => *end = until.max(*end),
+            _ => united.push((from, until)),
+        }
+    }
+    united
+}
+
+/// Spans of samples in milliseconds, rounded outwards.
+pub(crate) fn spans_ms(
+    spans: impl IntoIterator<Item = (u64, u64)>,
+    sample_rate: u32,
+) -> Vec<(u64, u64)> {
+    let rate = u64::from(sample_rate.max(1));
+    let in_ms = |(from, until): (u64, u64)| (from * 1000 / rate, (until * 1000).div_ceil(rate));
+    united(spans.into_iter().map(in_ms).collect())
 }

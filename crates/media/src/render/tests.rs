@@ -68,7 +68,12 @@ fn the_length_is_the_cuts_to_the_sample_whatever_came() {
     for length_ms in [0, 1, 71, 72, 999, 1000, 2345, 5000] {
         for rate in [8000, 16_000, 44_100] {
             for profile in [wav(), mp3()] {
-                for channels in [Channels::Stereo, Channels::Mono, Channels::Caller] {
+                for channels in [
+                    Channels::Stereo,
+                    Channels::Mono,
+                    Channels::Caller,
+                    Channels::Callee,
+                ] {
                     let cut = Cut {
                         channels,
                         ..cut(300 * MS, (300 + length_ms) * MS)
@@ -138,7 +143,7 @@ fn a_cut_in_the_middle_and_its_masks_are_where_they_should_be() {
 }
 
 #[test]
-fn mono_holds_both_and_caller_holds_one() {
+fn mono_holds_both_and_caller_and_callee_hold_one() {
     let journal = conversation(4);
     let render = |channels| {
         let cut = Cut {
@@ -157,6 +162,10 @@ fn mono_holds_both_and_caller_holds_one() {
     let (alone, summary) = render(Channels::Caller);
     assert!(likeness(&alone[0], span, ARRIVAL_S, voice(CALLER)) > 0.99);
     assert_eq!(summary.legs[1], LegReport::default());
+    let (alone, summary) = render(Channels::Callee);
+    assert_eq!((alone.len(), summary.heard.as_slice()), (1, &[Leg::B][..]));
+    assert!(likeness(&alone[0], span, ARRIVAL_S, voice(CALLEE)) > 0.99);
+    assert_eq!(summary.legs[0], LegReport::default());
 }
 
 #[test]
@@ -413,9 +422,9 @@ fn rendering_needs_no_memory_for_the_whole_call() {
         renderer.push(&sent.packet()).unwrap();
         most = most.max(
             renderer
-                .legs
+                .tracks
                 .iter()
-                .map(|(_, leg, out)| leg.held_packets() + out.len() / 160)
+                .map(|track| track.renderer.held_packets() + track.ready.len() / 160)
                 .max()
                 .unwrap_or(0),
         );

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::packet::{Kind, Packet, ns_of_ticks, ticks_of_ns, ticks_per_rtp};
+use crate::packet::{Kind, Packet, TICKS_PER_SECOND, ns_of_ticks, ticks_of_ns, ticks_per_rtp};
 
 /// Packets this much behind the newest of their stream still find their place: the longest stall of a network that is mended afterwards.
 pub(crate) const REORDER_WINDOW_NS: i64 = 15_000_000_000;
@@ -16,6 +16,10 @@ const RECENT_STREAMS: usize = 8;
 const MAX_STREAMS: usize = 1000;
 /// Sequence numbers remembered per stream to tell duplicates: 20 s of 10 ms packets.
 const REMEMBERED: i64 = 2048;
+/// How long a packet is while nobody knows: 20 ms, in common ticks.
+const USUAL_TICKS: i64 = TICKS_PER_SECOND / 50;
+/// Common ticks in a tick of telephone events with a clock of their own, 8 kHz.
+const EVENT_SCALE: i64 = TICKS_PER_SECOND / 8000;
 /// A packet without audio further away than this is not of the stream.
 const NEAR_SEQUENCE: i64 = 3000;
 
@@ -42,6 +46,8 @@ pub(crate) struct Sighting {
     pub(crate) novelty: Novelty,
     /// No packet of the stream with a higher sequence number came before it.
     pub(crate) newest: bool,
+    /// How long it lasts, in common ticks: audio that was taken away as long as is usual, a telephone event as long as it has been so far.
+    pub(crate) length: i64,
 }
 
 /// The sequence numbers of one stream that have been seen, a ring of bits.
@@ -105,11 +111,18 @@ impl Floor {
     }
 }
 
+/// How long a packet is, in common ticks; `None` when its audio was taken away.
+fn known_length(packet: &Packet<'_>) -> Option<i64> {
+    Some(packet.ticks()).filter(|ticks| *ticks > 0)
+}
+
 struct Stream {
     id: usize,
     ssrc: u32,
     /// Common ticks in a tick of its RTP clock.
     scale: i64,
+    /// Sequence number of its first packet.
+    first: i64,
     /// Of the newest audio packet.
     sequence: i64,
     timestamp: u32,
@@ -129,11 +142,12 @@ impl Stream {
             id,
             ssrc: packet.ssrc,
             scale,
+            first: sequence,
             sequence,
             timestamp: packet.timestamp,
             tick,
             arrival: packet.arrival(),
-            packet_ticks: packet.ticks(),
+            packet_ticks: known_length(packet).unwrap_or(USUAL_TICKS),
             seen: Seen::new(sequence),
             floor: Floor {
                 window: packet.arrival() / FLOOR_WINDOW_NS,
@@ -178,7 +192,7 @@ impl Stream {
             if ahead > 0 {
                 (self.sequence, self.tick) = (sequence, tick);
                 (self.timestamp, self.arrival) = (packet.timestamp, packet.arrival());
-                self.packet_ticks = packet.ticks();
+                self.packet_ticks = known_length(packet).unwrap_or(self.packet_ticks);
             }
         }
         Sighting {
@@ -187,6 +201,7 @@ impl Stream {
             tick,
             novelty,
             newest: ahead >= 0,
+            length: known_length(packet).unwrap_or(self.packet_ticks),
         }
     }
 
@@ -195,17 +210,26 @@ impl Stream {
     fn sight_silent(&mut self, packet: &Packet<'_>) -> Option<Sighting> {
         let (ahead, ticks) = self.distance(packet);
         let later = packet.arrival() - self.arrival;
-        let tick = if (ns_of_ticks(ticks) - later).abs() <= REORDER_WINDOW_NS {
+        let arrived = self.tick + ticks_of_ns(later);
+        let believed = (ns_of_ticks(ticks) - later).abs() <= REORDER_WINDOW_NS;
+        let scale = if believed { self.scale } else { EVENT_SCALE };
+        let told = match packet.payload {
+            [_, _, high, low, ..] => Some(i64::from(u16::from_be_bytes([*high, *low])) * scale),
+            _ => None,
+        };
+        let tick = if believed {
             self.tick + ticks
         } else {
-            self.tick + ticks_of_ns(later)
+            arrived - told.map_or(0, |told| told - self.packet_ticks)
         };
+        let length = told.unwrap_or((arrived - tick).max(0));
         (ahead.abs() <= NEAR_SEQUENCE).then(|| Sighting {
             stream: self.id,
             sequence: self.sequence + ahead,
             tick,
             novelty: self.seen.insert(self.sequence + ahead),
             newest: false,
+            length,
         })
     }
 }
@@ -219,16 +243,33 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
+    /// Whether an audio packet goes on with a stream. A source that changes to a codec of another clock counts anew (RFC 7160): what it sends
+    /// after the change is not of the stream before, even when it comes back to the first clock.
+    fn is_of(&self, packet: &Packet<'_>, scale: i64, stream: &Stream) -> bool {
+        let changed = |later: &Stream| {
+            later.ssrc == packet.ssrc
+                && later.scale != scale
+                && later.id > stream.id
+                && later.sequence + later.distance(packet).0 >= later.first
+        };
+        stream.ssrc == packet.ssrc
+            && stream.scale == scale
+            && stream.accepts(packet)
+            && !self.recent.iter().any(changed)
+    }
+
     /// `None` when the packet belongs to no stream: no audio was heard from its source, or there have been too many sources.
     pub(crate) fn sight(&mut self, packet: &Packet<'_>) -> Option<Sighting> {
         let Kind::Audio(codec) = packet.kind() else {
             let stream = self.recent.iter_mut().find(|s| s.ssrc == packet.ssrc)?;
             return stream.sight_silent(packet);
         };
-        // A source that changes to a codec of another clock counts anew (RFC 7160).
         let scale = ticks_per_rtp(codec);
-        let is_its = |s: &Stream| s.ssrc == packet.ssrc && s.scale == scale && s.accepts(packet);
-        let stream = match self.recent.iter().position(is_its) {
+        let stream = match self
+            .recent
+            .iter()
+            .position(|s| self.is_of(packet, scale, s))
+        {
             Some(at) => self.recent.remove(at).expect("position is in range"),
             None if self.opened < MAX_STREAMS => {
                 self.recent.truncate(RECENT_STREAMS - 1);
