@@ -103,7 +103,7 @@ impl World {
                 return Progress::Running;
             }
             "bridge" => {
-                self.ring(id);
+                self.ring(id, command);
                 return Progress::Running;
             }
             "park" => {}
@@ -228,10 +228,12 @@ impl World {
         self.stop_tape(id, &name, end);
     }
 
-    /// Rings the endpoints of a bridge: their leg exists.
-    fn ring(&mut self, id: &str) {
+    /// Rings the first endpoint of a bridge: its leg exists, by the name that it was given.
+    fn ring(&mut self, id: &str, command: &Fields) {
         let caller = self.channels[id].clone();
-        let other = format!("{}-b{}", id.replace('@', "-"), self.channels.len());
+        let named = command["Endpoints"][0]["Outbound-Call-ID"].as_str();
+        let made_up = || format!("{}-b{}", id.replace('@', "-"), self.channels.len());
+        let other = named.map_or_else(made_up, str::to_owned);
         let leg = Channel {
             id: other.clone(),
             origination_id: (self.tree == Tree::V50).then(|| format!("{other}@10.26.0.41")),

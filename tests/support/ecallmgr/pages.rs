@@ -318,6 +318,7 @@ pub(super) const ENDPOINT: Page = Page {
         "Endpoint-Timeout",
         "Endpoint-Type",
         "Failover",
+        "Outbound-Call-ID",
         "Presence-ID",
         "Route",
         "To-DID",
