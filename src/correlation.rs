@@ -1,6 +1,13 @@
 //! Finds known audio inside a recording by normalised cross-correlation. Pure arithmetic on samples.
 
+use std::cell::RefCell;
+
 use realfft::{RealFftPlanner, num_complex::Complex};
+
+thread_local! {
+    /// A plan takes as long to make as to use, and the same lengths come again and again.
+    static PLANNER: RefCell<RealFftPlanner<f64>> = RefCell::new(RealFftPlanner::new());
+}
 
 /// A place in the recording must hold this share of the known audio's energy to be compared at all: silence resembles
 /// everything.
@@ -75,9 +82,14 @@ fn running_energy(samples: &[i16]) -> Vec<f64> {
 /// The product of `known` with the recording at each of the first `places` places, by way of the spectrum: a direct sum
 /// would take minutes.
 fn cross_correlation(known: &[i16], recording: &[i16], places: usize) -> Vec<f64> {
-    let size = (recording.len() + known.len()).next_power_of_two();
-    let mut planner = RealFftPlanner::<f64>::new();
-    let forward = planner.plan_fft_forward(size);
+    // What goes round the end of the spectrum's circle falls behind the last of these places.
+    let size = recording.len().next_power_of_two().max(2);
+    let (forward, backward) = PLANNER.with_borrow_mut(|planner| {
+        (
+            planner.plan_fft_forward(size),
+            planner.plan_fft_inverse(size),
+        )
+    });
     let spectrum = |samples: &[i16]| {
         let mut padded: Vec<f64> = samples.iter().map(|s| f64::from(*s)).collect();
         padded.resize(size, 0.0);
@@ -97,7 +109,6 @@ fn cross_correlation(known: &[i16], recording: &[i16], places: usize) -> Vec<f64
     if let Some(last) = joint.last_mut() {
         last.im = 0.0;
     }
-    let backward = planner.plan_fft_inverse(size);
     let mut products = backward.make_output_vec();
     backward
         .process(&mut joint, &mut products)

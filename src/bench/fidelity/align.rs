@@ -9,8 +9,8 @@ const WINDOW_MS: usize = 500;
 const STEP_MS: usize = 100;
 /// How far away speech is looked for, to either side.
 const REACH_MS: usize = 150;
-/// What is quieter (root mean square of 32767, -38 dBFS) is a pause.
-const LEAST_RMS: f64 = 400.0;
+/// What is quieter (root mean square of 32767, -46 dBFS) is a pause.
+const LEAST_RMS: f64 = 160.0;
 /// Pieces of a window that are speech or pause.
 const PIECES: usize = 25;
 /// So many of them must be speech: the end of one vowel resembles its beginning a few periods earlier.

@@ -7,8 +7,8 @@ use super::{
 
 /// Speech judged at once.
 const FRAME_MS: usize = 20;
-/// Quieter frames (root mean square of 32767, -46 dBFS) are pauses.
-const LEAST_RMS: f64 = 160.0;
+/// Quieter frames (root mean square of 32767, -50 dBFS) are pauses.
+const LEAST_RMS: f64 = 100.0;
 /// Bounds of a frame's ratio, dB: beyond them nobody hears a difference, and one frame must not hide all others.
 const WORST_DB: f64 = -10.0;
 /// The best that can be said of a frame.

@@ -20,7 +20,7 @@ const MOST_CLEAN_ALIGN_MS: f64 = 1.0;
 /// How much longer or shorter than the recording the file may be, ms.
 const MOST_LENGTH_ERROR_MS: f64 = 20.0;
 /// The rest of the speech may have been lost in bursts.
-const LEAST_FOUND: f64 = 0.9;
+const LEAST_FOUND: f64 = 0.8;
 
 /// What was made of one case.
 pub(crate) struct Outcome<'c> {
