@@ -9,6 +9,7 @@ use std::{
 };
 
 use callreel_media::{AudioReader, Converter, Error as MediaError};
+use callreel_proto::AudioReport;
 use callreel_spool::{RenditionInfo, SwitchFile, Ticket, View};
 
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
 mod tests;
 
 /// Makes the rendition, over whatever an earlier try left there. A file that already is what was asked for is taken over
-/// byte for byte, but not unheard: what cannot be decoded is no recording.
+/// byte for byte, unless keys are to be taken out of it, but not unheard: what cannot be decoded is no recording.
 pub(crate) fn convert(
     spool: &View,
     ticket: &Ticket,
@@ -37,7 +38,8 @@ pub(crate) fn convert(
     let asked = have.asked(&profile, promise.channels);
     let part = Part::of(spool.rendition_path(ticket));
     let out = part.create()?;
-    let file = if asked == have {
+    let mut redacted_ms = Vec::new();
+    let file = if asked == have && !promise.redact_dtmf {
         each_block(&mut reader, origin, stop, |_| Ok(()))?;
         copied(&path, out, &part)?
     } else {
@@ -45,7 +47,7 @@ pub(crate) fn convert(
         let mut converter = Converter::new(have, &profile, promise.channels, &mut out)
             .map_err(|error| unusable(origin, error))?;
         each_block(&mut reader, origin, stop, |block| converter.push(block))?;
-        converter
+        redacted_ms = converter
             .finish()
             .map_err(|error| unusable(origin, error))?;
         flushed(out, &part)?
@@ -62,7 +64,11 @@ pub(crate) fn convert(
         duration_ms,
         sample_rate: asked.sample_rate,
         channels: asked.channels,
-        report: None,
+        // Of packets nothing is known; of keys that were taken out, it is.
+        report: promise.redact_dtmf.then(|| AudioReport {
+            redacted_ms,
+            ..AudioReport::default()
+        }),
     }))
 }
 

@@ -6,11 +6,10 @@ use std::{
     io::{self, BufWriter, Read as _},
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
 };
 
 use callreel_media::{Cut, Packet, Profile, Renderer, Summary, Timeline, TimelineBuilder};
-use callreel_proto::{AudioReport, CaptureId, Channels, Leg, LegAudio};
+use callreel_proto::{CaptureId, Leg};
 use callreel_spool::{
     Error as SpoolError, JournalReader, Promise, Record, RenditionInfo, Source, Ticket, View,
 };
@@ -140,39 +139,8 @@ fn render_capture(
         duration_ms: summary.duration_ms,
         sample_rate: summary.sample_rate,
         channels: summary.channels,
-        report: Some(report(&summary, promise.channels)),
+        report: Some(summary.audio_report()),
     }))
-}
-
-/// The gap report of the legs that are in the file.
-fn report(summary: &Summary, channels: Channels) -> AudioReport {
-    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    let heard: &[Leg] = match channels {
-        Channels::Stereo | Channels::Mono => &[Leg::A, Leg::B],
-        Channels::Caller => &[Leg::A],
-        Channels::Callee => &[Leg::B],
-    };
-    let audio = |leg: &Leg| {
-        let told = &summary.legs[*leg as usize];
-        let audio = LegAudio {
-            packets: told.packets,
-            lost: told.lost,
-            late: told.late,
-            duplicate: told.duplicate,
-            concealed_ms: ms(told.concealed),
-            silence_ms: ms(told.silence),
-            source_changes: told.ssrc_changes,
-            drift_corrected_ms: ms(told.drift_corrected),
-            worst_misalignment_us: us(told.worst_misalignment),
-        };
-        (*leg, audio)
-    };
-    AudioReport {
-        legs: heard.iter().map(audio).collect(),
-        worst_misalignment_us: us(summary.worst_misalignment),
-        redacted_ms: Vec::new(),
-    }
 }
 
 fn cut(ticket: &Ticket) -> Result<Cut, Failure> {
@@ -258,6 +226,7 @@ pub(crate) fn profile(promise: &Promise) -> Profile {
     Profile {
         format: promise.format,
         sample_rate: promise.sample_rate,
+        redact_dtmf: promise.redact_dtmf,
         ..Profile::default()
     }
 }

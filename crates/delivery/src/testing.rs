@@ -63,6 +63,13 @@ pub(crate) fn ended_on_switch(writer: &Writer, change: impl FnOnce(&mut Promise)
 
 /// A stereo file of 8000 Hz with half a second of a tone in it.
 pub(crate) fn tone(format: AudioFormat) -> Vec<u8> {
+    let tone = |n| if n % 16 < 8 { 4000 } else { -4000 };
+    let block: Vec<i16> = (0..4000).map(tone).collect();
+    encoded(format, &[block.clone(), block])
+}
+
+/// A stereo file of 8000 Hz.
+pub(crate) fn encoded(format: AudioFormat, channels: &[Vec<i16>; 2]) -> Vec<u8> {
     let shape = AudioShape {
         format: None,
         sample_rate: 8000,
@@ -72,11 +79,9 @@ pub(crate) fn tone(format: AudioFormat) -> Vec<u8> {
         format,
         ..Profile::default()
     };
-    let tone = |n| if n % 16 < 8 { 4000 } else { -4000 };
-    let block: Vec<i16> = (0..4000).map(tone).collect();
     let mut out = Cursor::new(Vec::new());
     let mut file = Converter::new(shape, &profile, Channels::Stereo, &mut out).unwrap();
-    file.push(&[block.clone(), block]).unwrap();
+    file.push(channels).unwrap();
     file.finish().unwrap();
     out.into_inner()
 }

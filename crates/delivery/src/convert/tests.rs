@@ -70,6 +70,34 @@ fn a_file_that_is_what_was_asked_for_is_taken_over_byte_for_byte() {
 }
 
 #[test]
+fn keys_are_taken_out_of_a_file_that_else_is_what_was_asked_for() {
+    let rate = 8000.0;
+    let hum = |hz: f64, n: u32| (std::f64::consts::TAU * hz * f64::from(n) / rate).sin() * 6000.0;
+    // A key, 200 ms, in the middle of a second of silence.
+    let key = |n: u32| match n {
+        3200..4800 => (hum(697.0, n) + hum(1209.0, n)) as i16,
+        _ => 0,
+    };
+    let pcm: Vec<i16> = (0..8000).map(key).collect();
+    let file = testing::encoded(AudioFormat::Wav, &[pcm.clone(), vec![0; 8000]]);
+    let arrived = arrived(&file, |promise| promise.redact_dtmf = true);
+    let Ok(Rendered::File(info)) = arrived.render() else {
+        panic!("{:?}", arrived.render());
+    };
+    let heard = callreel_media::read_audio(arrived.made(), None).unwrap();
+    assert_eq!(heard[0].samples.len(), 8000);
+    assert_eq!(callreel_media::level(&heard[0].samples), 0);
+    let spans = info.report.unwrap().redacted_ms;
+    let [(from, until)] = spans[..] else {
+        panic!("{spans:?}");
+    };
+    assert!(
+        (360..=400).contains(&from) && (600..=640).contains(&until),
+        "{spans:?}"
+    );
+}
+
+#[test]
 fn another_file_becomes_what_was_asked_for_and_the_switchs_stays() {
     let file = testing::tone(AudioFormat::Wav);
     let arrived = arrived(&file, |promise| {

@@ -28,7 +28,7 @@ pub(super) fn describe(doc: &mut Map<String, Value>, ticket: &Ticket, rendition:
         doc.insert("announcements".into(), told.collect());
     }
     let report = rendition.report.as_ref();
-    if let Some(report) = report {
+    if let Some(report) = report.filter(|report| !report.legs.is_empty()) {
         describe_gaps(doc, report);
     }
     if ticket.promise().redact_dtmf {

@@ -14,6 +14,8 @@ use serde_json::json;
 
 pub(crate) const CALLER_HZ: f64 = 440.0;
 pub(crate) const OTHER_HZ: f64 = 1000.0;
+/// Key 1 (ITU-T Q.23).
+pub(crate) const KEY_HZ: [f64; 2] = [697.0, 1209.0];
 const RATE: u32 = 8000;
 const PACKET: u32 = 160;
 const PACKET_NS: u64 = 20_000_000;
@@ -53,11 +55,26 @@ impl Call {
 
     /// Both parties hum, and the journal has it.
     pub(crate) fn talk(&mut self, seconds: u64) {
-        for n in self.packets..self.packets + seconds * 50 {
+        self.send(seconds * 50, |_, hum| hum);
+    }
+
+    /// The caller presses a key for so many packets, as a phone that sends it as audio; the other party hums on.
+    pub(crate) fn press(&mut self, packets: u64) {
+        self.send(packets, |leg, hum| match leg {
+            Leg::A => KEY_HZ,
+            Leg::B => hum,
+        });
+    }
+
+    fn send(&mut self, packets: u64, sound: impl Fn(Leg, [f64; 2]) -> [f64; 2]) {
+        for n in self.packets..self.packets + packets {
             for (leg, hz, encoder) in &mut self.legs {
                 let timestamp = u32::try_from(n).unwrap() * PACKET;
                 let mut payload = Vec::new();
-                encoder.encode(&tone(*hz, timestamp), &mut payload);
+                let [low, high] = sound(*leg, [*hz, *hz]);
+                let (low, high) = (tone(low, timestamp), tone(high, timestamp));
+                let mixed = low.iter().zip(high).map(|(low, high)| low / 2 + high / 2);
+                encoder.encode(&mixed.collect::<Vec<_>>(), &mut payload);
                 let packet = PacketRecord {
                     leg: *leg,
                     arrival_ns: n * PACKET_NS,
@@ -71,7 +88,7 @@ impl Call {
                 self.journal.append(&Record::Packet(packet)).unwrap();
             }
         }
-        self.packets += seconds * 50;
+        self.packets += packets;
         self.journal.flush().unwrap();
     }
 

@@ -15,5 +15,6 @@ mod intake;
 mod legs;
 mod metadata;
 mod orders;
+mod redact;
 mod restart;
 mod webhooks;
