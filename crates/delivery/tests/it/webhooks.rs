@@ -6,7 +6,7 @@ use callreel_delivery::{DeliveryConfig, Secret, WebhooksConfig};
 use callreel_proto::{
     AccountId, CallId, OrderedBy, RecordingFact, RecordingNotice, RecordingSource,
 };
-use callreel_spool::Ticket;
+use callreel_spool::{Outbox, Ticket};
 use callreel_store::WEBHOOKS;
 use hmac::{Hmac, Mac as _};
 use serde_json::{Value, json};
@@ -252,6 +252,32 @@ async fn a_dead_webhook_holds_up_neither_another_nor_a_delivery() {
     assert_eq!(picture["since_start"]["given_up"], 0);
     assert!(picture["waiting"].as_u64().unwrap() >= 4, "{picture}");
     node.stop().await;
+}
+
+#[tokio::test]
+async fn several_delivery_roles_on_one_bus_tell_each_fact_once() {
+    let hook = Receiver::start(&[]).await;
+    let webhooks = system(&hook);
+    let node = start(&webhooks).await;
+    let elsewhere = Home::new();
+    let spool = Outbox::open(elsewhere.spool_dir()).unwrap();
+    let (bus, store) = (node.bus.clone(), node.store.clone());
+    let name = "callreel@there.example.com";
+    let other = callreel_delivery::start(config(), &webhooks, bus, spool, store, name);
+    let other = other.await.unwrap();
+    let ticket = ticket(put(hook.at), &|_| {});
+    let told = 20;
+    for _ in 0..told / 2 {
+        node.tell(notice(&ticket, RecordingFact::Masked)).await;
+        node.tell(notice(&ticket, RecordingFact::Unmasked)).await;
+    }
+    hook.until(told).await;
+    node.stop().await;
+    other.stop().await;
+    let received = hook.received();
+    let ids = received.iter().map(|r| r.header("x-callreel-delivery"));
+    assert_eq!(ids.collect::<BTreeSet<_>>().len(), told);
+    assert_eq!(received.len(), told);
 }
 
 #[tokio::test]
