@@ -104,6 +104,7 @@ fn print(steps: &Steps, notice: &RecordingNotice) {
         EndReason::Silence => "by silence",
         EndReason::Interrupted => "by an interruption",
         EndReason::Usurped => "by another controller",
+        EndReason::Transferred => "by a transfer",
         EndReason::TooShort => "too short",
     });
     let (mark, headline, detail) = match notice.fact {

@@ -5,7 +5,7 @@
 //! | the dispatcher | `Won` | the switch gave us the call |
 //! | the dispatcher | `Event` | the switch said something about the channel |
 //! | the dispatcher | `Replaced` | the channel goes on under another id |
-//! | the dispatcher | `Released` | another controller has it now |
+//! | the dispatcher | `Released`, `Transferred` | another controller has it now |
 //! | the dispatcher | `Asked` | another application wants it recorded |
 //! | the dispatcher | `Act` | a program wants something of its recordings |
 //! | the dispatcher | `Pressed` | the other party pressed a key |
@@ -57,6 +57,8 @@ pub(crate) enum CallMsg {
     Replaced(Box<CallEvent>, CallId),
     /// From the dispatcher: another controller has the call, for this reason. Nothing more is said to the switch.
     Released(&'static str),
+    /// From the dispatcher: the call was transferred, and another controller has it where it went.
+    Transferred,
     /// From the dispatcher: what another application wants recorded of the call.
     Asked(Box<Envelope<RecordRequest>>),
     /// From the dispatcher: what a program wants of the live call.
@@ -128,7 +130,10 @@ impl Actor for Call {
             CallMsg::Won(win) => state.won(win, &myself).await,
             CallMsg::Event(name, event) => state.hear(name, event, &myself).await,
             CallMsg::Replaced(event, successor) => state.replaced(event, successor, &myself).await,
-            CallMsg::Released(why) => state.released(why, &myself),
+            CallMsg::Released(why) => state.released(why, RecorderMsg::Released, &myself),
+            CallMsg::Transferred => {
+                state.released("it was transferred", RecorderMsg::Transferred, &myself);
+            }
             CallMsg::Asked(request) => state.asked(request, &myself).await,
             CallMsg::Act(request) => state.act(request, &myself).await,
             CallMsg::Pressed(event) => state.pressed(&event, &myself).await,
@@ -243,6 +248,11 @@ impl State {
                 drop(recorder.cast(RecorderMsg::CallEnded));
             }
         }
+        let own = self.control.as_ref().map(|control| &control.call_id);
+        if own != Some(&event.call_id) {
+            // Of a leg that is recorded in the place of ours.
+            return;
+        }
         let peer = event.other_leg_call_id.clone();
         if name == EventName::Dtmf {
             self.pressed(&event, myself).await;
@@ -273,7 +283,7 @@ impl State {
     }
 
     /// The flow ends here, and the channel lives on: it is not hung up, and nothing that was queued is taken back.
-    fn released(&mut self, why: &'static str, myself: &ActorRef<CallMsg>) {
+    fn released(&mut self, why: &'static str, recordings: RecorderMsg, myself: &ActorRef<CallMsg>) {
         if self.finished {
             return;
         }
@@ -281,7 +291,7 @@ impl State {
         self.finished = true;
         self.wait(None, myself);
         if let Some(recorder) = &self.recorder {
-            drop(recorder.cast(RecorderMsg::Released));
+            drop(recorder.cast(recordings));
         }
         self.stop_when_done(myself);
     }
@@ -298,7 +308,7 @@ impl State {
     }
 
     async fn act(&mut self, request: Box<Envelope<MetaflowAction>>, myself: &ActorRef<CallMsg>) {
-        if self.control.is_none() || self.finished {
+        if self.control.is_none() || (self.finished && self.recorder.is_none()) {
             return;
         }
         match self.recorder(myself).await {

@@ -18,7 +18,7 @@ use std::{sync::Arc, time::Duration};
 use callreel_bus::{Binding, Delivery, Mishaps};
 use callreel_proto::{
     Application, CallEvent, CallId, Envelope, Exchange, HangupCause, Headers, InsertAt,
-    MetaflowAction, RecordRequest, RouteReq, RouteResp, RouteWin,
+    MetaflowAction, RecordRequest, RecordingId, RouteReq, RouteResp, RouteWin,
 };
 use ractor::{
     Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent, rpc::CallResult,
@@ -298,10 +298,22 @@ impl State {
     /// What a program wants of a live call: for its controller, else for a recorder at it. The calls of others are theirs, and
     /// a call that nobody knows is answered by nobody.
     fn act(&self, request: Box<Envelope<MetaflowAction>>) {
-        let mut listener = None;
+        let call_id = &request.body.call_id;
+        let id = request
+            .body
+            .data
+            .get("recording_id")
+            .and_then(Value::as_str);
+        let id = id.and_then(|id| RecordingId::parse(id).ok());
+        // It may be an earlier controller's: that of a call that was transferred.
+        let holder = id.and_then(|id| self.context.held.owner(&id));
+        let holder = holder.and_then(|owner| self.registry.get(owner));
+        let holder = holder.filter(|s| s.call_id == *call_id || s.heir.as_ref() == Some(call_id));
+        let mut listener = holder.map(|session| session.listener.clone());
+        let found = listener.is_some();
         for session in self.registry.of(&request.body.call_id) {
             let controls = matches!(session.listener, Listener::Call(_));
-            if session.control_queue.is_some() && (controls || listener.is_none()) {
+            if !found && session.control_queue.is_some() && (controls || listener.is_none()) {
                 listener = Some(session.listener.clone());
             }
         }
@@ -372,6 +384,9 @@ impl State {
     async fn forget(&mut self, actor: ActorId) -> Option<Session> {
         let session = self.registry.remove(actor)?;
         self.hear_no_more(&session.call_id).await;
+        if let Some(heir) = &session.heir {
+            self.hear_no_more(heir).await;
+        }
         self.tell_if_settled();
         Some(session)
     }

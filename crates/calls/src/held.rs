@@ -1,21 +1,37 @@
-//! Which actor of this node records what, so that what an actor leaves behind that dies can be finished. Finishes nothing.
+//! Which actor of this node records what: so that what an actor leaves behind that dies can be finished, and so that several
+//! recorders of one call (it was transferred) know of each other. Finishes nothing.
 
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use callreel_proto::RecordingId;
-use ractor::ActorId;
+use callreel_proto::{CallId, OrderedBy, RecordingId};
+use ractor::{ActorId, ActorRef};
+
+use crate::recorder::RecorderMsg;
+
+/// One recording that grows.
+#[derive(Clone)]
+pub(crate) struct Holding {
+    /// The call or recorder that the node's dispatcher knows.
+    pub(crate) owner: ActorId,
+    /// Who records it.
+    pub(crate) recorder: ActorRef<RecorderMsg>,
+    /// The leg it is made of by now.
+    pub(crate) leg: CallId,
+    /// Who wanted it.
+    pub(crate) by: OrderedBy,
+}
 
 /// All recordings of this node that grow.
 #[derive(Default)]
-pub(crate) struct Held(Mutex<HashMap<RecordingId, ActorId>>);
+pub(crate) struct Held(Mutex<HashMap<RecordingId, Holding>>);
 
 impl Held {
-    /// This actor, or one under it, records this.
-    pub(crate) fn take(&self, owner: ActorId, id: RecordingId) {
-        self.lock().insert(id, owner);
+    /// It grows.
+    pub(crate) fn take(&self, id: RecordingId, holding: Holding) {
+        self.lock().insert(id, holding);
     }
 
     /// It has ended.
@@ -23,10 +39,41 @@ impl Held {
         self.lock().remove(id);
     }
 
+    /// It is made of another leg now.
+    pub(crate) fn moved(&self, id: &RecordingId, leg: &CallId) {
+        if let Some(holding) = self.lock().get_mut(id) {
+            holding.leg.clone_from(leg);
+        }
+    }
+
+    /// Who holds it.
+    pub(crate) fn owner(&self, id: &RecordingId) -> Option<ActorId> {
+        self.lock().get(id).map(|holding| holding.owner)
+    }
+
+    /// Whether another than this owner records this leg because of this hand.
+    pub(crate) fn is_done_by_others(&self, leg: &CallId, by: &OrderedBy, owner: ActorId) -> bool {
+        let held = self.lock();
+        let mut others = held.values().filter(|held| held.owner != owner);
+        others.any(|held| held.leg == *leg && held.by == *by)
+    }
+
+    /// The recorders of others than this owner that record this leg.
+    pub(crate) fn others(&self, leg: &CallId, owner: ActorId) -> Vec<ActorRef<RecorderMsg>> {
+        let held = self.lock();
+        let others = held
+            .values()
+            .filter(|held| held.owner != owner && held.leg == *leg);
+        let by_owner: HashMap<ActorId, ActorRef<RecorderMsg>> = others
+            .map(|held| (held.owner, held.recorder.clone()))
+            .collect();
+        by_owner.into_values().collect()
+    }
+
     /// What this actor recorded: it is the caller's to finish now.
     pub(crate) fn left_by(&self, dead: ActorId) -> Vec<RecordingId> {
         let mut held = self.lock();
-        let left = held.extract_if(|_, owner| *owner == dead);
+        let left = held.extract_if(|_, holding| holding.owner == dead);
         left.map(|(id, _)| id).collect()
     }
 
@@ -35,7 +82,7 @@ impl Held {
         self.lock().drain().map(|(id, _)| id).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<RecordingId, ActorId>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<RecordingId, Holding>> {
         // A map of ids is whole after any panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -5,12 +5,13 @@
 //! |---|---|---|
 //! | the call | `Start`, `Stop`, `Mask` | the flow ordered it |
 //! | the call, or the dispatcher | `Asked` | another application ordered it |
+//! | another recorder of the call | `CallMasked` | the call is masked for all that record it |
 //! | the call, or the dispatcher | `Act` | a program wants it |
 //! | the call | `Dialled` | a party wants it, by keys |
 //! | the call, or the dispatcher | `Event` | the switch said something about the channel, or about a file of its own |
 //! | the call, or the dispatcher | `Replaced` | the channel goes on under another id |
 //! | its own timers | `Due`, `Unconfirmed` | a recording is long enough, or the switch has been silent for too long |
-//! | the call | `Released` | another controller has the call |
+//! | the call | `Released`, `Transferred` | another controller has the call |
 //! | the call | `CallEnded` | the channel is gone: end everything, then stop |
 //!
 //! If it dies, the call asks [`crate::orphans`] to finish its recordings as interrupted.
@@ -25,6 +26,7 @@ mod request;
 mod running;
 mod starting;
 mod switch_file;
+mod transfer;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -48,6 +50,7 @@ use crate::{
 pub(crate) use request::answer_error;
 
 use audio::Audio;
+use masking::Whom;
 use running::{Due, Key, Orderer, Running};
 
 /// The actor; all it knows is in [`State`].
@@ -55,6 +58,8 @@ pub(crate) struct Recorder;
 
 /// What a recorder is told.
 pub(crate) enum RecorderMsg {
+    /// From another recorder of the same call: it is masked from here, or no longer.
+    CallMasked(bool, OrderedBy),
     /// From the call: begin this recording.
     Start(Box<RecordingOrder>),
     /// From the call: end this running `record_call` recording of the flow.
@@ -89,6 +94,8 @@ pub(crate) enum RecorderMsg {
     Unconfirmed(Key),
     /// From the call: another controller has the call; nothing more may be said to the switch about it.
     Released,
+    /// From the call: it was transferred, and has another controller.
+    Transferred,
     /// From the call: the channel is gone.
     CallEnded,
     /// From the call, for people: what is being recorded.
@@ -121,8 +128,12 @@ pub(crate) struct State {
     peer: Option<CallId>,
     /// Under whose name the node keeps what this actor records.
     owner: ActorId,
+    /// The leg that is recorded in the place of ours, which has left.
+    heir: Option<Control>,
     /// Nothing new begins; the actor ends with its last recording.
     over: bool,
+    /// Nothing more may be said to the switch.
+    silenced: bool,
     /// When the channel went, by the capture's clock, if we heard of it late.
     gone_ns: Option<u64>,
 }
@@ -153,7 +164,9 @@ impl Actor for Recorder {
             masked_by: None,
             peer: None,
             owner,
+            heir: None,
             over: false,
+            silenced: false,
             gone_ns: None,
         })
     }
@@ -165,6 +178,9 @@ impl Actor for Recorder {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
+            RecorderMsg::Start(order) if state.is_done_already(&order) => {
+                tracing::info!(call_id = %state.call_id(), by = ?order.by, "recorded on since before the transfer");
+            }
             RecorderMsg::Start(order) => {
                 let by = Orderer::Flow(order.slot);
                 // Refused, it has been said.
@@ -173,6 +189,7 @@ impl Actor for Recorder {
             RecorderMsg::Stop { meant, by } => state.stop(&meant, by, &myself).await,
             RecorderMsg::Mask { meant, on, by } => state.mask_meant(&meant, on, by).await,
             RecorderMsg::Asked(request) => state.asked(request, &myself).await,
+            RecorderMsg::CallMasked(on, by) => state.mask(Whom::Call, on, by).await,
             RecorderMsg::Act(request) => state.act(request, &myself).await,
             RecorderMsg::Dialled(data, by) => state.dialled(&data, &by, &myself).await,
             RecorderMsg::Event(name, event) => state.hear(name, &event, &myself).await,
@@ -180,6 +197,7 @@ impl Actor for Recorder {
             RecorderMsg::Due(key, due) => state.due(key, due, &myself).await,
             RecorderMsg::Unconfirmed(key) => state.order_again(key, &myself).await,
             RecorderMsg::Released => state.release(&myself).await,
+            RecorderMsg::Transferred => state.transferred(&myself).await,
             RecorderMsg::CallEnded => state.call_ended(&myself).await,
             RecorderMsg::Describe(reply) => drop(reply.send(state.describe())),
         }
@@ -214,6 +232,12 @@ impl State {
                 self.peer = None;
                 self.note(None, Mark::Unbridged).await;
             }
+            EventName::ChannelTransferee if self.args.call.is_none() => {
+                self.transferred(myself).await;
+            }
+            EventName::ChannelTransferor => self.leave_to(event, myself).await,
+            // Nothing ends by that if all that matters now is another leg.
+            EventName::ChannelDestroy if self.heir.is_some() && !self.is_heir(&event.call_id) => {}
             EventName::ChannelDestroy => {
                 self.gone_ns = self.audio.late_ns(event);
                 self.note(self.gone_ns, Mark::HungUp).await;
@@ -225,6 +249,9 @@ impl State {
             name,
             EventName::ChannelDestroy | EventName::ChannelDisconnected
         );
+        if gone && self.is_heir(&event.call_id) {
+            self.heir = None;
+        }
         if gone && self.args.call.is_none() {
             self.call_ended(myself).await;
         }

@@ -32,6 +32,8 @@ impl Listener {
 pub(crate) struct Session {
     /// The call, under its present id.
     pub(crate) call_id: CallId,
+    /// The leg that stays when this one transfers it: heard, too, and all that is left once this one is gone.
+    pub(crate) heir: Option<CallId>,
     /// Who listens.
     pub(crate) listener: Listener,
     /// The control session's `Fetch-ID`; empty for a recorder alone, which controls nothing.
@@ -54,6 +56,7 @@ impl Session {
     ) -> Self {
         Self {
             call_id,
+            heir: None,
             listener: Listener::Call(call),
             fetch_id,
             answer: Some(answer),
@@ -70,6 +73,7 @@ impl Session {
     ) -> Self {
         Self {
             call_id,
+            heir: None,
             listener: Listener::Recorder(recorder),
             fetch_id: String::new(),
             answer: None,
@@ -119,6 +123,9 @@ impl Registry {
     pub(crate) fn remove(&mut self, actor: ActorId) -> Option<Session> {
         let session = self.sessions.remove(&actor)?;
         self.leave(actor, &session.call_id);
+        if let Some(heir) = &session.heir {
+            self.leave(actor, heir);
+        }
         Some(session)
     }
 
@@ -128,6 +135,25 @@ impl Registry {
         let before = std::mem::replace(&mut session.call_id, call_id.clone());
         self.leave(actor, &before);
         self.by_call.entry(call_id).or_default().push(actor);
+        Some(before)
+    }
+
+    /// This leg is heard by the session, too, until it is all that the session hears.
+    pub(crate) fn add_heir(&mut self, actor: ActorId, heir: CallId) {
+        if let Some(session) = self.sessions.get_mut(&actor)
+            && session.heir.is_none()
+        {
+            session.heir = Some(heir.clone());
+            self.by_call.entry(heir).or_default().push(actor);
+        }
+    }
+
+    /// The session's own leg is gone: its heir, if it has one, is its leg now. Says which is gone then.
+    pub(crate) fn inherit(&mut self, actor: ActorId) -> Option<CallId> {
+        let session = self.sessions.get_mut(&actor)?;
+        let heir = session.heir.take()?;
+        let before = std::mem::replace(&mut session.call_id, heir);
+        self.leave(actor, &before);
         Some(before)
     }
 
@@ -143,6 +169,11 @@ impl Registry {
     /// The actors that listen to a call, oldest first.
     pub(crate) fn actors(&self, call_id: &CallId) -> Vec<ActorId> {
         self.by_call.get(call_id).cloned().unwrap_or_default()
+    }
+
+    /// One session, to look at.
+    pub(crate) fn get(&self, actor: ActorId) -> Option<&Session> {
+        self.sessions.get(&actor)
     }
 
     /// One session.

@@ -286,6 +286,8 @@ pub enum EndReason {
     Interrupted,
     /// Another controller took the call over.
     Usurped,
+    /// The call was transferred, and it was not to follow.
+    Transferred,
     /// Shorter than the minimum asked for.
     TooShort,
 }

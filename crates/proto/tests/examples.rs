@@ -106,6 +106,7 @@ variants!(END_REASONS, end_reason, EndReason, {
     EndReason::Silence => "silence",
     EndReason::Interrupted => "interrupted",
     EndReason::Usurped => "usurped",
+    EndReason::Transferred => "transferred",
     EndReason::TooShort => "too_short",
 }, not {});
 

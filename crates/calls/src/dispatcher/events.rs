@@ -37,24 +37,36 @@ impl State {
         };
         session.pulse.heard(Instant::now());
         // A recorder alone controls nothing and follows its channel wherever it goes.
-        let ours =
-            session.is_controlled_by(fetch_id) || matches!(session.listener, Listener::Recorder(_));
-        match (name, &event.replaced_by) {
-            (EventName::ChannelTransferee, _) if session.is_controlled_by(fetch_id) => {
-                self.release(actor, "it was transferred");
-            }
-            (EventName::ChannelReplaced, Some(successor)) if ours => {
+        let controlled = session.is_controlled_by(fetch_id);
+        // A recorder alone controls nothing and follows its channel wherever it goes.
+        let ours = controlled || matches!(session.listener, Listener::Recorder(_));
+        let gone = name == EventName::ChannelDestroy && session.call_id == event.call_id;
+        match (name, &event.replaced_by, &event.other_leg_call_id) {
+            (EventName::ChannelTransferee, _, _) if controlled => self.transfer(actor),
+            (EventName::ChannelReplaced, Some(successor), _) if ours => {
                 let successor = successor.clone();
                 self.replace(actor, event, successor).await;
             }
-            (EventName::ChannelReplaced, _) => {}
-            _ => match &session.listener {
-                // One that just died is reported by supervision.
-                Listener::Call(call) => drop(call.cast(CallMsg::Event(name, event))),
-                Listener::Recorder(recorder) => {
-                    drop(recorder.cast(RecorderMsg::Event(name, event)));
-                }
-            },
+            (EventName::ChannelReplaced, _, _) => {}
+            (EventName::ChannelTransferor, _, Some(stays)) if ours => {
+                let stays = stays.clone();
+                self.leave_to(actor, event, stays).await;
+            }
+            _ => tell(&session.listener, name, event),
+        }
+        if gone && let Some(before) = self.registry.inherit(actor) {
+            self.hear_no_more(&before).await;
+        }
+    }
+
+    /// The call's own leg transfers another away and leaves: what is recorded may go on at that one.
+    async fn leave_to(&mut self, actor: ActorId, event: Box<CallEvent>, stays: CallId) {
+        if let Err(error) = self.hear(&stays).await {
+            tracing::error!(call_id = %stays, %error, "the end of a leg that stays is not heard");
+        }
+        self.registry.add_heir(actor, stays);
+        if let Some(session) = self.registry.get_mut(actor) {
+            tell(&session.listener, EventName::ChannelTransferor, event);
         }
     }
 
@@ -81,6 +93,17 @@ impl State {
         }
     }
 
+    /// Another controller takes the call where it was transferred to; what is recorded may go on.
+    fn transfer(&mut self, actor: ActorId) {
+        let Some(session) = self.registry.get_mut(actor) else {
+            return;
+        };
+        session.control_queue = None;
+        if let Listener::Call(call) = &session.listener {
+            drop(call.cast(CallMsg::Transferred));
+        }
+    }
+
     fn release(&mut self, actor: ActorId, why: &'static str) {
         let Some(session) = self.registry.get_mut(actor) else {
             return;
@@ -90,5 +113,13 @@ impl State {
         if let Listener::Call(call) = &session.listener {
             drop(call.cast(CallMsg::Released(why)));
         }
+    }
+}
+
+/// One that just died is reported by supervision.
+fn tell(listener: &Listener, name: EventName, event: Box<CallEvent>) {
+    match listener {
+        Listener::Call(call) => drop(call.cast(CallMsg::Event(name, event))),
+        Listener::Recorder(recorder) => drop(recorder.cast(RecorderMsg::Event(name, event))),
     }
 }

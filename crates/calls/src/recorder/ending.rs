@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::{
     RecorderMsg, State,
     audio::Audio,
-    running::{Due, Key, Stage},
+    running::{Due, Key, Running, Stage},
     switch_file,
 };
 use crate::{
@@ -86,6 +86,9 @@ impl State {
         let Some(key) = self.meant_by(event) else {
             return;
         };
+        if self.is_of_the_past(key, &event.call_id) {
+            return;
+        }
         let running = self.running.get(&key).expect("found by the event");
         let limit_s = running.ticket.promise().time_limit_s;
         let reason = match running.stage {
@@ -164,7 +167,7 @@ impl State {
     /// Tells the switch that a recording is to end. Our switch ends a message by itself; nothing is said about a call that
     /// has another controller.
     async fn tell_switch_to_stop(&self, key: Key) {
-        let Some(running) = self.running.get(&key).filter(|_| !self.over) else {
+        let Some(running) = self.running.get(&key).filter(|_| !self.silenced) else {
             return;
         };
         let stop = if running.is_beside() {
@@ -265,11 +268,13 @@ impl State {
         }
     }
 
-    /// The channel is gone: what was forked ends here, what a switch keeps when it says so.
+    /// The channel is gone: what was forked ends here, what a switch keeps when it says so. What is made from another leg
+    /// ends with that.
     pub(super) async fn call_ended(&mut self, myself: &ActorRef<RecorderMsg>) {
         self.end_all(EndReason::Hangup, myself).await;
         self.close_if_idle().await;
         self.over = true;
+        self.silenced = self.heir.is_none();
     }
 
     /// Another controller has the call. Our switch stops forking to us. A switch that keeps files goes on as it would:
@@ -281,10 +286,13 @@ impl State {
             self.let_go_of_switch().await;
         }
         self.over = true;
+        self.silenced = true;
     }
 
     async fn end_all(&mut self, reason: EndReason, myself: &ActorRef<RecorderMsg>) {
-        let keys: Vec<Key> = self.running.keys().rev().copied().collect();
+        let lives = |running: &Running| running.inherited && self.heir.is_some();
+        let ends = self.running.iter().rev().filter(|(_, r)| !lives(r));
+        let keys: Vec<Key> = ends.map(|(key, _)| *key).collect();
         for key in keys {
             self.end(key, reason, myself).await;
         }

@@ -24,7 +24,7 @@ impl State {
     ) {
         let Envelope { headers, body } = *request;
         let foreign = |account| account != &self.args.account;
-        if self.over || body.account_id.as_ref().is_some_and(foreign) {
+        if self.silenced || body.account_id.as_ref().is_some_and(foreign) {
             return;
         }
         let by = body.ordered_by.unwrap_or_else(|| OrderedBy {
@@ -63,7 +63,7 @@ impl State {
         by: &OrderedBy,
         myself: &ActorRef<RecorderMsg>,
     ) {
-        if self.over {
+        if self.silenced {
             return;
         }
         if let Err(reason) = self.grant(data, by, myself).await {
@@ -154,7 +154,10 @@ impl State {
         if keys.is_empty() {
             return Err("nothing of the call is being recorded".to_owned());
         }
-        self.mask(whom, on, by.clone()).await;
+        match whom {
+            Whom::Call => self.mask_call(on, by.clone()).await,
+            Whom::One(_) => self.mask(whom, on, by.clone()).await,
+        }
         Ok(self.tell_of(&keys))
     }
 

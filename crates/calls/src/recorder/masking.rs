@@ -5,7 +5,7 @@ use callreel_proto::{Application, InsertAt, OrderedBy, RecordAction, RecordingFa
 use callreel_spool::{Mark, Ticket};
 
 use super::{
-    State,
+    RecorderMsg, State,
     audio::Audio,
     running::{Key, Running},
 };
@@ -28,11 +28,21 @@ impl State {
             Meant::Named(_) | Meant::Id(_) | Meant::Slot(_) => self.meant(meant).map(Whom::One),
         };
         match whom {
+            Some(Whom::Call) => self.mask_call(on, by).await,
             Some(whom) => self.mask(whom, on, by).await,
             None => {
                 tracing::warn!(call_id = %self.call_id(), ?meant, "nothing of this name to mask")
             }
         }
+    }
+
+    /// Masks the call for all recorders that this node has at it: one that began before a transfer goes on beside ours.
+    pub(super) async fn mask_call(&mut self, on: bool, by: OrderedBy) {
+        for other in self.context().held.others(self.call_id(), self.owner) {
+            // One that is gone records nothing.
+            drop(other.cast(RecorderMsg::CallMasked(on, by.clone())));
+        }
+        self.mask(Whom::Call, on, by).await;
     }
 
     /// From here, or no longer, silence is heard. The call's mask covers one recording's own; to unmask the call ends both.
@@ -124,7 +134,7 @@ impl State {
         let Some(running) = self.running.get(&key).filter(|r| r.is_beside()) else {
             return;
         };
-        if self.over || !matches!(self.audio, Audio::File) {
+        if self.silenced || !matches!(self.audio, Audio::File) {
             return;
         }
         let action = if on {

@@ -53,8 +53,8 @@ impl State {
                 self.asked_to_start(request, media_name, *terms, myself)
                     .await
             }
-            (RecordAction::Mask, _) if nameless => self.mask(Whom::Call, true, by).await,
-            (RecordAction::Unmask, _) if nameless => self.mask(Whom::Call, false, by).await,
+            (RecordAction::Mask, _) if nameless => self.mask_call(true, by).await,
+            (RecordAction::Unmask, _) if nameless => self.mask_call(false, by).await,
             // As in Kazoo, it is no error to stop what does not run.
             (_, None) => tracing::debug!(call_id = %self.call_id(), ?action, "no such recording"),
             (RecordAction::Stop, Some(key)) => self.end_by(key, by, myself).await,

@@ -121,6 +121,10 @@ pub(super) struct Running {
     pub(super) leg: Option<CallId>,
     /// The recording of the other party, if both are kept separate: they begin and end together.
     pub(super) twin: Option<Key>,
+    /// Whether it goes on when the call is transferred.
+    pub(super) follows: bool,
+    /// Its audio comes from the leg that stayed when ours left.
+    pub(super) inherited: bool,
     /// What is still to be sounded because of it, and what is being sounded.
     pub(super) announcements: VecDeque<Application>,
     pub(super) sounding: Option<Sounding>,
@@ -158,6 +162,8 @@ impl Running {
                 RecordedLeg::B { call_id } => Some(call_id.clone()),
             },
             twin: None,
+            follows: order.follow_transfer,
+            inherited: false,
             announcements: order.announcements.clone().into(),
             sounding: None,
             masked_alone: false,

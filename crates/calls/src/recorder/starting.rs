@@ -20,6 +20,7 @@ use crate::{
     context::blocking,
     control::Control,
     files::{self, FileNames},
+    held::Holding,
     order,
 };
 
@@ -65,7 +66,7 @@ impl State {
         terms: Option<RecordCall>,
         myself: &ActorRef<RecorderMsg>,
     ) -> Result<Key, String> {
-        let ticket = match self.promise(&order).await {
+        let ticket = match self.promise(&order, myself).await {
             Ok(ticket) => ticket,
             Err(reason) => {
                 self.refuse(by, order.by, reason.clone()).await;
@@ -105,6 +106,9 @@ impl State {
 
     /// Where commands about a recording go: those about a file of the other leg name that leg.
     pub(super) fn control_of(&self, key: Key) -> Control {
+        if let Some(heir) = self.control_of_heir(key) {
+            return heir.clone();
+        }
         let mut control = self.args.control.clone();
         if let Audio::File = self.audio
             && let Some(leg) = self.running.get(&key).and_then(|r| r.leg.as_ref())
@@ -128,7 +132,11 @@ impl State {
     }
 
     /// Puts the promise on disk.
-    async fn promise(&mut self, order: &RecordingOrder) -> Result<Ticket, String> {
+    async fn promise(
+        &mut self,
+        order: &RecordingOrder,
+        myself: &ActorRef<RecorderMsg>,
+    ) -> Result<Ticket, String> {
         if self.over {
             return Err("the call is over".to_owned());
         }
@@ -155,9 +163,14 @@ impl State {
         }
         let spool = self.context().spool.clone();
         let promised = ticket.clone();
-        self.context()
-            .held
-            .take(self.owner, ticket.recording_id().clone());
+        let holding = Holding {
+            owner: self.owner,
+            recorder: myself.clone(),
+            leg: self.call_id().clone(),
+            by: order.by.clone(),
+        };
+        let id = ticket.recording_id().clone();
+        self.context().held.take(id, holding);
         if let Err(reason) = blocking(move || spool.create_ticket(&promised)).await {
             self.context().held.release(ticket.recording_id());
             return Err(reason);
@@ -204,7 +217,7 @@ impl State {
         }
     }
 
-    fn wait_for_word(&self, key: Key, myself: &ActorRef<RecorderMsg>) {
+    pub(super) fn wait_for_word(&self, key: Key, myself: &ActorRef<RecorderMsg>) {
         let patience = self.context().calls.record_start_timeout();
         myself.send_after(patience, move || RecorderMsg::Unconfirmed(key));
     }

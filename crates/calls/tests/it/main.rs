@@ -15,4 +15,5 @@ mod orphans;
 mod others;
 mod several;
 mod strays;
+mod transfer;
 mod world;

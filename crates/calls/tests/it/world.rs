@@ -109,6 +109,10 @@ impl World {
     }
 
     pub(crate) async fn ask(&self, number: &str) {
+        self.ask_as(number, "fetch-1").await;
+    }
+
+    async fn ask_as(&self, number: &str, fetch_id: &str) {
         let mut vars = Map::new();
         vars.insert("Account-ID".to_owned(), json!(ACCOUNT));
         let dialled = format!("{number}@acme.test");
@@ -122,7 +126,7 @@ impl World {
         };
         let key = request.routing_key();
         let headers = Headers::new("dialplan", "route_req")
-            .msg_id("fetch-1")
+            .msg_id(fetch_id)
             .server_id(self.control.clone());
         let bytes = Envelope {
             headers,
@@ -137,15 +141,20 @@ impl World {
 
     /// Plays the switch up to the point where the call is won.
     pub(crate) async fn give_call(&mut self) {
-        self.ask("2000").await;
+        self.give_call_as("fetch-1").await;
+    }
+
+    /// The same as this control session.
+    pub(crate) async fn give_call_as(&mut self, fetch_id: &str) {
+        self.ask_as("2000", fetch_id).await;
         let bid = self.hears().await;
         let bid = Envelope::<RouteResp>::from_bytes(&bid).unwrap();
-        assert_eq!(bid.headers.msg_id, "fetch-1");
+        assert_eq!(bid.headers.msg_id, fetch_id);
         let win = RouteWin {
             call_id: CallId::new(CALL),
             control_queue: self.control.clone(),
             switch_hostname: None,
-            custom_channel_vars: Map::new(),
+            custom_channel_vars: Map::from_iter([("Fetch-ID".to_owned(), json!(fetch_id))]),
         };
         let headers = Headers::new("dialplan", "route_win").msg_id(CALL);
         let bytes = Envelope { headers, body: win }.to_bytes();
