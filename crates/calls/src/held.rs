@@ -87,3 +87,54 @@ impl Held {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use callreel_proto::{RecordingSource, Utc};
+    use ractor::{Actor, ActorProcessingErr};
+
+    use super::*;
+
+    struct Nothing;
+
+    impl Actor for Nothing {
+        type Msg = RecorderMsg;
+        type State = ();
+        type Arguments = ();
+
+        async fn pre_start(
+            &self,
+            _: ActorRef<RecorderMsg>,
+            (): (),
+        ) -> Result<(), ActorProcessingErr> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn two_sessions_of_one_call_leave_each_its_own() {
+        let held = Held::default();
+        let ids = [0, 1].map(|_| RecordingId::random(Utc::now()));
+        let mut owners = Vec::new();
+        for id in &ids {
+            let (recorder, _) = Actor::spawn(None, Nothing, ()).await.unwrap();
+            owners.push(recorder.get_id());
+            let holding = Holding {
+                owner: recorder.get_id(),
+                recorder,
+                leg: CallId::new("one call"),
+                by: OrderedBy::new(RecordingSource::Account),
+            };
+            held.take(id.clone(), holding);
+        }
+        let leg = CallId::new("one call");
+        let by = OrderedBy::new(RecordingSource::Account);
+        assert!(held.is_done_by_others(&leg, &by, owners[0]));
+        assert_eq!(held.others(&leg, owners[0])[0].get_id(), owners[1]);
+        assert_eq!(held.left_by(owners[0]), [ids[0].clone()]);
+        assert_eq!(held.owner(&ids[1]), Some(owners[1]));
+        held.moved(&ids[1], &CallId::new("another leg"));
+        assert!(!held.is_done_by_others(&leg, &by, owners[0]));
+        assert_eq!(held.left_by_all(), [ids[1].clone()]);
+    }
+}

@@ -39,11 +39,14 @@ impl State {
         };
         match by {
             Some(by) => self.end_by(key, by, myself).await,
-            None => {
-                self.tell_switch_to_stop(key).await;
-                self.end(key, EndReason::Hangup, myself).await;
-            }
+            None => self.end_with_its_leg(key, myself).await,
         }
+    }
+
+    /// Ends a recording of a leg that has gone, while the one its audio comes from lives.
+    pub(super) async fn end_with_its_leg(&mut self, key: Key, myself: &ActorRef<RecorderMsg>) {
+        self.tell_switch_to_stop(key).await;
+        self.end(key, EndReason::Hangup, myself).await;
     }
 
     /// The running recording that a flow means.

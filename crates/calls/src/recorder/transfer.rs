@@ -17,6 +17,12 @@ impl State {
         if let Audio::File = self.audio {
             return self.release(myself).await;
         }
+        // The leg that leaves is the other one, with what was made of it.
+        let of_the_other = self.running.iter().filter(|(_, r)| r.leg.is_some());
+        let keys: Vec<Key> = of_the_other.map(|(key, _)| *key).collect();
+        for key in keys {
+            self.end_with_its_leg(key, myself).await;
+        }
         self.end_those_that_stay(myself).await;
         self.over = true;
     }

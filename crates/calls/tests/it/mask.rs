@@ -8,10 +8,10 @@ use callreel_proto::{
     RecordingSource,
 };
 use callreel_spool::{Record, SpoolConfig, Ticket, Writer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
-    kazoo::forever,
+    kazoo::{Kazoo, TREES, forever, play, record},
     others::{ask, request_of},
     world::{CALL, World},
 };
@@ -271,4 +271,42 @@ async fn keys_that_are_to_be_redacted_are_never_written_down() {
     let bytes = journal(&world, &ticket);
     assert!(holds(&bytes, 0x11) && !holds(&bytes, 0x22));
     assert_eq!(world.journalled(&ticket), [vec![1, 2], vec![1, 2]]);
+}
+
+#[tokio::test]
+async fn a_switch_of_others_is_told_to_leave_the_audio_out_of_each_file() {
+    let unmask = json!({"module": "record_call", "data": {"action": "unmask"}, "children": {"_": forever()}});
+    let mask = json!({"module": "record_call", "data": {"action": "mask"}, "children": {"_": play(unmask)}});
+    for tree in TREES {
+        let flow = record(record(play(mask.clone())));
+        let mut kazoo = Kazoo::with_call(tree, flow).await;
+        let mut names = Vec::new();
+        let mut begun = Vec::new();
+        for _ in 0..2 {
+            let start = kazoo.commanded("record_call").await;
+            kazoo.record("RECORD_START", &start, &json!({})).await;
+            begun.push(kazoo.noticed(RecordingFact::Started).await);
+            names.push(start["Media-Name"].clone());
+        }
+        for action in ["mask", "unmask"] {
+            let mark = kazoo.commanded("noop").await;
+            kazoo.done("noop", mark["Msg-ID"].as_str().unwrap()).await;
+            for name in &names {
+                let told = kazoo.commanded("record_call").await;
+                assert_eq!(
+                    (&told["Record-Action"], &told["Media-Name"]),
+                    (&json!(action), name)
+                );
+                assert_eq!(told.get("Media-Fork"), None);
+            }
+        }
+        for begun in &begun {
+            kazoo.noticed(RecordingFact::Unmasked).await;
+            let ticket = kazoo.world.ticket_of(begun);
+            let [mask] = ticket.masks() else {
+                panic!("one mask: {ticket:?}");
+            };
+            assert!(mask.until_ns.is_some_and(|until| until > mask.from_ns));
+        }
+    }
 }

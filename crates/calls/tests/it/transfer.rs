@@ -2,15 +2,16 @@
 
 use std::net::{SocketAddr, UdpSocket};
 
+use callreel_calls::CallsConfig;
 use callreel_proto::{
-    CallEvent, CallId, Command, EndReason, Envelope, EventName, Exchange, RecordingFact,
-    RecordingInfo, RecordingNotice, RecordingState,
+    AccountDb, AccountId, CallEvent, CallId, Command, EndReason, Envelope, EventName, Exchange,
+    Leg, RecordingFact, RecordingInfo, RecordingNotice, RecordingState,
 };
 use serde_json::{Value, json};
 
 use crate::{
     kazoo::forever,
-    world::{CALL, World},
+    world::{ACCOUNT, CALL, World},
 };
 
 const OTHER: &str = "other-leg@10.0.0.9";
@@ -234,4 +235,50 @@ async fn a_mask_of_the_new_controller_is_one_of_what_was_recorded_before_the_tra
     for begun in [&first, &second] {
         assert!(masked.contains(&begun.recording_id), "{masked:?}");
     }
+}
+
+#[tokio::test]
+async fn the_recording_of_the_called_phone_ends_with_its_leg_when_that_transfers_the_caller_away() {
+    let phone = json!({"_id": "bobs-phone", "pvt_type": "device", "enabled": true,
+        "sip": {"username": "bob", "password": "x"},
+        "call_recording": {"inbound": {"any": {"enabled": true, "url": "http://r.test/bob"}}}});
+    let realm = json!({"_id": ACCOUNT, "pvt_type": "account", "realm": "acme.test"});
+    let db = AccountDb::name(&AccountId::parse(ACCOUNT).unwrap());
+    let device =
+        json!({"module": "device", "data": {"id": "bobs-phone"}, "children": {"_": forever()}});
+    let flow = record(json!({}), device);
+    let docs = [(db.as_str(), phone), (db.as_str(), realm)];
+    let mut world = World::with(flow, CallsConfig::default(), &docs).await;
+    world.give_call().await;
+    let callers = world.noticed(RecordingFact::Started).await;
+    let leg = loop {
+        let command: Value = serde_json::from_slice(&world.hears().await).unwrap();
+        if command["Application-Name"] == "bridge" {
+            break command["Endpoints"][0]["Outbound-Call-ID"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+        }
+    };
+    world
+        .says(EventName::ChannelBridge, |event| {
+            event.other_leg_call_id = Some(CallId::new(leg.clone()));
+        })
+        .await;
+    let callees = world.noticed(RecordingFact::Started).await;
+    assert_eq!(callees.call_id.as_str(), leg);
+    let (of_caller, of_callee) = (world.ticket_of(&callers), world.ticket_of(&callees));
+    assert_eq!(of_caller.capture_id(), of_callee.capture_id());
+    let sides = [of_caller.promise().of_leg, of_callee.promise().of_leg];
+    assert_eq!(sides, [Leg::A, Leg::B]);
+    world
+        .says(EventName::ChannelTransferee, |event| {
+            fetch(event, "fetch-1")
+        })
+        .await;
+    let ended = world.noticed(RecordingFact::Ended).await;
+    assert_eq!(ended.recording_id, callees.recording_id);
+    assert_eq!(ended.end_reason, Some(EndReason::Hangup));
+    world.calls.describe().await;
+    assert!(world.growing(&callers));
 }
