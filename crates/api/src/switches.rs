@@ -72,9 +72,9 @@ impl Switches {
         let all = self.gather(asker, ChannelQuery::Account, request, |_| false);
         let all = all.await?.into_iter();
         // Two controllers of one switch tell of the same channel.
-        let channels: BTreeMap<(Option<u64>, String), Channel> = all
+        let channels: BTreeMap<_, Channel> = all
             .filter(|channel| channel.is_of(account))
-            .map(|channel| ((channel.started(), channel.uuid.clone()), channel))
+            .map(|channel| (channel.place(), channel))
             .collect();
         Ok(channels.into_values().collect())
     }
@@ -179,6 +179,13 @@ impl Channel {
 
     fn is_of(&self, account: &AccountId) -> bool {
         self.text("account_id", "Account-ID") == Some(account.as_str())
+    }
+
+    /// Where it stands in a list: by its start, which is told in whole seconds; who calls before who is called.
+    fn place(&self) -> (Option<u64>, Option<String>, String) {
+        let direction = self.text("direction", "Call-Direction");
+        let direction = direction.map(str::to_owned);
+        (self.started(), direction, self.uuid.clone())
     }
 
     /// Whether it is of this user.

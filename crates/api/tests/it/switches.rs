@@ -84,6 +84,6 @@ pub(crate) fn other_leg() -> Value {
     json!({
         "Account-ID": ACCOUNT, "Answered": true, "Authorizing-ID": "d2", "Bridge-ID": CALL,
         "Call-Direction": "outbound", "Call-ID": OTHER_LEG, "Destination": "desk-230",
-        "Other-Leg-Call-ID": CALL, "Timestamp": 63_961_833_603_u64,
+        "Other-Leg-Call-ID": CALL, "Timestamp": 63_961_833_600_u64,
     })
 }
