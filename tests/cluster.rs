@@ -3,6 +3,7 @@
 
 mod fork;
 mod hostile;
+mod live;
 mod nodes;
 mod outage;
 mod samples;
