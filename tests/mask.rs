@@ -127,17 +127,20 @@ fn a_masked_second_is_silence_in_the_file_and_nowhere_on_the_disk() {
     );
     calling.completed();
     let file = listen(&receiver.accepted().body);
-    assert!((file.seconds() - 3.0).abs() < 0.1, "{} s", file.seconds());
+    assert!((2.9..3.5).contains(&file.seconds()), "{} s", file.seconds());
     for (channel, hz) in [(0, VOICE), (1, OPEN)] {
         let spans = file.tone(channel, hz);
         let [before, after] = spans[..] else {
             panic!("{hz} Hz sounds at {spans:?}");
         };
         assert!(
-            (0.9..1.2).contains(&before.1),
+            (0.9..1.4).contains(&before.1),
             "the mask begins at {before:?}"
         );
-        assert!((1.9..2.2).contains(&after.0), "the mask ends at {after:?}");
+        assert!(
+            (0.9..1.4).contains(&(after.0 - before.1)),
+            "the mask ends at {after:?}"
+        );
     }
     assert!(file.tone(1, SECRET).is_empty());
     let silent = empty(&file, 0)[0];

@@ -114,6 +114,11 @@ impl Baresip {
         self.command("resume", "");
     }
 
+    /// Transfers the other party to a number of the account.
+    pub(crate) fn transfer(&mut self, number: &str) {
+        self.command("transfer", &format!("sip:{number}@{REALM}"));
+    }
+
     /// Waits for an event of this type, such as `CALL_ESTABLISHED`, after those already waited for.
     pub(crate) fn awaits(&mut self, kind: &str) -> Value {
         let deadline = Instant::now() + PATIENCE;

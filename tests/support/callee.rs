@@ -53,6 +53,23 @@ impl Callee {
         self
     }
 
+    /// Transfers the other party there (RFC 3515), and waits until it is let go.
+    pub(crate) fn transfers_to(mut self, number: &str) -> Self {
+        let headers =
+            format!("Refer-To: <sip:{number}@[realm]>\nReferred-By: <sip:[me]@[realm]>\n");
+        let refer = self.request("REFER", &headers, "");
+        self.text += &send(&refer);
+        self.text += "<recv response=\"202\"/>\n";
+        self.awaits_progress().awaits_bye()
+    }
+
+    /// Hears that the transfer is under way; more may be told until the BYE.
+    fn awaits_progress(mut self) -> Self {
+        self.text += "<recv request=\"NOTIFY\"/>\n";
+        self.text += &send(&format!("SIP/2.0 200 OK\n{REPEATED}Content-Length: 0\n"));
+        self
+    }
+
     /// Waits to be hung up on.
     pub(crate) fn awaits_bye(mut self) -> Self {
         self.text += "<label id=\"7\"/>\n<recv request=\"NOTIFY\" optional=\"true\" next=\"8\"/>\n<recv request=\"BYE\"/>\n";

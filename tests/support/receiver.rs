@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Instant,
 };
 
 use axum::{
@@ -18,6 +19,8 @@ use super::eventually;
 /// One request as it came.
 #[derive(Debug, Clone)]
 pub(crate) struct Arrival {
+    /// When it was there as a whole; the answer comes after.
+    pub(crate) at: Instant,
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
@@ -116,6 +119,7 @@ async fn accept(
 ) -> StatusCode {
     let code = shared.script.lock().unwrap().pop_front().unwrap_or(200);
     shared.arrivals.lock().unwrap().push(Arrival {
+        at: Instant::now(),
         method: method.to_string(),
         path: uri.to_string(),
         headers,

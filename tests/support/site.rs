@@ -93,12 +93,27 @@ impl Site {
 
     /// GETs a path of the API: status and body.
     pub(crate) fn fetch(&self, path: &str, accept: &str) -> (u16, Vec<u8>) {
+        self.request(&format!("GET {path}"), &format!("Accept: {accept}\r\n"), "")
+    }
+
+    /// PUTs JSON to a path of the API: status and answer.
+    pub(crate) fn put(&self, path: &str, body: &Value) -> (u16, Value) {
+        let body = body.to_string();
+        let headers = format!(
+            "Content-Type: application/json\r\nContent-Length: {}\r\n",
+            body.len()
+        );
+        let (status, answer) = self.request(&format!("PUT {path}"), &headers, &body);
+        (status, serde_json::from_slice(&answer).unwrap_or_default())
+    }
+
+    fn request(&self, what: &str, headers: &str, body: &str) -> (u16, Vec<u8>) {
         use std::io::Read;
         let mut stream = std::net::TcpStream::connect(self.api).unwrap();
         stream.set_read_timeout(Some(super::PATIENCE)).unwrap();
         write!(
             stream,
-            "GET {path} HTTP/1.0\r\nHost: node\r\nAccept: {accept}\r\n\r\n"
+            "{what} HTTP/1.0\r\nHost: node\r\n{headers}\r\n{body}"
         )
         .unwrap();
         let mut answer = Vec::new();

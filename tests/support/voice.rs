@@ -23,6 +23,9 @@ static SOURCES: AtomicU32 = AtomicU32::new(0x0a0a_0001);
 /// Payload type of RFC 4733 events in all our SDP.
 const EVENTS: u8 = 101;
 
+/// The key `*` (RFC 4733 §3.2).
+pub(crate) const STAR: u8 = 10;
+
 /// One packet of a script.
 #[derive(Debug, Clone)]
 struct Said {
@@ -95,7 +98,7 @@ impl Speech {
         self
     }
 
-    /// The key 0 to 9 is held for `held_ms`; audio pauses meanwhile (RFC 4733 §2.5).
+    /// The key 0 to 9, or [`STAR`], is held for `held_ms`; audio pauses meanwhile (RFC 4733 §2.5).
     pub(crate) fn with_key(mut self, key: u8, at_ms: u64, held_ms: u64) -> Self {
         let until = at_ms + held_ms;
         self.packets
