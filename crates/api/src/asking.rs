@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use callreel_bus::{Binding, Bus, Error as BusError, QueueOptions, Subscription};
+use callreel_bus::{Binding, Bus, Error as BusError, Mishaps, QueueOptions, Subscription};
 use callreel_proto::{Envelope, Exchange};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{
@@ -102,10 +102,15 @@ async fn hear(mut subscription: Subscription, waiting: Waiting) {
         #[serde(rename = "Msg-ID")]
         msg_id: String,
     }
+    let unusable = Mishaps::default();
     while let Some(delivery) = subscription.recv().await {
         match serde_json::from_slice::<Correlated>(&delivery.body) {
             Ok(answer) => waiting.hand_over(&answer.msg_id, delivery.body),
-            Err(error) => tracing::warn!(%error, "an answer on the bus names no question"),
+            Err(error) => {
+                if unusable.count(&format!("{:?}", error.classify())) {
+                    tracing::warn!(%error, "an answer on the bus names no question; more of this kind are passed over silently");
+                }
+            }
         }
     }
     waiting.all().clear();
