@@ -2,59 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use callreel_proto::{
-    AudioReport, CaptureId, EndReason, OrderedBy, RecordingId, RecordingState, Utc,
-};
+use callreel_proto::{CaptureId, EndReason, OrderedBy, RecordingId, RecordingState, Utc};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
 
 use crate::{
-    Error, ImpossibleTransition, Promise, Source, SwitchFile,
+    DeliveryLog, Error, ImpossibleTransition, Promise, RenditionInfo, Source, SwitchFile,
     evidence::{Announcement, Mask, Masks},
 };
 
 /// The version this program writes and the only one it reads.
 const VERSION: u32 = 1;
-
-/// The audio file that was made of a recording.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RenditionInfo {
-    /// Its size.
-    pub bytes: u64,
-    /// SHA-256 of its bytes, lower-case hex.
-    pub sha256: String,
-    /// Its duration, milliseconds.
-    pub duration_ms: u64,
-    /// Hz.
-    pub sample_rate: u32,
-    /// 1 or 2.
-    pub channels: u16,
-    /// What the audio went through; none if a switch of others recorded it, or an older version rendered it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub report: Option<AudioReport>,
-}
-
-/// What has been tried to keep the promise, and what is next. On disk, so that a restart goes on where it was.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct DeliveryLog {
-    /// Failed tries to render the file, or to fetch a switch's.
-    pub render_failures: u32,
-    /// When the first of them happened.
-    pub render_failing_since: Option<Utc>,
-    /// Finished tries to deliver it.
-    pub attempts: u32,
-    /// When the first delivery ended.
-    pub first_attempt_at: Option<Utc>,
-    /// When to try again; `None` is "as soon as possible".
-    pub next_attempt_at: Option<Utc>,
-    /// Why the last try failed, or why the recording was given up or dropped: a sentence for people.
-    pub last_error: Option<String>,
-    /// When the destination acknowledged the file.
-    pub uploaded_at: Option<Utc>,
-    /// When the recording reached its final state.
-    pub finished_at: Option<Utc>,
-}
 
 /// A recording's ticket. Everything but the state's own fields is settled by the [`Promise`]; the state moves only by
 /// the steps below (docs/recording-lifecycle.md).
