@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`Calls`]' dispatcher | the node | the node stops |
 //! | call | the dispatcher, for each call it bids for | the channel is gone, or another's, and the recorder has ended |
-//! | recorder | the call, at its first recording | the call ends, and the switch has closed its files |
+//! | recorder | the call, at its first recording or mask | the call ends, the switch has closed its files, and what followed a transfer is over |
 //! | recorder | the dispatcher, for a call another application controls | the channel is gone |
 
 mod answer;

@@ -36,7 +36,7 @@ pub struct PacketRecord<'a> {
     pub leg: Leg,
     /// When it arrived, nanoseconds of the capture's clock.
     pub arrival_ns: u64,
-    /// RTP payload type: 0, 8, 9 or 101 in a fork.
+    /// RTP payload type: 0, 8, 9, 111 or 101 in a fork.
     pub payload_type: u8,
     /// RTP marker bit.
     pub marker: bool,
@@ -46,7 +46,7 @@ pub struct PacketRecord<'a> {
     pub timestamp: u32,
     /// RTP SSRC.
     pub ssrc: u32,
-    /// What follows the RTP header.
+    /// What follows the RTP header; empty if its audio was taken away.
     pub payload: &'a [u8],
 }
 
