@@ -233,6 +233,33 @@ fn every_module_has_its_page_and_its_schema() {
 }
 
 #[test]
+fn every_test_the_checklist_names_exists() {
+    let page = std::fs::read_to_string(root().join("docs/recording.md")).unwrap();
+    let rows: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.as_bytes()[2].is_ascii_digit())
+        .collect();
+    assert_eq!(rows.len(), 23, "the checklist has 23 rows");
+    let code: String = with_extension("rs").into_iter().map(|(_, t)| t).collect();
+    let mut offenders = Vec::new();
+    for row in rows {
+        let quoted = row.split('`').skip(1).step_by(2);
+        let tests: Vec<&str> = quoted
+            .filter_map(|quoted| quoted.rsplit_once("::"))
+            .map(|(_, test)| test)
+            .collect();
+        if tests.is_empty() {
+            offenders.push(format!("no test: {row}"));
+        }
+        let missing = tests
+            .iter()
+            .filter(|test| !code.contains(&format!("fn {test}(")));
+        offenders.extend(missing.map(|test| format!("{test} does not exist: {row}")));
+    }
+    none("a rule that nothing holds", &offenders);
+}
+
+#[test]
 fn every_path_a_document_names_exists() {
     let mut offenders = Vec::new();
     for (path, text) in with_extension("md") {
