@@ -10,6 +10,7 @@ mod support;
 mod callflows;
 mod cli;
 mod cluster;
+mod consent;
 mod control;
 mod delivery;
 mod demo;

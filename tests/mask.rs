@@ -270,6 +270,28 @@ fn keys_pressed(settings: &str) -> (Heard, Value, Vec<Vec<u8>>) {
 }
 
 #[test]
+fn redacted_keys_are_neither_in_the_file_nor_in_the_journal() {
+    let (file, doc, events) = keys_pressed("[recording]\nredact_dtmf = true\n");
+    assert!(events.iter().all(Vec::is_empty), "digits: {events:?}");
+    for hz in KEY_5 {
+        let loudest = file.loudest_tone(0, hz);
+        assert!(loudest < 0.02, "{hz} Hz is {loudest}");
+    }
+    // Two keys of 200 ms, half a second of voice after each, and before them as much as was recorded of the first second.
+    let spans = file.tone(0, VOICE);
+    assert_eq!(spans.len(), 3, "{spans:?}");
+    assert!(spans[0].1 - spans[0].0 > 0.6, "{spans:?}");
+    for n in [0, 1] {
+        let key = spans[n + 1].0 - spans[n].1;
+        let voice = spans[n + 1].1 - spans[n + 1].0;
+        assert!(key < 0.28, "more than a key is cut out: {spans:?} {doc}");
+        assert!(voice > 0.42, "the voice is cut off: {spans:?} {doc}");
+    }
+    assert!((file.seconds() - 3.0).abs() < 0.06, "{} s", file.seconds());
+    assert_eq!(doc["redacted"].as_array().map(Vec::len), Some(2), "{doc}");
+}
+
+#[test]
 fn keys_are_recorded_unless_they_are_redacted() {
     let (file, _, events) = keys_pressed("");
     assert!(
