@@ -99,6 +99,8 @@ pub(crate) struct State {
     /// Set when the call is won.
     control: Option<Control>,
     recorder: Option<ActorRef<RecorderMsg>>,
+    /// The leg that ours is bridged with.
+    peer: Option<CallId>,
     timer: Option<JoinHandle<()>>,
     keys: Keys,
     /// The flow is over; the actor ends with its recorder.
@@ -201,6 +203,7 @@ impl State {
             account: args.account,
             control: None,
             recorder: None,
+            peer: None,
             timer: None,
             keys: Keys::default(),
             finished: false,
@@ -254,6 +257,12 @@ impl State {
             return;
         }
         let peer = event.other_leg_call_id.clone();
+        // Before the flow hears of it: what it then starts is of a bridged call.
+        match name {
+            EventName::ChannelBridge => self.peer = peer.clone(),
+            EventName::ChannelUnbridge => self.peer = None,
+            _ => {}
+        }
         if name == EventName::Dtmf {
             self.pressed(&event, myself).await;
         }
@@ -419,6 +428,7 @@ impl State {
             control: self.control.clone().expect("fed only after the win"),
             route: Arc::clone(&self.route),
             account: self.account.clone(),
+            peer: self.peer.clone(),
         };
         let (recorder, _) = Actor::spawn_linked(None, Recorder, args, myself.get_cell()).await?;
         self.recorder = Some(recorder.clone());

@@ -350,6 +350,7 @@ impl State {
             control,
             route: Arc::new(request.call.clone()),
             account,
+            peer: None,
         };
         let spawned = Actor::spawn_linked(None, Recorder, args, myself.get_cell()).await;
         let (recorder, _) = match spawned {

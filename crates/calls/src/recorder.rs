@@ -110,6 +110,8 @@ pub(crate) struct Args {
     pub(crate) control: Control,
     pub(crate) route: Arc<RouteReq>,
     pub(crate) account: AccountId,
+    /// The leg that the channel is bridged with already.
+    pub(crate) peer: Option<CallId>,
 }
 
 /// Everything a recorder knows.
@@ -157,12 +159,12 @@ impl Actor for Recorder {
         }
         Ok(State {
             audio: Audio::of(&args.route),
+            peer: args.peer.clone(),
             args,
             running: BTreeMap::new(),
             orders: 0,
             files: HashMap::new(),
             masked_by: None,
-            peer: None,
             owner,
             heir: None,
             over: false,
