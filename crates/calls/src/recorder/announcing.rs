@@ -29,17 +29,19 @@ impl State {
             msg_id: msg_id.clone(),
         });
         let what = what(&application);
-        self.keep_evidence(key, |ticket, at_ns| {
+        // The instant of the order: the disk may take longer for the evidence than the switch for the sound.
+        let now_ns = self.now_ns();
+        let control = &self.args.control;
+        control.send(InsertAt::Now, application, Some(msg_id)).await;
+        self.keep_evidence(key, now_ns, |ticket, from_ns| {
             ticket.announcing(Announcement {
                 what: what.clone(),
                 heard_by: heard_by.clone(),
-                from_ns: at_ns,
+                from_ns,
                 until_ns: None,
             })
         })
         .await;
-        let control = &self.args.control;
-        control.send(InsertAt::Now, application, Some(msg_id)).await;
     }
 
     /// The switch has done something: perhaps an announcement. The next one follows.
@@ -48,7 +50,8 @@ impl State {
         let Some(key) = self.sounding(|sounding| is_done(sounding.name, name)) else {
             return;
         };
-        self.keep_evidence(key, Ticket::announced).await;
+        let now_ns = self.now_ns();
+        self.keep_evidence(key, now_ns, Ticket::announced).await;
         self.announce_next(key).await;
     }
 
@@ -74,16 +77,22 @@ impl State {
         found.map(|(key, _)| *key)
     }
 
-    /// Writes it into the ticket, and into that of the other party's recording if both are kept separate.
+    /// What the capture's clock shows, if there is one.
+    fn now_ns(&self) -> Option<u64> {
+        match &self.audio {
+            Audio::Fork(fork) => fork.now_ns(),
+            Audio::File => None,
+        }
+    }
+
+    /// Writes it into the ticket, and into that of the other party's recording if both are kept separate; as of this
+    /// instant of the capture's, or of now on the clock of a switch's file.
     async fn keep_evidence<E: std::fmt::Display>(
         &mut self,
         key: Key,
+        now_ns: Option<u64>,
         write: impl Fn(&mut Ticket, u64) -> Result<(), E>,
     ) {
-        let now_ns = match &self.audio {
-            Audio::Fork(fork) => fork.now_ns(),
-            Audio::File => None,
-        };
         for key in self.pair(key) {
             let Some(running) = self.running.get_mut(&key) else {
                 continue;
