@@ -302,3 +302,21 @@ fn three_hours_of_drifting_opus_stay_in_place() {
         );
     }
 }
+
+#[test]
+fn a_long_loss_ends_without_a_bang() {
+    let syllables = |t: f64| song(CALLER)(t) * 3.0 * (t * 5.0 * std::f64::consts::PI).sin().powi(2);
+    let loudest = |channel: &Pcm| channel.samples.iter().map(|s| s.unsigned_abs()).max();
+    let clean = Phone::new(Leg::A, Codec::G722).talk(SECONDS * 50, syllables);
+    let numbered = clean.iter().cloned().enumerate();
+    let lossy: Vec<Sent> = numbered
+        .filter(|(n, _)| n % 23 < 13)
+        .map(|(_, sent)| sent)
+        .collect();
+    let play = |sent: &[Sent]| loudest(&play(sent, cut(0, SECONDS as u64 * S), wav()).0[0]);
+    let (clean, lossy) = (play(&clean), play(&lossy));
+    assert!(
+        lossy < clean.map(|peak| peak + peak / 4),
+        "{lossy:?} after {clean:?}"
+    );
+}

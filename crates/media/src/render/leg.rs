@@ -52,6 +52,7 @@ struct Cursor {
 }
 
 /// What lies between the end of a run and the next packet of it, in samples.
+#[derive(PartialEq, Eq)]
 enum Missing {
     Nothing,
     /// Lost packets' worth, short enough to be covered up.
@@ -248,12 +249,16 @@ impl LegRenderer {
             return;
         }
         let continues = self.continues(stream, segment, codec);
-        let same_decoder = self.cursor.as_ref().is_some_and(|c| c.stream == stream);
+        let missing = continues.then(|| self.missing(sequence, tick, codec));
+        // A decoder that missed a long stretch knows nothing of the sender's state any more: what it would make of it is a bang.
+        let keeps = self.cursor.as_ref().is_some_and(|cursor| {
+            let astray = missing == Some(Missing::Silence) && sequence > cursor.sequence + 1;
+            cursor.stream == stream && !astray
+        });
         let mut decoder = match self.decoder.take() {
-            Some(decoder) if same_decoder && decoder.codec() == codec => decoder,
+            Some(decoder) if keeps && decoder.codec() == codec => decoder,
             _ => Decoder::new(codec),
         };
-        let missing = continues.then(|| self.missing(sequence, tick, codec));
         let mut covered = Vec::new();
         if let Some(Missing::Packets(samples)) = missing {
             decoder.conceal(samples, payload, &mut covered);
@@ -337,6 +342,7 @@ impl LegRenderer {
             }
             position = position.max(cursor.end_position);
             self.recent.clear();
+            self.decoder = None;
         } else {
             self.begin(stream, segment, codec, position, &mut Vec::new());
         }
