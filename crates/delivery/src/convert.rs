@@ -17,11 +17,14 @@ use crate::{
     render::{BLOCK, Failure, Rendered, digest, flushed, profile},
 };
 
+mod silence;
 #[cfg(test)]
 mod tests;
 
+use silence::Silence;
+
 /// Makes the rendition, over whatever an earlier try left there. A file that already is what was asked for is taken over
-/// byte for byte, unless keys are to be taken out of it, but not unheard: what cannot be decoded is no recording.
+/// byte for byte, unless keys or masks are to be taken out of it, but not unheard: what cannot be decoded is no recording.
 pub(crate) fn convert(
     spool: &View,
     ticket: &Ticket,
@@ -38,15 +41,18 @@ pub(crate) fn convert(
     let asked = have.asked(&profile, promise.channels);
     let part = Part::of(spool.rendition_path(ticket));
     let out = part.create()?;
+    let mut silence = Silence::over(&masks(ticket, origin), have.sample_rate);
     let mut redacted_ms = Vec::new();
-    let file = if asked == have && !promise.redact_dtmf {
+    let file = if asked == have && !promise.redact_dtmf && silence.is_empty() {
         each_block(&mut reader, origin, stop, |_| Ok(()))?;
         copied(&path, out, &part)?
     } else {
         let mut out = BufWriter::with_capacity(BLOCK, out);
         let mut converter = Converter::new(have, &profile, promise.channels, &mut out)
             .map_err(|error| unusable(origin, error))?;
-        each_block(&mut reader, origin, stop, |block| converter.push(block))?;
+        each_block(&mut reader, origin, stop, |block| {
+            converter.push(silence.pass(block))
+        })?;
         redacted_ms = converter
             .finish()
             .map_err(|error| unusable(origin, error))?;
@@ -70,6 +76,17 @@ pub(crate) fn convert(
             ..AudioReport::default()
         }),
     }))
+}
+
+/// What the switch could not leave out: it masks what it records beside other commands, and a message is the running one.
+fn masks(ticket: &Ticket, origin: &SwitchFile) -> Vec<(u64, u64)> {
+    let start_ns = ticket.promise().start_ns;
+    let from_start = |ns: u64| ns.saturating_sub(start_ns);
+    let masks = ticket.closed_masks().into_iter();
+    masks
+        .filter(|_| origin.in_turn)
+        .map(|(from, until)| (from_start(from), from_start(until)))
+        .collect()
 }
 
 fn each_block(

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use callreel_proto::{AudioFormat, Channels};
-use callreel_spool::{Promise, SpoolConfig, Writer};
+use callreel_proto::{AudioFormat, Channels, EndReason};
+use callreel_spool::{Promise, Source, SpoolConfig, Writer};
 use sha2::Digest as _;
 
 use super::*;
@@ -66,6 +66,34 @@ fn a_file_that_is_what_was_asked_for_is_taken_over_byte_for_byte() {
         assert_eq!(shape, (500, 8000, 2));
         let kept = ["call_recording_x%40y.wav", "switch-file", "ticket.json"];
         assert_eq!(arrived.names(), kept);
+    }
+}
+
+#[test]
+fn a_masked_message_is_silent_though_its_switch_cannot_mask() {
+    for (in_turn, silent) in [(true, true), (false, false)] {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = Writer::open(dir.path(), &SpoolConfig::default()).unwrap();
+        let mut ticket = testing::ticket(|promise| {
+            promise.source = Source::Switch(SwitchFile {
+                in_turn,
+                ..SwitchFile::default()
+            });
+        });
+        ticket.masked(100_000_000, None).unwrap();
+        ticket.unmasked(300_000_000, None).unwrap();
+        ticket.end(500_000_000, EndReason::Stopped).unwrap();
+        writer.create_ticket(&ticket).unwrap();
+        let spool = writer.view().clone();
+        let path = spool.switch_file_path(&ticket);
+        fs::write(&path, testing::tone(AudioFormat::Wav)).unwrap();
+        crate::render::render(&spool, &ticket, &AtomicBool::new(false)).unwrap();
+        let made = fs::read(spool.rendition_path(&ticket)).unwrap();
+        // Stereo samples of 16 bits at 8 kHz behind a head of 44 bytes.
+        let at = |ms: usize| 44 + ms * 32;
+        let is_silent = |from, until| made[at(from)..at(until)].iter().all(|byte| *byte == 0);
+        assert_eq!(is_silent(100, 300), silent);
+        assert!(!is_silent(0, 95) && !is_silent(305, 495));
     }
 }
 
