@@ -39,12 +39,12 @@ impl Default for Mp3Settings {
 }
 
 impl Mp3Settings {
-    /// Bit rate in kbit/s. The smallest frame must have room for the length tag, without which players hear the encoder's delay:
-    /// hence 24 and not 16 at 8 kHz, and 40 and not 32 for one channel at 16 kHz.
+    /// Bit rate in kbit/s: speech of any level keeps a PESQ above 4 at these (docs/performance.md). Below 24 at 8 kHz, or 40 at 16 kHz for one channel,
+    /// the smallest frame has no room for the length tag, without which players hear the encoder's delay.
     fn kbps(&self, channels: u16, sample_rate: u32) -> u32 {
         let (stereo, mono) = match sample_rate {
-            ..=12_000 => (48, 24),
-            12_001..=24_000 => (64, 40),
+            ..=12_000 => (64, 32),
+            12_001..=24_000 => (96, 48),
             _ => (96, 64),
         };
         match channels {
