@@ -60,23 +60,20 @@ impl Callee {
         let refer = self.request("REFER", &headers, "");
         self.text += &send(&refer);
         self.text += "<recv response=\"202\"/>\n";
-        self.awaits_progress().awaits_bye()
+        self.awaits_bye()
     }
 
-    /// Hears that the transfer is under way; more may be told until the BYE.
-    fn awaits_progress(mut self) -> Self {
-        self.text += "<recv request=\"NOTIFY\"/>\n";
-        self.text += &send(&format!("SIP/2.0 200 OK\n{REPEATED}Content-Length: 0\n"));
-        self
-    }
-
-    /// Waits to be hung up on.
+    /// Waits to be hung up on. Whoever has transferred is told before how that goes.
     pub(crate) fn awaits_bye(mut self) -> Self {
-        self.text += "<label id=\"7\"/>\n<recv request=\"NOTIFY\" optional=\"true\" next=\"8\"/>\n<recv request=\"BYE\"/>\n";
-        self.text += &send(&format!("SIP/2.0 200 OK\n{REPEATED}Content-Length: 0\n"));
-        self.text += "<nop next=\"9\"/>\n<label id=\"8\"/>\n";
-        self.text += &send(&format!("SIP/2.0 200 OK\n{REPEATED}Content-Length: 0\n"));
-        self.text += "<nop next=\"7\"/>\n<label id=\"9\"/>\n";
+        let confirm = |then: u32| {
+            let answer = send(&format!("SIP/2.0 200 OK\n{REPEATED}Content-Length: 0\n"));
+            answer.replacen("<send>", &format!("<send next=\"{then}\">"), 1)
+        };
+        self.text += &format!(
+            "<label id=\"7\"/>\n<recv request=\"NOTIFY\" optional=\"true\" next=\"8\"/>\n<recv request=\"BYE\"/>\n{}<label id=\"8\"/>\n{}<label id=\"9\"/>\n",
+            confirm(9),
+            confirm(7),
+        );
         self
     }
 
