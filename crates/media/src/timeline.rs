@@ -3,7 +3,7 @@
 //! Each leg is a row of streams (an SSRC, until its sender begins its numbering anew), each stream a row of segments (an even run of timestamps,
 //! until its sender pauses them), each segment a handful of knots between RTP time and the capture's clock. A packet lies where its *timestamp* says,
 //! and the segment lies where its least delayed packets *arrived*: so jitter, bursts and stalls move nothing, and the drift of a phone's clock over
-//! hours is followed. The memory it takes grows with the length of the call (a knot per leg and ten seconds), not with its packets.
+//! hours is followed as far as jitter cannot explain it (`drift.rs`). The memory it takes grows with the length of the call (a knot per leg and ten seconds), not with its packets.
 
 use std::fmt;
 
@@ -12,6 +12,7 @@ use callreel_proto::Leg;
 use crate::packet::{Kind, Packet};
 
 mod anchor;
+mod drift;
 pub(crate) mod follow;
 #[cfg(test)]
 mod tests;

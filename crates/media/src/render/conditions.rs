@@ -47,6 +47,17 @@ fn renumbered(mut sent: Vec<Sent>, change: impl Fn(&mut Sent)) -> Vec<Sent> {
     sent
 }
 
+/// Delays that grow and shrink while the order is kept, as in the queue of a router.
+fn queued(mut sent: Vec<Sent>, dice: &mut Dice, most_ms: f64) -> Vec<Sent> {
+    let mut behind = 0;
+    for packet in &mut sent {
+        let delayed = packet.arrival_ns + (dice.roll() * most_ms * MS as f64) as u64;
+        behind = delayed.max(behind);
+        packet.arrival_ns = behind;
+    }
+    sent
+}
+
 /// A condition, the least likeness of a second of audio under it, and the farthest it may lie from its place, in ms.
 const CONDITIONS: &[(&str, Network, f64, f64)] = &[
     ("nothing", |sent, _| sent, 0.98, 0.25),
@@ -319,4 +330,25 @@ fn a_long_loss_ends_without_a_bang() {
         lossy < clean.map(|peak| peak + peak / 4),
         "{lossy:?} after {clean:?}"
     );
+}
+
+#[test]
+fn jitter_without_loss_changes_no_sample_of_a_minute() {
+    let clean = Phone::new(Leg::A, Codec::Pcmu).talk(60 * 50, song(CALLER));
+    // Without what the longest delay pushes over the end.
+    let spoken = |sent: &[Sent]| {
+        let (channels, summary) = play(sent, cut(0, 61 * S), wav());
+        let heard = &channels[0].samples;
+        let from = heard.iter().position(|s| *s != 0).expect("it speaks");
+        (heard[from..from + 59 * 8000].to_vec(), summary)
+    };
+    let (expected, _) = spoken(&clean);
+    for most_ms in [40.0, 120.0] {
+        for seed in 0..8 {
+            let (heard, summary) = spoken(&queued(clean.clone(), &mut Dice(seed), most_ms));
+            let corrected = summary.legs[0].drift_corrected;
+            assert_eq!(corrected, Duration::ZERO, "{most_ms} ms, {seed}");
+            assert!(heard == expected, "{most_ms} ms, {seed}: samples differ");
+        }
+    }
 }

@@ -1,10 +1,13 @@
 //! Finds where one stream lies on the capture's clock: its transit over time, from the packets that were delayed least.
 
-use super::follow::FLOOR_WINDOW_NS;
+use std::mem;
+
+use super::{
+    drift::{self, Floor, MAX_DRIFT_PPM, Window},
+    follow::FLOOR_WINDOW_NS,
+};
 use crate::packet::ns_of_ticks;
 
-/// The most that two telephones' clocks can drift apart, in parts per million, with room to spare. Real crystals keep to 100.
-const MAX_DRIFT_PPM: i64 = 500;
 /// A transit this much above the usual is either a stall of the network or a sender that paused its timestamps.
 const RISE_NS: i64 = 80_000_000;
 /// A stall ends in a burst that brings the transit down again at once; one that has stayed up for this long was a pause.
@@ -38,11 +41,7 @@ impl Segment {
         let transit = match (after.checked_sub(1), self.knots.get(after)) {
             (None, next) => next.map_or(0, |knot| knot.transit),
             (Some(before), None) => self.knots[before].transit,
-            (Some(before), Some(next)) => {
-                let before = self.knots[before];
-                let share = (tick - before.tick) as f64 / (next.tick - before.tick) as f64;
-                before.transit + ((next.transit - before.transit) as f64 * share).round() as i64
-            }
+            (Some(before), Some(next)) => drift::between(self.knots[before], *next, tick),
         };
         ns_of_ticks(tick) + transit
     }
@@ -63,24 +62,16 @@ struct Doubt {
     since: i64,
     /// Smallest transit since.
     low: i64,
-    /// The best knot of the open window before the rise.
-    before: Option<Knot>,
-}
-
-/// The lower of two knots, the earlier when they are level.
-fn lower(a: Option<Knot>, b: Option<Knot>) -> Option<Knot> {
-    [a, b]
-        .into_iter()
-        .flatten()
-        .min_by_key(|k| (k.transit, k.tick))
+    /// The open window before the rise.
+    before: Window,
 }
 
 /// Collects the transits of one stream in the first pass.
 pub(crate) struct Anchor {
     first_tick: i64,
-    knots: Vec<Knot>,
+    floors: Vec<Floor>,
     window: i64,
-    best: Option<Knot>,
+    open: Window,
     pauses: Vec<i64>,
     doubts: Vec<Doubt>,
     level: i64,
@@ -92,9 +83,9 @@ impl Anchor {
     pub(crate) fn new(arrival: i64, tick: i64) -> Self {
         Self {
             first_tick: tick,
-            knots: Vec::new(),
+            floors: Vec::new(),
             window: arrival / FLOOR_WINDOW_NS,
-            best: None,
+            open: Window::default(),
             pauses: Vec::new(),
             doubts: Vec::new(),
             level: arrival - ns_of_ticks(tick),
@@ -116,16 +107,13 @@ impl Anchor {
             self.doubt(arrival, tick, transit);
             (self.last_arrival, self.last_tick) = (arrival, tick);
         }
-        self.best = lower(self.best, Some(Knot { tick, transit }));
+        self.open.observe(arrival, Knot { tick, transit });
     }
 
     fn close_window(&mut self) {
-        let before = self
-            .doubts
-            .iter_mut()
-            .filter_map(|doubt| doubt.before.take());
-        self.knots.extend(before);
-        self.knots.extend(self.best.take());
+        let before = self.doubts.iter_mut().map(|doubt| &mut doubt.before);
+        let windows = before.chain([&mut self.open]).map(mem::take);
+        self.floors.extend(windows.filter_map(Window::floor));
     }
 
     fn doubt(&mut self, arrival: i64, tick: i64, transit: i64) {
@@ -135,14 +123,14 @@ impl Anchor {
         while transit <= self.below_last_doubt() + RISE_NS
             && let Some(unfounded) = self.doubts.pop()
         {
-            self.best = lower(unfounded.before, self.best);
+            self.open = unfounded.before.with(mem::take(&mut self.open));
         }
         while let Some(doubt) = self.doubts.first()
             && arrival - doubt.since > PATIENCE_NS
         {
             self.level = doubt.low.min(transit);
             self.pauses.push(doubt.from_tick);
-            self.knots.extend(self.doubts.remove(0).before);
+            self.floors.extend(self.doubts.remove(0).before.floor());
         }
         let low = self.doubts.last().map_or(self.level, |doubt| doubt.low);
         if transit > low + RISE_NS && self.doubts.len() < MAX_DOUBTS {
@@ -150,7 +138,7 @@ impl Anchor {
                 from_tick: tick,
                 since: arrival,
                 low: transit,
-                before: self.best.take(),
+                before: mem::take(&mut self.open),
             });
         } else if let Some(doubt) = self.doubts.last_mut() {
             doubt.low = doubt.low.min(transit);
@@ -179,37 +167,19 @@ impl Anchor {
             below = doubt.low;
         }
         self.close_window();
-        self.knots.sort_by_key(|knot| (knot.tick, knot.transit));
-        self.knots.dedup_by_key(|knot| knot.tick);
+        self.floors
+            .sort_by_key(|floor| (floor.knot.tick, floor.knot.transit));
+        self.floors.dedup_by_key(|floor| floor.knot.tick);
         let mut segments = Vec::with_capacity(self.pauses.len() + 1);
         let starts = std::iter::once(self.first_tick).chain(self.pauses.iter().copied());
         for (n, from_tick) in starts.enumerate() {
             let until = self.pauses.get(n).copied().unwrap_or(i64::MAX);
-            let mut knots: Vec<Knot> = self
-                .knots
-                .iter()
-                .copied()
-                .filter(|knot| (from_tick..until).contains(&knot.tick))
-                .collect();
+            let within = |floor: &Floor| (from_tick..until).contains(&floor.knot.tick);
+            let knots = drift::knots(self.floors.iter().copied().filter(within));
             if !knots.is_empty() {
-                keep_undelayed(&mut knots);
                 segments.push(Segment { from_tick, knots });
             }
         }
         segments
     }
-}
-
-/// Keeps the knots that clocks allow, given the others: networks only ever delay, so of two knots that disagree the lower one is right.
-fn keep_undelayed(knots: &mut Vec<Knot>) {
-    let climb = |from: Knot, to: Knot| ns_of_ticks(to.tick - from.tick) / 1_000_000 * MAX_DRIFT_PPM;
-    let mut limits: Vec<i64> = knots.iter().map(|knot| knot.transit).collect();
-    for n in 1..knots.len() {
-        limits[n] = limits[n].min(limits[n - 1] + climb(knots[n - 1], knots[n]));
-    }
-    for n in (1..knots.len()).rev() {
-        limits[n - 1] = limits[n - 1].min(limits[n] + climb(knots[n - 1], knots[n]));
-    }
-    let mut limits = limits.into_iter();
-    knots.retain(|knot| limits.next() == Some(knot.transit));
 }

@@ -163,6 +163,38 @@ fn clocks_that_drift_are_followed() {
 }
 
 #[test]
+fn drift_is_told_from_jitter() {
+    let mut dice = 7u64;
+    for (ppm, hours, jitter_ms, most_ms) in [
+        (-200.0, 3, 40, 5.0),
+        (200.0, 3, 120, 18.0),
+        (0.0, 1, 120, 5.0),
+    ] {
+        let mut caller = phone();
+        caller.ppm = ppm;
+        let mut sent = quiet(&mut caller, hours * 60 * 60 * 50);
+        let meant: Vec<u64> = sent.iter().map(|packet| packet.arrival_ns).collect();
+        let mut behind = 0;
+        for packet in &mut sent {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            behind = behind.max(packet.arrival_ns + (dice >> 33) % (jitter_ms * MS));
+            packet.arrival_ns = behind;
+        }
+        let line = timeline(&sent);
+        let first = i64::from(sent[0].timestamp);
+        let segment = &line.legs[0].streams[0].segments[0];
+        for (n, meant) in meant.into_iter().enumerate() {
+            let place = segment.place((first + n as i64 * 160) * 6);
+            let error_ms = (place - meant.cast_signed()) as f64 / 1e6;
+            assert!(
+                error_ms.abs() < most_ms,
+                "{ppm} ppm, {jitter_ms} ms of jitter: packet {n} is off by {error_ms} ms"
+            );
+        }
+    }
+}
+
+#[test]
 fn telephone_events_and_strangers_do_not_move_anything() {
     let mut caller = phone();
     let mut sent = quiet(&mut caller, 200);
