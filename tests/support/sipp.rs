@@ -161,12 +161,6 @@ impl Sipp {
         let number = if calls > 1 { "-%u" } else { "" };
         let call_id = format!("{name}-{n}-{}{number}@phone.test", self.port);
         let calls = calls.to_string();
-        // The first NOTIFY may overtake the 202 of its REFER (RFC 6665 §4.1.2.2); passed over, it comes again.
-        let behaviors = if scenario.contains("REFER") {
-            "all,-abortunexp"
-        } else {
-            "all"
-        };
         let child = Command::new("sipp")
             .current_dir(self.dir.path())
             .arg(self.proxy.to_string())
@@ -185,8 +179,6 @@ impl Sipp {
                 "-t",
                 self.transport,
                 "-nostdin",
-                "-default_behaviors",
-                behaviors,
                 "-trace_err",
                 "-trace_msg",
                 "-message_file",

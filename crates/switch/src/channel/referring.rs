@@ -82,6 +82,7 @@ impl Channel {
                     .then(|| Header::Other("Refer-Sub".to_owned(), "false".to_owned()));
                 let headers = sub.into_iter().collect();
                 reply(&handle, StatusCode::Accepted, headers, None).await;
+                sent(&handle, StatusCode::Accepted).await;
                 self.tell_phone(&referral);
                 // Who has ended has told this leg, or will.
                 drop(whom.cast(ask));
@@ -248,6 +249,12 @@ impl Channel {
         .await;
         self.let_go().await;
     }
+}
+
+/// Waits until a final answer has left: a phone may not expect a NOTIFY before it, though RFC 6665 §4.1.2.4 wants it to. The
+/// handle takes more answers until then, of which none is sent, and none thereafter.
+async fn sent(handle: &TransactionHandle, status: StatusCode) {
+    while handle.respond(status.clone(), None, None).await.is_ok() {}
 }
 
 /// One NOTIFY. A phone that does not answer is none the worse off.
