@@ -16,8 +16,8 @@ use crate::support::{
 /// How often each message is said to each address: were each of them logged, the log would show it.
 const TIMES: usize = 30;
 
-/// Lines above `info` that each process may write because of it all: one a kind, of which there are fewer.
-const LINES: usize = 40;
+/// Lines above `info` that each process may write because of it all: one a kind and reader, of which there are fewer.
+const LINES: usize = 80;
 
 /// Bodies no reader can use, and such as are nearly right.
 fn bodies() -> Vec<Vec<u8>> {
