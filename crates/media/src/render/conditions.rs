@@ -352,3 +352,22 @@ fn jitter_without_loss_changes_no_sample_of_a_minute() {
         }
     }
 }
+
+#[test]
+fn a_phone_that_counts_from_the_start_again_is_heard() {
+    let mut phone = Phone::new(Leg::A, Codec::Pcmu);
+    let (sequence, timestamp) = (phone.sequence, phone.timestamp);
+    let before = phone.talk(75, song(CALLER));
+    phone.freeze(75);
+    (phone.sequence, phone.timestamp) = (sequence, timestamp);
+    let sent = journal([before, phone.talk(150, song(CALLER))]);
+    let (channels, summary) = play(&sent, cut(0, 7 * S), wav());
+    for span in [(0.1, 1.5), (3.1, 5.9)] {
+        let (ms, like) = shift(&channels[0], span, ARRIVAL_S, song(CALLER));
+        assert!(ms.abs() <= 0.25 && like > 0.98, "{span:?}: {ms} ms, {like}");
+    }
+    let report = &summary.legs[0];
+    let counts = (report.packets, report.duplicate, report.lost, report.late);
+    assert_eq!(counts, (225, 0, 0, 0));
+    assert_eq!((report.reanchored, report.ssrc_changes), (1, 0));
+}

@@ -1,6 +1,9 @@
 //! Tells which stream of a leg a packet belongs to and unwraps its numbers. Both passes run it, so both see the same streams.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use crate::packet::{Kind, Packet, TICKS_PER_SECOND, ns_of_ticks, ticks_of_ns, ticks_per_rtp};
 
@@ -16,6 +19,8 @@ const RECENT_STREAMS: usize = 8;
 const MAX_STREAMS: usize = 1000;
 /// Sequence numbers remembered per stream to tell duplicates: 20 s of 10 ms packets.
 const REMEMBERED: i64 = 2048;
+/// Another packet under a number that came this much earlier begins the numbering anew. A network that repeats a packet repeats its content too.
+const RESTART_NS: i64 = 500_000_000;
 /// How long a packet is while nobody knows: 20 ms, in common ticks.
 const USUAL_TICKS: i64 = TICKS_PER_SECOND / 50;
 /// Common ticks in a tick of telephone events with a clock of their own, 8 kHz.
@@ -50,10 +55,32 @@ pub(crate) struct Sighting {
     pub(crate) length: i64,
 }
 
-/// The sequence numbers of one stream that have been seen, a ring of bits.
+/// The packet that first came under a number.
+#[derive(Clone, Copy)]
+struct First {
+    arrival: i64,
+    /// A hash of its payload; `None` when it was taken away.
+    content: Option<u64>,
+}
+
+impl First {
+    fn of(packet: &Packet<'_>) -> Self {
+        let content = (!packet.payload.is_empty()).then(|| {
+            let mut hasher = DefaultHasher::new();
+            packet.payload.hash(&mut hasher);
+            hasher.finish()
+        });
+        Self {
+            arrival: packet.arrival(),
+            content,
+        }
+    }
+}
+
+/// The sequence numbers of one stream that have been seen, a ring.
 struct Seen {
     top: i64,
-    bits: [u64; (REMEMBERED / 64) as usize],
+    ring: Vec<Option<First>>,
 }
 
 impl Seen {
@@ -61,32 +88,40 @@ impl Seen {
         Self {
             // One below, so that the first insertion is fresh.
             top: first - 1,
-            bits: [0; (REMEMBERED / 64) as usize],
+            ring: vec![None; REMEMBERED as usize],
         }
     }
 
-    fn bit(&mut self, sequence: i64) -> (&mut u64, u64) {
-        let at = usize::try_from(sequence.rem_euclid(REMEMBERED)).expect("not negative");
-        (&mut self.bits[at / 64], 1 << (at % 64))
+    fn slot(sequence: i64) -> usize {
+        usize::try_from(sequence.rem_euclid(REMEMBERED)).expect("not negative")
     }
 
-    fn insert(&mut self, sequence: i64) -> Novelty {
+    fn insert(&mut self, sequence: i64, packet: &Packet<'_>) -> Novelty {
         if sequence <= self.top - REMEMBERED {
             return Novelty::Ancient;
         }
         for passed in (self.top + 1).max(sequence - REMEMBERED + 1)..=sequence {
-            let (word, mask) = self.bit(passed);
-            *word &= !mask;
+            self.ring[Self::slot(passed)] = None;
         }
         self.top = self.top.max(sequence);
-        let (word, mask) = self.bit(sequence);
-        let known = *word & mask != 0;
-        *word |= mask;
-        if known {
+        let slot = &mut self.ring[Self::slot(sequence)];
+        if slot.is_some() {
             Novelty::Repeated
         } else {
+            *slot = Some(First::of(packet));
             Novelty::Fresh
         }
+    }
+
+    /// Whether a packet not above the newest is another one than what came long before under its number: then the sender has begun anew.
+    fn is_reused(&self, sequence: i64, packet: &Packet<'_>) -> bool {
+        let remembered = (self.top - REMEMBERED + 1..=self.top).contains(&sequence);
+        let first = self.ring[Self::slot(sequence)].filter(|_| remembered);
+        first
+            .filter(|first| packet.arrival() - first.arrival > RESTART_NS)
+            .and_then(|first| first.content)
+            .zip(First::of(packet).content)
+            .is_some_and(|(first, now)| first != now)
     }
 }
 
@@ -171,21 +206,24 @@ impl Stream {
     fn accepts(&self, packet: &Packet<'_>) -> bool {
         let (ahead, ticks) = self.distance(packet);
         match ahead {
-            0 => ticks == 0,
+            0 => ticks == 0 && !self.seen.is_reused(self.sequence, packet),
             1.. => {
                 let transit = packet.arrival() - ns_of_ticks(self.tick + ticks);
                 let on_time = transit >= self.floor.value() - EARLY_NS;
                 let in_step = (ticks - ahead * self.packet_ticks).abs() <= self.packet_ticks;
                 ticks >= 0 && (on_time || in_step)
             }
-            _ => (-ticks_of_ns(REORDER_WINDOW_NS)..=0).contains(&ticks),
+            _ => {
+                (-ticks_of_ns(REORDER_WINDOW_NS)..=0).contains(&ticks)
+                    && !self.seen.is_reused(self.sequence + ahead, packet)
+            }
         }
     }
 
     fn sight_audio(&mut self, packet: &Packet<'_>) -> Sighting {
         let (ahead, ticks) = self.distance(packet);
         let (sequence, tick) = (self.sequence + ahead, self.tick + ticks);
-        let novelty = self.seen.insert(sequence);
+        let novelty = self.seen.insert(sequence, packet);
         if novelty == Novelty::Fresh {
             let transit = packet.arrival() - ns_of_ticks(tick);
             self.floor.lower(packet.arrival(), transit);
@@ -227,7 +265,7 @@ impl Stream {
             stream: self.id,
             sequence: self.sequence + ahead,
             tick,
-            novelty: self.seen.insert(self.sequence + ahead),
+            novelty: self.seen.insert(self.sequence + ahead, packet),
             newest: false,
             length,
         })
@@ -325,6 +363,38 @@ mod tests {
             let again = follower.sight(&packet(10_000, n, u32::from(n) * 160));
             assert_eq!(again.unwrap().novelty, Novelty::Repeated, "{n}");
         }
+    }
+
+    #[test]
+    fn a_number_used_again_for_other_audio_begins_anew_and_a_late_copy_does_not() {
+        let said = |n: u16| [n as u8; 160];
+        let mut follower = Follower::default();
+        let mut sight = |arrival_ms, n: u16, payload: &[u8]| {
+            let seen = follower.sight(&Packet {
+                leg: Leg::A,
+                arrival_ns: arrival_ms * 1_000_000,
+                payload_type: 0,
+                marker: false,
+                sequence: n,
+                timestamp: u32::from(n) * 160,
+                ssrc: 7,
+                payload,
+            });
+            seen.map(|seen| (seen.stream, seen.novelty)).unwrap()
+        };
+        for n in 0..80 {
+            sight(u64::from(n) * 20, n, &said(n));
+        }
+        // A stall lets go of copies, all at once.
+        for n in 20..80 {
+            assert_eq!(sight(5000, n, &said(n)), (0, Novelty::Repeated), "{n}");
+        }
+        assert_eq!(sight(5000, 3, &[]), (0, Novelty::Repeated), "taken away");
+        for n in 0..100 {
+            let anew = sight(6000 + u64::from(n) * 20, n, &said(n + 100));
+            assert_eq!(anew, (1, Novelty::Fresh), "{n}");
+        }
+        assert_eq!(sight(8000, 50, &said(50)), (0, Novelty::Repeated));
     }
 
     #[test]
