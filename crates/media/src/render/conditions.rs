@@ -371,3 +371,26 @@ fn a_phone_that_counts_from_the_start_again_is_heard() {
     assert_eq!(counts, (225, 0, 0, 0));
     assert_eq!((report.reanchored, report.ssrc_changes), (1, 0));
 }
+
+#[test]
+fn what_the_far_end_sent_elsewhere_during_a_prompt_is_no_loss() {
+    let mut far = Phone::new(Leg::B, Codec::Pcma);
+    let mut before = far.talk(100, song(CALLEE));
+    before.drain(50..53);
+    let mut prompt = Phone::new(Leg::B, Codec::Pcma);
+    (prompt.ssrc, prompt.clock_ns) = (0xcccc, far.clock_ns);
+    // It went on talking, to nobody.
+    far.talk(30, song(CALLEE));
+    let sent = [
+        before,
+        prompt.talk(30, song(CALLER)),
+        far.talk(100, song(CALLEE)),
+    ];
+    let (_, summary) = play(&journal(sent), cut(0, 5 * S), wav());
+    let report = &summary.legs[1];
+    assert_eq!(
+        (report.lost, report.packets, report.ssrc_changes),
+        (3, 227, 2)
+    );
+    assert_eq!(report.concealed, Duration::from_millis(60));
+}

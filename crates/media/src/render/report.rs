@@ -13,7 +13,7 @@ pub struct LegReport {
     pub packets: u64,
     /// Packets whose audio was taken away before they were kept: silence of the length it had.
     pub redacted: u64,
-    /// Packets that never came, by their sequence numbers.
+    /// Packets that never came, by their sequence numbers. What a source sent elsewhere while another one had the leg is no loss.
     pub lost: u64,
     /// Packets that came after their place in the file had been written, or whose place was taken.
     pub late: u64,
