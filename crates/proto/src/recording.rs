@@ -219,12 +219,16 @@ fn redacted(url: &Url) -> String {
 pub struct LegAudio {
     /// Audio packets that came, duplicates not counted.
     pub packets: u64,
-    /// Packets that never came, by their sequence numbers.
+    /// Packets whose audio was taken away before they were kept (masks, keys): silence of the length it had. Not among `packets`.
+    pub redacted: u64,
+    /// Packets that never came, by their sequence numbers. What a source sent elsewhere while another one had the leg is no loss.
     pub lost: u64,
     /// Packets that came after their place had been written.
     pub late: u64,
     /// Packets that came again.
     pub duplicate: u64,
+    /// Audio packets that could not be decoded: silence of the length they claimed.
+    pub invalid: u64,
     /// Lost audio that was covered up, milliseconds.
     pub concealed_ms: u64,
     /// Time without audio, milliseconds: before the first packet, after the last, loss, silence suppression, hold, masks.

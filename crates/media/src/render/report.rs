@@ -54,9 +54,11 @@ impl LegReport {
     fn audio(&self) -> LegAudio {
         LegAudio {
             packets: self.packets,
+            redacted: self.redacted,
             lost: self.lost,
             late: self.late,
             duplicate: self.duplicate,
+            invalid: self.invalid,
             concealed_ms: ms(self.concealed),
             silence_ms: ms(self.silence),
             source_changes: self.ssrc_changes,
@@ -125,4 +127,21 @@ pub(crate) fn spans_ms(
     let rate = u64::from(sample_rate.max(1));
     let in_ms = |(from, until): (u64, u64)| (from * 1000 / rate, (until * 1000).div_ceil(rate));
     united(spans.into_iter().map(in_ms).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_tell_what_was_taken_away_and_what_could_not_be_decoded() {
+        let report = LegReport {
+            packets: 90,
+            redacted: 7,
+            invalid: 3,
+            ..LegReport::default()
+        };
+        let told = report.audio();
+        assert_eq!((told.packets, told.redacted, told.invalid), (90, 7, 3));
+    }
 }
