@@ -69,7 +69,7 @@ pub enum Want {
     Start(Box<RecordingOrder>),
     /// It should begin one, and there is nowhere to store it: refuse, for this reason.
     Nowhere(String),
-    /// End that recording. [`Meant::Usual`]: the newest of the same source.
+    /// End that recording. [`Meant::Usual`]: the newest of the same source, else the newest that may be ended like this.
     Stop(Meant),
     /// From here, record silence.
     Mask(Meant),

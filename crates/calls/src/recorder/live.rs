@@ -161,15 +161,19 @@ impl State {
         Ok(self.tell_of(&keys))
     }
 
-    /// What a stop means. The newest of the same source, unless it is named; and what the account or a device wants recorded
-    /// only a program may end, by its id.
+    /// What a stop means. Unless it is named: the newest of the same source, else the newest that a flow, a program or a party
+    /// began, for who presses "stop" means what is being recorded. What the account or a device wants recorded only a program
+    /// may end, by its id.
     fn wanted(&self, meant: &Meant, source: RecordingSource) -> Result<Key, String> {
         if *meant == Meant::Usual {
-            let newest =
-                |r: &Running| r.is_beside() && r.goes_on() && r.ordered_by.source == source;
-            let none =
-                "nothing runs that was started in this way; a recording of others has to be named";
-            return self.newest(newest).ok_or_else(|| none.to_owned());
+            let of = |wanted: &dyn Fn(RecordingSource) -> bool| {
+                self.newest(|r| r.is_beside() && r.goes_on() && wanted(r.ordered_by.source))
+            };
+            let none = "nothing runs that may be stopped like this; what the account, a device or another application wants recorded has to be named";
+            let own = of(&|of| of == source);
+            return own
+                .or_else(|| of(&is_at_hand))
+                .ok_or_else(|| none.to_owned());
         }
         let key = self.meant_live(meant).ok_or("no such recording runs")?;
         let mandated = self.running[&key].ordered_by.source.is_mandate();
@@ -197,6 +201,16 @@ impl State {
     fn tell_of(&self, keys: &[Key]) -> Vec<LiveRecording> {
         let running = keys.iter().filter_map(|key| self.running.get(key));
         running.map(told).collect()
+    }
+}
+
+/// Whether somebody with a hand on the live call began it, so that another such hand may end it.
+fn is_at_hand(source: RecordingSource) -> bool {
+    match source {
+        RecordingSource::Callflow | RecordingSource::Api | RecordingSource::FeatureCode => true,
+        RecordingSource::Account | RecordingSource::Endpoint | RecordingSource::Application => {
+            false
+        }
     }
 }
 
