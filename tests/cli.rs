@@ -128,6 +128,12 @@ fn a_live_call_is_listed_and_its_recording_masked() {
         "{}",
         stderr(&masked)
     );
+    let stopped = calls(&["record", ACCOUNT, call_id, "stop"]);
+    assert!(
+        stdout(&stopped).contains("  stopped  "),
+        "{}",
+        stderr(&stopped)
+    );
     let refused = calls(&["record", ACCOUNT, call_id, "stop"]);
     assert!(!refused.status.success());
     assert!(stderr(&refused).contains("409"), "{}", stderr(&refused));
