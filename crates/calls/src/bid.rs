@@ -100,20 +100,20 @@ pub(crate) async fn consider(context: Arc<Context>, request: Envelope<RouteReq>)
         media: lookup::media_config(&context.store).await,
         ..Settings::default()
     };
-    let standing = lookup::standing(&context.store, &account, &body, &found).await;
     let device = lookup::calling_device(&body);
-    let metaflows = lookup::metaflows(&context.store, &account, device).await;
+    let caller = lookup::party(&context.store, &account, device).await;
+    let standing = caller.standing(&body, &found);
     let flow_id = text("_id").unwrap_or_default();
     let fetch_id = fetch_id(&headers, &body).to_owned();
     Some(Bid {
-        answer: answer::park(&context.store, &account, &body, &flow_id).await,
+        answer: answer::park(&context.store, &body, &caller, &flow_id).await,
         call: call::Args {
             route: Arc::new(body),
             account,
             flow,
             flow_name: text("name"),
             standing,
-            metaflows,
+            metaflows: caller.metaflows(),
             settings,
             context,
         },

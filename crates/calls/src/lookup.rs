@@ -52,30 +52,6 @@ pub(crate) async fn is_sip_user(store: &Store, account: &AccountId, user: &str) 
     }
 }
 
-/// The `user@realm` whose presence a device's calls are: its `presence_id`, else its SIP username.
-pub(crate) async fn presence_id(
-    store: &Store,
-    account: &AccountId,
-    device: &str,
-    realm: Option<&str>,
-) -> Option<String> {
-    let doc = match live(store, &AccountDb::name(account), device).await {
-        Ok(doc) => doc?,
-        Err(error) => {
-            tracing::warn!(account_id = %account, device, %error, "look-up of a device failed; it has no presence");
-            return None;
-        }
-    };
-    let own = doc.get("presence_id").and_then(Value::as_str);
-    let device = Device::read(&doc);
-    let user = own.map(str::to_owned).or(device.username)?;
-    if user.contains('@') {
-        return Some(user);
-    }
-    let realm = device.realm.or_else(|| realm.map(str::to_owned))?;
-    Some(format!("{user}@{realm}"))
-}
-
 /// `ring_ready_offnet` in `system_config/callflow`: true unless it says otherwise.
 pub(crate) async fn ring_ready_offnet(store: &Store) -> bool {
     let doc = match store.get("system_config", "callflow").await {
@@ -183,91 +159,88 @@ async fn device_endpoint(
     })))
 }
 
-/// What the account's documents want recorded of this call, whatever its flow says. Documents that cannot be read want nothing.
-pub(crate) async fn standing(
-    store: &Store,
-    account: &AccountId,
-    route: &RouteReq,
-    found: &FoundFlow,
-) -> Standing {
-    let code = found.doc.get("featurecode").and_then(Value::as_object);
-    let network = |outside: bool| match outside {
-        true => Network::Offnet,
-        false => Network::Onnet,
-    };
-    let mut standing = Standing {
-        from: network(route.channel_var("Inception").is_some()),
-        to: network(found.fallback),
-        feature_code: code.is_some_and(|code| !code.is_empty()),
-        ..Standing::default()
-    };
-    if let Err(error) = wanted(store, account, route, &mut standing).await {
-        tracing::error!(call_id = %route.call_id, account_id = %account, %error, "what the account wants recorded cannot be read");
-    }
-    standing
+/// The documents that say what holds for a party of a call: the account's, and its device's and user's if it is one of the
+/// account's own. Null where there is none.
+#[derive(Default)]
+pub(crate) struct PartyDocs {
+    account: Value,
+    device: Value,
+    user: Value,
 }
 
-async fn wanted(
-    store: &Store,
-    account: &AccountId,
-    route: &RouteReq,
-    standing: &mut Standing,
-) -> Result<(), Error> {
-    let db = AccountDb::name(account);
-    let doc = store.get(&db, account.as_str()).await?.unwrap_or_default();
-    standing.account = Account::read(&doc).call_recording;
-    let Some(id) = calling_device(route) else {
-        return Ok(());
-    };
-    if let Some(Answer::Endpoints(found)) = device_endpoint(store, account, id).await? {
-        let device = found.devices.first();
-        standing.caller = device.map(|device| EndpointRules::of(device, found.owner.as_ref()));
+/// The documents of a party. What cannot be read is as if it were not there.
+pub(crate) async fn party(store: &Store, account: &AccountId, device: Option<&str>) -> PartyDocs {
+    let mut docs = PartyDocs::default();
+    if let Err(error) = docs.read(store, account, device).await {
+        tracing::error!(account_id = %account, device, %error, "what is wanted recorded of a party, and its feature codes, cannot be read");
     }
-    Ok(())
+    docs
 }
 
-/// The feature codes of a party: its device's, its user's and the account's. Documents that cannot be read have none.
-pub(crate) async fn metaflows(
-    store: &Store,
-    account: &AccountId,
-    device: Option<&str>,
-) -> MetaflowRules {
-    match metaflow_documents(store, account, device).await {
-        Ok(rules) => rules,
-        Err(error) => {
-            tracing::warn!(account_id = %account, device, %error, "the feature codes of a party cannot be read");
-            MetaflowRules::default()
+impl PartyDocs {
+    async fn read(
+        &mut self,
+        store: &Store,
+        account: &AccountId,
+        device: Option<&str>,
+    ) -> Result<(), Error> {
+        let db = AccountDb::name(account);
+        self.account = store.get(&db, account.as_str()).await?.unwrap_or_default();
+        if let Some(id) = device {
+            self.device = live(store, &db, id).await?.unwrap_or_default();
+        }
+        if let Some(owner) = Device::read(&self.device).owner_id {
+            self.user = live(store, &db, &owner).await?.unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// What the account's documents want recorded of this party's call, whatever its flow says.
+    pub(crate) fn standing(&self, route: &RouteReq, found: &FoundFlow) -> Standing {
+        let code = found.doc.get("featurecode").and_then(Value::as_object);
+        let network = |outside: bool| match outside {
+            true => Network::Offnet,
+            false => Network::Onnet,
+        };
+        Standing {
+            from: network(route.channel_var("Inception").is_some()),
+            to: network(found.fallback),
+            account: Account::read(&self.account).call_recording,
+            caller: (!self.device.is_null()).then(|| {
+                let owner = (!self.user.is_null()).then(|| User::read(&self.user));
+                EndpointRules::of(&Device::read(&self.device), owner.as_ref())
+            }),
+            feature_code: code.is_some_and(|code| !code.is_empty()),
         }
     }
-}
 
-async fn metaflow_documents(
-    store: &Store,
-    account: &AccountId,
-    device: Option<&str>,
-) -> Result<MetaflowRules, Error> {
-    let db = AccountDb::name(account);
-    let of = |doc: &Option<Value>| {
-        let own = doc.as_ref().and_then(|doc| doc.get("metaflows"));
-        own.cloned().unwrap_or_default()
-    };
-    let device = match device {
-        Some(id) => live(store, &db, id).await?,
-        None => None,
-    };
-    let owner = device
-        .as_ref()
-        .and_then(|device| Device::read(device).owner_id);
-    let user = match owner {
-        Some(id) => live(store, &db, &id).await?,
-        None => None,
-    };
-    let account = store.get(&db, account.as_str()).await?;
-    Ok(MetaflowRules {
-        account: of(&account),
-        device: of(&device),
-        user: of(&user),
-    })
+    /// This party's feature codes.
+    pub(crate) fn metaflows(&self) -> MetaflowRules {
+        let of = |doc: &Value| doc.get("metaflows").cloned().unwrap_or_default();
+        MetaflowRules {
+            account: of(&self.account),
+            device: of(&self.device),
+            user: of(&self.user),
+        }
+    }
+
+    /// The account's SIP realm, if it has one.
+    pub(crate) fn realm(&self) -> Option<String> {
+        let realm = Account::read(&self.account).realm;
+        realm.filter(|realm| !realm.is_empty())
+    }
+
+    /// The `user@realm` whose presence the device's calls are: its `presence_id`, else its SIP username.
+    pub(crate) fn presence_id(&self) -> Option<String> {
+        let own = self.device.get("presence_id").and_then(Value::as_str);
+        let device = Device::read(&self.device);
+        let user = own.map(str::to_owned).or(device.username)?;
+        if user.contains('@') {
+            return Some(user);
+        }
+        let realm = device.realm.or_else(|| self.realm())?;
+        Some(format!("{user}@{realm}"))
+    }
 }
 
 /// The device that a caller is, if it is one of the account's own.
@@ -277,7 +250,7 @@ pub(crate) fn calling_device(route: &RouteReq) -> Option<&str> {
 }
 
 /// The account's SIP realm; empty if it has none.
-pub(crate) async fn realm(store: &Store, account: &AccountId) -> Result<String, Error> {
+async fn realm(store: &Store, account: &AccountId) -> Result<String, Error> {
     let doc = store
         .get(&AccountDb::name(account), account.as_str())
         .await?

@@ -56,7 +56,9 @@ impl State {
         // Beside the call, which has more urgent things to do.
         tokio::spawn(async move {
             let rules = match device {
-                Some(device) => lookup::metaflows(&context.store, &account, Some(&device)).await,
+                Some(device) => lookup::party(&context.store, &account, Some(&device))
+                    .await
+                    .metaflows(),
                 None => MetaflowRules::default(),
             };
             // The call may have ended meanwhile.
