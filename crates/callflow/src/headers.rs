@@ -23,6 +23,7 @@ const OURS: &[&str] = &[
     "digest",
     "expect",
     "host",
+    "http2-settings",
     "idempotency-key",
     "keep-alive",
     "proxy-authenticate",
@@ -45,7 +46,7 @@ pub(crate) fn read(data: &mut Data<'_>) -> BTreeMap<String, String> {
     for (nth, (name, value)) in asked.iter().enumerate() {
         let refusal = match value_of(value) {
             _ if !is_name(name) => Err("it is no name of a header"),
-            _ if is_ours(name) => Err("the delivery itself sets it"),
+            _ if is_of_delivery(name) => Err("the delivery itself sets it"),
             _ if taken
                 .keys()
                 .any(|other: &String| other.eq_ignore_ascii_case(name)) =>
@@ -81,7 +82,8 @@ fn shown(name: &str, nth: usize) -> String {
     }
 }
 
-fn is_ours(name: &str) -> bool {
+/// Whether a header of this name, in any case, is the delivery's alone to set.
+pub fn is_of_delivery(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     OURS.contains(&name.as_str()) || name.starts_with("x-callreel-")
 }

@@ -2,37 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use callreel_callflow::is_of_delivery;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use tracing::warn;
 use url::Url;
-
-/// What the courier sets itself, what frames a request or speaks to the connection (RFC 9110 §7.6.1, RFC 9112 §6), and what
-/// would say something else of the body than is true.
-const OURS: [&str; 23] = [
-    "connection",
-    "content-digest",
-    "content-encoding",
-    "content-length",
-    "content-md5",
-    "content-range",
-    "content-type",
-    "digest",
-    "expect",
-    "host",
-    "http2-settings",
-    "idempotency-key",
-    "keep-alive",
-    "proxy-authorization",
-    "proxy-connection",
-    "repr-digest",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "x-callreel-attempt",
-    "x-callreel-delivery",
-    "x-callreel-recording-id",
-];
 
 /// The headers that go along to `url` and to no other origin. Credentials in the URL are the receiver's: they stay.
 pub(super) fn extra(asked: &BTreeMap<String, String>, url: &Url) -> HeaderMap {
@@ -47,8 +20,8 @@ pub(super) fn extra(asked: &BTreeMap<String, String>, url: &Url) -> HeaderMap {
             );
             continue;
         };
-        let is_ours = OURS.contains(&name.as_str()) || has_credentials && name == AUTHORIZATION;
-        if is_ours {
+        let is_barred = is_of_delivery(name.as_str()) || has_credentials && name == AUTHORIZATION;
+        if is_barred {
             warn!(%name, "a header of the action is not the action's to set; it is left out");
             continue;
         }
@@ -86,7 +59,31 @@ mod tests {
 
     #[test]
     fn what_frames_a_request_or_is_ours_is_left_out() {
-        for name in OURS {
+        for name in [
+            "connection",
+            "content-digest",
+            "content-encoding",
+            "content-length",
+            "content-md5",
+            "content-range",
+            "content-type",
+            "digest",
+            "expect",
+            "host",
+            "http2-settings",
+            "idempotency-key",
+            "keep-alive",
+            "proxy-authorization",
+            "proxy-connection",
+            "repr-digest",
+            "te",
+            "trailer",
+            "transfer-encoding",
+            "upgrade",
+            "x-callreel-attempt",
+            "x-callreel-delivery",
+            "x-callreel-recording-id",
+        ] {
             assert!(names("http://h/", &[(name, "1")]).is_empty(), "{name}");
             assert!(names("http://h/", &[(&name.to_uppercase(), "1")]).is_empty());
         }
