@@ -5,8 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use callreel_proto::{AccountId, Device, OrderedBy, RecordingSource, User, lenient_bool};
 use serde_json::{Map, Value};
 
-use crate::flow::kind;
-use crate::problem::{Problem, Severity};
+use crate::problem::{Problem, Severity, object};
 
 /// Where a party of a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -233,15 +232,7 @@ impl Mandates {
 
     /// The object at this place, if there is one.
     fn object<'a>(&mut self, value: &'a Value, place: &str) -> Option<&'a Map<String, Value>> {
-        match value {
-            Value::Null => None,
-            Value::Object(map) => Some(map),
-            other => {
-                let message = format!("wanted an object, found {}; ignored", kind(other));
-                self.warn(place.to_owned(), &message);
-                None
-            }
-        }
+        object(value, |message| self.warn(place.to_owned(), &message))
     }
 
     fn warn(&mut self, place: String, message: &str) {

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
-use crate::print::place;
+use crate::{flow::kind, print::place};
 
 /// How bad a [`Problem`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -59,6 +60,18 @@ impl Problem {
             severity,
             pointer: pointer.into(),
             message: message.into(),
+        }
+    }
+}
+
+/// The object that a value is, if it is there; something else in its place is ignored with a warning.
+pub(crate) fn object(value: &Value, warn: impl FnOnce(String)) -> Option<&Map<String, Value>> {
+    match value {
+        Value::Null => None,
+        Value::Object(map) => Some(map),
+        other => {
+            warn(format!("wanted an object, found {}; ignored", kind(other)));
+            None
         }
     }
 }

@@ -8,8 +8,8 @@ use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
 use super::MetaflowRules;
-use crate::flow::{escaped, kind};
-use crate::problem::{Problem, Severity};
+use crate::flow::escaped;
+use crate::problem::{Problem, Severity, object};
 
 /// Kazoo's binding key.
 const BINDING: char = '*';
@@ -199,15 +199,7 @@ impl Reader {
     }
 
     fn object<'a>(&mut self, value: &'a Value, place: &str) -> Option<&'a Map<String, Value>> {
-        match value {
-            Value::Null => None,
-            Value::Object(map) => Some(map),
-            other => {
-                let message = format!("wanted an object, found {}; ignored", kind(other));
-                self.warn(place.to_owned(), message);
-                None
-            }
-        }
+        object(value, |message| self.warn(place.to_owned(), message))
     }
 
     fn warn(&mut self, place: String, message: String) {
