@@ -4,11 +4,10 @@ use serde_json::{Value, json};
 
 use crate::support::{
     audio::{self, listen},
-    estate::{CALLEE_USER, CALLER, Estate, NUMBER},
+    estate::{CALLEE_USER, Estate},
     node::Node,
     phone::{Phone, Talk},
     receiver::Receiver,
-    sipp::Caller,
     voice::Speech,
 };
 
@@ -53,14 +52,8 @@ fn a_caller_alone_hears_the_beep_and_the_words_and_the_document_says_when() {
     );
     estate.audio("media/words.wav", &audio::sine(WORDS, 1.0));
     let node = Node::start(&estate);
-    let caller = Phone::registered(CALLER, &node);
-    let scenario = Caller::dials(NUMBER)
-        .answered(NUMBER)
-        .awaits_bye()
-        .scenario();
-    let calling = caller.runs("call", &scenario);
+    let (caller, calling) = Phone::calls(&node, Speech::tone(VOICES[0], 10.0));
     let call_id = calling.call_id().to_owned();
-    caller.speaks(&calling, Speech::tone(VOICES[0], 10.0));
     calling.completed();
     let file = listen(&receiver.accepted().body);
     let doc = node.recordings(1).remove(0);

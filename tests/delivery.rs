@@ -3,12 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    audio::{self, listen},
-    estate::{CALLER, Estate, NUMBER},
-    eventually,
-    node::Node,
-    receiver::Receiver,
-    sipp::{Caller, Sipp},
+    audio::listen, estate::Estate, eventually, node::Node, receiver::Receiver, sipp::Sipp,
 };
 
 const SETTINGS: &str = "[delivery]\nallow_networks = [\"127.0.0.0/8\"]\nbackoff_first_s = 1\n";
@@ -21,15 +16,7 @@ fn one_second(data: &Value) -> Value {
 }
 
 fn call(node: &Node) {
-    let caller = Sipp::new(CALLER, node.sip());
-    caller.register();
-    let voice = caller.audio(&audio::mulaw_tone(1000.0, 5.0));
-    let scenario = Caller::dials(NUMBER)
-        .answered(NUMBER)
-        .streams(&voice)
-        .awaits_bye()
-        .scenario();
-    caller.run("call", &scenario).completed();
+    Sipp::calls(node.sip(), 1000.0);
 }
 
 #[test]

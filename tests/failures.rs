@@ -189,15 +189,7 @@ fn garbage_on_the_sip_port_does_not_stop_a_call() {
 }
 
 fn a_short_call(node: &Node) {
-    let caller = Sipp::new(CALLER, node.sip());
-    caller.register();
-    let voice = caller.audio(&audio::mulaw_tone(VOICE, 5.0));
-    let scenario = Caller::dials(NUMBER)
-        .answered(NUMBER)
-        .streams(&voice)
-        .awaits_bye()
-        .scenario();
-    caller.run("call", &scenario).completed();
+    Sipp::calls(node.sip(), VOICE);
 }
 
 fn unix_ms() -> i64 {

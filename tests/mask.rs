@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 use crate::support::{
     audio::{self, Heard, listen},
     disk,
-    estate::{CALLER, Estate, NUMBER},
+    estate::Estate,
     eventually,
     node::Node,
     phone::Phone,
     receiver::{Arrival, Receiver},
-    sipp::{Caller, Run},
+    sipp::Run,
     voice::{Speech, mark},
 };
 
@@ -62,14 +62,7 @@ fn estate(flow: &Value) -> Estate {
 
 /// Calls, and speaks until the node hangs up or dies, each packet with a mark of its own.
 fn calls(node: &Node) -> (Phone, Run) {
-    let caller = Phone::registered(CALLER, node);
-    let scenario = Caller::dials(NUMBER)
-        .answered(NUMBER)
-        .awaits_bye()
-        .scenario();
-    let calling = caller.runs("call", &scenario);
-    caller.speaks(&calling, Speech::tone(VOICE, 20.0).marked(b'a'));
-    (caller, calling)
+    Phone::calls(node, Speech::tone(VOICE, 20.0).marked(b'a'))
 }
 
 /// Where a channel holds nothing but zeros for at least half a second: spans in seconds.
@@ -250,13 +243,7 @@ fn keys_pressed(settings: &str) -> (Heard, Value, Vec<Vec<u8>>) {
     let receiver = Receiver::start();
     let flow = recorded(&receiver, sleep(3));
     let node = Node::with_settings(&estate(&flow), &format!("{SETTINGS}{settings}"));
-    let caller = Phone::registered(CALLER, &node);
-    let scenario = Caller::dials(NUMBER)
-        .answered(NUMBER)
-        .awaits_bye()
-        .scenario();
-    let calling = caller.runs("call", &scenario);
-    caller.speaks(&calling, with_keys());
+    let (_caller, calling) = Phone::calls(&node, with_keys());
     let spool = node.data().join("data/spool");
     let events = eventually("the key in the journal", || {
         let mut packets = disk::journal(&spool);

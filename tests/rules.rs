@@ -64,14 +64,8 @@ fn length(arrivals: &[Arrival], folder: &str) -> f64 {
 
 /// A caller alone speaks until the node hangs up.
 fn a_caller_alone(node: &Node) -> String {
-    let caller = Phone::registered(CALLER, node);
-    let scenario = Caller::dials(NUMBER)
-        .answered(NUMBER)
-        .awaits_bye()
-        .scenario();
-    let calling = caller.runs("call", &scenario);
+    let (_caller, calling) = Phone::calls(node, Speech::tone(VOICES[0], 10.0));
     let call_id = calling.call_id().to_owned();
-    caller.speaks(&calling, Speech::tone(VOICES[0], 10.0));
     calling.completed();
     call_id.replace('@', "%40")
 }

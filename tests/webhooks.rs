@@ -5,13 +5,12 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::support::{
-    audio,
-    estate::{ACCOUNT, CALLER, Estate, NUMBER},
+    estate::{ACCOUNT, Estate},
     eventually,
     node::Node,
     phone::Phone,
     receiver::{Arrival, Receiver},
-    sipp::{Caller, Sipp},
+    sipp::Sipp,
     voice::Speech,
 };
 
@@ -48,15 +47,7 @@ fn the_system_and_the_account_are_told_of_a_recording_from_its_start_to_its_rece
         system.url("/ops")
     );
     let node = Node::with_settings(&estate, &settings);
-    let caller = Sipp::new(CALLER, node.sip());
-    caller.register();
-    let voice = caller.audio(&audio::mulaw_tone(1000.0, 5.0));
-    let scenario = Caller::dials(NUMBER)
-        .answered(NUMBER)
-        .streams(&voice)
-        .awaits_bye()
-        .scenario();
-    caller.run("call", &scenario).completed();
+    Sipp::calls(node.sip(), 1000.0);
 
     let file = receiver.accepted();
     let told_system = system.accepted_all(4);
@@ -141,14 +132,8 @@ fn every_fact_is_told_signed_and_delivered_only_when_it_is() {
             system.url("/hook")
         ),
     );
-    let caller = Phone::registered(CALLER, &node);
-    let scenario = Caller::dials(NUMBER)
-        .answered(NUMBER)
-        .awaits_bye()
-        .scenario();
-    let calling = caller.runs("call", &scenario);
+    let (_caller, calling) = Phone::calls(&node, Speech::tone(1000.0, 5.0));
     let call_id = calling.call_id().to_owned();
-    caller.speaks(&calling, Speech::tone(1000.0, 5.0));
     calling.completed();
     let hooks = eventually("the hook of the delivery", || {
         let hooks = system.arrivals().into_iter();

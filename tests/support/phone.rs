@@ -25,6 +25,15 @@ impl Phone {
         }
     }
 
+    /// Alice calls, and speaks until she is hung up on. Returns when she has begun.
+    pub(crate) fn calls(node: &Site, speech: Speech) -> (Self, Run) {
+        let caller = Self::registered(CALLER, node);
+        let stays = Caller::dials(NUMBER).answered(NUMBER).awaits_bye();
+        let calling = caller.runs("call", &stays.scenario());
+        caller.speaks(&calling, speech);
+        (caller, calling)
+    }
+
     /// Runs a scenario with its own audio.
     pub(crate) fn runs(&self, name: &str, scenario: &str) -> Run {
         self.sipp.run(name, &self.voice.of(scenario))

@@ -7,9 +7,9 @@ use std::{
 };
 
 use super::{
-    Reaped,
+    Reaped, audio,
     callee::Callee,
-    estate::{CALLEE, CALLER, PASSWORD, REALM},
+    estate::{CALLEE, CALLER, NUMBER, PASSWORD, REALM},
     eventually, free_port, media_ports,
 };
 
@@ -142,6 +142,17 @@ impl Sipp {
         self.runs.set(self.runs.get() + 1);
         std::fs::write(&path, mulaw).unwrap();
         path.to_str().unwrap().to_owned()
+    }
+
+    /// Alice calls, lets this tone sound until she is hung up on, and has hung up when this returns.
+    pub(crate) fn calls(proxy: SocketAddr, hz: f32) {
+        let caller = Self::new(CALLER, proxy);
+        caller.register();
+        let voice = caller.audio(&audio::mulaw_tone(hz, 5.0));
+        let stays = Caller::dials(NUMBER).answered(NUMBER).streams(&voice);
+        caller
+            .run("call", &stays.awaits_bye().scenario())
+            .completed();
     }
 
     /// Runs a scenario.
