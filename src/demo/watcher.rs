@@ -126,6 +126,9 @@ fn print(steps: &Steps, notice: &RecordingNotice) {
         RecordingFact::Undeliverable => (Mark::Bad, "undeliverable", detail),
         RecordingFact::Discarded => (Mark::Bad, "discarded", detail),
         RecordingFact::Skipped => (Mark::Bad, "not recorded", detail),
+        RecordingFact::Held => (Mark::Done, "held", detail),
+        RecordingFact::Released => (Mark::Done, "released", detail),
+        RecordingFact::Deleted => (Mark::Done, "deleted", detail),
     };
     steps.step(mark, headline, detail);
 }

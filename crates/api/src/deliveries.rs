@@ -91,10 +91,7 @@ async fn order(shared: &Shared, id: &str, action: DeliveryAction) -> Answered {
     if !obstacle.is_empty() {
         return Err(Refusal::new(Why::Conflict, obstacle).cause(id));
     }
-    let order = DeliveryOrder {
-        action,
-        recording_id: ticket.recording_id().clone(),
-    };
+    let order = DeliveryOrder::new(action, ticket.recording_id().clone());
     let key = order.routing_key();
     let mut order = order.into_envelope();
     order.headers.node.clone_from(&shared.node);

@@ -4,7 +4,8 @@
 use std::fs;
 
 use callreel_proto::{
-    Destination, RecordingFact, RecordingId, RecordingNotice, RecordingState, Utc,
+    DeliveryAction, DeliveryOrder, Destination, Hold, RecordingFact, RecordingId, RecordingNotice,
+    RecordingState, Utc,
 };
 use callreel_spool::{Error, Outbox, Ticket};
 use tracing::{error, info, warn};
@@ -364,6 +365,23 @@ impl Ledger {
         let mut ticket = self.ticket(id)?;
         ticket.discarded(now, "dropped by order")?;
         self.discard(&ticket)
+    }
+
+    /// A person wants it kept whatever happens, or no longer.
+    pub(crate) fn hold(&self, order: &DeliveryOrder, now: Utc) -> Result<RecordingNotice, Error> {
+        let hold = (order.action == DeliveryAction::Hold).then(|| Hold {
+            by: order.by.clone().unwrap_or_else(|| "an operator".to_owned()),
+            reason: order.reason.clone().unwrap_or_default(),
+            since: now.gregorian_seconds(),
+        });
+        let fact = match hold {
+            Some(_) => RecordingFact::Held,
+            None => RecordingFact::Released,
+        };
+        let (ticket, ()) = self.spool.update_ticket(&order.recording_id, |ticket| {
+            ticket.set_hold(hold).map_err(Error::from)
+        })?;
+        Ok(notice(&ticket, fact, Some(order.told())))
     }
 
     fn discard(&self, ticket: &Ticket) -> Result<Step, Error> {

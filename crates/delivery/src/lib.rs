@@ -32,7 +32,7 @@ pub use config::{CONFIG_KEYS, DeliveryConfig};
 pub use error::Error;
 pub use render::{Failure, Rendered, render};
 pub use role::{Delivery, start};
-pub use webhooks::{Secret, WEBHOOKS_CONFIG_KEYS, WebhooksConfig};
+pub use webhooks::{WEBHOOKS_CONFIG_KEYS, WebhooksConfig};
 
 /// What somebody else said, on one line and at most this many characters long.
 fn one_line(text: &str, limit: usize) -> String {

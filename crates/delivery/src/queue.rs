@@ -295,9 +295,10 @@ impl State {
     }
 
     async fn obey(&mut self, order: DeliveryOrder) {
-        let id = order.recording_id;
+        let id = order.recording_id.clone();
         let out = self.book.is_out(&id);
         match order.action {
+            DeliveryAction::Hold | DeliveryAction::Release => self.hold(order).await,
             DeliveryAction::Retry if out => {}
             DeliveryAction::Drop if out => self.book.unwant(&id),
             DeliveryAction::Retry => {
@@ -307,6 +308,19 @@ impl State {
                 self.ordered(id, step).await;
             }
             DeliveryAction::Drop => self.drop_recording(id).await,
+        }
+    }
+
+    /// A hold changes nothing about what is owed, so that it is put on what is being worked on too.
+    async fn hold(&mut self, order: DeliveryOrder) {
+        let id = order.recording_id.clone();
+        match self
+            .ask(move |ledger| ledger.hold(&order, Utc::now()))
+            .await
+        {
+            Ok(notice) => self.publish(notice).await,
+            Err(SpoolError::NoTicket(_)) => {}
+            Err(error) => warn!(recording_id = %id, %error, "cannot obey the order"),
         }
     }
 
@@ -400,7 +414,10 @@ impl State {
             | RecordingFact::Masked
             | RecordingFact::Unmasked
             | RecordingFact::Ended
-            | RecordingFact::Skipped => {}
+            | RecordingFact::Skipped
+            | RecordingFact::Held
+            | RecordingFact::Released
+            | RecordingFact::Deleted => {}
         }
         let key = notice.routing_key();
         let mut envelope = notice.into_envelope();

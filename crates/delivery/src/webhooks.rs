@@ -30,7 +30,7 @@ mod letter;
 mod lines;
 mod postman;
 
-pub use config::{Secret, WEBHOOKS_CONFIG_KEYS, WebhooksConfig};
+pub use config::{WEBHOOKS_CONFIG_KEYS, WebhooksConfig};
 
 use hook::Hook;
 use letter::{Happened, Letter};

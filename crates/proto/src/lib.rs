@@ -24,6 +24,7 @@ mod route;
 mod routing_key;
 #[cfg(debug_assertions)]
 pub mod schema;
+mod secret;
 mod switch_command;
 mod time;
 
@@ -43,11 +44,12 @@ pub use playback::{Hearers, Terminators, Tone};
 pub use port_range::PortRange;
 pub use record_call::{MediaFork, RecordAction, RecordCall, RecordRequest};
 pub use recording::{
-    AudioFormat, AudioReport, Channels, Destination, EndReason, HttpMethod, Leg, LegAudio,
+    AudioFormat, AudioReport, Channels, Destination, EndReason, Hold, HttpMethod, Leg, LegAudio,
     MetadataQuery, OrderedBy, RecordingSource, RecordingState,
 };
 pub use reg_success::RegSuccess;
 pub use route::{RouteMethod, RouteReq, RouteResp, RouteWin};
 pub use routing_key::{encode_word, topic_matches};
+pub use secret::Secret;
 pub use switch_command::{SendHttp, SwitchCommand, SwitchReply};
 pub use time::{GREGORIAN_UNIX_OFFSET, Utc};

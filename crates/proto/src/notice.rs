@@ -29,6 +29,12 @@ pub enum RecordingFact {
     Discarded,
     /// Never begun, for the reason named in `detail`.
     Skipped,
+    /// A legal hold was put on it: from here on nothing removes it.
+    Held,
+    /// Its legal hold was lifted.
+    Released,
+    /// It was deleted after its delivery, by the order or rule named in `detail`.
+    Deleted,
 }
 
 impl RecordingFact {
@@ -45,6 +51,9 @@ impl RecordingFact {
             Self::Undeliverable => "undeliverable",
             Self::Discarded => "discarded",
             Self::Skipped => "skipped",
+            Self::Held => "held",
+            Self::Released => "released",
+            Self::Deleted => "deleted",
         }
     }
 }
@@ -196,6 +205,10 @@ pub enum DeliveryAction {
     Retry,
     /// Remove it undelivered.
     Drop,
+    /// Put a legal hold on it.
+    Hold,
+    /// Lift its legal hold.
+    Release,
 }
 
 impl DeliveryAction {
@@ -204,6 +217,8 @@ impl DeliveryAction {
         match self {
             Self::Retry => "retry",
             Self::Drop => "drop",
+            Self::Hold => "hold",
+            Self::Release => "release",
         }
     }
 }
@@ -218,9 +233,44 @@ pub struct DeliveryOrder {
     /// With which recording.
     #[serde(rename = "Recording-ID")]
     pub recording_id: RecordingId,
+    /// Why; a hold always says.
+    #[serde(
+        rename = "Reason",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub reason: Option<String>,
+    /// Who: the name of an API token's owner, or of the user at a command line.
+    #[serde(
+        rename = "By",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub by: Option<String>,
 }
 
 impl DeliveryOrder {
+    /// This order, by nobody and for no reason.
+    pub fn new(action: DeliveryAction, recording_id: RecordingId) -> Self {
+        Self {
+            action,
+            recording_id,
+            reason: None,
+            by: None,
+        }
+    }
+
+    /// Who and why, for a record of what was ordered.
+    pub fn told(&self) -> String {
+        let by = self.by.as_deref().unwrap_or("an operator");
+        match &self.reason {
+            Some(reason) => format!("{by}: {reason}"),
+            None => by.to_owned(),
+        }
+    }
+
     /// The topic pattern that hears every order.
     pub const ALL: &str = "callreel.delivery.*.*";
 

@@ -129,6 +129,33 @@ impl OrderedBy {
 
 loose_by_serde!(OrderedBy);
 
+/// A legal hold: while a recording has one, nothing and nobody removes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Who put it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when, gregorian seconds as in all of Kazoo's documents.
+    pub since: i64,
+}
+
+impl Hold {
+    /// The field of a stored recording's document that holds it.
+    pub const FIELD: &str = "hold";
+
+    /// The hold in a recording's document, if it has one. One that cannot be read holds all the same.
+    pub fn of(document: &serde_json::Map<String, serde_json::Value>) -> Option<Self> {
+        let field = document.get(Self::FIELD).filter(|field| !field.is_null())?;
+        let text = |key| field[key].as_str().unwrap_or("unknown").to_owned();
+        Some(Self {
+            by: text("by"),
+            reason: text("reason"),
+            since: field["since"].as_i64().unwrap_or_default(),
+        })
+    }
+}
+
 /// Which metadata of the call the delivery's URL carries as query parameters (Kazoo's attachment uploads).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum MetadataQuery {

@@ -97,6 +97,9 @@ variants!(FACTS, fact, RecordingFact, {
     RecordingFact::Undeliverable => "undeliverable",
     RecordingFact::Discarded => "discarded",
     RecordingFact::Skipped => "skipped",
+    RecordingFact::Held => "held",
+    RecordingFact::Released => "released",
+    RecordingFact::Deleted => "deleted",
 }, not {});
 
 variants!(END_REASONS, end_reason, EndReason, {
@@ -118,6 +121,8 @@ variants!(ROUTE_METHODS, route_method, RouteMethod, {
 variants!(DELIVERY_ACTIONS, delivery_action, DeliveryAction, {
     DeliveryAction::Retry => "retry",
     DeliveryAction::Drop => "drop",
+    DeliveryAction::Hold => "hold",
+    DeliveryAction::Release => "release",
 }, not {});
 
 variants!(ACTION_STATUSES, action_status, ActionStatus, {

@@ -1,8 +1,8 @@
 //! The settings of the system's own webhook (section `webhooks`); reads no file and no environment.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-use callreel_proto::RecordingFact;
+use callreel_proto::{RecordingFact, Secret};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -36,7 +36,7 @@ pub const WEBHOOKS_CONFIG_KEYS: &[(&str, &str)] = &[
     ),
     (
         "facts",
-        "which facts are told to url: started, masked, unmasked, ended, rendered, delivered, retrying, undeliverable, discarded, skipped; all when empty",
+        "which facts are told to url: started, masked, unmasked, ended, rendered, delivered, retrying, undeliverable, discarded, skipped, held, released, deleted; all when empty",
     ),
     ("timeout_s", "seconds one try of any webhook may last"),
     ("tries", "tries of one fact for url, the first included"),
@@ -70,7 +70,7 @@ impl WebhooksConfig {
             ),
             (
                 "secret",
-                self.url.is_none() || self.secret.as_ref().is_some_and(|s| !s.0.is_empty()),
+                self.url.is_none() || self.secret.as_ref().is_some_and(|s| !s.is_empty()),
                 "set when url is: the receiver knows us by what it signs",
             ),
             ("timeout_s", self.timeout_s > 0, "at least 1"),
@@ -88,28 +88,6 @@ impl WebhooksConfig {
 
     pub(crate) fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout_s)
-    }
-}
-
-/// A key that is not shown to debuggers.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// This key.
-    pub fn new(key: impl Into<String>) -> Self {
-        Self(key.into())
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
     }
 }
 

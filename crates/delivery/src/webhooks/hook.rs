@@ -1,12 +1,12 @@
 //! A webhook: who wants to be told of which facts, and how. Reads the system's settings and an account's documents; pure.
 
 use callreel_proto::{
-    Destination, HttpMethod, RecordingFact, RecordingNotice, lenient_bool, lenient_u64,
+    Destination, HttpMethod, RecordingFact, RecordingNotice, Secret, lenient_bool, lenient_u64,
 };
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::config::{Secret, WebhooksConfig};
+use super::config::WebhooksConfig;
 
 /// Tries again after the first, when the document says nothing: Kazoo's default.
 const RETRIES: u64 = 2;
@@ -193,6 +193,9 @@ mod tests {
             RecordingFact::Undeliverable,
             RecordingFact::Discarded,
             RecordingFact::Skipped,
+            RecordingFact::Held,
+            RecordingFact::Released,
+            RecordingFact::Deleted,
         ] {
             let asked = hook(&json!({"hook": format!("recording_{}", fact.name())}));
             let account = AccountId::random();

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use callreel_proto::{RecordingNotice, Utc};
+use callreel_proto::{RecordingNotice, Secret, Utc};
 use hmac::{Hmac, Mac as _};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{config::Secret, hook::Hook};
+use super::hook::Hook;
 
 /// Bytes of a letter's id.
 const ID_BYTES: usize = 16;
@@ -79,7 +79,7 @@ impl Letter {
 /// `X-Callreel-Signature`: the instant, and the HMAC-SHA256 (RFC 2104) of the instant, a dot and the body.
 pub(crate) fn signature(secret: &Secret, body: &[u8], now: Utc) -> String {
     let seconds = now.unix_ms().div_euclid(1000);
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.bytes())
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.reveal().as_bytes())
         .expect("HMAC takes keys of any length (RFC 2104 §2)");
     mac.update(format!("{seconds}.").as_bytes());
     mac.update(body);

@@ -130,10 +130,7 @@ impl Node {
     }
 
     pub(crate) async fn order(&self, action: DeliveryAction, id: &RecordingId) {
-        let order = DeliveryOrder {
-            action,
-            recording_id: id.clone(),
-        };
+        let order = DeliveryOrder::new(action, id.clone());
         let key = order.routing_key();
         let body = order.into_envelope().to_bytes();
         let told = self.bus.publish(Exchange::Kapps, &key, body).await;

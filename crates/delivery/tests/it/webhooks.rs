@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use callreel_delivery::{DeliveryConfig, Secret, WebhooksConfig};
+use callreel_delivery::{DeliveryConfig, WebhooksConfig};
 use callreel_proto::{
-    AccountId, CallId, OrderedBy, RecordingFact, RecordingNotice, RecordingSource,
+    AccountId, CallId, OrderedBy, RecordingFact, RecordingNotice, RecordingSource, Secret,
 };
 use callreel_spool::{Outbox, Ticket};
 use callreel_store::WEBHOOKS;

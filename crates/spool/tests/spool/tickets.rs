@@ -1,6 +1,6 @@
 //! A ticket moves only along its states, survives the disk word for word, and cannot point outside the spool.
 
-use callreel_proto::{CaptureId, EndReason, RecordingState, Utc};
+use callreel_proto::{CaptureId, EndReason, Hold, RecordingState, Utc};
 use callreel_spool::{Error, ImpossibleTransition, Ticket, check_file_name};
 use serde_json::{Map, json};
 
@@ -53,6 +53,27 @@ fn ticket_in(state: RecordingState) -> Ticket {
     }
     assert_eq!(ticket.state(), state);
     ticket
+}
+
+#[test]
+fn what_a_legal_hold_is_on_is_never_discarded() {
+    use RecordingState::{Delivering, Ended, Rendered, Undeliverable};
+    let hold = Hold {
+        by: "records@example.com".to_owned(),
+        reason: "court order".to_owned(),
+        since: 63_876_470_399,
+    };
+    for state in [Ended, Rendered, Delivering, Undeliverable] {
+        let mut ticket = ticket_in(state);
+        ticket.set_hold(Some(hold.clone())).unwrap();
+        let refused = ticket.discarded(at(5), "an order").unwrap_err();
+        assert!(refused.to_string().contains("legal hold"), "{refused}");
+        assert!(ticket.too_short(at(5)).is_err());
+        assert_eq!(ticket.state(), state);
+        ticket.set_hold(None).unwrap();
+        ticket.discarded(at(5), "an order").unwrap();
+        assert!(ticket.set_hold(Some(hold.clone())).is_err());
+    }
 }
 
 #[test]
