@@ -1,7 +1,7 @@
 //! Carries one file to one URL: a single try, streamed from disk. Keeps no state between tries and never decides
 //! whether there is another.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use callreel_proto::{HttpMethod, RecordingId, Utc};
@@ -10,13 +10,13 @@ use reqwest::{
     Body, Method, Response, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER},
 };
-use tokio::{io::AsyncReadExt as _, sync::Notify};
-use tokio_util::io::ReaderStream;
+use tokio::sync::Notify;
 use url::Url;
 
 use crate::{
     DeliveryConfig,
     outside::{Outside, answer, explain},
+    rendition::Rendition,
     schedule::Verdict,
 };
 
@@ -26,8 +26,6 @@ mod tests;
 
 use headers::extra;
 
-/// File bytes per read. Small reads through the blocking pool cost several times the CPU of the whole rest of a PUT.
-const BLOCK: usize = 256 * 1024;
 /// Redirects followed in one try; as many as Kazoo follows.
 const HOPS: usize = 10;
 /// One file and where it goes.
@@ -36,8 +34,7 @@ pub(crate) struct Parcel<'a> {
     pub(crate) recording_id: &'a RecordingId,
     pub(crate) url: &'a Url,
     pub(crate) method: HttpMethod,
-    pub(crate) file: &'a Path,
-    pub(crate) bytes: u64,
+    pub(crate) file: &'a Rendition,
     pub(crate) content_type: &'static str,
     /// Hex digits.
     pub(crate) sha256: &'a str,
@@ -111,7 +108,7 @@ impl Courier {
         let body = body(parcel, Arc::clone(&progress)).await?;
         let request = request
             .header(CONTENT_TYPE, parcel.content_type)
-            .header(CONTENT_LENGTH, parcel.bytes)
+            .header(CONTENT_LENGTH, parcel.file.bytes())
             .header("Repr-Digest", repr_digest(parcel.sha256))
             .header("Idempotency-Key", parcel.recording_id.as_str())
             .header("X-Callreel-Recording-Id", parcel.recording_id.as_str())
@@ -131,20 +128,8 @@ impl Courier {
 
 /// The file as a stream of blocks that tells of its progress.
 async fn body(parcel: Parcel<'_>, progress: Arc<Notify>) -> Result<Body, Verdict> {
-    let unreadable =
-        |error| Verdict::retry(format!("cannot read {}: {error}", parcel.file.display()));
-    let file = tokio::fs::File::open(parcel.file)
-        .await
-        .map_err(unreadable)?;
-    let length = file.metadata().await.map_err(unreadable)?.len();
-    if length != parcel.bytes {
-        return Err(Verdict::retry(format!(
-            "{} has {length} bytes where {} were rendered",
-            parcel.file.display(),
-            parcel.bytes
-        )));
-    }
-    let blocks = ReaderStream::with_capacity(file.take(length), BLOCK);
+    let blocks = parcel.file.blocks(0).await;
+    let blocks = blocks.map_err(|error| Verdict::retry(error.to_string()))?;
     Ok(Body::wrap_stream(
         blocks.inspect_ok(move |_| progress.notify_one()),
     ))

@@ -20,6 +20,7 @@ mod outside;
 mod part;
 mod queue;
 mod render;
+mod rendition;
 mod request_url;
 mod role;
 pub mod schedule;

@@ -14,17 +14,15 @@ use ractor::{
         WorkerId, queues::DefaultQueue, routing::QueuerRouting,
     },
 };
-use tokio_util::{io::ReaderStream, sync::CancellationToken};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     courier::{Courier, Parcel},
     document,
+    rendition::Rendition,
     request_url::request_url,
     schedule::Verdict,
 };
-
-/// File bytes per read on the way into the store.
-const BLOCK: usize = 256 * 1024;
 
 /// Where outcomes go.
 pub(crate) type Report = Arc<dyn Fn(RecordingId, Tried) + Send + Sync>;
@@ -149,8 +147,7 @@ impl Desk {
                     recording_id: ticket.recording_id(),
                     url: &request_url(url, *metadata_query, ticket, rendition),
                     method: *method,
-                    file: &self.spool.view().rendition_path(ticket),
-                    bytes: rendition.bytes,
+                    file: &Rendition::of(self.spool.view(), ticket, rendition),
                     content_type: ticket.promise().format.content_type(),
                     sha256: &rendition.sha256,
                     attempt: ticket.delivery().attempts.saturating_add(1),
@@ -174,7 +171,8 @@ impl Desk {
 
     /// Document first, audio second, as Kazoo does. Both again on a second try: the same bytes under the same names.
     async fn save_all(&self, ticket: &Ticket, rendition: &RenditionInfo) -> Result<(), SaveError> {
-        let file = tokio::fs::File::open(self.spool.view().rendition_path(ticket)).await?;
+        let file = Rendition::of(self.spool.view(), ticket, rendition);
+        let blocks = file.blocks(0).await?;
         self.save_document(ticket, rendition).await?;
         let promise = ticket.promise();
         self.store
@@ -183,8 +181,8 @@ impl Desk {
                 promise.recording_id.as_str(),
                 &promise.file_name,
                 promise.format.content_type(),
-                rendition.bytes,
-                ReaderStream::with_capacity(file, BLOCK),
+                file.bytes(),
+                blocks,
             )
             .await?;
         Ok(())
@@ -194,7 +192,7 @@ impl Desk {
 /// Why something did not get into the store.
 #[derive(Debug, thiserror::Error)]
 enum SaveError {
-    #[error("cannot read the file: {0}")]
+    #[error(transparent)]
     File(#[from] io::Error),
     #[error(transparent)]
     Store(#[from] callreel_store::Error),

@@ -3,6 +3,7 @@
 use std::{
     io::Write as _,
     net::SocketAddr,
+    path::Path,
     sync::{Arc, Mutex},
 };
 
@@ -84,6 +85,11 @@ fn file(bytes: usize) -> tempfile::NamedTempFile {
     file
 }
 
+fn rendition(file: &tempfile::NamedTempFile) -> Rendition {
+    let bytes = file.as_file().metadata().unwrap().len();
+    Rendition::new(file.path().to_owned(), bytes)
+}
+
 async fn carry(config: &DeliveryConfig, url: &str, file: &tempfile::NamedTempFile) -> Verdict {
     carry_with(config, url, file, &[]).await
 }
@@ -104,8 +110,7 @@ async fn carry_with(
             recording_id: &id,
             url: &url,
             method: HttpMethod::Put,
-            file: file.path(),
-            bytes: file.as_file().metadata().unwrap().len(),
+            file: &rendition(file),
             content_type: "audio/mpeg",
             sha256: "00ff",
             attempt: 3,
@@ -124,7 +129,7 @@ fn reason(verdict: Verdict) -> String {
 #[tokio::test]
 async fn a_big_file_is_streamed_with_its_length_type_and_names() {
     let (at, log) = receiver(|_| status(201)).await;
-    let file = file(3 * BLOCK + 17);
+    let file = file(3 * crate::render::BLOCK + 17);
     let url = format!("http://us%40er:p%20w@{at}/a/call_recording_x%40y.mp3?from=z");
     assert_eq!(carry(&config(), &url, &file).await, Verdict::Delivered);
     let seen = log.lock().unwrap()[0].clone();
@@ -370,8 +375,7 @@ async fn a_file_that_was_cut_is_not_sent() {
             recording_id: &id,
             url: &Url::parse(&format!("http://{at}/")).unwrap(),
             method: HttpMethod::Post,
-            file: file.path(),
-            bytes: 11,
+            file: &Rendition::new(file.path().to_owned(), 11),
             content_type: "audio/wav",
             sha256: "",
             attempt: 1,
