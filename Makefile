@@ -1,7 +1,9 @@
 # The verbs of this repository. `make test` is what CI runs.
 
-# program:Debian package that has it. sipp and baresip call, ffmpeg listens, rabbitmq-server carries.
-TOOLS := sipp:sip-tester baresip:baresip-core ffmpeg:ffmpeg git:git rabbitmq-server:rabbitmq-server
+# program:Debian package that has it. sipp and baresip call, ffmpeg listens, rabbitmq-server carries, node runs NODE_TOOLS.
+TOOLS := sipp:sip-tester baresip:baresip-core ffmpeg:ffmpeg git:git rabbitmq-server:rabbitmq-server node:nodejs npm:npm
+# Where the servers of tests/tools/package.json are installed; the tests look for them here.
+NODE_TOOLS := target/test-tools
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: help demo test everything tools lint unit blackbox deny fmt
@@ -14,10 +16,10 @@ demo:            ## Place a recorded call on this machine
 
 test: tools lint everything   ## Tools, style, unit tests, real calls: what CI runs
 	@echo "covered: formatting and lints; unit, property and talk tests of all crates; tidy rules;"
-	@echo "         the bus on a real RabbitMQ, killed, cut off and starved;"
+	@echo "         the bus on a real RabbitMQ, killed, cut off and starved; the store against CouchDB's API, down, killed and faulty;"
 	@echo "         black-box calls by sipp and baresip against the real binary, in one process and in five, heard by ffmpeg"
 
-tools:           ## Install what the tests need from Debian
+tools:           ## Install what the tests need from Debian and npm
 	@missing=""; PATH="$$PATH:/usr/sbin:/sbin"; \
 	for pair in $(TOOLS); do \
 	  command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair##*:}"; \
@@ -25,6 +27,14 @@ tools:           ## Install what the tests need from Debian
 	if [ -z "$$missing" ]; then echo "test tools: all there"; exit 0; fi; \
 	echo "test tools: installing$$missing from Debian"; \
 	$(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing
+	@$(MAKE) --no-print-directory --quiet $(NODE_TOOLS)/package-lock.json
+
+# The lock file is copied last: it is there when all it names is. Nothing of these packages runs while they are installed.
+$(NODE_TOOLS)/package-lock.json: tests/tools/package.json tests/tools/package-lock.json
+	@echo "test tools: installing the servers of tests/tools/package.json from npm"
+	@rm -rf $(NODE_TOOLS) && mkdir -p $(NODE_TOOLS)/install
+	@cp $^ $(NODE_TOOLS)/install && cd $(NODE_TOOLS)/install && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@mv $(NODE_TOOLS)/install/* $(NODE_TOOLS) && rmdir $(NODE_TOOLS)/install && touch $@
 
 lint:            ## Formatting, clippy and doc comments without warnings
 	cargo fmt --all --check
