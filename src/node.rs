@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, bail};
 use callreel_api::Api;
+use callreel_attachments::{Attachments, Outside};
 use callreel_bus::Bus;
 use callreel_calls::Calls;
 use callreel_delivery::Delivery;
@@ -43,6 +44,8 @@ impl Node {
             delivery: None,
             api: None,
         };
+        let outside = Outside::new(&config.delivery.outside())?;
+        let attachments = Attachments::new(store.clone(), outside);
         let runs = |role| config.node.roles.contains(&role);
         let dir = config.spool_dir();
         let place = || format!("spool {}", dir.display());
@@ -54,7 +57,7 @@ impl Node {
                 &config.webhooks,
                 bus.clone(),
                 spool,
-                store.clone(),
+                attachments.clone(),
                 &config.node.name,
             );
             node.delivery = Some(start.await.context("role delivery")?);
@@ -79,7 +82,7 @@ impl Node {
                 config.api.clone(),
                 bus.clone(),
                 View::open(&dir),
-                store.clone(),
+                attachments,
                 &config.node.name,
             );
             node.api = Some(start.await.context("role api")?);

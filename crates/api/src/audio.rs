@@ -105,8 +105,7 @@ pub(crate) async fn send(
             return finish(reply, Body::empty());
         }
     };
-    let id = doc["_id"].as_str().unwrap_or_default();
-    let found = shared.store.attachment_range(db, id, name, range.clone());
+    let found = shared.attachments.fetch(db, doc, name, range.clone());
     let audio = found.await?.ok_or_else(vanished)?;
     if format!("\"{}\"", audio.digest) != tag {
         return Err(vanished());

@@ -7,6 +7,7 @@ use axum::{
     http::HeaderMap,
     response::Response,
 };
+use callreel_attachments::How;
 use callreel_proto::{AccountId, GREGORIAN_UNIX_OFFSET, Utc, month_db, pvt_type};
 use callreel_store::is_soft_deleted;
 use serde_json::{Map, Value, json};
@@ -129,11 +130,8 @@ async fn answer_removal(
     let soft = params.flag("should_soft_delete", true)?;
     let scope = scope(shared, account, user).await?;
     let (db, mut doc) = find(shared, &scope, id).await?;
-    if soft {
-        shared.store.soft_delete(&db, id).await?;
-    } else {
-        shared.store.delete(&db, id).await?;
-    }
+    let how = if soft { How::Soft } else { How::Hard };
+    shared.attachments.delete(&db, id, how).await?;
     tracing::info!(account, id, soft, "a recording was deleted by the API");
     doc["pvt_deleted"] = true.into();
     Ok(answer_document(shared, &doc))

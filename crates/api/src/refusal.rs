@@ -118,6 +118,17 @@ impl From<callreel_store::Error> for Refusal {
     }
 }
 
+impl From<callreel_attachments::Error> for Refusal {
+    fn from(error: callreel_attachments::Error) -> Self {
+        match error {
+            callreel_attachments::Error::Store(error) => error.into(),
+            held @ callreel_attachments::Error::Held(_) => {
+                Self::new(Why::Conflict, held.to_string())
+            }
+        }
+    }
+}
+
 impl From<callreel_spool::Error> for Refusal {
     fn from(error: callreel_spool::Error) -> Self {
         tracing::error!(%error, "a request met a broken spool");

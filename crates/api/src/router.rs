@@ -11,6 +11,7 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
+use callreel_attachments::Attachments;
 use callreel_bus::Bus;
 use callreel_spool::View;
 use callreel_store::Store;
@@ -34,8 +35,10 @@ pub struct Shared {
     pub switches: Switches,
     /// What is owed is read here.
     pub spool: View,
-    /// Recordings are read and deleted here.
+    /// Documents are read here.
     pub store: Store,
+    /// Recordings are read and deleted here.
+    pub attachments: Attachments,
     /// This node's name, shown in every answer.
     pub node: String,
     /// Whether the node takes calls.

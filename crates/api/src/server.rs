@@ -2,9 +2,9 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use callreel_attachments::Attachments;
 use callreel_bus::Bus;
 use callreel_spool::View;
-use callreel_store::Store;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -44,7 +44,7 @@ impl Api {
         config: ApiConfig,
         bus: Bus,
         spool: View,
-        store: Store,
+        attachments: Attachments,
         node: &str,
     ) -> Result<Self, Error> {
         let failed = |source| Error::Listen {
@@ -63,7 +63,8 @@ impl Api {
             switches: Switches::default(),
             bus,
             spool,
-            store,
+            store: attachments.store().clone(),
+            attachments,
             node: node.to_owned(),
             ready: is_ready,
         }));

@@ -4,6 +4,7 @@ use std::{
     net::SocketAddr, num::NonZero, path::PathBuf, thread::available_parallelism, time::Duration,
 };
 
+use callreel_attachments::OutsideConfig;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -221,6 +222,16 @@ impl DeliveryConfig {
     fn listens_everywhere(&self) -> bool {
         self.intake_listen
             .is_some_and(|at| at.ip().is_unspecified())
+    }
+
+    /// How deliveries leave this node.
+    pub fn outside(&self) -> OutsideConfig {
+        OutsideConfig {
+            allow_networks: self.allow_networks.clone(),
+            connect_timeout: Duration::from_secs(self.connect_timeout_s),
+            user_agent: self.user_agent.clone(),
+            ca_file: self.ca_file.clone(),
+        }
     }
 
     pub(crate) fn policy(&self) -> Policy {

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use callreel_attachments::{Outside, answer, explain};
 use callreel_proto::{HttpMethod, RecordingId, Utc};
 use futures::TryStreamExt as _;
 use reqwest::{
@@ -13,12 +14,7 @@ use reqwest::{
 use tokio::sync::Notify;
 use url::Url;
 
-use crate::{
-    DeliveryConfig,
-    outside::{Outside, answer, explain},
-    rendition::Rendition,
-    schedule::Verdict,
-};
+use crate::{DeliveryConfig, rendition::Rendition, schedule::Verdict};
 
 mod headers;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Why the delivery role cannot start or go on, in words a person can act on. Failed tries are no errors: see `Verdict`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::net::SocketAddr;
 
 /// A failure of the role itself.
 #[derive(Debug, thiserror::Error)]
@@ -15,17 +15,6 @@ pub enum Error {
         /// What it must be.
         must: &'static str,
     },
-    /// The file with certificate authorities cannot be used.
-    #[error("delivery.ca_file {} cannot be used: {reason}", path.display())]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The HTTP client cannot be made.
-    #[error("cannot make an HTTP client for deliveries: {0}")]
-    Client(#[source] reqwest::Error),
     /// Nobody can listen at the address files are to be handed in.
     #[error(
         "cannot listen at {listen} for the files of switches (delivery.intake_listen): {source}"

@@ -257,7 +257,7 @@ fn explain(reply: &SwitchReply, intake: &Intake) -> String {
     }
     let detail = reply.event_data.get("API-Error").and_then(Value::as_str);
     let said = reply.error.as_deref().or(detail).unwrap_or_default();
-    match crate::one_line(said, SAID_LIMIT) {
+    match callreel_attachments::one_line(said, SAID_LIMIT) {
         said if said.is_empty() => "the switch could not send it".to_owned(),
         said => format!("the switch could not send it: {said}"),
     }

@@ -13,10 +13,8 @@ mod document;
 mod encode;
 mod error;
 mod fetch;
-pub mod guard;
 mod intake;
 mod ledger;
-mod outside;
 mod part;
 mod queue;
 mod render;
@@ -34,15 +32,6 @@ pub use error::Error;
 pub use render::{Failure, Rendered, render};
 pub use role::{Delivery, start};
 pub use webhooks::{WEBHOOKS_CONFIG_KEYS, WebhooksConfig};
-
-/// What somebody else said, on one line and at most this many characters long.
-fn one_line(text: &str, limit: usize) -> String {
-    let words: Vec<&str> = text
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| !word.is_empty())
-        .collect();
-    words.join(" ").chars().take(limit).collect()
-}
 
 /// What a panic said, for a person.
 fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {

@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use callreel_attachments::Attachments;
 use callreel_bus::{Binding, Bus, Mishaps, QueueOptions, Subscription};
 use callreel_proto::{DeliveryOrder, Envelope, Exchange, RecordingFact, RecordingNotice};
 use callreel_spool::Outbox;
-use callreel_store::Store;
 use ractor::{Actor, ActorRef, rpc::CallResult};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -15,7 +15,6 @@ use crate::{
     DeliveryConfig, Error, WebhooksConfig,
     courier::Courier,
     fetch::Fetcher,
-    outside::Outside,
     queue::{Heard, Parts, Queue, QueueMsg},
     webhooks::{self, Webhooks},
 };
@@ -47,11 +46,11 @@ pub async fn start(
     webhooks: &WebhooksConfig,
     bus: Bus,
     spool: Outbox,
-    store: Store,
+    attachments: Attachments,
     node: &str,
 ) -> Result<Delivery, Error> {
     config.validate()?;
-    let outside = Outside::new(&config)?;
+    let (store, outside) = (attachments.store().clone(), attachments.outside().clone());
     let courier = Courier::new(&config, outside.clone());
     // Before the queue tells of anything.
     let webhooks = webhooks::start(webhooks, outside, &bus, store.clone()).await?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use callreel_attachments::Barred;
 use callreel_proto::Utc;
 
 #[cfg(test)]
@@ -52,6 +53,18 @@ impl Verdict {
         Self::Retry {
             reason,
             retry_after,
+        }
+    }
+}
+
+impl From<Barred> for Verdict {
+    /// Another protocol is never spoken; an address may be allowed one day.
+    fn from(barred: Barred) -> Self {
+        match barred {
+            Barred::Scheme(_) => Self::Refused {
+                reason: barred.to_string(),
+            },
+            Barred::Forbidden(_) => Self::retry(barred.to_string()),
         }
     }
 }

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use callreel_attachments::Outside;
 use callreel_bus::{Binding, Bus, Mishaps, QueueOptions, Subscription};
 use callreel_proto::{AccountId, Envelope, Exchange, RecordingNotice, Utc};
 use callreel_store::{Store, View, WEBHOOKS};
@@ -22,7 +23,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use crate::{Error, outside::Outside};
+use crate::Error;
 
 mod config;
 mod hook;

@@ -12,7 +12,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::world::World;
+use crate::world::{World, attachments};
 
 /// Longer than anything here takes; only a hang reaches it.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -23,7 +23,14 @@ async fn start(dir: &TempDir, listen: &str) -> Result<Api, Error> {
     let config = ApiConfig {
         listen: listen.parse().unwrap(),
     };
-    Api::start(config, Bus::embedded(), spool, store, "callreel@test").await
+    Api::start(
+        config,
+        Bus::embedded(),
+        spool,
+        attachments(store),
+        "callreel@test",
+    )
+    .await
 }
 
 async fn ask(api: &Api, path: &str) -> String {

@@ -13,6 +13,7 @@ use axum::{
 };
 use bytes::Bytes;
 use callreel_api::{Asker, Shared, Switches, router};
+use callreel_attachments::{Attachments, Outside, OutsideConfig};
 use callreel_bus::Bus;
 use callreel_proto::{AccountDb, AccountId, Utc, month_db};
 use callreel_spool::{CaptureHeader, Outbox, SpoolConfig, Ticket, Writer};
@@ -105,6 +106,7 @@ impl World {
             switches: Switches::default(),
             spool: spool.view().clone(),
             store: store.clone(),
+            attachments: attachments(store.clone()),
             node: "callreel@test".into(),
             ready: is_ready,
         }));
@@ -198,4 +200,9 @@ pub(crate) fn account() -> AccountId {
 
 fn own_db() -> String {
     AccountDb::name(&account())
+}
+
+/// Stored recordings, and a way out.
+pub(crate) fn attachments(store: Store) -> Attachments {
+    Attachments::new(store, Outside::new(&OutsideConfig::default()).unwrap())
 }

@@ -104,7 +104,7 @@ async fn carry_with(
     let headers = headers.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let id = RecordingId::parse("202403-0123456789abcdef0123456789abcdef").unwrap();
     let url = Url::parse(url).unwrap();
-    let courier = Courier::new(config, Outside::new(config).unwrap());
+    let courier = Courier::new(config, Outside::new(&config.outside()).unwrap());
     courier
         .carry(Parcel {
             recording_id: &id,
@@ -369,7 +369,7 @@ async fn a_file_that_was_cut_is_not_sent() {
     let (at, log) = receiver(|_| status(200)).await;
     let file = file(10);
     let id = RecordingId::random(Utc::now());
-    let courier = Courier::new(&config(), Outside::new(&config()).unwrap());
+    let courier = Courier::new(&config(), Outside::new(&config().outside()).unwrap());
     let verdict = courier
         .carry(Parcel {
             recording_id: &id,
@@ -393,7 +393,7 @@ fn a_file_of_authorities_must_hold_one() {
             ca_file: Some(path.to_owned()),
             ..DeliveryConfig::default()
         };
-        Outside::new(&config).unwrap_err().to_string()
+        Outside::new(&config.outside()).unwrap_err().to_string()
     };
     let missing = error(Path::new("/nonexistent/ca.pem"));
     assert!(

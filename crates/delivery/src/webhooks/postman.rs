@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use callreel_attachments::{Outside, answer, explain};
 use callreel_proto::Utc;
 use reqwest::header::CONTENT_TYPE;
 use tokio::sync::Semaphore;
@@ -10,7 +11,6 @@ use tracing::{debug, warn};
 use super::letter::{Letter, signature};
 use crate::{
     courier::{method, retry_after},
-    outside::{Outside, answer, explain},
     schedule::{Policy, Verdict},
 };
 

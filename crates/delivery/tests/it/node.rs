@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use callreel_attachments::{Attachments, Outside};
 use callreel_bus::{Binding, Bus, QueueOptions, Subscription};
 use callreel_delivery::{Delivery, DeliveryConfig, WebhooksConfig};
 use callreel_proto::{
@@ -92,9 +93,10 @@ impl Home {
             .subscribe(QueueOptions::private(100), hears.into())
             .await
             .unwrap();
-        let (bus_of_role, store_of_role) = (bus.clone(), store.clone());
+        let bus_of_role = bus.clone();
+        let attachments = attachments(&config, store.clone());
         let delivery =
-            callreel_delivery::start(config, webhooks, bus_of_role, outbox, store_of_role, NAME)
+            callreel_delivery::start(config, webhooks, bus_of_role, outbox, attachments, NAME)
                 .await
                 .unwrap();
         Node {
@@ -191,4 +193,9 @@ impl Node {
             .await
             .expect("the role stops in time");
     }
+}
+
+/// Stored recordings, and the way out that these settings leave.
+pub(crate) fn attachments(config: &DeliveryConfig, store: Store) -> Attachments {
+    Attachments::new(store, Outside::new(&config.outside()).unwrap())
 }

@@ -14,7 +14,7 @@ use sha2::Sha256;
 
 use crate::{
     call::{put, record, ticket},
-    node::{Home, Node, config},
+    node::{Home, Node, attachments, config},
     receiver::{Received, Receiver},
 };
 
@@ -261,9 +261,10 @@ async fn several_delivery_roles_on_one_bus_tell_each_fact_once() {
     let node = start(&webhooks).await;
     let elsewhere = Home::new();
     let spool = Outbox::open(elsewhere.spool_dir()).unwrap();
-    let (bus, store) = (node.bus.clone(), node.store.clone());
+    let bus = node.bus.clone();
+    let attachments = attachments(&config(), node.store.clone());
     let name = "callreel@there.example.com";
-    let other = callreel_delivery::start(config(), &webhooks, bus, spool, store, name);
+    let other = callreel_delivery::start(config(), &webhooks, bus, spool, attachments, name);
     let other = other.await.unwrap();
     let ticket = ticket(put(hook.at), &|_| {});
     let told = 20;

@@ -1,17 +1,18 @@
 //! The one HTTP client for places that strangers choose: guarded, without proxies, following no redirect by itself. Who uses
 //! it decides what is sent and what an answer means.
 
-use std::{error::Error as _, path::Path, time::Duration};
+use std::{
+    error::Error as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use ipnet::IpNet;
 use reqwest::{Certificate, Client, Method, RequestBuilder, Response, redirect};
 use tracing::warn;
 use url::Url;
 
-use crate::{
-    DeliveryConfig, Error,
-    guard::{Forbidden, Guard},
-    schedule::Verdict,
-};
+use crate::guard::{Forbidden, Guard};
 
 /// Bytes of an answer's body that are read, to show a person what the receiver said and to reuse the connection.
 const ANSWER_LIMIT: usize = 4096;
@@ -21,15 +22,70 @@ const SAID_LIMIT: usize = 200;
 /// that meets a closing connection costs a failed try.
 const IDLE: Duration = Duration::from_secs(4);
 
+/// How the way out is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutsideConfig {
+    /// Networks that are reached although the guard would refuse them.
+    pub allow_networks: Vec<IpNet>,
+    /// To resolve the name, connect and finish the TLS handshake.
+    pub connect_timeout: Duration,
+    /// The `User-Agent` header.
+    pub user_agent: String,
+    /// PEM file with certificate authorities to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Default for OutsideConfig {
+    fn default() -> Self {
+        Self {
+            allow_networks: Vec::new(),
+            connect_timeout: Duration::from_secs(10),
+            user_agent: concat!("callreel/", env!("CARGO_PKG_VERSION")).to_owned(),
+            ca_file: None,
+        }
+    }
+}
+
+/// Why there is no way out.
+#[derive(Debug, thiserror::Error)]
+pub enum OutsideError {
+    /// The file with certificate authorities cannot be used.
+    #[error("delivery.ca_file {} cannot be used: {reason}", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The HTTP client cannot be made.
+    #[error("cannot make an HTTP client for the places recordings go to: {0}")]
+    Client(#[source] reqwest::Error),
+}
+
+/// Why a request may not be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Barred {
+    /// Not by this protocol, now or ever.
+    #[error("cannot deliver by {0}: use http or https")]
+    Scheme(String),
+    /// Not to this address, as the settings are.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+}
+
 /// The client with its guard; clones share connections.
 #[derive(Debug, Clone)]
-pub(crate) struct Outside {
+pub struct Outside {
     client: Client,
     guard: Guard,
 }
 
 impl Outside {
-    pub(crate) fn new(config: &DeliveryConfig) -> Result<Self, Error> {
+    /// A way out with these settings.
+    ///
+    /// # Errors
+    /// The file with certificate authorities cannot be used, or the client cannot be made.
+    pub fn new(config: &OutsideConfig) -> Result<Self, OutsideError> {
         let guard = Guard::new(&config.allow_networks);
         Ok(Self {
             client: client(config, &guard)?,
@@ -39,18 +95,19 @@ impl Outside {
 
     /// A request to `url`, unless nothing may be sent there. A user and password in the URL become basic authorisation,
     /// and the URL loses them.
-    pub(crate) fn request(&self, method: Method, url: Url) -> Result<RequestBuilder, Verdict> {
+    ///
+    /// # Errors
+    /// [`Barred`] says why not.
+    pub fn request(&self, method: Method, url: Url) -> Result<RequestBuilder, Barred> {
         if !matches!(url.scheme(), "http" | "https") {
-            let reason = format!("cannot deliver by {}: use http or https", url.scheme());
-            return Err(Verdict::Refused { reason });
+            return Err(Barred::Scheme(url.scheme().to_owned()));
         }
-        let allowed = self.guard.check_literal(&url);
-        allowed.map_err(|forbidden| Verdict::retry(forbidden.to_string()))?;
+        self.guard.check_literal(&url)?;
         Ok(self.client.request(method, url))
     }
 }
 
-fn client(config: &DeliveryConfig, guard: &Guard) -> Result<Client, Error> {
+fn client(config: &OutsideConfig, guard: &Guard) -> Result<Client, OutsideError> {
     // An error means that the product has chosen a provider already, which serves as well.
     drop(rustls::crypto::ring::default_provider().install_default());
     let builder = || {
@@ -61,7 +118,7 @@ fn client(config: &DeliveryConfig, guard: &Guard) -> Result<Client, Error> {
             // A proxy would connect for us, past the guard.
             .no_proxy()
             .dns_resolver(guard.clone())
-            .connect_timeout(Duration::from_secs(config.connect_timeout_s))
+            .connect_timeout(config.connect_timeout)
             .pool_idle_timeout(IDLE)
     };
     let ours = private_authorities(config.ca_file.as_deref())?;
@@ -75,14 +132,14 @@ fn client(config: &DeliveryConfig, guard: &Guard) -> Result<Client, Error> {
             );
             builder().tls_certs_only(ours).build()
         })
-        .map_err(Error::Client)
+        .map_err(OutsideError::Client)
 }
 
-fn private_authorities(file: Option<&Path>) -> Result<Vec<Certificate>, Error> {
+fn private_authorities(file: Option<&Path>) -> Result<Vec<Certificate>, OutsideError> {
     let Some(path) = file else {
         return Ok(Vec::new());
     };
-    let unusable = |reason: String| Error::CaFile {
+    let unusable = |reason: String| OutsideError::CaFile {
         path: path.to_owned(),
         reason,
     };
@@ -94,7 +151,7 @@ fn private_authorities(file: Option<&Path>) -> Result<Vec<Certificate>, Error> {
 }
 
 /// The beginning of what the receiver said, on one line. A broken or endless answer is what was read of it.
-pub(crate) async fn answer(response: &mut Response, patience: Duration) -> String {
+pub async fn answer(response: &mut Response, patience: Duration) -> String {
     let mut body = Vec::new();
     let read = async {
         while let Ok(Some(chunk)) = response.chunk().await {
@@ -106,11 +163,11 @@ pub(crate) async fn answer(response: &mut Response, patience: Duration) -> Strin
     };
     // The status is known, so an answer that does not end changes nothing.
     drop(tokio::time::timeout(patience, read).await);
-    crate::one_line(&String::from_utf8_lossy(&body), SAID_LIMIT)
+    one_line(&String::from_utf8_lossy(&body), SAID_LIMIT)
 }
 
 /// The error with its causes and without its URL, which may carry secrets in its query.
-pub(crate) fn explain(error: reqwest::Error) -> String {
+pub fn explain(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -122,4 +179,13 @@ pub(crate) fn explain(error: reqwest::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+/// What somebody else said, on one line and at most this many characters long.
+pub fn one_line(text: &str, limit: usize) -> String {
+    let words: Vec<&str> = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect();
+    words.join(" ").chars().take(limit).collect()
 }
