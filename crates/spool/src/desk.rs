@@ -10,9 +10,7 @@ use std::{
 use callreel_proto::RecordingId;
 
 use crate::{
-    Error, Ticket, View, WriterId,
-    error::At,
-    files, locks,
+    Entry, Error, Ticket, View, WriterId, files, locks,
     locks::Lock,
     view::{TICKET, list, ticket_bytes},
 };
@@ -65,12 +63,28 @@ impl Desk {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Replaces a ticket that is there, whatever it says. It is safe on disk when this returns. Only in its turn.
+    /// Replaces a ticket that is there, whatever it says, and before that tells the manifest of the step it takes. It is safe on
+    /// disk when this returns. Only in its turn.
     pub(crate) fn save(&self, ticket: &Ticket, writer: Option<&WriterId>) -> Result<(), Error> {
-        let path = self.view.ticket_path(ticket.recording_id());
-        if !path.try_exists().at("look for", &path)? {
-            return Err(Error::NoTicket(ticket.recording_id().clone()));
+        if let Some(step) = self.step(ticket)? {
+            self.view.manifest().note(&step);
         }
+        self.replace(ticket, writer)
+    }
+
+    /// What the manifest is to be told when this ticket takes the place of the one on disk, which must be there.
+    pub(crate) fn step(&self, ticket: &Ticket) -> Result<Option<Entry>, Error> {
+        let before = match self.ticket(ticket.recording_id()) {
+            Ok(before) => Some(before.state()),
+            Err(Error::MalformedTicket { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Entry::step(before, ticket))
+    }
+
+    /// [`Desk::save`] without the manifest.
+    pub(crate) fn replace(&self, ticket: &Ticket, writer: Option<&WriterId>) -> Result<(), Error> {
+        let path = self.view.ticket_path(ticket.recording_id());
         files::replace(&path, &ticket_bytes(ticket, writer, &path)?)
     }
 

@@ -87,6 +87,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// What the manifest keeps of itself cannot be understood.
+    #[error("{} cannot be read: {reason}", path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A step that the recording's state does not allow.
     #[error(transparent)]
     Transition(#[from] ImpossibleTransition),

@@ -13,7 +13,7 @@ use crate::{Error, error::At};
 pub(crate) const TEMPORARY: &str = ".tmp";
 
 /// Tickets carry credentials of destinations, journals carry conversations: only the owner reads them.
-const PRIVATE_FILE: u32 = 0o600;
+pub(crate) const PRIVATE_FILE: u32 = 0o600;
 const PRIVATE_DIR: u32 = 0o700;
 
 /// Creates the folder and its parents where they are missing.

@@ -4,7 +4,9 @@ use std::{path::Path, sync::Arc};
 
 use callreel_proto::RecordingId;
 
-use crate::{Error, Ticket, View, captures, desk::Desk, locks, locks::Lock, quarantine, recovery};
+use crate::{
+    Entry, Error, Ticket, View, captures, desk::Desk, locks, locks::Lock, quarantine, recovery,
+};
 
 /// The deliverer's handle to a spool. Clones share it; the lock is held until the last clone is gone.
 #[derive(Clone)]
@@ -67,14 +69,30 @@ impl Outbox {
         self.room.desk.update(id, change)
     }
 
-    /// Ends a recording's stay here: saves its ticket, which says how its story ended, then removes its capture unless
-    /// others need it, then its files. After a crash in between, the ticket still says what is left to remove.
+    /// Ends a recording's stay here: tells the manifest, saves its ticket, which says how its story ended, then removes its
+    /// capture unless others need it, then its files. After a crash in between, the ticket still says what is left to remove.
     ///
     /// # Errors
     /// [`Error::NoTicket`] when it has been removed meanwhile, or the disk refused to remove something.
     pub fn settle(&self, ticket: &Ticket) -> Result<(), Error> {
-        match self.save_ticket(ticket) {
-            // A full disk must not keep what is to be removed from it.
+        let untold = self.told(ticket)?;
+        let removed = self.remove(ticket);
+        if let Some(step) = untold {
+            // A full disk has room for it now.
+            self.view().manifest().note(&step);
+        }
+        removed
+    }
+
+    /// Says in manifest and ticket how the story ended, as far as the disk lets it: a full one must not keep what is to be
+    /// removed from it. Gives back what the manifest could not take.
+    fn told(&self, ticket: &Ticket) -> Result<Option<Entry>, Error> {
+        let desk = &self.room.desk;
+        let _turn = desk.turn(ticket.recording_id());
+        let step = desk.step(ticket)?;
+        let manifest = desk.view().manifest();
+        let untold = step.filter(|step| manifest.append(step).is_err());
+        match desk.replace(ticket, None) {
             Err(Error::Io { action, source, .. }) => {
                 tracing::warn!(
                     recording_id = %ticket.recording_id(), action, error = %source,
@@ -83,6 +101,10 @@ impl Outbox {
             }
             saved => saved?,
         }
+        Ok(untold)
+    }
+
+    fn remove(&self, ticket: &Ticket) -> Result<(), Error> {
         if let Some(capture) = ticket.capture_id() {
             captures::release(self.view(), capture, ticket.recording_id())?;
         }

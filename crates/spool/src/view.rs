@@ -9,7 +9,9 @@ use std::{
 use callreel_proto::{CaptureId, RecordingId};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, JournalReader, Ticket, WriterId, error::At, files, promise::SWITCH_FILE};
+use crate::{
+    Error, JournalReader, Manifest, Ticket, WriterId, error::At, files, promise::SWITCH_FILE,
+};
 
 /// The largest ticket that is read or written, bytes; real ones have two or three thousand.
 const MAX_TICKET: u64 = 1 << 20;
@@ -55,6 +57,11 @@ impl View {
     /// The spool's folder.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// What became of its recordings, line by line.
+    pub fn manifest(&self) -> Manifest {
+        Manifest::open(&self.dir)
     }
 
     pub(crate) fn captures_dir(&self) -> PathBuf {

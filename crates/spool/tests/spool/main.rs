@@ -4,6 +4,7 @@
 mod check;
 mod journal;
 mod killed;
+mod manifest;
 mod places;
 mod recovery;
 mod shared;
