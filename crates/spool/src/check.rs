@@ -13,6 +13,8 @@ use crate::{
     view::{Content, list},
 };
 
+mod story;
+
 /// Something in a spool that a person should know about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -61,6 +63,7 @@ impl View {
         }
         self.check_captures(&served, &mut found)?;
         self.check_writers(&mut found)?;
+        self.check_manifest(&mut found)?;
         for name in self.quarantined()? {
             found.add(
                 &self.quarantine_dir().join(&name),

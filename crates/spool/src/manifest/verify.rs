@@ -23,12 +23,12 @@ pub struct Verified {
 }
 
 impl Manifest {
-    /// Reads every line, tells each that is what was written, and checks the chain. Lines that are appended meanwhile are not
+    /// Reads every line, tells each that is what was written with its file and its number there, and checks the chain. Lines that are appended meanwhile are not
     /// looked at.
     ///
     /// # Errors
     /// The disk refused.
-    pub fn verify(&self, mut each: impl FnMut(&Line)) -> Result<Verified, Error> {
+    pub fn verify(&self, mut each: impl FnMut(&Path, u64, &Line)) -> Result<Verified, Error> {
         let mut reading = Reading::default();
         let (head, months) = self.picture(&mut reading)?;
         for (path, length) in &months {
@@ -82,7 +82,7 @@ impl Reading {
         path: &Path,
         length: u64,
         head: Option<&Head>,
-        each: &mut impl FnMut(&Line),
+        each: &mut impl FnMut(&Path, u64, &Line),
     ) -> Result<(), Error> {
         let file = File::open(path).at("open", path)?;
         let mut lines = BufReader::new(file.take(length));
@@ -105,7 +105,7 @@ impl Reading {
                     if head.is_some_and(|head| head.last.seq == line.seq) {
                         self.at_head = Some(line.hash.clone());
                     }
-                    each(&line);
+                    each(path, number, &line);
                     self.done.lines += 1;
                     self.done.first.get_or_insert(line.seq);
                     self.done.head = Some(Receipt {

@@ -44,7 +44,7 @@ fn month(dir: &Path) -> PathBuf {
 }
 
 fn verified(manifest: &Manifest) -> Verified {
-    manifest.verify(|_| ()).unwrap()
+    manifest.verify(|_, _, _| ()).unwrap()
 }
 
 /// What is found, without the folder.
@@ -64,7 +64,9 @@ fn every_line_names_the_one_before_and_is_read_back_as_it_was_said() {
     let said = [entry("one"), entry("two"), entry("three")];
     let receipts = said.each_ref().map(|entry| manifest.append(entry).unwrap());
     let mut read: Vec<Line> = Vec::new();
-    let verified = manifest.verify(|line| read.push(line.clone())).unwrap();
+    let verified = manifest
+        .verify(|_, _, line| read.push(line.clone()))
+        .unwrap();
     assert_eq!((verified.lines, verified.first), (3, Some(1)));
     assert_eq!(verified.findings, []);
     assert_eq!(verified.head.as_ref(), receipts.last());
@@ -154,7 +156,7 @@ fn a_half_written_line_is_kept_in_the_entry_that_tells_of_it() {
     manifest.append_at(START, &entry("next")).unwrap();
     let mut details = Vec::new();
     let verified = manifest
-        .verify(|line| {
+        .verify(|_, _, line| {
             if let Some(What::Repaired { detail }) = line.entry.as_ref().map(|entry| &entry.what) {
                 details.push(detail.clone());
             }
@@ -293,7 +295,7 @@ fn two_processes_append_to_one_chain() {
 fn said(view: &View) -> Vec<What> {
     let mut said = Vec::new();
     view.manifest()
-        .verify(|line| said.extend(line.entry.clone().map(|entry| entry.what)))
+        .verify(|_, _, line| said.extend(line.entry.clone().map(|entry| entry.what)))
         .unwrap();
     said
 }
@@ -384,4 +386,82 @@ fn a_manifest_that_cannot_be_written_keeps_no_recording() {
     ticket.discarded(START, "too short").unwrap();
     spool.outbox.settle(&ticket).unwrap();
     assert_eq!(spool.ticket_of(&ticket), None);
+}
+
+#[test]
+fn a_recording_without_an_end_or_with_two_is_told() {
+    let (dir, spool) = spool();
+    let (mut ticket, journal) = recorded(&spool.writer);
+    drop(journal);
+    let id = ticket.recording_id().clone();
+    ticket.end(3_500_000_000, EndReason::Stopped).unwrap();
+    spool.writer.save_ticket(&ticket).unwrap();
+    let told = |words: &str| -> Vec<String> {
+        let found = spool.view().check().unwrap();
+        let told = found.iter().map(ToString::to_string);
+        told.filter(|finding| finding.contains(words)).collect()
+    };
+    assert_eq!(told("line "), Vec::<String>::new());
+    let ticket_dir = dir.path().join("recordings").join(id.as_str());
+    fs::rename(&ticket_dir, dir.path().join("taken")).unwrap();
+    assert_eq!(told(&format!("line 1: recording {id} has no end")).len(), 1);
+    fs::rename(dir.path().join("taken"), &ticket_dir).unwrap();
+    ticket.discarded(START, "an order").unwrap();
+    spool.outbox.settle(&ticket).unwrap();
+    assert_eq!(told("line "), Vec::<String>::new());
+    let delivered = What::Delivered {
+        to: "nowhere".to_owned(),
+        attempt: 1,
+        acknowledged_at: None,
+        sha256: None,
+    };
+    spool
+        .view()
+        .manifest()
+        .append(&Entry::of(&ticket, delivered))
+        .unwrap();
+    let two = format!("line 3: recording {id} is said to be delivered and to be discarded");
+    assert_eq!(told(&two).len(), 1);
+}
+
+#[test]
+fn what_was_removed_while_it_was_held_and_a_swapped_checksum_are_told() {
+    let (_dir, spool) = spool();
+    let (mut ticket, journal) = recorded(&spool.writer);
+    drop(journal);
+    ticket.end(3_500_000_000, EndReason::Stopped).unwrap();
+    spool.writer.save_ticket(&ticket).unwrap();
+    ticket.rendered(rendition(7)).unwrap();
+    spool.outbox.save_ticket(&ticket).unwrap();
+    let manifest = spool.view().manifest();
+    let (by, reason) = ("records@example.com".to_owned(), "court".to_owned());
+    for what in [
+        What::Rendered {
+            sha256: "11".repeat(32),
+            bytes: 7,
+            duration_ms: 1000,
+        },
+        What::Held {
+            by: by.clone(),
+            reason: reason.clone(),
+        },
+        What::Deleted {
+            by,
+            reason,
+            receipts: Vec::new(),
+        },
+    ] {
+        manifest.append(&Entry::of(&ticket, what)).unwrap();
+    }
+    let found = spool.view().check().unwrap();
+    let told: Vec<String> = found.iter().map(|finding| finding.words.clone()).collect();
+    let id = ticket.recording_id();
+    for words in [
+        format!("line 5: recording {id} was removed while a legal hold was on it"),
+        format!(
+            "line 5: recording {id} was made into an audio file with another checksum than its ticket names"
+        ),
+    ] {
+        assert!(told.contains(&words), "{told:?}");
+    }
 }
