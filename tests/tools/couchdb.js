@@ -19,6 +19,12 @@ const fromFile = (file) => file.replace(/~/g, '/');
 const cleaner = load.resolve('express-pouchdb/lib/clean-filename');
 load.cache[cleaner] = { id: cleaner, filename: cleaner, loaded: true, exports: toFile };
 
+// It also stores an empty attachment when a body breaks off, where CouchDB stores none.
+const utils = load('express-pouchdb/lib/utils');
+const readBody = utils.parseRawBody;
+utils.parseRawBody = (request, response, next) =>
+  readBody(request, response, (error) => (error ? response.status(400).end() : next()));
+
 fs.mkdirSync(folder, { recursive: true });
 const PouchDB = load('pouchdb-core')
   .plugin(load('pouchdb-adapter-leveldb'))

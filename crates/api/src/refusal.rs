@@ -108,7 +108,7 @@ impl From<callreel_store::Error> for Refusal {
             Error::Name { .. } => Why::Invalid,
             Error::Missing { .. } => Why::NotFound,
             Error::Conflict { .. } => Why::Conflict,
-            Error::Closed => Why::Unavailable,
+            Error::Closed | Error::Unavailable { .. } => Why::Unavailable,
             _ => Why::Broken,
         };
         if why == Why::Broken {

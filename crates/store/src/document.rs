@@ -14,8 +14,8 @@ pub const MAX_DOCUMENT_BYTES: usize = 8_000_000;
 pub(crate) struct Draft {
     pub(crate) id: String,
     pub(crate) rev: Option<String>,
-    /// Names of the attachments it has stubs for.
-    pub(crate) stubs: Vec<String>,
+    /// Stubs of attachments by name.
+    pub(crate) stubs: Map<String, Value>,
     /// All other fields, an object.
     pub(crate) body: Value,
     /// `body` as JSON.
@@ -57,9 +57,9 @@ impl Draft {
     }
 }
 
-fn stubs(id: &str, attachments: Option<Value>) -> Result<Vec<String>, Error> {
+fn stubs(id: &str, attachments: Option<Value>) -> Result<Map<String, Value>, Error> {
     let stubs = match attachments {
-        None | Some(Value::Null) => return Ok(Vec::new()),
+        None | Some(Value::Null) => return Ok(Map::new()),
         Some(Value::Object(stubs)) => stubs,
         Some(_) => return Err(refuse(id, "its _attachments is not an object")),
     };
@@ -69,7 +69,7 @@ fn stubs(id: &str, attachments: Option<Value>) -> Result<Vec<String>, Error> {
             "its _attachments may only hold stubs; use put_attachment for bytes",
         ));
     }
-    Ok(stubs.into_iter().map(|(name, _)| name).collect())
+    Ok(stubs)
 }
 
 fn refuse(id: &str, reason: &str) -> Error {

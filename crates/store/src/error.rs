@@ -72,9 +72,53 @@ pub enum Error {
     /// The database engine failed; a full disk and a locked file are told apart in the text.
     #[error("the store failed: {0}")]
     Storage(String),
-    /// The store's writer is gone: the process is shutting down.
+    /// The thread that writes the embedded store's file has ended: the process is shutting down.
     #[error("the store is closed")]
     Closed,
+    /// `store.url` names no place. The text of the URL is not repeated, because a password may be in it.
+    #[error(
+        "store.url cannot be used: {0}; write \"embedded:\" or http(s)://USER:PASSWORD@HOST:PORT"
+    )]
+    Address(String),
+    /// The file of private authorities cannot be used.
+    #[error("store.ca_file {path} cannot be used: {reason}", path = path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// CouchDB cannot be reached, takes too long or fails. The same request may succeed later, and none of it was lost
+    /// here: whoever sent it sends it again.
+    #[error(
+        "the store {place} cannot be used now: {reason}; see that CouchDB runs there and is reached from here, then try again"
+    )]
+    Unavailable {
+        /// Where it is, without credentials.
+        place: String,
+        /// What failed.
+        reason: String,
+    },
+    /// CouchDB refuses who asks.
+    #[error("the store {place} refuses the user or password of store.url ({reason})")]
+    Denied {
+        /// Where it is, without credentials.
+        place: String,
+        /// What it said.
+        reason: String,
+    },
+    /// Some documents of a batch were not saved. Those that were are whole, and saving the batch again does no harm.
+    #[error("{left} of {of} documents were not saved, {first}: {reason}; repeat the whole")]
+    Batch {
+        /// How many were not saved.
+        left: usize,
+        /// How many there were.
+        of: usize,
+        /// Which they are: database and id of each, the first few of many.
+        first: String,
+        /// What was wrong with the first.
+        reason: Box<Error>,
+    },
 }
 
 impl From<rusqlite::Error> for Error {

@@ -1,13 +1,15 @@
-//! The store: account documents and stored recordings, in one embedded database file. Owns documents, their views and
-//! their attachments; never decides what a document means to a call.
+//! The store: account documents and stored recordings, in one embedded database file or in a CouchDB. Owns documents, their
+//! views and their attachments; never decides what a document means to a call.
 //!
 //! The words are CouchDB's, because that is where a Kazoo cluster keeps the same documents: a database has documents,
-//! a document has an `_id`, a `_rev` that every change renews, and attachments. [`conformance`] says what every backend
+//! a document has an `_id`, a `_rev` that every change renews, and attachments. [`conformance`] says what both backends
 //! must do.
 
 mod attachment;
+mod batch;
 #[doc(hidden)]
 pub mod conformance;
+mod couch;
 mod document;
 mod embedded;
 mod error;
@@ -23,11 +25,13 @@ use futures::Stream;
 use serde_json::Value;
 
 pub use attachment::Attachment;
+pub use batch::{AttachmentFile, Saving};
+pub use couch::CouchConfig;
 pub use document::{MAX_DOCUMENT_BYTES, is_soft_deleted, stamp};
-pub use embedded::{AttachmentFile, Saving};
 pub use error::Error;
 pub use view::{RecordingKey, Recordings, View};
 
+use couch::Couch;
 use embedded::Embedded;
 
 /// The database that holds one account document per account.
@@ -42,8 +46,18 @@ pub const SYSTEM_MEDIA: &str = "system_media";
 /// A handle on the store; clones share it. Needs a tokio runtime.
 #[derive(Clone, Debug)]
 pub struct Store {
-    embedded: Embedded,
+    backend: Backend,
 }
+
+/// Where the documents are.
+#[derive(Clone, Debug)]
+enum Backend {
+    Embedded(Embedded),
+    Couch(Couch),
+}
+
+/// Tries of a soft deletion that others overtake; each lost one means that another's change was made.
+const TRIES: usize = 40;
 
 impl Store {
     /// Opens the database file, creating it and its folder if need be. Another process may have it open too.
@@ -52,7 +66,18 @@ impl Store {
     /// [`Error::Open`]: the file cannot be created or read, is no database, or was made by a newer version.
     pub fn open(path: &Path) -> Result<Self, Error> {
         Ok(Self {
-            embedded: Embedded::open(path)?,
+            backend: Backend::Embedded(Embedded::open(path)?),
+        })
+    }
+
+    /// Speaks to the CouchDB at `http(s)://USER:PASSWORD@HOST:PORT/PREFIX`. It need not be there yet: what is asked of it
+    /// meanwhile fails with [`Error::Unavailable`].
+    ///
+    /// # Errors
+    /// [`Error::Address`]: the URL is not one of a CouchDB. [`Error::CaFile`]: the authorities cannot be read.
+    pub fn connect(url: &str, config: &CouchConfig) -> Result<Self, Error> {
+        Ok(Self {
+            backend: Backend::Couch(Couch::new(url, config)?),
         })
     }
 
@@ -63,7 +88,10 @@ impl Store {
     pub async fn get(&self, db: &str, id: &str) -> Result<Option<Value>, Error> {
         names::database(db)?;
         names::document(id)?;
-        self.embedded.get(db, id).await
+        match &self.backend {
+            Backend::Embedded(file) => file.get(db, id).await,
+            Backend::Couch(couch) => couch.get(db, id).await,
+        }
     }
 
     /// Writes a document whose `_rev` is that of the stored one, or absent if there is none, and returns the new
@@ -73,7 +101,11 @@ impl Store {
     /// [`Error::Conflict`]: another revision is stored. [`Error::Document`]: it is no document.
     pub async fn put(&self, db: &str, doc: Value) -> Result<String, Error> {
         names::database(db)?;
-        self.embedded.put(db, document::Draft::parse(doc)?).await
+        let draft = document::Draft::parse(doc)?;
+        match &self.backend {
+            Backend::Embedded(file) => file.put(db, draft).await,
+            Backend::Couch(couch) => couch.put(db, &draft).await,
+        }
     }
 
     /// Writes a document over whatever revision is stored, keeping its attachments; returns the new revision.
@@ -82,13 +114,19 @@ impl Store {
     /// [`Error::Document`]: it is no document.
     pub async fn save(&self, db: &str, doc: Value) -> Result<String, Error> {
         names::database(db)?;
-        self.embedded.save(db, document::Draft::parse(doc)?).await
+        let draft = document::Draft::parse(doc)?;
+        match &self.backend {
+            Backend::Embedded(file) => file.save(db, draft).await,
+            Backend::Couch(couch) => couch.save(db, draft).await,
+        }
     }
 
-    /// Saves many documents, some with a file as attachment: all of them or none.
+    /// Saves many documents, some with a file as attachment. If a file cannot be read, none is saved. Else the embedded store
+    /// saves all of them or none; CouchDB has no transactions, so that each document is saved whole, those that are not are
+    /// named, and saving the batch again is safe.
     ///
     /// # Errors
-    /// As [`Store::save`]; [`Error::Upload`] if a file cannot be read.
+    /// As [`Store::save`]; [`Error::Upload`] if a file cannot be read; [`Error::Batch`] if CouchDB took only some.
     pub async fn save_all(&self, batch: Vec<Saving>) -> Result<(), Error> {
         for saving in &batch {
             names::database(&saving.db)?;
@@ -96,7 +134,10 @@ impl Store {
                 names::attachment(&file.name)?;
             }
         }
-        self.embedded.save_all(batch).await
+        match &self.backend {
+            Backend::Embedded(file) => file.save_all(batch).await,
+            Backend::Couch(couch) => couch.save_all(batch).await,
+        }
     }
 
     /// Removes a document and its attachments; false if there was none.
@@ -106,7 +147,10 @@ impl Store {
     pub async fn delete(&self, db: &str, id: &str) -> Result<bool, Error> {
         names::database(db)?;
         names::document(id)?;
-        self.embedded.delete(db, id).await
+        match &self.backend {
+            Backend::Embedded(file) => file.delete(db, id).await,
+            Backend::Couch(couch) => couch.delete(db, id).await,
+        }
     }
 
     /// Marks a document `pvt_deleted`, which hides it from every view; false if there was none.
@@ -114,7 +158,8 @@ impl Store {
     /// # Errors
     /// The name is not valid, or the database cannot be written.
     pub async fn soft_delete(&self, db: &str, id: &str) -> Result<bool, Error> {
-        loop {
+        let mut overtaken = None;
+        for _ in 0..TRIES {
             let Some(mut doc) = self.get(db, id).await? else {
                 return Ok(false);
             };
@@ -122,10 +167,11 @@ impl Store {
             doc["pvt_modified"] = Utc::now().gregorian_seconds().into();
             match self.put(db, doc).await {
                 Ok(_) => return Ok(true),
-                Err(Error::Conflict { .. }) => {}
+                Err(conflict @ Error::Conflict { .. }) => overtaken = Some(conflict),
                 Err(error) => return Err(error),
             }
         }
+        Err(overtaken.expect("a try that neither succeeds nor fails was overtaken"))
     }
 
     /// The documents of a view, with `_id`, `_rev` and `_attachments` stubs. A database that does not exist has none.
@@ -134,7 +180,10 @@ impl Store {
     /// The name is not valid, or the database cannot be read.
     pub async fn query(&self, db: &str, view: View) -> Result<Vec<Value>, Error> {
         names::database(db)?;
-        self.embedded.query(db, view).await
+        match &self.backend {
+            Backend::Embedded(file) => file.query(db, view).await,
+            Backend::Couch(couch) => couch.query(db, &view).await,
+        }
     }
 
     /// The names of all databases, sorted.
@@ -142,7 +191,10 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub async fn databases(&self) -> Result<Vec<String>, Error> {
-        self.embedded.databases().await
+        match &self.backend {
+            Backend::Embedded(file) => file.databases().await,
+            Backend::Couch(couch) => couch.databases().await,
+        }
     }
 
     /// The account's month databases that exist, newest first.
@@ -151,7 +203,10 @@ impl Store {
     /// The store cannot be read.
     pub async fn month_databases(&self, account: &AccountId) -> Result<Vec<String>, Error> {
         let prefix = format!("{}-", AccountDb::name(account));
-        let mut months = self.databases().await?;
+        let mut months = match &self.backend {
+            Backend::Embedded(file) => file.databases().await?,
+            Backend::Couch(couch) => couch.databases_after(&prefix).await?,
+        };
         months.retain(|name| name.starts_with(&prefix));
         months.reverse();
         Ok(months)
@@ -163,7 +218,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Missing`]: no such document. [`Error::Length`]: the body was not `length` bytes. [`Error::Upload`]: it
-    /// failed.
+    /// failed. [`Error::Conflict`]: someone else changed the document in a CouchDB meanwhile.
     pub async fn put_attachment<S>(
         &self,
         db: &str,
@@ -180,9 +235,14 @@ impl Store {
         names::document(id)?;
         names::attachment(name)?;
         let place = attachment::Place::new(db, id, name);
-        self.embedded
-            .put_attachment(place, content_type, length, body)
-            .await
+        match &self.backend {
+            Backend::Embedded(file) => file.put_attachment(place, content_type, length, body).await,
+            Backend::Couch(couch) => {
+                couch
+                    .put_attachment(place, content_type, length, body)
+                    .await
+            }
+        }
     }
 
     /// An attachment and its bytes as a stream.
@@ -213,14 +273,21 @@ impl Store {
         names::document(id)?;
         names::attachment(name)?;
         let place = attachment::Place::new(db, id, name);
-        self.embedded.attachment(place, range).await
+        match &self.backend {
+            Backend::Embedded(file) => file.attachment(place, range).await,
+            Backend::Couch(couch) => couch.attachment(place, range).await,
+        }
     }
 
-    /// What is wrong with the database file, in words; empty if all is well. Reads the whole file.
+    /// What is wrong with the store, in words; empty if all is well. Reads the whole database file; of a CouchDB, whether it
+    /// answers, knows us, and has the views we ask for.
     ///
     /// # Errors
     /// The store cannot be read at all.
     pub async fn check(&self) -> Result<Vec<String>, Error> {
-        self.embedded.check().await
+        match &self.backend {
+            Backend::Embedded(file) => file.check().await,
+            Backend::Couch(couch) => couch.check().await,
+        }
     }
 }

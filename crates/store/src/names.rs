@@ -25,13 +25,15 @@ pub(crate) fn database(name: &str) -> Result<(), Error> {
     Err(refuse("database name", name, reason))
 }
 
-/// Anything but empty, or beginning with an underscore that does not open `_design/` or `_local/`.
+/// Anything but empty, `.`, `..`, or beginning with an underscore that does not open `_design/` or `_local/`.
 pub(crate) fn document(id: &str) -> Result<(), Error> {
     let special = id.starts_with("_design/") || id.starts_with("_local/");
     let reason = if id.is_empty() {
         "it is empty"
     } else if id.starts_with('_') && !special {
         "it begins with an underscore"
+    } else if is_dots(id) {
+        DOTS
     } else if id.len() > MAX_DOCUMENT {
         "it is longer than 1024 bytes"
     } else if id.contains('\0') {
@@ -42,12 +44,14 @@ pub(crate) fn document(id: &str) -> Result<(), Error> {
     Err(refuse("document id", id, reason))
 }
 
-/// Anything but empty or beginning with an underscore.
+/// Anything but empty, `.`, `..` or beginning with an underscore.
 pub(crate) fn attachment(name: &str) -> Result<(), Error> {
     let reason = if name.is_empty() {
         "it is empty"
     } else if name.starts_with('_') {
         "it begins with an underscore"
+    } else if is_dots(name) {
+        DOTS
     } else if name.len() > MAX_ATTACHMENT {
         "it is longer than 2048 bytes"
     } else if name.chars().any(char::is_control) {
@@ -57,6 +61,13 @@ pub(crate) fn attachment(name: &str) -> Result<(), Error> {
     };
     Err(refuse("attachment name", name, reason))
 }
+
+/// What a URL's path takes for a step, however it is spelled (WHATWG URL, "double-dot URL path segment").
+fn is_dots(name: &str) -> bool {
+    matches!(name, "." | "..")
+}
+
+const DOTS: &str = "no URL can name it";
 
 fn refuse(kind: &'static str, value: &str, reason: &'static str) -> Error {
     Error::Name {
@@ -89,10 +100,10 @@ mod tests {
         for name in ["", "Accounts", "1a", "_users", "a b", "a%2Fb"] {
             assert!(database(name).is_err(), "{name}");
         }
-        for id in ["", "_hidden", "a\0b"] {
+        for id in ["", "_hidden", "a\0b", ".", ".."] {
             assert!(document(id).is_err(), "{id}");
         }
-        for name in ["", "_x", "a\nb"] {
+        for name in ["", "_x", "a\nb", ".."] {
             assert!(attachment(name).is_err(), "{name}");
         }
         assert!(database(&"a".repeat(239)).is_err());

@@ -29,6 +29,34 @@ pub enum View {
     MailboxMessages(String),
 }
 
+impl View {
+    /// Where its documents are in [`entries`]: the index, and their key in it.
+    pub(crate) fn place(&self) -> (Index, String) {
+        match self {
+            Self::CallflowsByNumber(number) => (Index::CallflowNumber, number.clone()),
+            Self::CallflowPatterns => (Index::CallflowPattern, String::new()),
+            Self::DevicesByOwner(owner) => (Index::DeviceOwner, owner.clone()),
+            Self::DeviceBySipUsername(name) => (Index::DeviceUsername, fold(name)),
+            Self::AccountByRealm(realm) => (Index::AccountRealm, fold(realm)),
+            Self::WebhooksOf(account) => (Index::WebhookAccount, account.clone()),
+            Self::OfType(kind) => (Index::Type, kind.clone()),
+            Self::MailboxMessages(mailbox) => (Index::MailboxMessage, mailbox.clone()),
+            Self::Recordings(which) => match &which.owner {
+                Some(owner) => (Index::RecordingOwner, owner.clone()),
+                None => (Index::Recording, String::new()),
+            },
+        }
+    }
+
+    /// Whether the view shows this document, when read within its bounds.
+    pub(crate) fn shows(&self, doc: &Value) -> bool {
+        let (index, key) = self.place();
+        entries(doc)
+            .iter()
+            .any(|entry| entry.index == index && entry.key == key)
+    }
+}
+
 /// Which recordings of a month database, newest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recordings {

@@ -3,11 +3,12 @@
 use std::io;
 
 use bytes::Bytes;
+use callreel_proto::{Utc, month_db, pvt_type};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use serde_json::json;
 
-use super::{account, get, put};
-use crate::{Error, Store};
+use super::{account, get, ids, put};
+use crate::{Error, Recordings, Store, View, stamp};
 
 fn blocks(bytes: &[u8], size: usize) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
     let parts: Vec<_> = bytes.chunks(size).map(Bytes::copy_from_slice).collect();
@@ -139,4 +140,55 @@ pub(super) async fn kept_by_stubs(store: Store) {
     doc["_attachments"]["three"] = json!({"stub": true});
     let refused = store.put(&db, doc).await;
     assert!(refused.is_err(), "a stub of nothing was taken");
+}
+
+/// A delivery whose acknowledgement was lost is done again.
+pub(super) async fn saved_again(store: Store) {
+    let (account, _) = account();
+    let db = month_db(&account, "202403");
+    let mut doc = serde_json::Map::new();
+    doc.insert("_id".into(), "202403-ab".into());
+    let kind = pvt_type::CALL_RECORDING;
+    stamp(&mut doc, kind, &db, Some(&account), Utc::from_unix_ms(0));
+    for _ in 0..3 {
+        let saved = store.save(&db, doc.clone().into()).await;
+        saved.expect("saved");
+        attach(&store, &db, "202403-ab", "a.mp3", b"sound").await;
+    }
+    let listed = ids(&store, &db, View::Recordings(Recordings::default())).await;
+    assert_eq!(listed, ["202403-ab"]);
+    let stored = get(&store, &db, "202403-ab").await;
+    let names: Vec<_> = stored["_attachments"]
+        .as_object()
+        .iter()
+        .flat_map(|a| a.keys())
+        .collect();
+    assert_eq!(names, ["a.mp3"]);
+    assert_eq!(read(&store, &db, "202403-ab", "a.mp3").await, b"sound");
+}
+
+/// Half an hour in WAV. Neither the body nor what is read of it is ever whole in memory here.
+pub(super) async fn large(store: Store) {
+    const BLOCKS: u64 = 480;
+    const BLOCK: usize = 65_536;
+    let (_, db) = account();
+    put(&store, &db, json!({"_id": "a"})).await;
+    let block = |n: u64| Bytes::from(vec![(n % 251) as u8; BLOCK]);
+    let body = stream::iter((0..BLOCKS).map(move |n| Ok(block(n))));
+    let length = BLOCKS * BLOCK as u64;
+    let done = store.put_attachment(&db, "a", "x.wav", "audio/x-wav", length, body);
+    done.await.expect("the attachment is taken");
+    let found = store.attachment(&db, "a", "x.wav").await;
+    let found = found.expect("looked up").expect("it is there");
+    assert_eq!(found.length, length);
+    let (mut body, mut at) = (found.body, 0);
+    while let Some(part) = body.try_next().await.expect("read") {
+        assert!(part.len() <= 512 << 10, "a block of {} bytes", part.len());
+        for (i, byte) in part.iter().enumerate() {
+            let wanted = ((at + i) / BLOCK % 251) as u8;
+            assert_eq!(*byte, wanted, "at {}", at + i);
+        }
+        at += part.len();
+    }
+    assert_eq!(at as u64, length);
 }

@@ -2,7 +2,11 @@
 
 use serde_json::json;
 
-use super::{account, attachments::attach, get, ids, put};
+use super::{
+    account,
+    attachments::{attach, read},
+    get, ids, put,
+};
 use crate::{AttachmentFile, Error, Saving, Store, View};
 
 pub(super) async fn round_trip(store: Store) {
@@ -40,6 +44,43 @@ pub(super) async fn one_wins(store: Store) {
     let winners: Vec<_> = (0..16).filter(|n| outcomes[*n].is_ok()).collect();
     assert_eq!(winners.len(), 1, "{outcomes:?}");
     assert_eq!(get(&store, &db, "a").await["n"], winners[0]);
+}
+
+pub(super) async fn many_saves(store: Store) {
+    let (_, db) = account();
+    let saves = (0..16).map(|n| store.save(&db, json!({"_id": "a", "n": n})));
+    let outcomes = futures::future::join_all(saves).await;
+    for outcome in &outcomes {
+        assert!(outcome.is_ok(), "{outcome:?}");
+    }
+    let doc = get(&store, &db, "a").await;
+    let rev = doc["_rev"].as_str().expect("it has a revision");
+    assert!(rev.starts_with("16-"), "a save was lost: {rev}");
+}
+
+/// What a URL, a query or a file system would take for something else.
+pub(super) async fn names(store: Store) {
+    let (_, db) = account();
+    for name in [
+        "en-us/vm-saved",
+        "a+b c%2Fd",
+        "100%",
+        "?x=1&y#z",
+        "приветствие.wav",
+        "a'b\"c\\d",
+        "...",
+    ] {
+        put(&store, &db, json!({"_id": name, "pvt_type": "media"})).await;
+        attach(&store, &db, name, name, name.as_bytes()).await;
+        let doc = get(&store, &db, name).await;
+        assert_eq!(doc["_id"], name);
+        let stub = &doc["_attachments"][name];
+        assert_eq!(stub["length"], name.len(), "{doc}");
+        assert_eq!(read(&store, &db, name, name).await, name.as_bytes());
+        assert!(store.delete(&db, name).await.expect("deleted"), "{name}");
+    }
+    let left = ids(&store, &db, View::OfType("media".into())).await;
+    assert!(left.is_empty(), "{left:?}");
 }
 
 pub(super) async fn deletes(store: Store) {

@@ -1,4 +1,4 @@
-//! What every backend of the store must do, as cases that panic if it does not. Each case makes databases of its own
+//! What both backends of the store must do, as cases that panic if one does not. Each case makes databases of its own
 //! with random names, so the suite may be run against a shared CouchDB.
 
 mod attachments;
@@ -34,9 +34,16 @@ pub const CASES: &[Case] = &[
     ("bad names and bad documents are refused", |s| {
         Box::pin(documents::refusals(s))
     }),
-    ("a batch is saved whole or not at all", |s| {
-        Box::pin(documents::batches(s))
+    ("of many saves of one document each is made", |s| {
+        Box::pin(documents::many_saves(s))
     }),
+    ("any name comes back as it was given", |s| {
+        Box::pin(documents::names(s))
+    }),
+    (
+        "a batch with a file that cannot be read saves nothing",
+        |s| Box::pin(documents::batches(s)),
+    ),
     ("callflows are found by number and by pattern", |s| {
         Box::pin(views::callflows(s))
     }),
@@ -81,6 +88,12 @@ pub const CASES: &[Case] = &[
     }),
     ("a put keeps the attachments it has stubs for", |s| {
         Box::pin(attachments::kept_by_stubs(s))
+    }),
+    ("a recording saved again is one recording", |s| {
+        Box::pin(attachments::saved_again(s))
+    }),
+    ("an attachment of 30 MB goes in and comes out", |s| {
+        Box::pin(attachments::large(s))
     }),
 ];
 

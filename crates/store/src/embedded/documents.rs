@@ -7,7 +7,7 @@ use crate::{
     Error, View,
     attachment::Place,
     document::{Draft, next_revision},
-    view::{Index, Recordings, entries, fold},
+    view::{Index, Recordings, entries},
 };
 
 /// Whose revision a write must build on.
@@ -154,13 +154,16 @@ fn index(conn: &Connection, database: i64, seq: i64, draft: &Draft) -> Result<()
 /// CouchDB drops what the new revision has no stub for, and refuses stubs of what is not there.
 fn keep_attachments(conn: &Connection, seq: i64, draft: &Draft) -> Result<(), Error> {
     let present = stubs(conn, seq)?;
-    if let Some(name) = draft.stubs.iter().find(|name| !present.contains_key(*name)) {
+    if let Some(name) = draft.stubs.keys().find(|name| !present.contains_key(*name)) {
         return Err(Error::Document {
             id: draft.id.clone(),
             reason: format!("it has a stub for {name:?}, which is not attached"),
         });
     }
-    for name in present.keys().filter(|name| !draft.stubs.contains(name)) {
+    for name in present
+        .keys()
+        .filter(|name| !draft.stubs.contains_key(*name))
+    {
         conn.prepare_cached("DELETE FROM attachment WHERE document = ?1 AND name = ?2")?
             .execute(params![seq, name])?;
     }
@@ -193,16 +196,10 @@ fn stubs(conn: &Connection, seq: i64) -> Result<Map<String, Value>, Error> {
 }
 
 pub(super) fn query(conn: &Connection, db: &str, view: &View) -> Result<Vec<Value>, Error> {
+    let (index, key) = view.place();
     let found = match view {
-        View::CallflowsByNumber(number) => listing(conn, db, Index::CallflowNumber, number),
-        View::CallflowPatterns => listing(conn, db, Index::CallflowPattern, ""),
-        View::DevicesByOwner(owner) => listing(conn, db, Index::DeviceOwner, owner),
-        View::DeviceBySipUsername(name) => listing(conn, db, Index::DeviceUsername, &fold(name)),
-        View::AccountByRealm(realm) => listing(conn, db, Index::AccountRealm, &fold(realm)),
-        View::WebhooksOf(account) => listing(conn, db, Index::WebhookAccount, account),
-        View::OfType(kind) => listing(conn, db, Index::Type, kind),
-        View::MailboxMessages(mailbox) => listing(conn, db, Index::MailboxMessage, mailbox),
-        View::Recordings(which) => recordings(conn, db, which),
+        View::Recordings(which) => recordings(conn, db, index, &key, which),
+        _ => listing(conn, db, index, &key),
     }?;
     found
         .into_iter()
@@ -218,11 +215,13 @@ fn listing(conn: &Connection, db: &str, index: Index, key: &str) -> Result<Vec<S
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn recordings(conn: &Connection, db: &str, which: &Recordings) -> Result<Vec<Stored>, Error> {
-    let (index, key) = match &which.owner {
-        Some(owner) => (Index::RecordingOwner, owner.as_str()),
-        None => (Index::Recording, ""),
-    };
+fn recordings(
+    conn: &Connection,
+    db: &str,
+    index: Index,
+    key: &str,
+    which: &Recordings,
+) -> Result<Vec<Stored>, Error> {
     let start = which.start.as_ref();
     let sql = "SELECT d.* FROM database b JOIN entry e ON e.database = b.id JOIN document d ON d.seq = e.document
         WHERE b.name = ?1 AND e.view = ?2 AND e.key = ?3 AND e.at >= ?4 AND e.at <= ?5

@@ -8,39 +8,14 @@ mod schema;
 mod upload;
 mod writer;
 
-use std::{
-    ops::Range,
-    path::{Path, PathBuf},
-};
+use std::{ops::Range, path::Path};
 
 use bytes::Bytes;
 use futures::Stream;
 use serde_json::Value;
 
 use self::{documents::Over, reader::Readers, upload::Upload, writer::Writer};
-use crate::{Attachment, Error, View, attachment::Place, document::Draft};
-
-/// One document of a batch, and the file to attach to it.
-#[derive(Debug, Clone)]
-pub struct Saving {
-    /// The database.
-    pub db: String,
-    /// The document; its revision does not matter.
-    pub doc: Value,
-    /// A file to attach.
-    pub attachment: Option<AttachmentFile>,
-}
-
-/// A file that becomes a document's only attachment.
-#[derive(Debug, Clone)]
-pub struct AttachmentFile {
-    /// The attachment's name.
-    pub name: String,
-    /// Its MIME type.
-    pub content_type: String,
-    /// Where its bytes are.
-    pub path: PathBuf,
-}
+use crate::{Attachment, Error, Saving, View, attachment::Place, document::Draft};
 
 /// The database file.
 #[derive(Clone, Debug)]

@@ -1,6 +1,12 @@
-//! The embedded store and its importer, tested from outside with real files.
+//! The store and its importer, tested from outside with real files and a real server.
 
+#[cfg(test)]
+mod couch;
 #[cfg(test)]
 mod embedded;
 #[cfg(test)]
 mod import;
+#[cfg(test)]
+mod proxy;
+#[cfg(test)]
+mod server;
