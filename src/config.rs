@@ -1,6 +1,9 @@
 //! The node's settings: one TOML file, overridden by `CALLREEL_<SECTION>_<KEY>`, with every key documented in one place.
 
-use std::path::{Path, PathBuf};
+use std::{
+    num::NonZeroU64,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, bail};
 use callreel_api::ApiConfig;
@@ -8,6 +11,7 @@ use callreel_bus::BusConfig;
 use callreel_calls::{CallsConfig, RecordingConfig};
 use callreel_delivery::{DeliveryConfig, WebhooksConfig};
 use callreel_spool::SpoolConfig;
+use callreel_store::CouchConfig;
 use callreel_switch::SwitchConfig;
 use figment::{
     Figment,
@@ -81,12 +85,31 @@ impl Role {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct StoreConfig {
     pub(crate) url: String,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) request_timeout_s: NonZeroU64,
 }
 
 impl Default for StoreConfig {
     fn default() -> Self {
         Self {
             url: "embedded:".to_owned(),
+            ca_file: None,
+            request_timeout_s: CouchConfig::default().request_timeout_s,
+        }
+    }
+}
+
+impl StoreConfig {
+    /// Whether documents are in a file of this machine.
+    pub(crate) fn is_embedded(&self) -> bool {
+        self.url == "embedded:"
+    }
+
+    /// The settings a CouchDB is spoken to with.
+    pub(crate) fn couch(&self) -> CouchConfig {
+        CouchConfig {
+            ca_file: self.ca_file.clone(),
+            request_timeout_s: self.request_timeout_s,
         }
     }
 }
@@ -166,10 +189,21 @@ fn sections() -> [(&'static str, &'static [(&'static str, &'static str)]); 11] {
         ("bus", callreel_bus::CONFIG_KEYS),
         (
             "store",
-            &[(
-                "url",
-                "embedded: (one database file in node.data); http(s):// comes with CouchDB",
-            )],
+            &[
+                (
+                    "url",
+                    "where documents and stored recordings are: \"embedded:\" is one database file in node.data; \
+                     http(s)://USER:PASSWORD@HOST:PORT is a CouchDB, as Kazoo's",
+                ),
+                (
+                    "ca_file",
+                    "PEM file of the authority that signed CouchDB's certificate, beside the system's",
+                ),
+                (
+                    "request_timeout_s",
+                    "seconds a request to CouchDB may take; for an attachment, seconds it may stand still",
+                ),
+            ],
         ),
         (
             "spool",

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use callreel_api::Api;
 use callreel_attachments::{Attachments, Outside};
 use callreel_bus::Bus;
@@ -189,9 +189,8 @@ impl Node {
 
 /// Opens the store a configuration names.
 pub(crate) fn open_store(config: &Config) -> anyhow::Result<Store> {
-    let url = &config.store.url;
-    if url != "embedded:" {
-        bail!("store.url is not supported yet for this scheme; use \"embedded:\"");
+    if !config.store.is_embedded() {
+        return Ok(Store::connect(&config.store.url, &config.store.couch())?);
     }
     let file = config.store_file();
     std::fs::create_dir_all(&config.node.data)

@@ -233,7 +233,7 @@ pub(crate) async fn check(place: &Place) -> anyhow::Result<ExitCode> {
         say(&format!("writer {} lives: {process}\n", writer.id));
     }
     findings.extend(spool.check()?.iter().map(ToString::to_string));
-    if config.store_file().exists() {
+    if !config.store.is_embedded() || config.store_file().exists() {
         findings.extend(open_store(&config)?.check().await?);
     }
     for finding in &findings {
