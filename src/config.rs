@@ -136,6 +136,7 @@ impl SpoolSection {
     pub(crate) fn settings(&self) -> SpoolConfig {
         SpoolConfig {
             sync_interval_ms: self.sync_interval_ms,
+            ..SpoolConfig::default()
         }
     }
 }

@@ -107,6 +107,7 @@ pub(crate) fn ticket(
         time_limit_s: order.time_limit.as_secs(),
         min_ms: u64::try_from(order.min.as_millis()).unwrap_or(u64::MAX),
         redact_dtmf: config.redact_dtmf,
+        recipient: None,
     };
     Ticket::new(promise, document).map_err(|error| error.to_string())
 }

@@ -67,6 +67,7 @@ pub(crate) fn convert(
     Ok(Rendered::File(RenditionInfo {
         bytes,
         sha256,
+        sealed_bytes: None,
         duration_ms,
         sample_rate: asked.sample_rate,
         channels: asked.channels,

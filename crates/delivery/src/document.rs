@@ -132,6 +132,7 @@ mod tests {
         let rendition = RenditionInfo {
             bytes: 80_684,
             sha256: "ab".repeat(32),
+            sealed_bytes: None,
             duration_ms: 2520,
             sample_rate: 8000,
             channels: 2,

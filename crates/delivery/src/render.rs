@@ -136,6 +136,7 @@ fn render_capture(
     Ok(Rendered::File(RenditionInfo {
         bytes,
         sha256,
+        sealed_bytes: None,
         duration_ms: summary.duration_ms,
         sample_rate: summary.sample_rate,
         channels: summary.channels,

@@ -38,6 +38,7 @@ pub(crate) fn ticket(change: impl FnOnce(&mut Promise)) -> Box<Ticket> {
         time_limit_s: 60,
         min_ms: 0,
         redact_dtmf: false,
+        recipient: None,
         of_leg: callreel_proto::Leg::A,
     };
     change(&mut promise);
@@ -115,6 +116,7 @@ pub(crate) fn rendition(spool: &View, ticket: &Ticket) -> RenditionInfo {
     RenditionInfo {
         bytes: 4,
         sha256: "ab".repeat(32),
+        sealed_bytes: None,
         duration_ms: 2000,
         sample_rate: 8000,
         channels: 2,

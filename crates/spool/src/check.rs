@@ -104,16 +104,20 @@ impl View {
                     &path,
                     "the audio file is missing: it must be rendered again",
                 ),
-                Ok(file) if file.len() != rendition.bytes => found.add(
+                Ok(file) if file.len() != rendition.bytes_on_disk() => found.add(
                     &path,
                     format!(
                         "it has {} bytes, its ticket says {}: it must be rendered again",
                         file.len(),
-                        rendition.bytes
+                        rendition.bytes_on_disk()
                     ),
                 ),
-                Ok(_) => {}
+                Ok(_) => found.add_error(&path, self.open_rendition(ticket)),
             }
+        }
+        let fetched = self.switch_file_path(ticket);
+        if fetched.exists() && !over {
+            found.add_error(&fetched, self.open_switch_file(ticket));
         }
         for (name, path) in list(dir)? {
             if name.to_string_lossy().ends_with(files::TEMPORARY) {
@@ -180,7 +184,7 @@ impl View {
         let path = self.journal_path(id);
         let mut reader = match self.read_journal(id) {
             Ok(reader) => reader,
-            Err(error @ Error::NotAJournal { .. }) => {
+            Err(error @ (Error::NotAJournal { .. } | Error::Sealed { .. })) => {
                 found.add(&path, error.to_string());
                 return Ok(());
             }
@@ -216,6 +220,13 @@ impl View {
 struct Findings(Vec<Finding>);
 
 impl Findings {
+    /// What does not open is a finding, in its own words.
+    fn add_error<T>(&mut self, path: &Path, opened: Result<T, Error>) {
+        if let Err(error) = opened {
+            self.add(path, error.to_string());
+        }
+    }
+
     fn add(&mut self, path: &Path, words: impl Into<String>) {
         self.0.push(Finding {
             path: path.to_owned(),

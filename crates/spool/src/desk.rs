@@ -10,7 +10,7 @@ use std::{
 use callreel_proto::RecordingId;
 
 use crate::{
-    Entry, Error, Ticket, View, WriterId, files, locks,
+    Entry, Error, Keys, Ticket, View, WriterId, files, locks,
     locks::Lock,
     view::{TICKET, list, ticket_bytes},
 };
@@ -27,8 +27,8 @@ pub(crate) struct Desk {
 
 impl Desk {
     /// Opens the spool, creating it if it is missing.
-    pub(crate) fn open(dir: &Path) -> Result<Self, Error> {
-        let view = View::open(dir);
+    pub(crate) fn open(dir: &Path, keys: Keys) -> Result<Self, Error> {
+        let view = View::open(dir).with_keys(keys);
         files::create_dirs(view.dir())?;
         let guard = view.version_lock();
         let no_older_version = Lock::share(&guard)?.ok_or_else(|| Error::InUse {

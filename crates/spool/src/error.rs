@@ -58,6 +58,30 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The key file cannot be used.
+    #[error("the key file {} (spool.key_file) cannot be used: {reason}", path.display())]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it; never a part of what it holds.
+        reason: String,
+    },
+    /// It is sealed, and its key is not here. Nothing is lost: it opens once the key is back.
+    #[error("{} is sealed, and {why}: put its key into spool.key_file and start again", path.display())]
+    Sealed {
+        /// The file.
+        path: PathBuf,
+        /// What is missing.
+        why: String,
+    },
+    /// A sealed file that is not what was sealed: cut, changed, or spoilt by its disk.
+    #[error("{} is damaged: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A record that fits no journal.
     #[error(
         "a record of {bytes} bytes is too long for a journal: at most {} fit",

@@ -2,25 +2,40 @@
 
 use std::{fs::File, os::unix::fs::FileExt, path::PathBuf, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
-    CaptureHeader, Error, MAX_BUFFERED, Record,
+    CaptureHeader, Error, MAX_BUFFERED, Recipient, Record,
     error::At,
     locks,
     record::{self, MAX_RECORD},
+    segments::{JournalKey, Segmenter},
     writer::Room,
 };
 
 /// The first bytes of every journal.
 pub(crate) const MAGIC: [u8; 8] = *b"CALLREEL";
 
-/// The version written into, and required of, every journal.
-pub(crate) const VERSION: u16 = 1;
+/// The version of a journal whose records lie open behind its head.
+pub(crate) const OPEN: u16 = 1;
+/// The version of one whose records lie in sealed segments.
+pub(crate) const SEALED: u16 = 2;
 
 /// Magic, version, length and checksum in front of the header's JSON.
 pub(crate) const PREAMBLE: usize = 16;
 
 /// Memory kept for the next flush: what a call with two G.711 legs gathers in three seconds.
 const KEPT_BUFFER: usize = 64 << 10;
+
+/// The JSON of a head.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Head {
+    #[serde(flatten)]
+    pub(crate) header: CaptureHeader,
+    /// The journal's own key, sealed; in a sealed journal only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sealed_key: Option<String>,
+}
 
 /// The journal of a live capture; its file is locked for as long as it is open. Dropping it without [`Journal::seal`] flushes what it can and leaves it to be found
 /// interrupted.
@@ -30,32 +45,41 @@ pub struct Journal {
     header: CaptureHeader,
     seed: u32,
     written: u64,
+    /// Records that wait for the next flush, as they are.
     buffer: Vec<u8>,
+    segmenter: Option<Segmenter>,
     room: Arc<Room>,
 }
 
 impl Journal {
-    /// Locks a fresh file and writes the header into it.
+    /// Locks a fresh file and writes the header into it. What follows is sealed if there is somebody to seal to.
     pub(crate) fn begin(
         file: File,
         path: PathBuf,
         header: CaptureHeader,
+        seal_to: Option<&Recipient>,
         room: Arc<Room>,
     ) -> Result<Self, Error> {
-        let (buffer, seed) = encode_header(&header)?;
+        let key = seal_to.map(|to| (JournalKey::random(), to));
+        let head = Head {
+            sealed_key: key.as_ref().map(|(key, to)| key.wrapped(to)),
+            header,
+        };
+        let (bytes, seed) = encode_head(&head)?;
         file.lock().at("lock", &path)?;
+        file.write_all_at(&bytes, 0).at("write", &path)?;
         room.capture_opened();
-        let mut journal = Self {
+        room.wrote();
+        Ok(Self {
             file,
             path,
-            header,
+            header: head.header,
             seed,
-            written: 0,
-            buffer,
+            written: bytes.len() as u64,
+            buffer: Vec::new(),
+            segmenter: key.map(|(key, _)| Segmenter::new(&key, bytes)),
             room,
-        };
-        journal.flush()?;
-        Ok(journal)
+        })
     }
 
     /// Whose capture it is.
@@ -65,7 +89,8 @@ impl Journal {
 
     /// Bytes that wait for the next flush.
     pub fn buffered(&self) -> usize {
-        self.buffer.len()
+        let sealed = self.segmenter.as_ref().map_or(0, Segmenter::waits);
+        self.buffer.len() + sealed
     }
 
     /// Adds a record to what the next flush writes.
@@ -74,7 +99,7 @@ impl Journal {
     /// [`Error::RecordTooLong`], or [`Error::BufferFull`] when the disk has refused writes for minutes; the journal
     /// is as it was before the call.
     pub fn append(&mut self, record: &Record<'_>) -> Result<(), Error> {
-        if self.buffer.len() >= MAX_BUFFERED {
+        if self.buffered() >= MAX_BUFFERED {
             return Err(Error::BufferFull {
                 path: self.path.clone(),
             });
@@ -90,15 +115,23 @@ impl Journal {
     /// The disk refused. Everything stays in memory, and the next flush writes it to the same place, so a passing
     /// shortage leaves no hole.
     pub fn flush(&mut self) -> Result<(), Error> {
-        if self.buffer.is_empty() {
+        let bytes = match &mut self.segmenter {
+            None => &mut self.buffer,
+            Some(segmenter) => {
+                segmenter.close(&mut self.buffer);
+                self.buffer.shrink_to(KEPT_BUFFER);
+                segmenter.waiting()
+            }
+        };
+        if bytes.is_empty() {
             return Ok(());
         }
         self.file
-            .write_all_at(&self.buffer, self.written)
+            .write_all_at(bytes, self.written)
             .at("write", &self.path)?;
-        self.written += self.buffer.len() as u64;
-        self.buffer.clear();
-        self.buffer.shrink_to(KEPT_BUFFER);
+        self.written += bytes.len() as u64;
+        bytes.clear();
+        bytes.shrink_to(KEPT_BUFFER);
         self.room.wrote();
         Ok(())
     }
@@ -117,7 +150,7 @@ impl Drop for Journal {
     fn drop(&mut self) {
         if let Err(error) = self.flush() {
             tracing::error!(
-                capture_id = %self.header.capture_id, %error, lost_bytes = self.buffer.len(),
+                capture_id = %self.header.capture_id, %error, lost_bytes = self.buffered(),
                 "the end of a capture could not be written"
             );
         }
@@ -126,15 +159,20 @@ impl Drop for Journal {
     }
 }
 
-fn encode_header(header: &CaptureHeader) -> Result<(Vec<u8>, u32), Error> {
-    let json = serde_json::to_vec(header).expect("a header is ids and a number");
+fn encode_head(head: &Head) -> Result<(Vec<u8>, u32), Error> {
+    let json = serde_json::to_vec(head).expect("a head is ids, a number and a text");
+    let version = if head.sealed_key.is_some() {
+        SEALED
+    } else {
+        OPEN
+    };
     let length = u16::try_from(json.len())
         .ok()
         .filter(|length| usize::from(*length) < MAX_RECORD)
         .ok_or(Error::RecordTooLong { bytes: json.len() })?;
     let mut bytes = Vec::with_capacity(PREAMBLE + json.len());
     bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(&version.to_le_bytes());
     bytes.extend_from_slice(&length.to_le_bytes());
     let seed = header_checksum(&bytes, &json);
     bytes.extend_from_slice(&seed.to_le_bytes());
@@ -160,8 +198,17 @@ mod tests {
     use crate::{JournalReader, Mark, PacketRecord, SpoolConfig, Writer};
 
     fn open() -> (tempfile::TempDir, Writer, Journal) {
+        open_with(None)
+    }
+
+    /// With this key file.
+    fn open_with(key_file: Option<PathBuf>) -> (tempfile::TempDir, Writer, Journal) {
         let dir = tempfile::tempdir().unwrap();
-        let writer = Writer::open(dir.path(), &SpoolConfig::default()).unwrap();
+        let config = SpoolConfig {
+            key_file,
+            ..SpoolConfig::default()
+        };
+        let writer = Writer::open(dir.path(), &config).unwrap();
         let journal = writer
             .create_capture(CaptureHeader {
                 capture_id: CaptureId::random(),
@@ -189,13 +236,26 @@ mod tests {
 
     #[test]
     fn a_full_disk_names_the_file_and_loses_nothing_once_there_is_room() {
-        let (_dir, writer, mut journal) = open();
+        let keys = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&keys, crate::new_key().0.reveal()).unwrap();
+        for key_file in [None, Some(keys.path().to_owned())] {
+            a_shortage_passes(open_with(key_file));
+        }
+    }
+
+    fn a_shortage_passes((_dir, writer, mut journal): (tempfile::TempDir, Writer, Journal)) {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let real = std::mem::replace(&mut journal.file, full);
         journal.append(&answered(1)).unwrap();
         let refused = journal.flush().unwrap_err().to_string();
         assert!(refused.contains("journal: No space left"), "{refused}");
+        // What was sealed once is never sealed anew with more in it: that would show what both have in common.
+        let refused = journal.segmenter.as_mut().map(|it| it.waiting().clone());
         journal.append(&answered(2)).unwrap();
+        journal.flush().unwrap_err();
+        if let (Some(before), Some(now)) = (refused, &mut journal.segmenter) {
+            assert!(now.waiting().starts_with(&before) && now.waiting().len() > before.len());
+        }
         journal.file = real;
         journal.flush().unwrap();
         let mut reader = seal_and_read(&writer, journal);

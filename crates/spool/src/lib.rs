@@ -6,6 +6,7 @@
 //!
 //! All calls block on the disk: async callers wrap them in `spawn_blocking`.
 
+mod at_rest;
 mod captures;
 mod check;
 mod config;
@@ -14,6 +15,8 @@ mod error;
 mod evidence;
 mod files;
 mod journal;
+mod key_use;
+mod keys;
 mod locks;
 mod manifest;
 mod outbox;
@@ -23,6 +26,7 @@ mod quarantine;
 mod reader;
 mod record;
 mod recovery;
+mod segments;
 mod source;
 mod sync;
 mod ticket;
@@ -30,11 +34,14 @@ mod view;
 mod writer;
 mod writers;
 
+pub use at_rest::{AtRest, Scratch, Sealing};
 pub use check::Finding;
 pub use config::{CONFIG_KEYS, SpoolConfig};
 pub use error::{Error, ImpossibleTransition};
 pub use evidence::{Announcement, Mask};
 pub use journal::Journal;
+pub use key_use::KeyUse;
+pub use keys::{Keys, NotARecipient, Recipient, new_key};
 pub use manifest::{Entry, Line, Manifest, Receipt, Verified, What};
 pub use outbox::Outbox;
 pub use progress::{DeliveryLog, RenditionInfo};

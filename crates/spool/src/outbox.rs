@@ -5,7 +5,8 @@ use std::{path::Path, sync::Arc};
 use callreel_proto::RecordingId;
 
 use crate::{
-    Entry, Error, Ticket, View, captures, desk::Desk, locks, locks::Lock, quarantine, recovery,
+    Entry, Error, Keys, Ticket, View, captures, desk::Desk, locks, locks::Lock, quarantine,
+    recovery,
 };
 
 /// The deliverer's handle to a spool. Clones share it; the lock is held until the last clone is gone.
@@ -27,7 +28,15 @@ impl Outbox {
     /// [`Error::HasDelivery`] while somebody else delivers from it, [`Error::InUse`] while a process of an older version
     /// works in it, or the disk refused.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, Error> {
-        let desk = Desk::open(dir.as_ref())?;
+        Self::open_with(dir, Keys::default())
+    }
+
+    /// As [`Outbox::open`], with the keys to what is sealed.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_with(dir: impl AsRef<Path>, keys: Keys) -> Result<Self, Error> {
+        let desk = Desk::open(dir.as_ref(), keys)?;
         let view = desk.view();
         let path = view.delivery_lock();
         let lock = Lock::take(&path)?.ok_or_else(|| Error::HasDelivery {

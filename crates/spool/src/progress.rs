@@ -6,10 +6,13 @@ use serde::{Deserialize, Serialize};
 /// The audio file that was made of a recording.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RenditionInfo {
-    /// Its size.
+    /// Its size, as a receiver gets it.
     pub bytes: u64,
-    /// SHA-256 of its bytes, lower-case hex.
+    /// SHA-256 of the bytes a receiver gets, lower-case hex.
     pub sha256: String,
+    /// Its size on disk, if it is sealed there by the node's key, which comes off on its way out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed_bytes: Option<u64>,
     /// Its duration, milliseconds.
     pub duration_ms: u64,
     /// Hz.
@@ -19,6 +22,13 @@ pub struct RenditionInfo {
     /// What the audio went through; none if a switch of others recorded it, or an older version rendered it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<AudioReport>,
+}
+
+impl RenditionInfo {
+    /// The size of its file.
+    pub fn bytes_on_disk(&self) -> u64 {
+        self.sealed_bytes.unwrap_or(self.bytes)
+    }
 }
 
 /// What has been tried to keep the promise, and what is next. On disk, so that a restart goes on where it was.

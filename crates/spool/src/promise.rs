@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Source};
 
-/// The longest file name a ticket may carry, bytes: the usual file systems take 255, and renderers add `.part`.
+/// The longest file name a ticket may carry, bytes: the usual file systems take 255, and renderers add `.age.part`.
 pub const MAX_FILE_NAME: usize = 240;
 
 /// The file a switch has recorded, beside the ticket: its format may be any, so it has no extension.
 pub(crate) const SWITCH_FILE: &str = "switch-file";
+/// The same, sealed.
+pub(crate) const SEALED_SWITCH_FILE: &str = "switch-file.age";
 
 /// What kind of promise a recording is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -63,6 +65,10 @@ pub struct Promise {
     /// Whether keys are taken out of the audio: their tones and their telephone events.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub redact_dtmf: bool,
+    /// The account's public key, as its document says it: the file that is delivered is sealed to it. One that is no key is kept
+    /// here too, because what was to be sealed is never sent open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
 }
 
 fn leg_a() -> Leg {
@@ -99,7 +105,10 @@ pub fn check_file_name(name: &str) -> Result<(), Error> {
         Some("it contains a path separator")
     } else if name.chars().any(char::is_control) {
         Some("it contains a control character")
-    } else if name.starts_with("ticket.json") || name.ends_with(".part") || name == SWITCH_FILE {
+    } else if name.starts_with("ticket.json")
+        || name.ends_with(".part")
+        || [SWITCH_FILE, SEALED_SWITCH_FILE].contains(&name)
+    {
         Some("the spool uses such names itself")
     } else {
         None

@@ -79,9 +79,9 @@ pub(crate) fn needs(view: &View, id: &CaptureId) -> Result<bool, Error> {
     }
     match view.read_journal(id) {
         Ok(reader) => names_any(reader, &set_aside),
-        // Nothing there to keep; or a head so damaged that only a person can tell.
+        // Nothing there to keep; or a head so damaged, or a key so far away, that only a person can tell.
         Err(Error::NoCapture(_)) => Ok(false),
-        Err(Error::NotAJournal { .. }) => Ok(true),
+        Err(Error::NotAJournal { .. } | Error::Sealed { .. }) => Ok(true),
         Err(error) => Err(error),
     }
 }

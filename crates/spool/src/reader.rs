@@ -7,10 +7,11 @@ use std::{
 };
 
 use crate::{
-    CaptureHeader, Error, Record,
+    CaptureHeader, Error, Keys, Record,
     error::At,
-    journal::{MAGIC, PREAMBLE, VERSION, header_checksum},
+    journal::{Head, MAGIC, OPEN, PREAMBLE, SEALED, header_checksum},
     record::{self, Body, FRAME},
+    segments::{JournalKey, Segments},
 };
 
 /// One system call fetches this much: thirteen seconds of a call with two G.711 legs.
@@ -29,16 +30,61 @@ pub struct Tail {
 
 /// A journal being read. Records borrow from the reader: each must be used before the next is asked for.
 pub struct JournalReader {
-    source: BufReader<File>,
+    source: Source,
     path: PathBuf,
     header: CaptureHeader,
     seed: u32,
-    first: u64,
-    next: u64,
     body: Vec<u8>,
     end: Option<End>,
     last_ns: Option<u64>,
     unknown: u64,
+}
+
+/// Where the records are read from.
+enum Source {
+    Open {
+        file: BufReader<File>,
+        first: u64,
+        /// Where the record after the last understood one begins.
+        next: u64,
+    },
+    Sealed(Box<Segments>),
+}
+
+impl Source {
+    fn rewind(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Open { file, first, next } => {
+                *next = *first;
+                file.seek(SeekFrom::Start(*first)).map(drop)
+            }
+            Self::Sealed(segments) => segments.rewind(),
+        }
+    }
+
+    /// Where in the file what was not used begins.
+    fn offset(&self) -> u64 {
+        match self {
+            Self::Open { next, .. } => *next,
+            Self::Sealed(segments) => segments.offset(),
+        }
+    }
+
+    fn file(&self) -> &File {
+        match self {
+            Self::Open { file, .. } => file.get_ref(),
+            Self::Sealed(segments) => segments.file(),
+        }
+    }
+}
+
+impl Read for Source {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Open { file, .. } => file.read(into),
+            Self::Sealed(segments) => segments.read(into),
+        }
+    }
 }
 
 enum End {
@@ -49,22 +95,39 @@ enum End {
 
 impl JournalReader {
     /// Opens a journal and reads its header.
-    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(path: &Path, keys: &Keys) -> Result<Self, Error> {
         let file = File::open(path).at("open", path)?;
-        let mut source = BufReader::with_capacity(BLOCK, file);
-        let (header, seed, first) = read_header(&mut source, path)?;
+        let mut file = BufReader::with_capacity(BLOCK, file);
+        let (head, bytes, seed) = read_head(&mut file, path)?;
+        let source = match &head.sealed_key {
+            None => Source::Open {
+                file,
+                first: bytes.len() as u64,
+                next: bytes.len() as u64,
+            },
+            Some(wrapped) => {
+                let key = JournalKey::unwrap(wrapped, keys);
+                let key = key.map_err(|why| why.at(path, |reason| broken(path, reason)))?;
+                Source::Sealed(Box::new(Segments::new(file, key, bytes)))
+            }
+        };
         Ok(Self {
             source,
             path: path.to_owned(),
-            header,
+            header: head.header,
             seed,
-            first,
-            next: first,
             body: Vec::new(),
             end: None,
             last_ns: None,
             unknown: 0,
         })
+    }
+
+    /// The age file with a journal's own key; none if the journal is not sealed.
+    pub(crate) fn wrapped_key(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+        let file = File::open(path).at("open", path)?;
+        let (head, _, _) = read_head(&mut BufReader::new(file), path)?;
+        Ok(head.sealed_key.as_deref().and_then(JournalKey::sealed))
     }
 
     /// Whose capture it is.
@@ -132,15 +195,11 @@ impl JournalReader {
             Some(End::Torn(reason)) => reason,
             Some(End::Sealed) => "it follows the seal",
         };
-        let length = self
-            .source
-            .get_ref()
-            .metadata()
-            .at("measure", &self.path)?
-            .len();
-        let bytes = length.saturating_sub(self.next);
+        let file = self.source.file().metadata().at("measure", &self.path)?;
+        let offset = self.source.offset();
+        let bytes = file.len().saturating_sub(offset);
         Ok((bytes > 0).then_some(Tail {
-            offset: self.next,
+            offset,
             bytes,
             reason,
         }))
@@ -151,10 +210,7 @@ impl JournalReader {
     /// # Errors
     /// The disk refused.
     pub fn rewind(&mut self) -> Result<(), Error> {
-        self.source
-            .seek(SeekFrom::Start(self.first))
-            .at("read", &self.path)?;
-        self.next = self.first;
+        self.source.rewind().at("read", &self.path)?;
         self.end = None;
         self.last_ns = None;
         self.unknown = 0;
@@ -163,7 +219,9 @@ impl JournalReader {
 
     /// The frame in `body` has been understood: what follows is the next one.
     fn accept(&mut self) {
-        self.next += (FRAME + self.body.len()) as u64;
+        if let Source::Open { next, .. } = &mut self.source {
+            *next += (FRAME + self.body.len()) as u64;
+        }
     }
 
     /// Reads one frame into `body` and checks it; `false` ends the journal.
@@ -174,7 +232,11 @@ impl JournalReader {
         let mut frame = [0; FRAME];
         let got = fill(&mut self.source, &mut frame).at("read", &self.path)?;
         if got == 0 {
-            self.end = Some(End::Open);
+            let torn = match &self.source {
+                Source::Open { .. } => None,
+                Source::Sealed(segments) => segments.torn(),
+            };
+            self.end = Some(torn.map_or(End::Open, End::Torn));
             return Ok(false);
         }
         let [l0, l1, c0, c1, c2, c3] = frame;
@@ -196,43 +258,48 @@ impl JournalReader {
     }
 }
 
-fn read_header(
-    source: &mut BufReader<File>,
-    path: &Path,
-) -> Result<(CaptureHeader, u32, u64), Error> {
-    let broken = |reason: String| Error::NotAJournal {
+fn broken(path: &Path, reason: impl Into<String>) -> Error {
+    Error::NotAJournal {
         path: path.to_owned(),
-        reason,
-    };
+        reason: reason.into(),
+    }
+}
+
+/// The head, its bytes, and the checksum at which those of the records start.
+fn read_head(file: &mut BufReader<File>, path: &Path) -> Result<(Head, Vec<u8>, u32), Error> {
+    let broken = |reason: &str| broken(path, reason);
     let mut preamble = [0; PREAMBLE];
-    if fill(source, &mut preamble).at("read", path)? < PREAMBLE {
-        return Err(broken("its header is cut off".to_owned()));
+    if fill(file, &mut preamble).at("read", path)? < PREAMBLE {
+        return Err(broken("its header is cut off"));
     }
     let [front @ .., c0, c1, c2, c3] = &preamble;
     let [magic @ .., v0, v1, l0, l1] = front;
     if *magic != MAGIC {
-        return Err(broken("it does not begin as one".to_owned()));
+        return Err(broken("it does not begin as one"));
     }
     let version = u16::from_le_bytes([*v0, *v1]);
-    if version != VERSION {
-        return Err(broken(format!(
-            "its version is {version}, this program reads version {VERSION}"
+    if ![OPEN, SEALED].contains(&version) {
+        return Err(broken(&format!(
+            "its version is {version}, this program reads versions {OPEN} and {SEALED}"
         )));
     }
     let mut json = vec![0; usize::from(u16::from_le_bytes([*l0, *l1]))];
-    if fill(source, &mut json).at("read", path)? < json.len() {
-        return Err(broken("its header is cut off".to_owned()));
+    if fill(file, &mut json).at("read", path)? < json.len() {
+        return Err(broken("its header is cut off"));
     }
     let seed = u32::from_le_bytes([*c0, *c1, *c2, *c3]);
     if header_checksum(front, &json) != seed {
-        return Err(broken("its header's checksum is wrong".to_owned()));
+        return Err(broken("its header's checksum is wrong"));
     }
-    let header = serde_json::from_slice(&json).map_err(|error| broken(error.to_string()))?;
-    Ok((header, seed, (PREAMBLE + json.len()) as u64))
+    let head: Head = serde_json::from_slice(&json).map_err(|error| broken(&error.to_string()))?;
+    if head.sealed_key.is_some() != (version == SEALED) {
+        return Err(broken("its version does not go with its key"));
+    }
+    Ok((head, [&preamble, &json[..]].concat(), seed))
 }
 
 /// Reads until `buffer` is full or the file ends; how many bytes it got.
-fn fill(source: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+pub(crate) fn fill(source: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut got = 0;
     while got < buffer.len() {
         match source.read(&mut buffer[got..]) {

@@ -10,7 +10,11 @@ use callreel_proto::{CaptureId, RecordingId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, JournalReader, Manifest, Ticket, WriterId, error::At, files, promise::SWITCH_FILE,
+    AtRest, Error, JournalReader, Keys, Manifest, Ticket, WriterId,
+    at_rest::SEALED,
+    error::At,
+    files,
+    promise::{SEALED_SWITCH_FILE, SWITCH_FILE},
 };
 
 /// The largest ticket that is read or written, bytes; real ones have two or three thousand.
@@ -22,10 +26,11 @@ pub(crate) const TICKET: &str = "ticket.json";
 /// What the name of a recording's claim to a capture begins with.
 pub(crate) const CLAIM: &str = "for-";
 
-/// A folder that holds a spool.
+/// A folder that holds a spool, and the keys to what is sealed in it.
 #[derive(Debug, Clone)]
 pub struct View {
     dir: PathBuf,
+    keys: Keys,
 }
 
 /// One entry of `recordings/`.
@@ -47,11 +52,23 @@ pub(crate) enum Content {
 }
 
 impl View {
-    /// Looks at the spool in this folder; one that is missing is a spool with nothing in it.
+    /// Looks at the spool in this folder; one that is missing is a spool with nothing in it. Tickets are never sealed, so
+    /// that they need no keys.
     pub fn open(dir: impl AsRef<Path>) -> Self {
         Self {
             dir: dir.as_ref().to_owned(),
+            keys: Keys::default(),
         }
+    }
+
+    /// The same with these keys: what is sealed can be opened, and what is written is sealed.
+    pub fn with_keys(self, keys: Keys) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// The keys to what is sealed here.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// The spool's folder.
@@ -129,16 +146,60 @@ impl View {
         self.capture_dir(id).join("journal")
     }
 
-    /// Where a recording's audio file lies, whether or not it exists.
+    /// Where a recording's audio file lies or, before there is one, will lie.
     pub fn rendition_path(&self, ticket: &Ticket) -> PathBuf {
-        self.recording_dir(ticket.recording_id())
-            .join(&ticket.promise().file_name)
+        let mut name = ticket.promise().file_name.clone();
+        if self.rendition_is_sealed(ticket) {
+            name.push_str(SEALED);
+        }
+        self.recording_dir(ticket.recording_id()).join(name)
     }
 
-    /// Where the file a switch has recorded lies once it was fetched, whether or not it exists. Nothing of ours ever
-    /// changes it, and it is whole or not there.
+    /// Whether the node's key seals it. What is sealed to its account needs no second seal.
+    fn rendition_is_sealed(&self, ticket: &Ticket) -> bool {
+        match ticket.rendition() {
+            Some(rendition) => rendition.sealed_bytes.is_some(),
+            None => self.keys.seals_to().is_some() && ticket.promise().recipient.is_none(),
+        }
+    }
+
+    /// Opens a recording's audio file, so that what a receiver gets comes out.
+    ///
+    /// # Errors
+    /// [`Error::Sealed`], [`Error::Damaged`], or the disk refused.
+    pub fn open_rendition(&self, ticket: &Ticket) -> Result<AtRest, Error> {
+        let path = self.rendition_path(ticket);
+        if self.rendition_is_sealed(ticket) {
+            AtRest::sealed(&path, &self.keys)
+        } else {
+            AtRest::plain(&path)
+        }
+    }
+
+    /// Where the file a switch has recorded lies or, before it was fetched, will lie. Nothing of ours ever changes it, and
+    /// it is whole or not there.
     pub fn switch_file_path(&self, ticket: &Ticket) -> PathBuf {
-        self.recording_dir(ticket.recording_id()).join(SWITCH_FILE)
+        let dir = self.recording_dir(ticket.recording_id());
+        let (open, sealed) = (dir.join(SWITCH_FILE), dir.join(SEALED_SWITCH_FILE));
+        let seals = self.keys.seals_to().is_some();
+        if sealed.exists() || (seals && !open.exists()) {
+            sealed
+        } else {
+            open
+        }
+    }
+
+    /// Opens the file a switch has recorded, so that what the switch sent comes out.
+    ///
+    /// # Errors
+    /// [`Error::Sealed`], [`Error::Damaged`], or the disk refused.
+    pub fn open_switch_file(&self, ticket: &Ticket) -> Result<AtRest, Error> {
+        let path = self.switch_file_path(ticket);
+        if path.ends_with(SEALED_SWITCH_FILE) {
+            AtRest::sealed(&path, &self.keys)
+        } else {
+            AtRest::plain(&path)
+        }
     }
 
     /// Every capture's id, whether or not its journal can be read.
@@ -153,10 +214,11 @@ impl View {
     /// Opens a journal for reading; it may still be growing.
     ///
     /// # Errors
-    /// [`Error::NoCapture`], [`Error::NotAJournal`] when its head is damaged, or the disk refused.
+    /// [`Error::NoCapture`], [`Error::NotAJournal`] when its head is damaged, [`Error::Sealed`] when its key is not here, or
+    /// the disk refused.
     pub fn read_journal(&self, id: &CaptureId) -> Result<JournalReader, Error> {
         let path = self.journal_path(id);
-        let reader = match JournalReader::open(&path) {
+        let reader = match JournalReader::open(&path, &self.keys) {
             Err(Error::Io { source, .. }) if files::is_missing(&source) => {
                 return Err(Error::NoCapture(id.clone()));
             }

@@ -55,9 +55,9 @@ impl Writer {
     /// Opens the spool for writing, creating it if it is missing.
     ///
     /// # Errors
-    /// [`Error::InUse`] while a process of an older version works in it, or the disk refused.
+    /// [`Error::InUse`] while a process of an older version works in it, [`Error::KeyFile`], or the disk refused.
     pub fn open(dir: impl AsRef<Path>, config: &SpoolConfig) -> Result<Self, Error> {
-        let desk = Desk::open(dir.as_ref())?;
+        let desk = Desk::open(dir.as_ref(), config.keys()?)?;
         let interval = Duration::from_millis(config.sync_interval_ms);
         let room = Room {
             open_captures: AtomicUsize::new(0),
@@ -99,7 +99,8 @@ impl Writer {
         }
         self.room.place.make(&dir, |hidden| {
             let file = files::create_file(&hidden.join("journal"))?;
-            Journal::begin(file, path, header, Arc::clone(&self.room))
+            let seal_to = self.view().keys().seals_to();
+            Journal::begin(file, path, header, seal_to, Arc::clone(&self.room))
         })
     }
 

@@ -99,6 +99,7 @@ fn promise(capture: &CaptureHeader, format: AudioFormat, call: &Call<'_>) -> Pro
         time_limit_s: (call.end_ns - call.start_ns) / 1_000_000_000 + 1,
         min_ms: 0,
         redact_dtmf: false,
+        recipient: None,
         of_leg: callreel_proto::Leg::A,
     }
 }

@@ -40,6 +40,7 @@ fn ticket(started_ms: i64) -> Ticket {
         time_limit_s: 60,
         min_ms: 0,
         redact_dtmf: false,
+        recipient: None,
         of_leg: callreel_proto::Leg::A,
     };
     Ticket::new(promise, Map::new()).unwrap()

@@ -131,6 +131,7 @@ pub(crate) fn ticket(to: Destination, change: Change<'_>) -> Ticket {
         time_limit_s: 3600,
         min_ms: 0,
         redact_dtmf: false,
+        recipient: None,
         of_leg: callreel_proto::Leg::A,
     };
     change(&mut promise);

@@ -7,12 +7,14 @@ use std::{
 };
 
 use callreel_proto::{EndReason, RecordingId, RecordingState};
-use callreel_spool::{Outbox, Ticket, View, Writer};
+use callreel_spool::{Keys, Outbox, Ticket, View, Writer};
 
-use crate::{packet, recorded, ticket, writer};
+use crate::{identity, key_file, packet, recorded, ticket, writer, writer_with};
 
 /// Names the spool to the process that [`a_process_of_its_own`] runs in.
 const SPOOL: &str = "CALLREEL_TEST_SPOOL";
+/// Names its key file, if it has one.
+const KEY_FILE: &str = "CALLREEL_TEST_KEY_FILE";
 /// Begins what that process tells, among what the test harness prints.
 const TOLD: &str = "told: ";
 
@@ -25,7 +27,12 @@ struct Process {
 
 impl Process {
     fn start(dir: &Path) -> Self {
+        Self::start_with(dir, None)
+    }
+
+    fn start_with(dir: &Path, key_file: Option<&Path>) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
+            .envs(key_file.map(|file| (KEY_FILE, file)))
             .args([
                 "--exact",
                 "killed::a_process_of_its_own",
@@ -80,7 +87,8 @@ impl Process {
 fn a_process_of_its_own() {
     let tell = |what: &str| println!("{TOLD}{what}");
     let dir = std::env::var(SPOOL).unwrap();
-    let writer = writer(Path::new(&dir));
+    let key_file = std::env::var(KEY_FILE).ok();
+    let writer = writer_with(Path::new(&dir), key_file.as_deref().map(Path::new));
     let (mut ticket, mut journal) = recorded(&writer);
     let mut outbox = None;
     journal.append(&packet(7_000_000_000, b"audio")).unwrap();
@@ -108,10 +116,21 @@ fn growing(view: &View, id: &str) -> Ticket {
 
 #[test]
 fn what_a_killed_writer_left_is_ended_by_whoever_lives_and_a_living_ones_goes_on() {
+    one_is_killed_and_one_lives(None);
+}
+
+#[test]
+fn what_a_killed_writer_left_sealed_is_ended_by_whoever_has_the_key() {
+    one_is_killed_and_one_lives(Some(&key_file(&[&identity(), &identity()])));
+}
+
+fn one_is_killed_and_one_lives(key_file: Option<&Path>) {
     let dir = tempfile::tempdir().unwrap();
-    let (mut killed, mut living) = (Process::start(dir.path()), Process::start(dir.path()));
+    let start = || Process::start_with(dir.path(), key_file);
+    let (mut killed, mut living) = (start(), start());
     let (lost, kept) = (killed.tells(), living.tells());
-    let outbox = Outbox::open(dir.path()).unwrap();
+    let keys = key_file.map_or_else(Keys::default, |file| Keys::load(file).unwrap());
+    let outbox = Outbox::open_with(dir.path(), keys).unwrap();
     let view = outbox.view();
     let recover = || outbox.recover(&view.tickets().unwrap()).unwrap();
     assert_eq!(recover(), []);

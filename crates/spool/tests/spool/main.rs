@@ -7,6 +7,7 @@ mod killed;
 mod manifest;
 mod places;
 mod recovery;
+mod sealed;
 mod shared;
 mod switch_files;
 mod tickets;
@@ -18,8 +19,8 @@ use callreel_proto::{
     Utc,
 };
 use callreel_spool::{
-    CaptureHeader, Journal, Mark, Outbox, PacketRecord, Promise, Record, RenditionInfo, Source,
-    SpoolConfig, Ticket, TicketKind, View, Writer,
+    CaptureHeader, Journal, Keys, Mark, Outbox, PacketRecord, Promise, Record, RenditionInfo,
+    Source, SpoolConfig, Ticket, TicketKind, View, Writer, new_key,
 };
 use serde_json::Map;
 
@@ -34,9 +35,15 @@ struct Spool {
 
 impl Spool {
     fn open(dir: &Path) -> Self {
+        Self::open_with(dir, None)
+    }
+
+    /// The same with a key file.
+    fn open_with(dir: &Path, key_file: Option<&Path>) -> Self {
+        let keys = key_file.map_or_else(Keys::default, |file| Keys::load(file).unwrap());
         Self {
-            outbox: Outbox::open(dir).unwrap(),
-            writer: writer(dir),
+            outbox: Outbox::open_with(dir, keys).unwrap(),
+            writer: writer_with(dir, key_file),
         }
     }
 
@@ -60,7 +67,35 @@ impl Spool {
 }
 
 fn writer(dir: &Path) -> Writer {
-    Writer::open(dir, &SpoolConfig::default()).unwrap()
+    writer_with(dir, None)
+}
+
+fn writer_with(dir: &Path, key_file: Option<&Path>) -> Writer {
+    let config = SpoolConfig {
+        key_file: key_file.map(Path::to_owned),
+        ..SpoolConfig::default()
+    };
+    Writer::open(dir, &config).unwrap()
+}
+
+/// A key file with these identities, the newest first.
+fn key_file(keys: &[&str]) -> tempfile::TempPath {
+    let file = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+    fs::write(&file, keys.concat()).unwrap();
+    file
+}
+
+/// An identity as a key file has it.
+fn identity() -> String {
+    new_key().0.reveal().to_owned()
+}
+
+/// A spool whose files are sealed.
+fn sealed_spool() -> (tempfile::TempDir, Spool) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = key_file(&[&identity()]);
+    let spool = Spool::open_with(dir.path(), Some(&file));
+    (dir, spool)
 }
 
 fn spool() -> (tempfile::TempDir, Spool) {
@@ -114,6 +149,7 @@ fn promise(capture_id: &CaptureId) -> Promise {
         time_limit_s: 360,
         min_ms: 0,
         redact_dtmf: false,
+        recipient: None,
         of_leg: callreel_proto::Leg::A,
     }
 }
@@ -126,6 +162,7 @@ fn rendition(bytes: u64) -> RenditionInfo {
     RenditionInfo {
         bytes,
         sha256: "00".repeat(32),
+        sealed_bytes: None,
         duration_ms: 1000,
         sample_rate: 8000,
         channels: 2,

@@ -26,6 +26,7 @@ fn file() -> RenditionInfo {
     RenditionInfo {
         bytes: 1,
         sha256: String::new(),
+        sealed_bytes: None,
         duration_ms: 10_000,
         sample_rate: 16_000,
         channels: 2,
