@@ -12,6 +12,7 @@ mod cli;
 mod cluster;
 mod consent;
 mod control;
+mod couch;
 mod delivery;
 mod demo;
 mod failures;

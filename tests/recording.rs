@@ -376,7 +376,7 @@ fn no_limit_is_longer_than_the_systems() {
 }
 
 /// The second sample's flow without a `url`.
-fn without_url() -> Value {
+pub(crate) fn without_url() -> Value {
     let mut flow = stopped_flow("http://unused.test", "mp3");
     flow["children"]["_"]["data"]
         .as_object_mut()

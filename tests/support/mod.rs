@@ -5,6 +5,7 @@ pub(crate) mod baresip;
 pub(crate) mod broker;
 pub(crate) mod callee;
 pub(crate) mod cluster;
+pub(crate) mod couch;
 pub(crate) mod disk;
 pub(crate) mod ecallmgr;
 pub(crate) mod estate;
