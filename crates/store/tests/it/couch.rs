@@ -376,3 +376,60 @@ async fn an_answer_that_is_not_couchdbs_is_shown() {
     let said = store.databases().await.unwrap_err().to_string();
     assert!(said.contains("login page"), "{said}");
 }
+
+#[tokio::test]
+async fn an_attachment_that_arrived_as_another_is_told() {
+    let server = Server::start();
+    let proxy = Proxy::start(server.port()).await;
+    let store = connect(&url_at(proxy.port));
+    let (_, db) = month();
+    store
+        .put(&db, recording("202403-a", "u", 10))
+        .await
+        .unwrap();
+    proxy.spoil("x.mp3");
+    let spoiled = attach(&store, &db, "202403-a", b"sound").await;
+    let Err(Error::Upload { reason, .. }) = &spoiled else {
+        panic!("{spoiled:?}");
+    };
+    assert!(reason.contains("CouchDB stored 5 bytes"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_server_that_stands_still_is_not_waited_for() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let config = CouchConfig {
+        request_timeout_s: std::num::NonZeroU64::MIN,
+        ..CouchConfig::default()
+    };
+    // It takes connections and never answers.
+    let store = Store::connect(&format!("http://127.0.0.1:{port}"), &config).unwrap();
+    let away = store.get("accounts", "a").await.unwrap_err();
+    assert!(matches!(away, Error::Unavailable { .. }), "{away:?}");
+    let away = store.attachment("accounts", "a", "x").await.unwrap_err();
+    assert!(
+        away.to_string().contains("store.request_timeout_s"),
+        "{away}"
+    );
+}
+
+#[tokio::test]
+async fn an_upload_that_stands_still_is_given_up() {
+    let server = Server::start();
+    let config = CouchConfig {
+        request_timeout_s: std::num::NonZeroU64::MIN,
+        ..CouchConfig::default()
+    };
+    let store = Store::connect(&server.url(), &config).unwrap();
+    let (_, db) = month();
+    store
+        .put(&db, recording("202403-a", "u", 10))
+        .await
+        .unwrap();
+    let body = stream::iter([Ok(Bytes::from_static(b"half"))]).chain(stream::pending());
+    let put = store.put_attachment(&db, "202403-a", "x.mp3", "audio/mpeg", 8, body);
+    let away = put.await.unwrap_err();
+    assert!(away.to_string().contains("stood still for 1 s"), "{away}");
+    assert!(read(&store, &db, "202403-a").await.is_none());
+}

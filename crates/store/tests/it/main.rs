@@ -7,6 +7,10 @@ mod embedded;
 #[cfg(test)]
 mod import;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod proxy;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod tls;

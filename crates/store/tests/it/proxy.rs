@@ -26,6 +26,7 @@ pub(crate) struct Fault {
 #[derive(Clone)]
 pub(crate) struct Proxy {
     faults: Arc<Mutex<Vec<Fault>>>,
+    spoiled: Arc<Mutex<Option<&'static str>>>,
     upstream: u16,
     client: reqwest::Client,
     pub(crate) port: u16,
@@ -37,6 +38,7 @@ impl Proxy {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let proxy = Self {
             faults: Arc::default(),
+            spoiled: Arc::default(),
             upstream,
             client: client(),
             port: listener.local_addr().unwrap().port(),
@@ -53,6 +55,11 @@ impl Proxy {
             status,
             times,
         });
+    }
+
+    /// Changes the bodies that are put to a path on their way.
+    pub(crate) fn spoil(&self, path: &'static str) {
+        *self.spoiled.lock().unwrap() = Some(path);
     }
 
     /// Faults that nobody has met.
@@ -86,7 +93,11 @@ async fn answer(State(proxy): State<Proxy>, request: Request) -> Response {
         let said = json!({"error": "fault", "reason": "as the test wants"});
         return (status, said.to_string()).into_response();
     }
-    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let mut body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let spoiled = *proxy.spoiled.lock().unwrap();
+    if spoiled.is_some_and(|spoiled| path.contains(spoiled)) {
+        body = body.iter().map(|byte| byte ^ 1).collect();
+    }
     let url = format!("http://127.0.0.1:{}{path}", proxy.upstream);
     let request = proxy.client.request(parts.method.clone(), url);
     let mut headers = parts.headers.clone();
