@@ -34,6 +34,9 @@ pub(crate) enum Command {
     /// Look at live calls and control their recordings, through a running node's API
     #[command(subcommand)]
     Calls(Calls),
+    /// Make, list and end tokens for the HTTP API
+    #[command(subcommand)]
+    Token(Token),
     /// Check spool and store for damage
     Check(Place),
     /// A test phone: call somebody
@@ -209,6 +212,36 @@ pub(crate) struct Record {
     pub(crate) format: Option<String>,
     #[command(flatten)]
     pub(crate) place: Place,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Token {
+    /// Make one, and print it this one time
+    New {
+        /// Account it reaches, with the accounts below it
+        #[arg(long)]
+        account: String,
+        /// What it is called in lists, and in what is kept of its orders
+        #[arg(long, default_value = "token")]
+        name: String,
+        /// Days it lasts; until it is revoked when absent
+        #[arg(long)]
+        days: Option<u32>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// List all tokens, by their ids; the tokens themselves are not kept
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// End one; nodes that have just let it in do so for five seconds more
+    Revoke {
+        /// Its id, or as many of its first digits as tell it from the others, at least eight
+        id: String,
+        #[command(flatten)]
+        place: Place,
+    },
 }
 
 /// What can be done with a live call's recordings.

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
 use callreel_proto::AccountId;
 use reqwest::{Method, Url};
 use serde_json::{Map, Value, json};
@@ -10,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     cli::{Calls, Record},
     config::Config,
+    remote,
     serve::say,
 };
 
@@ -17,8 +17,9 @@ use crate::{
 pub(crate) async fn calls(command: Calls) -> anyhow::Result<ExitCode> {
     match command {
         Calls::List { account, place } => {
-            let url = channels(&place.load()?, &account, None)?;
-            let data = ask(Method::GET, url, None).await?;
+            let config = place.load()?;
+            let url = channels(&config, &account, None)?;
+            let data = remote::ask(&config, Method::GET, url, None).await?;
             for channel in data.as_array().into_iter().flatten() {
                 say(&line(channel));
             }
@@ -27,7 +28,7 @@ pub(crate) async fn calls(command: Calls) -> anyhow::Result<ExitCode> {
             let config = record.place.load()?;
             let url = channels(&config, &record.account, Some(&record.call_id))?;
             let asked = json!({"data": {"module": "record_call", "data": data(&record)}});
-            let done = ask(Method::PUT, url, Some(&asked)).await?;
+            let done = remote::ask(&config, Method::PUT, url, Some(&asked)).await?;
             for recording in done["recordings"].as_array().into_iter().flatten() {
                 say(&told(recording));
             }
@@ -42,33 +43,9 @@ pub(crate) async fn calls(command: Calls) -> anyhow::Result<ExitCode> {
 /// The address of an account's live calls, or of one.
 fn channels(config: &Config, account: &str, call_id: Option<&str>) -> anyhow::Result<Url> {
     let account = AccountId::parse(account)?;
-    let listen = config.api.listen;
-    let mut url = Url::parse(&format!("http://{listen}/v2/accounts/{account}/channels"))?;
-    if let Some(call_id) = call_id {
-        let mut path = url.path_segments_mut().expect("http URLs have paths");
-        path.push(call_id);
-    }
-    Ok(url)
-}
-
-/// What the API answers: the answer's data, or its reason as an error.
-async fn ask(method: Method, url: Url, body: Option<&Value>) -> anyhow::Result<Value> {
-    let mut request = reqwest::Client::new().request(method, url.clone());
-    if let Some(body) = body {
-        request = request.header("x-ordered-by", "callreel calls").json(body);
-    }
-    let answer = request.send().await.with_context(|| {
-        format!("no API answers at {url}: start a node with the role api, or name its address in api.listen")
-    })?;
-    let status = answer.status();
-    let body: Value = answer.json().await.with_context(|| url.to_string())?;
-    if status.is_success() {
-        return Ok(body["data"].clone());
-    }
-    let reason = body["data"]["message"]
-        .as_str()
-        .unwrap_or("no reason given");
-    bail!("{status}: {reason}")
+    let mut path = vec!["v2", "accounts", account.as_str(), "channels"];
+    path.extend(call_id);
+    remote::url(config, &path)
 }
 
 fn line(channel: &Value) -> String {

@@ -12,10 +12,12 @@ mod live;
 mod node;
 mod phone;
 mod receive;
+mod remote;
 mod serve;
 mod steps;
 mod stored;
 mod telemetry;
+mod token;
 
 use std::process::ExitCode;
 
@@ -50,6 +52,7 @@ async fn answer(command: Command) -> anyhow::Result<ExitCode> {
         Command::Recordings(command) => stored::recordings(command).await,
         Command::Calls(command) => live::calls(command).await,
         Command::Deliveries(command) => stored::deliveries(command).await,
+        Command::Token(command) => token::run(command).await,
         Command::Check(place) => stored::check(&place).await,
         Command::Dial(args) => dial::run(args).await,
         Command::Receive(args) => receive::run(args).await,

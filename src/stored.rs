@@ -7,6 +7,7 @@ use callreel_proto::{AccountId, RecordingId, Utc, month_db};
 use callreel_spool::{Error as SpoolError, Outbox, Ticket, View as SpoolView};
 use callreel_store::{Recordings as Listing, Store, View};
 use futures::TryStreamExt;
+use reqwest::Method;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
@@ -14,6 +15,7 @@ use crate::{
     cli::{Deliveries, Place, Recordings},
     config::Config,
     node::open_store,
+    remote,
     serve::say,
 };
 
@@ -203,22 +205,9 @@ fn directly(spool: &Outbox, id: &RecordingId, order: Order) -> anyhow::Result<()
 }
 
 async fn through_the_node(config: &Config, id: &RecordingId, order: Order) -> anyhow::Result<()> {
-    let url = format!(
-        "http://{}/deliveries/{id}/{}",
-        config.api.listen,
-        order.verb()
-    );
-    let answer = reqwest::Client::new()
-        .post(&url)
-        .send()
-        .await
-        .with_context(|| {
-            format!("a node delivers from the spool, but no API answers at {url}: start one with --role api")
-        })?;
-    if answer.status().is_success() {
-        return Ok(());
-    }
-    bail!("{url}: {}: {}", answer.status(), answer.text().await?)
+    let url = remote::url(config, &["deliveries", id.as_str(), order.verb()])?;
+    remote::ask(config, Method::POST, url, None).await?;
+    Ok(())
 }
 
 /// `callreel check`.

@@ -1,12 +1,11 @@
 //! Live calls: the channels of an account, as Crossbar shows them, and what may be done with one while it lives. The
 //! switches tell which there are; the call's controller does what is asked.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Extension,
-    extract::{ConnectInfo, Path, State},
-    http::{HeaderMap, StatusCode},
+    extract::{Path, State},
+    http::StatusCode,
     response::Response,
 };
 use callreel_proto::{
@@ -18,10 +17,11 @@ use tokio::time::Instant;
 
 use crate::{
     Shared,
+    auth::By,
     envelope::{Answer, Page},
     metaflow,
     refusal::{Refusal, Why},
-    request::{Posted, invalid_header},
+    request::Posted,
     scope,
     switches::Channel,
 };
@@ -30,10 +30,6 @@ type Answered = Result<Response, Refusal>;
 
 /// How long a call's controller may take: a start writes to the disk and waits for the switch.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Who the request says it is made for.
-const ORDERED_BY: &str = "x-ordered-by";
-/// Longest such name: it is kept with every recording.
-const MAX_NAME_BYTES: usize = 128;
 
 /// `GET /v2/accounts/{A}/channels`.
 pub(crate) async fn list(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answered {
@@ -75,18 +71,18 @@ pub(crate) async fn show(
 pub(crate) async fn act(
     State(shared): State<Arc<Shared>>,
     Path((id, call_id)): Path<(String, String)>,
-    from: Option<Extension<ConnectInfo<SocketAddr>>>,
-    headers: HeaderMap,
+    By(who): By,
     Posted(body): Posted,
 ) -> Answered {
-    let address = from.map(|Extension(ConnectInfo(address))| address);
-    let ordered_by = ordered_by(&headers, address)?;
     let account = scope::account(&shared, &id).await?;
     let data = metaflow::read(&body)?;
     let channel = find(&shared, &account, &call_id).await?;
     let action = MetaflowAction {
         account_id: Some(account),
-        ordered_by: Some(ordered_by),
+        ordered_by: Some(OrderedBy {
+            who,
+            ..OrderedBy::new(RecordingSource::Api)
+        }),
         ..MetaflowAction::record_call(channel.call(), data)
     };
     let done = order(&shared, action).await?;
@@ -157,32 +153,4 @@ fn answer_action(shared: &Shared, call_id: &str, done: MetaflowActionResp) -> An
         ..Answer::new(data)
     };
     Ok(answer.wrap(shared))
-}
-
-/// Who asks, for the evidence: the address it came from, and the name it gives itself. There is no authentication yet, so a
-/// name is only a claim.
-fn ordered_by(headers: &HeaderMap, address: Option<SocketAddr>) -> Result<OrderedBy, Refusal> {
-    let name = headers.get(ORDERED_BY).map(|value| {
-        let name = value
-            .to_str()
-            .ok()
-            .filter(|name| name.len() <= MAX_NAME_BYTES);
-        name.ok_or_else(|| {
-            let message = format!("must be at most {MAX_NAME_BYTES} visible ASCII characters");
-            invalid_header(ORDERED_BY, &message)
-        })
-    });
-    let name = name
-        .transpose()?
-        .map(str::trim)
-        .filter(|name| !name.is_empty());
-    let address = address.map(|address| address.ip().to_string());
-    let who = match (name, address) {
-        (Some(name), Some(address)) => Some(format!("{name} at {address}")),
-        (name, address) => name.map(str::to_owned).or(address),
-    };
-    Ok(OrderedBy {
-        who,
-        ..OrderedBy::new(RecordingSource::Api)
-    })
 }

@@ -16,18 +16,28 @@ use serde_json::{Value, json};
 
 use crate::{
     Shared,
+    auth::{By, Caller, forbidden},
     envelope::{Answer, Page},
     refusal::{Refusal, Why},
-    request::{self, Params, invalid},
+    request::{self, Params, Posted, invalid, reason},
 };
+
+/// What is kept of a recording that somebody dropped without saying why.
+const NO_REASON: &str = "no reason given";
 
 type Answered = Result<Response, Refusal>;
 
 /// Most tickets of an answer; `page_size` may ask for fewer. A ticket is shown in less than a kilobyte.
 const MAX_PAGE: usize = 1000;
 
-/// `GET /deliveries`: oldest first; `state` and `account_id` choose, `start_key` goes on.
-pub(crate) async fn list(State(shared): State<Arc<Shared>>, params: Params) -> Answered {
+/// `GET /deliveries`: oldest first; `state` and `account_id` choose, `start_key` goes on. An account's caller sees his own
+/// account's, or those of the one below it that he names.
+pub(crate) async fn list(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    params: Params,
+) -> Answered {
+    let account = account(&shared, &caller, &params).await?;
     let size = match params.number("page_size")? {
         None => MAX_PAGE,
         Some(0) => return Err(invalid("page_size", "must be at least 1")),
@@ -39,12 +49,8 @@ pub(crate) async fn list(State(shared): State<Arc<Shared>>, params: Params) -> A
     tickets.retain(|ticket| start.is_none_or(|start| key(ticket).as_str() >= start));
     let shown = tickets.iter().map(|ticket| (key(ticket), picture(ticket)));
     let chosen = |ticket: &Value| {
-        let meant = |field| {
-            params
-                .text(field)
-                .is_none_or(|wanted| ticket[field] == wanted)
-        };
-        meant("state") && meant("account_id")
+        let meant = |field, wanted: Option<&str>| wanted.is_none_or(|text| ticket[field] == text);
+        meant("state", params.text("state")) && meant("account_id", account.as_deref())
     };
     let mut shown = shown.filter(|(_, ticket)| chosen(ticket));
     let data: Vec<Value> = shown
@@ -64,24 +70,69 @@ pub(crate) async fn list(State(shared): State<Arc<Shared>>, params: Params) -> A
     Ok(answer.wrap(&shared))
 }
 
+/// The account whose tickets a request is about: the one it names, else the caller's; `None` is every account.
+async fn account(
+    shared: &Shared,
+    caller: &Caller,
+    params: &Params,
+) -> Result<Option<String>, Refusal> {
+    let Some(own) = caller.account() else {
+        return Ok(params.text("account_id").map(str::to_owned));
+    };
+    let named = params
+        .text("account_id")
+        .map(request::account)
+        .transpose()?;
+    let meant = named.unwrap_or_else(|| own.clone());
+    if !caller.reaches(&shared.store, &meant).await? {
+        return Err(forbidden(meant.as_str()));
+    }
+    Ok(Some(meant.to_string()))
+}
+
 /// `GET /deliveries/{ID}`.
-pub(crate) async fn show(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answered {
-    let ticket = find(&shared, &id).await?;
+pub(crate) async fn show(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Answered {
+    let ticket = find(&shared, &caller, &id).await?;
     Ok(Answer::new(picture(&ticket)).wrap(&shared))
 }
 
 /// `POST /deliveries/{ID}/retry`: try it at once, also if it was given up on.
-pub(crate) async fn retry(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answered {
-    order(&shared, &id, DeliveryAction::Retry).await
+pub(crate) async fn retry(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    By(by): By,
+    Path(id): Path<String>,
+    Posted(body): Posted,
+) -> Answered {
+    let ticket = find(&shared, &caller, &id).await?;
+    order(&shared, &ticket, DeliveryAction::Retry, reason(&body)?, by).await
 }
 
 /// `POST /deliveries/{ID}/drop`: remove it undelivered.
-pub(crate) async fn give_up(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answered {
-    order(&shared, &id, DeliveryAction::Drop).await
+pub(crate) async fn give_up(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    By(by): By,
+    Path(id): Path<String>,
+    Posted(body): Posted,
+) -> Answered {
+    let ticket = find(&shared, &caller, &id).await?;
+    let reason = reason(&body)?.unwrap_or_else(|| NO_REASON.to_owned());
+    order(&shared, &ticket, DeliveryAction::Drop, Some(reason), by).await
 }
 
-async fn order(shared: &Shared, id: &str, action: DeliveryAction) -> Answered {
-    let ticket = find(shared, id).await?;
+async fn order(
+    shared: &Shared,
+    ticket: &Ticket,
+    action: DeliveryAction,
+    reason: Option<String>,
+    by: Option<String>,
+) -> Answered {
+    let id = ticket.recording_id().as_str();
     let obstacle = match ticket.state() {
         RecordingState::Growing => "its call is still being recorded; wait until it has ended",
         RecordingState::Delivered => "it is delivered already",
@@ -91,8 +142,18 @@ async fn order(shared: &Shared, id: &str, action: DeliveryAction) -> Answered {
     if !obstacle.is_empty() {
         return Err(Refusal::new(Why::Conflict, obstacle).cause(id));
     }
-    let order = DeliveryOrder::new(action, ticket.recording_id().clone());
+    let order = DeliveryOrder {
+        reason,
+        by,
+        ..DeliveryOrder::new(action, ticket.recording_id().clone())
+    };
     let key = order.routing_key();
+    tracing::info!(
+        id,
+        action = action.name(),
+        told = order.told(),
+        "ordered by the API"
+    );
     let mut order = order.into_envelope();
     order.headers.node.clone_from(&shared.node);
     let sent = shared.bus.publish(Exchange::Kapps, &key, order.to_bytes());
@@ -102,8 +163,7 @@ async fn order(shared: &Shared, id: &str, action: DeliveryAction) -> Answered {
             format!("the order could not be sent: {e}; try again"),
         )
     })?;
-    tracing::info!(id, action = action.name(), "ordered by the API");
-    let mut data = picture(&ticket);
+    let mut data = picture(ticket);
     data["order"] = action.name().into();
     let answer = Answer {
         status: StatusCode::ACCEPTED,
@@ -112,13 +172,21 @@ async fn order(shared: &Shared, id: &str, action: DeliveryAction) -> Answered {
     Ok(answer.wrap(shared))
 }
 
-async fn find(shared: &Shared, id: &str) -> Result<Ticket, Refusal> {
+/// The ticket of a recording. One that is another account's is as good as none.
+async fn find(shared: &Shared, caller: &Caller, id: &str) -> Result<Ticket, Refusal> {
     let wanted: RecordingId = request::recording(id)?;
     let found = blocking(&shared.spool, move |spool| spool.ticket(&wanted)).await?;
-    found.ok_or_else(|| {
-        let message = format!("nothing is owed for recording {id} on this node: it was delivered, dropped, or never made");
-        Refusal::new(Why::NotFound, message).cause(id)
-    })
+    if let Some(ticket) = found
+        && caller
+            .reaches(&shared.store, &ticket.promise().account_id)
+            .await?
+    {
+        return Ok(ticket);
+    }
+    let message = format!(
+        "nothing is owed for recording {id} on this node: it was delivered, dropped, or never made"
+    );
+    Err(Refusal::new(Why::NotFound, message).cause(id))
 }
 
 /// The spool's calls wait for the disk.

@@ -18,6 +18,8 @@ pub(crate) struct Answer {
     pub(crate) data: Value,
     /// The document's revision; a hash of the data when there is none.
     pub(crate) revision: Option<String>,
+    /// The token that was asked for; of a login only.
+    pub(crate) token: Option<String>,
     /// Of a listing.
     pub(crate) page: Option<Page>,
 }
@@ -52,6 +54,9 @@ impl Answer {
         }
         body.insert("revision".into(), revision.into());
         common(&mut body, shared, "success");
+        if let Some(token) = self.token {
+            body.insert("auth_token".into(), token.into());
+        }
         (self.status, Json(Value::Object(body))).into_response()
     }
 }

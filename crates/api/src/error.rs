@@ -13,6 +13,14 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// A setting nobody could work with.
+    #[error("the key `api.{key}` must be {must}")]
+    Config {
+        /// The key.
+        key: &'static str,
+        /// What it must be.
+        must: &'static str,
+    },
     /// The bus does not give us a queue for answers.
     #[error("the API cannot hear answers on the bus: {0}")]
     Bus(#[from] callreel_bus::Error),

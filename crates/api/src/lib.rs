@@ -1,10 +1,11 @@
 //! HTTP for people and programs: recordings and live calls as Kazoo's Crossbar shows them, what is still owed, and
 //! health. Reads the store and the spool; asks the switches on the bus; changes deliveries and calls only by orders there. The page for its users is docs/api.md.
 //!
-//! There is no authentication yet, which is why it listens on loopback unless told otherwise.
+//! Who asks shows a token, except on loopback, where nobody has to unless the settings say so.
 
 mod asking;
 mod audio;
+mod auth;
 mod channels;
 mod config;
 mod connection;
@@ -25,7 +26,8 @@ mod server;
 mod switches;
 
 pub use asking::Asker;
-pub use config::{ApiConfig, CONFIG_KEYS};
+pub use auth::{Gate, Grant, TokenInfo, Tokens};
+pub use config::{ApiConfig, Auth, CONFIG_KEYS};
 pub use error::Error;
 pub use router::{Shared, router};
 pub use server::Api;

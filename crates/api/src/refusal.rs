@@ -1,15 +1,22 @@
 //! Why a request is refused, in Crossbar's words and in a sentence a person can act on. Knows no route.
 
+use std::time::Duration;
+
 use axum::{
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+
+/// How callers are known here. It is no scheme of RFC 9110 §11, which wants one with every 401.
+const SCHEME: HeaderValue = HeaderValue::from_static("X-Auth-Token realm=\"callreel\"");
 
 /// The kinds of refusal, with Crossbar's names for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Why {
     /// The request itself is wrong.
     Invalid,
+    /// It does not show who it is from, or shows it wrongly.
+    Credentials,
     /// It comes from where it may not come from.
     Forbidden,
     /// There is no such thing.
@@ -22,6 +29,8 @@ pub(crate) enum Why {
     Conflict,
     /// More than we read.
     TooLarge,
+    /// More often than is allowed.
+    TooMany,
     /// Our fault.
     Broken,
     /// Not now.
@@ -34,12 +43,14 @@ impl Why {
     fn status(self) -> StatusCode {
         match self {
             Self::Invalid => StatusCode::BAD_REQUEST,
+            Self::Credentials => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::Conflict => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
@@ -50,12 +61,14 @@ impl Why {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Invalid => "validation_error",
+            Self::Credentials => "invalid_credentials",
             Self::Forbidden => "forbidden",
             Self::NotFound => "bad_identifier",
             Self::Method => "method_not_allowed",
             Self::NotAcceptable => "not_acceptable",
             Self::Conflict => "datastore_conflict",
             Self::TooLarge => "too_large",
+            Self::TooMany => "too_many_requests",
             Self::Broken => "datastore_fault",
             Self::Unavailable => "datastore_unreachable",
             Self::Late => "datastore_timeout",
@@ -71,6 +84,8 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
     /// The parameter or id at fault.
     pub(crate) cause: Option<String>,
+    /// When to ask again, if that helps.
+    after: Option<Duration>,
 }
 
 impl Refusal {
@@ -79,12 +94,19 @@ impl Refusal {
             why,
             message: message.into(),
             cause: None,
+            after: None,
         }
     }
 
     /// The same, naming what is at fault.
     pub(crate) fn cause(mut self, cause: impl Into<String>) -> Self {
         self.cause = Some(cause.into());
+        self
+    }
+
+    /// The same, naming how long to wait.
+    pub(crate) fn after(mut self, wait: Duration) -> Self {
+        self.after = Some(wait);
         self
     }
 
@@ -96,6 +118,15 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
+        let headers = response.headers_mut();
+        if self.why == Why::Credentials {
+            headers.insert(header::WWW_AUTHENTICATE, SCHEME);
+        }
+        if let Some(wait) = self.after {
+            // A part of a second is a whole one.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
         response.extensions_mut().insert(self);
         response
     }

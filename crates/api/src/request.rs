@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, convert::Infallible, time::Duration};
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Query, Request},
-    http::{StatusCode, request::Parts},
+    http::{StatusCode, Uri, request::Parts},
 };
 use callreel_proto::{AccountId, RecordingId, lenient_bool};
 use serde_json::Value;
@@ -16,6 +16,11 @@ use crate::refusal::{Refusal, Why};
 /// How long a body may take: it is a few kilobytes at most.
 const BODY_PATIENCE: Duration = Duration::from_secs(15);
 
+/// Longest reason of an order: it is kept with the recording, in every place that tells of it.
+const MAX_REASON_BYTES: usize = 500;
+/// How a reason is sent, for those who sent it otherwise.
+const REASON_SHAPE: &str = r#"{"data": {"reason": "wrong number"}}"#;
+
 /// The query's parameters. The last of a name counts, and a query that cannot be read has none.
 #[derive(Debug, Default)]
 pub(crate) struct Params(pub(crate) BTreeMap<String, String>);
@@ -24,13 +29,17 @@ impl<S: Sync> FromRequestParts<S> for Params {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let pairs = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
-        let pairs = pairs.map(|Query(pairs)| pairs).unwrap_or_default();
-        Ok(Self(pairs.into_iter().collect()))
+        Ok(Self::of(&parts.uri))
     }
 }
 
 impl Params {
+    pub(crate) fn of(uri: &Uri) -> Self {
+        let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri);
+        let pairs = pairs.map(|Query(pairs)| pairs).unwrap_or_default();
+        Self(pairs.into_iter().collect())
+    }
+
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
@@ -73,6 +82,30 @@ impl<S: Send + Sync> FromRequest<S> for Posted {
         });
         body.map(Self)
     }
+}
+
+/// Why something is ordered, as a body says it: `{"data": {"reason": …}}`. A body may say nothing at all.
+pub(crate) fn reason(body: &[u8]) -> Result<Option<String>, Refusal> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    let wrong = |message: String| Refusal::new(Why::Invalid, message).cause("reason");
+    let body: Value = serde_json::from_slice(body)
+        .map_err(|e| wrong(format!("the body is no JSON: {e}; send {REASON_SHAPE}")))?;
+    let reason = match &body["data"]["reason"] {
+        Value::Null => return Ok(None),
+        Value::String(reason) => reason.trim(),
+        _ => {
+            return Err(wrong(format!(
+                "the reason must be text; send {REASON_SHAPE}"
+            )));
+        }
+    };
+    if reason.len() > MAX_REASON_BYTES || reason.chars().any(char::is_control) {
+        let message = format!("the reason must be one line of at most {MAX_REASON_BYTES} bytes");
+        return Err(wrong(message));
+    }
+    Ok(Some(reason.to_owned()).filter(|reason| !reason.is_empty()))
 }
 
 /// A parameter at fault.

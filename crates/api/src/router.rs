@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderMap, Method, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use callreel_attachments::Attachments;
 use callreel_bus::Bus;
@@ -18,12 +18,14 @@ use callreel_store::Store;
 use tokio::sync::watch;
 
 use crate::{
-    Asker, Switches, channels, deliveries, envelope, health, recordings,
+    Asker, Gate, Switches, auth, channels, deliveries, envelope, health, recordings,
     refusal::{Refusal, Why},
 };
 
 /// Largest body of a request. The longest thing that may be asked for is a `record_call` with headers of its own.
 const MAX_BODY_BYTES: usize = 64 << 10;
+
+type Routes = Router<Arc<Shared>>;
 
 /// What the routes work on.
 pub struct Shared {
@@ -39,6 +41,8 @@ pub struct Shared {
     pub store: Store,
     /// Recordings are read and deleted here.
     pub attachments: Attachments,
+    /// Who may come in.
+    pub gate: Gate,
     /// This node's name, shown in every answer.
     pub node: String,
     /// Whether the node takes calls.
@@ -47,12 +51,42 @@ pub struct Shared {
 
 /// The API's routes.
 pub fn router(shared: Arc<Shared>) -> Router {
+    open()
+        .merge(of_accounts(&shared))
+        .merge(of_the_spool(&shared))
+        .fallback(async || {
+            Refusal::new(
+                Why::NotFound,
+                "there is nothing at this path; docs/api.md lists the paths",
+            )
+        })
+        .method_not_allowed_fallback(async || {
+            Refusal::new(
+                Why::Method,
+                "this path does not know that method; docs/api.md lists them",
+            )
+        })
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn(no_strangers))
+        .layer(from_fn_with_state(Arc::clone(&shared), dress))
+        .with_state(shared)
+}
+
+/// What everybody may ask, because nobody is known yet.
+fn open() -> Routes {
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/v2/api_auth", put(auth::by_api_key))
+        .route("/v2/user_auth", put(auth::by_password))
+}
+
+/// What is an account's own.
+fn of_accounts(shared: &Arc<Shared>) -> Routes {
     let one = get(recordings::show).delete(recordings::remove);
     let one_of_user = get(recordings::show_of_user).delete(recordings::remove_of_user);
     let one_channel = get(channels::show).put(channels::act).post(channels::act);
     Router::new()
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
         .route("/v2/accounts/{account}/recordings", get(recordings::list))
         .route("/v2/accounts/{account}/recordings/{id}", one)
         .route(
@@ -73,26 +107,22 @@ pub fn router(shared: Arc<Shared>) -> Router {
             "/v2/accounts/{account}/devices/{device}/channels",
             get(channels::list_of_device),
         )
+        // The last layer is the first that a request meets.
+        .route_layer(from_fn_with_state(
+            Arc::clone(shared),
+            auth::keep_to_account,
+        ))
+        .route_layer(from_fn_with_state(Arc::clone(shared), auth::identify))
+}
+
+/// What the node owes, to whichever account.
+fn of_the_spool(shared: &Arc<Shared>) -> Routes {
+    Router::new()
         .route("/deliveries", get(deliveries::list))
         .route("/deliveries/{id}", get(deliveries::show))
         .route("/deliveries/{id}/retry", post(deliveries::retry))
         .route("/deliveries/{id}/drop", post(deliveries::give_up))
-        .fallback(async || {
-            Refusal::new(
-                Why::NotFound,
-                "there is nothing at this path; docs/api.md lists the paths",
-            )
-        })
-        .method_not_allowed_fallback(async || {
-            Refusal::new(
-                Why::Method,
-                "this path does not know that method; docs/api.md lists them",
-            )
-        })
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(from_fn(no_strangers))
-        .layer(from_fn_with_state(Arc::clone(&shared), dress))
-        .with_state(shared)
+        .route_layer(from_fn_with_state(Arc::clone(shared), auth::identify))
 }
 
 /// Gives refusals their envelope, and every answer the headers that all have.

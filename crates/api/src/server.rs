@@ -4,15 +4,17 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use callreel_attachments::Attachments;
 use callreel_bus::Bus;
+use callreel_proto::Utc;
 use callreel_spool::View;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::{JoinHandle, JoinSet},
 };
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    ApiConfig, Asker, Error, Shared, Switches,
+    ApiConfig, Asker, Error, Gate, Shared, Switches, Tokens,
     connection::{Front, told},
     router,
 };
@@ -23,6 +25,8 @@ const MOST_CONNECTIONS: usize = 512;
 /// Pause when the system gives no more connections: it has run out of handles, and somebody must let go of some first.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
+/// How often tokens that have ended are removed. They are refused from their end on.
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// How long a stop waits for downloads under way before it cuts them.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -33,6 +37,7 @@ pub struct Api {
     ready: watch::Sender<bool>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
+    _sweeping: AbortOnDropHandle<()>,
 }
 
 impl Api {
@@ -47,29 +52,34 @@ impl Api {
         attachments: Attachments,
         node: &str,
     ) -> Result<Self, Error> {
+        config.validate()?;
         let failed = |source| Error::Listen {
             listen: config.listen,
             source,
         };
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        if !address.ip().is_loopback() {
-            tracing::warn!(%address, "the API has no authentication: whoever reaches it may hear, stop and delete recordings");
+        if !config.asks_for_tokens() && !address.ip().is_loopback() {
+            tracing::warn!(%address, "api.auth is off: whoever reaches the API may hear, stop and delete recordings");
         }
         let (ready, is_ready) = watch::channel(false);
         let (stop, stopped) = watch::channel(false);
+        let store = attachments.store().clone();
         let app = router(Arc::new(Shared {
+            gate: Gate::new(&config, store.clone()),
             asker: Asker::start(bus.clone(), node).await?,
             switches: Switches::default(),
             bus,
             spool,
-            store: attachments.store().clone(),
+            store: store.clone(),
             attachments,
             node: node.to_owned(),
             ready: is_ready,
         }));
         let task = tokio::spawn(serve(listener, Front::new(app), stopped));
+        let sweeping = tokio::spawn(sweep(Tokens::new(store)));
         Ok(Self {
+            _sweeping: AbortOnDropHandle::new(sweeping),
             address,
             ready,
             stop,
@@ -110,6 +120,21 @@ impl Api {
 impl Drop for Api {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// Removes tokens that have ended, for as long as the role runs. Several nodes on one store do no harm.
+async fn sweep(tokens: Tokens) {
+    let mut hours = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        hours.tick().await;
+        match tokens.sweep(Utc::now()).await {
+            Ok(0) => {}
+            Ok(swept) => tracing::debug!(swept, "tokens that had ended were removed"),
+            Err(error) => {
+                tracing::warn!(%error, "tokens that have ended stay for another hour; they let nobody in")
+            }
+        }
     }
 }
 

@@ -4,19 +4,23 @@ use std::time::Duration;
 
 use callreel_bus::{Binding, QueueOptions};
 use callreel_proto::{
-    AudioFormat, CallId, CaptureId, Channels, DeliveryAction, DeliveryOrder, Destination,
-    EndReason, Envelope, Exchange, HttpMethod, MetadataQuery, RecordingId, Utc,
+    AccountId, AudioFormat, CallId, CaptureId, Channels, DeliveryAction, DeliveryOrder,
+    Destination, EndReason, Envelope, Exchange, HttpMethod, MetadataQuery, RecordingId, Utc,
 };
 use callreel_spool::{Promise, Source, Ticket, TicketKind};
 use serde_json::Map;
 
-use crate::world::{World, account};
+use crate::world::{ACCOUNT, World, account};
 
 /// Longer than anything here takes; only a hang reaches it.
 const PATIENCE: Duration = Duration::from_secs(30);
 const URL: &str = "https://user:pass-word@h.example/r/x.mp3?token=s3cret";
 
 fn ticket(started_ms: i64) -> Ticket {
+    ticket_of(account(), started_ms)
+}
+
+fn ticket_of(account_id: AccountId, started_ms: i64) -> Ticket {
     let started_at = Utc::from_unix_ms(started_ms);
     let destination = Destination::Http {
         url: URL.parse().unwrap(),
@@ -27,7 +31,7 @@ fn ticket(started_ms: i64) -> Ticket {
     let promise = Promise {
         recording_id: RecordingId::random(started_at),
         source: Source::Capture(CaptureId::random()),
-        account_id: account(),
+        account_id,
         call_id: CallId::new("call@h"),
         kind: TicketKind::Recording,
         format: AudioFormat::Mp3,
@@ -47,7 +51,12 @@ fn ticket(started_ms: i64) -> Ticket {
 }
 
 fn ended(started_ms: i64) -> Ticket {
-    let mut ticket = ticket(started_ms);
+    ended_of(ACCOUNT, started_ms)
+}
+
+/// A recording of this account that has ended.
+pub(crate) fn ended_of(account: &str, started_ms: i64) -> Ticket {
+    let mut ticket = ticket_of(AccountId::parse(account).unwrap(), started_ms);
     ticket.end(5_000_000_000, EndReason::Hangup).unwrap();
     ticket
 }

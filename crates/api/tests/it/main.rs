@@ -1,6 +1,8 @@
 //! The HTTP API, tested from outside over a real store, a real spool and the embedded bus.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod channels;
 #[cfg(test)]
 mod control;

@@ -22,6 +22,7 @@ async fn start(dir: &TempDir, listen: &str) -> Result<Api, Error> {
     let spool = View::open(dir.path().join("spool"));
     let config = ApiConfig {
         listen: listen.parse().unwrap(),
+        ..ApiConfig::default()
     };
     Api::start(
         config,

@@ -12,7 +12,7 @@ use axum::{
     http::{HeaderMap, Request, Response, StatusCode, header},
 };
 use bytes::Bytes;
-use callreel_api::{Asker, Shared, Switches, router};
+use callreel_api::{ApiConfig, Asker, Gate, Shared, Switches, router};
 use callreel_attachments::{Attachments, Outside, OutsideConfig};
 use callreel_bus::Bus;
 use callreel_proto::{AccountDb, AccountId, Utc, month_db};
@@ -95,6 +95,11 @@ impl World {
     }
 
     pub(crate) async fn new() -> Self {
+        Self::with(ApiConfig::default()).await
+    }
+
+    /// One whose API has these settings.
+    pub(crate) async fn with(config: ApiConfig) -> Self {
         let dir = TempDir::new().unwrap();
         let store = Store::open(&dir.path().join("store.db")).unwrap();
         let spool = Writer::open(dir.path().join("spool"), &SpoolConfig::default()).unwrap();
@@ -107,6 +112,7 @@ impl World {
             spool: spool.view().clone(),
             store: store.clone(),
             attachments: attachments(store.clone()),
+            gate: Gate::new(&config, store.clone()),
             node: "callreel@test".into(),
             ready: is_ready,
         }));

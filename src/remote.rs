@@ -1,0 +1,51 @@
+//! Asks the HTTP API of the node that runs with the same configuration. Knows no route.
+
+use anyhow::{Context, bail};
+use reqwest::{Method, StatusCode, Url};
+use serde_json::Value;
+
+use crate::config::Config;
+
+/// The address of something in the API, by the segments of its path.
+pub(crate) fn url(config: &Config, path: &[&str]) -> anyhow::Result<Url> {
+    let mut url = Url::parse(&format!("http://{}", config.api.listen))?;
+    url.path_segments_mut()
+        .expect("http URLs have paths")
+        .extend(path);
+    Ok(url)
+}
+
+/// What the API answers, as the operator: the answer's data, or its reason as an error.
+pub(crate) async fn ask(
+    config: &Config,
+    method: Method,
+    url: Url,
+    body: Option<&Value>,
+) -> anyhow::Result<Value> {
+    let mut request = reqwest::Client::new()
+        .request(method, url.clone())
+        .header("x-ordered-by", "callreel");
+    if let Some(token) = &config.api.admin_token {
+        request = request.header("x-auth-token", token.reveal());
+    }
+    if let Some(body) = body {
+        request = request.json(body);
+    }
+    let answer = request.send().await.with_context(|| {
+        format!("no API answers at {url}: start a node with the role api, or name its address in api.listen")
+    })?;
+    let status = answer.status();
+    let body: Value = answer.json().await.with_context(|| url.to_string())?;
+    if status.is_success() {
+        return Ok(body["data"].clone());
+    }
+    let reason = body["data"]["message"]
+        .as_str()
+        .unwrap_or("no reason given");
+    match status {
+        StatusCode::UNAUTHORIZED => bail!(
+            "{url} asks for a token: give this command the node's api.admin_token ({status}: {reason})"
+        ),
+        _ => bail!("{status}: {reason}"),
+    }
+}
