@@ -13,6 +13,7 @@ mod cluster;
 mod consent;
 mod control;
 mod couch;
+mod crash;
 mod delivery;
 mod demo;
 mod failures;

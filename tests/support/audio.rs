@@ -124,6 +124,20 @@ impl Heard {
         spans[0]
     }
 
+    /// The part of a channel's loud stretches of a quarter second in which this tone sounds and no other; `None` if there
+    /// are none.
+    pub(crate) fn share_of(&self, channel: usize, hz: f32) -> Option<f64> {
+        let window = (self.rate / 4) as usize;
+        let loud =
+            |part: &[f32]| part.iter().map(|x| x * x).sum::<f32>() > 1e-3 * part.len() as f32;
+        let windows = self.channels[channel].chunks_exact(window);
+        let windows: Vec<_> = windows
+            .filter(|w| w.chunks_exact(window / 8).all(loud))
+            .collect();
+        let sounds = windows.iter().filter(|w| is_tone(w, hz, self.rate)).count();
+        (!windows.is_empty()).then(|| sounds as f64 / windows.len() as f64)
+    }
+
     /// The amplitude, 0…1, that a frequency has anywhere in a channel, beside whatever else sounds.
     pub(crate) fn loudest_tone(&self, channel: usize, hz: f32) -> f32 {
         let (step, window) = ((self.rate / LOOKS) as usize, (self.rate / LOOK) as usize);

@@ -44,6 +44,16 @@ impl Node {
     pub(crate) fn launch(&mut self) {
         self.process.launch();
     }
+
+    /// The same, without waiting until it is ready.
+    pub(crate) fn begin(&mut self) {
+        drop(self.process.begin());
+    }
+
+    /// Sets a key of the configuration by its variable, for its next lives.
+    pub(crate) fn set_env(&mut self, key: &str, value: &str) {
+        self.process.set_env(key, value);
+    }
 }
 
 impl Deref for Node {

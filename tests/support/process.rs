@@ -37,8 +37,26 @@ impl Process {
         self
     }
 
+    /// The same in its next life.
+    pub(crate) fn set_env(&mut self, key: &str, value: &str) {
+        self.env.retain(|(set, _)| set != key);
+        self.env.push((key.to_owned(), value.to_owned()));
+    }
+
     /// Starts it, and waits until it is ready.
     pub(crate) fn launch(&mut self) {
+        let hear = self.begin();
+        loop {
+            match hear.recv_timeout(PATIENCE) {
+                Ok(line) if line.starts_with("ready") => return,
+                Ok(_) => {}
+                Err(_) => panic!("it never became ready:\n{}", self.log()),
+            }
+        }
+    }
+
+    /// Starts it and waits for nothing; gives the lines it prints.
+    pub(crate) fn begin(&mut self) -> mpsc::Receiver<String> {
         assert!(self.running.is_none(), "already running");
         let log = OpenOptions::new().create(true).append(true).open(&self.log);
         let mut child = Command::new(env!("CARGO_BIN_EXE_callreel"))
@@ -62,13 +80,7 @@ impl Process {
                 }
             }
         });
-        loop {
-            match hear.recv_timeout(PATIENCE) {
-                Ok(line) if line.starts_with("ready") => return,
-                Ok(_) => {}
-                Err(_) => panic!("it never became ready:\n{}", self.log()),
-            }
-        }
+        hear
     }
 
     /// Ends it without warning, as a crash would.

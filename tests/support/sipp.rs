@@ -4,6 +4,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -91,6 +92,18 @@ impl Run {
     pub(crate) fn completed(mut self) {
         let good = self.process.succeeded(&self.name);
         assert!(good, "sipp {} failed:\n{}", self.name, self.errors());
+    }
+
+    /// Waits for its end for so long, and says whether all went as the scenario has it. Whoever is late is hung up on.
+    pub(crate) fn completed_within(mut self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            if let Some(status) = self.process.0.try_wait().expect("sipp can be waited for") {
+                return status.success();
+            }
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        false
     }
 
     fn errors(&self) -> String {

@@ -141,31 +141,40 @@ impl Site {
 
     /// This month's documents of a type in the account's month database, each with its audio.
     pub(crate) fn stored(&self, kind: &str) -> Vec<(Value, Vec<u8>)> {
-        use callreel_proto::{AccountId, Utc, month_db};
         use futures::TryStreamExt;
+        let (runtime, store, db) = self.store();
+        let mut found = Vec::new();
+        for doc in self.documents(kind) {
+            let names = doc["_attachments"].as_object().cloned().unwrap_or_default();
+            let Some(name) = names.keys().next() else {
+                continue;
+            };
+            let id = doc["_id"].as_str().unwrap();
+            let read = async {
+                let attachment = store.attachment(&db, id, name).await.unwrap().unwrap();
+                attachment.body.try_collect::<Vec<_>>().await.unwrap()
+            };
+            let audio = runtime.block_on(read).concat();
+            found.push((doc, audio));
+        }
+        found
+    }
+
+    /// This month's documents of a type in the account's month database.
+    pub(crate) fn documents(&self, kind: &str) -> Vec<Value> {
+        let (runtime, store, db) = self.store();
+        let view = callreel_store::View::OfType(kind.to_owned());
+        runtime.block_on(store.query(&db, view)).unwrap()
+    }
+
+    /// The embedded store, and the name of this month's database of the account.
+    fn store(&self) -> (tokio::runtime::Runtime, callreel_store::Store, String) {
+        use callreel_proto::{AccountId, Utc, month_db};
         let store = callreel_store::Store::open(&self.data().join("data/store.sqlite")).unwrap();
         let account = AccountId::parse(super::estate::ACCOUNT).unwrap();
         let db = month_db(&account, &Utc::now().year_month());
-        let read = async {
-            let view = callreel_store::View::OfType(kind.to_owned());
-            let mut found = Vec::new();
-            for doc in store.query(&db, view).await.unwrap() {
-                let names = doc["_attachments"].as_object().cloned().unwrap_or_default();
-                let Some(name) = names.keys().next() else {
-                    continue;
-                };
-                let id = doc["_id"].as_str().unwrap();
-                let attachment = store.attachment(&db, id, name).await.unwrap().unwrap();
-                let parts: Vec<_> = attachment.body.try_collect().await.unwrap();
-                found.push((doc.clone(), parts.concat()));
-            }
-            found
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(read)
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        (runtime.enable_all().build().unwrap(), store, db)
     }
 
     /// The tickets waiting in the spool.
