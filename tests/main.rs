@@ -33,3 +33,4 @@ mod tidy;
 mod transfers;
 mod webhooks;
 mod wideband;
+mod worlds;

@@ -4,6 +4,7 @@ pub(crate) mod audio;
 pub(crate) mod baresip;
 pub(crate) mod broker;
 pub(crate) mod callee;
+pub(crate) mod clock;
 pub(crate) mod cluster;
 pub(crate) mod couch;
 pub(crate) mod disk;
@@ -16,6 +17,7 @@ pub(crate) mod receiver;
 pub(crate) mod sipp;
 pub(crate) mod site;
 pub(crate) mod voice;
+pub(crate) mod volume;
 
 use std::{
     path::{Path, PathBuf},

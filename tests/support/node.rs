@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use super::{estate::Estate, process::Process, site::Site};
+use super::{clock::Clock, estate::Estate, process::Process, site::Site, volume::Volume};
 
 /// A running node.
 pub(crate) struct Node {
@@ -18,11 +18,32 @@ impl Node {
 
     /// The same with these settings and no others but ports and folders ([`Site::new`]).
     pub(crate) fn with_settings(estate: &Estate, settings: &str) -> Self {
-        let site = Site::new(estate, settings);
-        let process = Process::new(site.config(), &[], site.data().join("node.log"));
-        let mut node = Self { site, process };
+        let mut node = Self::asleep(estate, settings);
         node.launch();
         node
+    }
+
+    /// The same, imported and not started.
+    pub(crate) fn asleep(estate: &Estate, settings: &str) -> Self {
+        let site = Site::new(estate, settings);
+        let process = Process::new(site.config(), &[], site.data().join("node.log"));
+        Self { site, process }
+    }
+
+    /// Puts its spool on a small disk of its own. Before its first start.
+    pub(crate) fn with_small_spool(&mut self, size: &str) -> Volume {
+        let volume = Volume::mounted(&self.data().join("data/spool"), size);
+        self.process.enter(volume.entrance());
+        volume
+    }
+
+    /// Lets its next lives go by a clock that can be set.
+    pub(crate) fn with_clock(&mut self) -> Clock {
+        let clock = Clock::right(self.data());
+        for (key, value) in clock.variables() {
+            self.process.set_env(key, &value);
+        }
+        clock
     }
 
     /// Ends it without warning, as a crash would.
@@ -48,6 +69,11 @@ impl Node {
     /// The same, without waiting until it is ready.
     pub(crate) fn begin(&mut self) {
         drop(self.process.begin());
+    }
+
+    /// Starts it, expects it to refuse, and gives what it said.
+    pub(crate) fn refuses(&mut self) -> String {
+        self.process.refuses()
     }
 
     /// Sets a key of the configuration by its variable, for its next lives.

@@ -15,6 +15,8 @@ pub(crate) struct Process {
     config: PathBuf,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    /// What is put before the program.
+    entrance: Vec<String>,
     log: PathBuf,
     running: Option<Reaped>,
 }
@@ -26,6 +28,7 @@ impl Process {
             config,
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             env: Vec::new(),
+            entrance: Vec::new(),
             log,
             running: None,
         }
@@ -41,6 +44,11 @@ impl Process {
     pub(crate) fn set_env(&mut self, key: &str, value: &str) {
         self.env.retain(|(set, _)| set != key);
         self.env.push((key.to_owned(), value.to_owned()));
+    }
+
+    /// Its next lives are in the place that these words lead to.
+    pub(crate) fn enter(&mut self, entrance: Vec<String>) {
+        self.entrance = entrance;
     }
 
     /// Starts it, and waits until it is ready.
@@ -59,7 +67,10 @@ impl Process {
     pub(crate) fn begin(&mut self) -> mpsc::Receiver<String> {
         assert!(self.running.is_none(), "already running");
         let log = OpenOptions::new().create(true).append(true).open(&self.log);
-        let mut child = Command::new(env!("CARGO_BIN_EXE_callreel"))
+        let program = env!("CARGO_BIN_EXE_callreel").to_owned();
+        let mut words = self.entrance.iter().chain([&program]);
+        let mut child = Command::new(words.next().expect("the program at least"))
+            .args(words)
             .arg("serve")
             .args(&self.args)
             .arg("--config")
@@ -81,6 +92,14 @@ impl Process {
             }
         });
         hear
+    }
+
+    /// Starts it, expects it to refuse, and gives what it said.
+    pub(crate) fn refuses(&mut self) -> String {
+        let before = self.log().len();
+        drop(self.begin());
+        assert!(!self.ended(), "it started:\n{}", &self.log()[before..]);
+        self.log()[before..].to_owned()
     }
 
     /// Ends it without warning, as a crash would.

@@ -179,13 +179,7 @@ impl Site {
 
     /// The tickets waiting in the spool.
     pub(crate) fn tickets(&self) -> Vec<Value> {
-        let Ok(entries) = std::fs::read_dir(self.data().join("data/spool/recordings")) else {
-            return Vec::new();
-        };
-        entries
-            .filter_map(|entry| std::fs::read(entry.ok()?.path().join("ticket.json")).ok())
-            .filter_map(|bytes| serde_json::from_slice(&bytes).ok())
-            .collect()
+        tickets_in(&self.data().join("data/spool"))
     }
 
     /// The configuration file.
@@ -202,4 +196,15 @@ impl Site {
         );
         std::fs::write(self.config(), text).unwrap();
     }
+}
+
+/// The tickets in a spool.
+pub(crate) fn tickets_in(spool: &Path) -> Vec<Value> {
+    let Ok(entries) = std::fs::read_dir(spool.join("recordings")) else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| std::fs::read(entry.ok()?.path().join("ticket.json")).ok())
+        .filter_map(|bytes| serde_json::from_slice(&bytes).ok())
+        .collect()
 }

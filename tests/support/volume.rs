@@ -1,0 +1,97 @@
+//! A small disk of its own for a node, in a mount namespace of its own: it can be filled, emptied and made read-only, and
+//! outlives the node.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use super::Reaped;
+
+/// Ways into a namespace: as an ordinary user, and as root where users have none. With each, how to follow there.
+const WAYS: [(&str, &[&str]); 2] = [
+    ("-Urm", &["-U", "--preserve-credentials", "-m"]),
+    ("-m", &["-m"]),
+];
+
+/// A mounted one. It is gone when this is dropped.
+pub(crate) struct Volume {
+    /// Lives in the namespace and holds it open.
+    holder: Reaped,
+    place: PathBuf,
+    follow: &'static [&'static str],
+}
+
+impl Volume {
+    /// Mounts an empty disk of this size at `place`, for those who [`enter`](Self::entrance).
+    pub(crate) fn mounted(place: &Path, size: &str) -> Self {
+        std::fs::create_dir_all(place).unwrap();
+        let script =
+            "mount -t tmpfs -o size=\"$1\",mode=700 none \"$2\" && echo mounted && exec cat";
+        for (unshare, follow) in WAYS {
+            let mut holder = Command::new("unshare")
+                .args([unshare, "sh", "-c", script, "sh", size])
+                .arg(place)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("unshare belongs to every Debian");
+            let mut said = BufReader::new(holder.stdout.take().unwrap());
+            let (holder, mut line) = (Reaped(holder), String::new());
+            said.read_line(&mut line).unwrap();
+            if line == "mounted\n" {
+                return Self {
+                    holder,
+                    place: place.to_owned(),
+                    follow,
+                };
+            }
+        }
+        panic!(
+            "no disk can be mounted for this test: allow user namespaces (unshare -Urm), or run the tests as root"
+        );
+    }
+
+    /// The folder, as it is seen from outside.
+    pub(crate) fn path(&self) -> PathBuf {
+        let place = self.place.strip_prefix("/").expect("an absolute path");
+        PathBuf::from(format!("/proc/{}/root", self.holder.0.id())).join(place)
+    }
+
+    /// What is put before a command that is to see this disk.
+    pub(crate) fn entrance(&self) -> Vec<String> {
+        let holder = self.holder.0.id().to_string();
+        let enter = ["nsenter", "-t", &holder].into_iter();
+        let enter = enter.chain(self.follow.iter().copied()).chain(["--"]);
+        enter.map(str::to_owned).collect()
+    }
+
+    /// Fills it to the last byte.
+    pub(crate) fn fill(&self) {
+        let mut ballast = File::create(self.path().join("ballast")).unwrap();
+        for block in [65_536, 4096, 1] {
+            while ballast.write_all(&vec![0; block]).is_ok() {}
+        }
+    }
+
+    /// Takes away what [`fill`](Self::fill) put there.
+    pub(crate) fn clear(&self) {
+        std::fs::remove_file(self.path().join("ballast")).unwrap();
+    }
+
+    /// From now on it is read-only (`ro`) or not (`rw`).
+    pub(crate) fn remount(&self, mode: &str) {
+        let [first, rest @ ..] = &self.entrance()[..] else {
+            unreachable!("nsenter comes first");
+        };
+        let status = Command::new(first)
+            .args(rest)
+            .args(["mount", "-o", &format!("remount,{mode}")])
+            .arg(&self.place)
+            .status();
+        assert!(status.unwrap().success(), "remount,{mode}");
+    }
+}
