@@ -1,18 +1,31 @@
-//! Stored recordings, wherever their audio is: read, deleted, or refused because a legal hold is on them.
+//! Recordings at rest, wherever their audio is: put there, read, deleted, or refused because a legal hold is on them.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
-use callreel_proto::Hold;
+use callreel_proto::{AccountId, Hold, Utc};
 use callreel_store::{Attachment, Store};
-use serde_json::Value;
+use futures::StreamExt as _;
+use serde_json::{Value, json};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::Outside;
+use crate::{
+    Error, Facts, Handler, Outside, Placed, Plan,
+    objects::{PART, PARTS_IN_MEMORY},
+    place::{Body, Place, Removed},
+    placed,
+    plan::{Layers, SYSTEM, SYSTEM_DATA},
+};
+
+/// What all uploads to object storage have in memory together, in units of a mebibyte: five large files, or more small ones.
+const BUDGET_MIB: usize = 128;
+const MIB: u64 = 1024 * 1024;
 
 /// Stored recordings. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Attachments {
     store: Store,
     outside: Outside,
+    budget: Arc<Semaphore>,
 }
 
 /// How a recording is deleted.
@@ -31,21 +44,34 @@ pub struct Deleted {
     pub receipts: Vec<String>,
 }
 
-/// Why a stored recording could not be read or deleted.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A legal hold is on it.
-    #[error("{} put a legal hold on it ({}); lift the hold first", .0.by, .0.reason)]
-    Held(Hold),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] callreel_store::Error),
+/// Whether the account's storage plan says where its recordings go, so that one without a URL is worth recording. A plan
+/// that is malformed counts: what it is about is kept until it is corrected.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn stores(store: &Store, account: &AccountId) -> Result<bool, callreel_store::Error> {
+    Ok(layers(store, account).await?.stores())
+}
+
+async fn layers(store: &Store, account: &AccountId) -> Result<Layers, callreel_store::Error> {
+    let mut layers = Layers::default();
+    let own = store.get(SYSTEM_DATA, account.as_str()).await?;
+    layers.push(account.as_str(), own);
+    if let Some(plan) = layers.reseller_plan() {
+        layers.push(&plan, store.get(SYSTEM_DATA, &plan).await?);
+    }
+    layers.push(SYSTEM, store.get(SYSTEM_DATA, SYSTEM).await?);
+    Ok(layers)
 }
 
 impl Attachments {
     /// The recordings of this store, and the way to those whose audio is elsewhere.
     pub fn new(store: Store, outside: Outside) -> Self {
-        Self { store, outside }
+        Self {
+            store,
+            outside,
+            budget: Arc::new(Semaphore::new(BUDGET_MIB)),
+        }
     }
 
     /// The store the documents are in.
@@ -56,6 +82,40 @@ impl Attachments {
     /// The way out.
     pub fn outside(&self) -> &Outside {
         &self.outside
+    }
+
+    /// Where the account's recordings go by its storage plan as it is now; `None`: into its own database.
+    ///
+    /// # Errors
+    /// [`Error::Plan`], or the store cannot be read.
+    pub async fn plan(&self, account: &AccountId) -> Result<Option<Plan>, Error> {
+        Ok(layers(&self.store, account).await?.plan()?)
+    }
+
+    /// Puts a file where the handler has its files: whole or not at all, over one of the same name. Memory stays bounded, over all
+    /// calls together. Not for handlers whose [`Handler::http`] gives a request.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Unavailable`], or [`Error::Source`]: `body` failed or is not what `facts` say.
+    pub async fn put(
+        &self,
+        handler: &Handler,
+        facts: &Facts<'_>,
+        body: Body,
+    ) -> Result<Placed, Error> {
+        let _share = self.share(facts.bytes).await;
+        let placed = handler.placed(facts);
+        let place = Place::new(handler, &placed, &self.outside);
+        place.put(facts, body).await?;
+        Ok(placed)
+    }
+
+    async fn share(&self, bytes: u64) -> Option<SemaphorePermit<'_>> {
+        let most = (PARTS_IN_MEMORY * PART) as u64;
+        let whole = if bytes <= PART as u64 { bytes } else { most };
+        let share = u32::try_from(whole.div_ceil(MIB).max(1)).unwrap_or(u32::MAX);
+        // Never closed, so this only waits.
+        self.budget.acquire_many(share).await.ok()
     }
 
     /// The audio `name` of a recording's document, or some of its bytes; `None` if it is not there (any more).
@@ -69,8 +129,32 @@ impl Attachments {
         name: &str,
         range: Range<u64>,
     ) -> Result<Option<Attachment>, Error> {
-        let id = doc["_id"].as_str().unwrap_or_default();
-        Ok(self.store.attachment_range(db, id, name, range).await?)
+        let beside = doc.get("_attachments").and_then(|stubs| stubs.get(name));
+        let (None, Some(placed)) = (beside, placed::placed(doc, name)) else {
+            let id = doc["_id"].as_str().unwrap_or_default();
+            return Ok(self.store.attachment_range(db, id, name, range).await?);
+        };
+        let range = range.start..range.end.min(placed.length);
+        if range.is_empty() {
+            return Ok(Some(placed.attachment(futures::stream::empty().boxed())));
+        }
+        let handler = self.handler(doc, &placed).await?;
+        let place = Place::new(&handler, &placed, &self.outside);
+        let body = place.get(range).await?;
+        Ok(body.map(|body| placed.attachment(body)))
+    }
+
+    /// The handler that has it, by today's storage documents of the recording's account.
+    async fn handler(&self, doc: &Value, placed: &Placed) -> Result<Handler, Error> {
+        let gone = || Error::Gone {
+            handler: placed.handler.clone(),
+            place: placed.told(),
+        };
+        let account = doc["pvt_account_id"].as_str();
+        let account = account.and_then(|id| AccountId::parse(id).ok());
+        let layers = layers(&self.store, &account.ok_or_else(gone)?).await?;
+        let handler = layers.handler(&placed.handler)?;
+        handler.filter(|h| h.is(&placed.kind)).ok_or_else(gone)
     }
 
     /// Deletes a recording; `None` if there was none.
@@ -78,22 +162,68 @@ impl Attachments {
     /// # Errors
     /// [`Error::Held`], or the place where it is cannot be written: then everything is as it was, or asking again completes it.
     pub async fn delete(&self, db: &str, id: &str, how: How) -> Result<Option<Deleted>, Error> {
-        let Some(doc) = self.store.get(db, id).await? else {
+        let Some(doc) = self.begin_deletion(db, id, how).await? else {
             return Ok(None);
         };
-        if let Some(hold) = doc.as_object().and_then(Hold::of) {
-            return Err(Error::Held(hold));
+        if how == How::Soft {
+            return Ok(Some(Deleted {
+                receipts: vec!["marked as deleted".to_owned()],
+            }));
         }
-        let (done, receipt) = match how {
-            How::Soft => (self.store.soft_delete(db, id).await?, "marked as deleted"),
-            How::Hard => (
-                self.store.delete(db, id).await?,
-                "document and audio deleted",
-            ),
-        };
-        Ok(done.then(|| Deleted {
-            receipts: vec![receipt.to_owned()],
-        }))
+        let mut receipts = self.delete_elsewhere(&doc).await?;
+        self.store.delete(db, id).await?;
+        receipts.push("document and audio deleted".to_owned());
+        Ok(Some(Deleted { receipts }))
+    }
+
+    /// Writes into the document that it is being deleted, unless a hold came first: whoever puts one on it later sees that he is
+    /// too late.
+    async fn begin_deletion(&self, db: &str, id: &str, how: How) -> Result<Option<Value>, Error> {
+        loop {
+            let Some(mut doc) = self.store.get(db, id).await? else {
+                return Ok(None);
+            };
+            if let Some(hold) = doc.as_object().and_then(Hold::of) {
+                return Err(Error::Held(hold));
+            }
+            let now = Utc::now().gregorian_seconds();
+            match how {
+                How::Soft => doc["pvt_deleted"] = true.into(),
+                How::Hard => doc["pvt_deletion"] = json!({"began": now}),
+            }
+            doc["pvt_modified"] = now.into();
+            match self.store.put(db, doc.clone()).await {
+                Ok(_) => return Ok(Some(doc)),
+                Err(callreel_store::Error::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn delete_elsewhere(&self, doc: &Value) -> Result<Vec<String>, Error> {
+        let mut receipts = Vec::new();
+        let names = doc.get("pvt_attachments").and_then(Value::as_object);
+        for (name, value) in names.into_iter().flatten() {
+            let Some(placed) = Placed::read(value) else {
+                receipts.push(format!(
+                    "{name} stays at the handler that others gave it to"
+                ));
+                continue;
+            };
+            let handler = self.handler(doc, &placed).await?;
+            let place = Place::new(&handler, &placed, &self.outside);
+            receipts.push(match place.delete().await? {
+                Removed::Gone => format!("{} deleted", placed.told()),
+                Removed::Cannot => format!(
+                    "{} stays: the handler's settings do not say that it takes a DELETE",
+                    placed.told()
+                ),
+            });
+        }
+        if let Some(url) = doc.get("url").and_then(Value::as_str) {
+            receipts.push(format!("what was sent to {url} stays there"));
+        }
+        Ok(receipts)
     }
 }
 

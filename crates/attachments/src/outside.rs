@@ -4,6 +4,7 @@
 use std::{
     error::Error as _,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -33,6 +34,8 @@ pub struct OutsideConfig {
     pub user_agent: String,
     /// PEM file with certificate authorities to trust beside the system's.
     pub ca_file: Option<PathBuf>,
+    /// Folders of this machine below which storage plans may put files.
+    pub folder_roots: Vec<PathBuf>,
 }
 
 impl Default for OutsideConfig {
@@ -42,6 +45,7 @@ impl Default for OutsideConfig {
             connect_timeout: Duration::from_secs(10),
             user_agent: concat!("callreel/", env!("CARGO_PKG_VERSION")).to_owned(),
             ca_file: None,
+            folder_roots: Vec::new(),
         }
     }
 }
@@ -78,6 +82,7 @@ pub enum Barred {
 pub struct Outside {
     client: Client,
     guard: Guard,
+    folder_roots: Arc<[PathBuf]>,
 }
 
 impl Outside {
@@ -90,7 +95,13 @@ impl Outside {
         Ok(Self {
             client: client(config, &guard)?,
             guard,
+            folder_roots: config.folder_roots.as_slice().into(),
         })
+    }
+
+    /// The folders of this machine below which storage plans may put files.
+    pub(crate) fn folder_roots(&self) -> Arc<[PathBuf]> {
+        Arc::clone(&self.folder_roots)
     }
 
     /// A request to `url`, unless nothing may be sent there. A user and password in the URL become basic authorisation,

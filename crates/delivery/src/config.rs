@@ -41,6 +41,8 @@ pub struct DeliveryConfig {
     pub user_agent: String,
     /// PEM file with certificate authorities to trust beside the system's.
     pub ca_file: Option<PathBuf>,
+    /// Folders of this machine below which storage plans may put recordings.
+    pub folder_roots: Vec<PathBuf>,
     /// Where foreign switches hand in the files they have recorded; port 0 takes a free one. `None`: nowhere.
     pub intake_listen: Option<SocketAddr>,
     /// How switches reach it; `None` is `http://` and the address listened to.
@@ -100,6 +102,10 @@ pub const CONFIG_KEYS: &[(&str, &str)] = &[
         "PEM file with certificate authorities to trust beside the system's",
     ),
     (
+        "folder_roots",
+        "folders of this machine below which storage plans may put recordings; none when empty",
+    ),
+    (
         "intake_listen",
         "address and port where foreign switches hand in the files they have recorded, such as 10.0.0.5:24518; nowhere when absent",
     ),
@@ -142,6 +148,7 @@ impl Default for DeliveryConfig {
             keep_undeliverable: true,
             user_agent: concat!("callreel/", env!("CARGO_PKG_VERSION")).to_owned(),
             ca_file: None,
+            folder_roots: Vec::new(),
             intake_listen: None,
             intake_url: None,
             intake_max_bytes: 2 << 30,
@@ -180,6 +187,11 @@ impl DeliveryConfig {
                 "user_agent",
                 self.user_agent.bytes().all(|b| (b' '..=b'~').contains(&b)),
                 "printable ASCII",
+            ),
+            (
+                "folder_roots",
+                self.folder_roots.iter().all(|root| root.is_absolute()),
+                "absolute paths",
             ),
             ("intake_max_bytes", self.intake_max_bytes > 0, "at least 1"),
             (
@@ -231,6 +243,7 @@ impl DeliveryConfig {
             connect_timeout: Duration::from_secs(self.connect_timeout_s),
             user_agent: self.user_agent.clone(),
             ca_file: self.ca_file.clone(),
+            folder_roots: self.folder_roots.clone(),
         }
     }
 
@@ -278,6 +291,11 @@ mod tests {
         assert_eq!(
             useless.validate().unwrap_err().to_string(),
             "delivery.upload_workers must be at least 1"
+        );
+        let relative = parse(r#"{"folder_roots": ["recordings"]}"#).unwrap();
+        assert_eq!(
+            relative.validate().unwrap_err().to_string(),
+            "delivery.folder_roots must be absolute paths"
         );
         assert!(DeliveryConfig::default().validate().is_ok());
     }
