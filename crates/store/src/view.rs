@@ -18,6 +18,11 @@ pub enum View {
     DeviceBySipUsername(String),
     /// In database `accounts`: accounts with this realm, in any case (`accounts/listing_by_realm`).
     AccountByRealm(String),
+    /// In database `accounts`: accounts with this `pvt_api_key` (`accounts/listing_by_api`).
+    AccountByApiKey(String),
+    /// In database `accounts`: accounts of this name, of which only letters and digits count, in any case
+    /// (`accounts/listing_by_name`).
+    AccountByName(String),
     /// In database `webhooks`: webhooks of the account with this id (`webhooks/accounts_listing`).
     WebhooksOf(String),
     /// Documents with this `pvt_type`, by document id.
@@ -38,6 +43,8 @@ impl View {
             Self::DevicesByOwner(owner) => (Index::DeviceOwner, owner.clone()),
             Self::DeviceBySipUsername(name) => (Index::DeviceUsername, fold(name)),
             Self::AccountByRealm(realm) => (Index::AccountRealm, fold(realm)),
+            Self::AccountByApiKey(key) => (Index::AccountApiKey, key.clone()),
+            Self::AccountByName(name) => (Index::AccountName, letters_and_digits(name)),
             Self::WebhooksOf(account) => (Index::WebhookAccount, account.clone()),
             Self::OfType(kind) => (Index::Type, kind.clone()),
             Self::MailboxMessages(mailbox) => (Index::MailboxMessage, mailbox.clone()),
@@ -117,6 +124,8 @@ pub(crate) enum Index {
     RecordingOwner = 8,
     MailboxMessage = 9,
     WebhookAccount = 10,
+    AccountApiKey = 11,
+    AccountName = 12,
 }
 
 /// One row of an index: the document is found under `key`, ordered by `at` and then by its id.
@@ -158,6 +167,9 @@ pub(crate) fn entries(doc: &Value) -> Vec<Entry> {
         }
         pvt_type::ACCOUNT => {
             rows.extend(text("/realm").map(|r| entry(Index::AccountRealm, fold(r), 0)));
+            rows.extend(text("/pvt_api_key").map(|k| entry(Index::AccountApiKey, k, 0)));
+            let name = text("/name").map(letters_and_digits);
+            rows.extend(name.map(|n| entry(Index::AccountName, n, 0)));
         }
         pvt_type::WEBHOOK => {
             rows.extend(text("/pvt_account_id").map(|a| entry(Index::WebhookAccount, a, 0)));
@@ -178,6 +190,14 @@ pub(crate) fn entries(doc: &Value) -> Vec<Entry> {
 /// Names that are the same in any case are the same key.
 pub(crate) fn fold(name: &str) -> String {
     name.to_lowercase()
+}
+
+/// An account's name as Kazoo compares it.
+fn letters_and_digits(name: &str) -> String {
+    let kept = fold(name).into_bytes().into_iter();
+    kept.filter(u8::is_ascii_alphanumeric)
+        .map(char::from)
+        .collect()
 }
 
 fn strings<'a>(doc: &'a Value, field: &str) -> impl Iterator<Item = &'a str> {

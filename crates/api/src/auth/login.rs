@@ -43,7 +43,8 @@ pub(crate) async fn by_api_key(
     let key = required(&data, "api_key")?;
     let peer = peer(from.map(|Extension(ConnectInfo(from))| from));
     shared.gate.try_by(peer)?;
-    let found = all_accounts(&shared.store).await?;
+    let view = View::AccountByApiKey(key.to_owned());
+    let found = shared.store.query(ACCOUNTS, view).await?;
     let account = found
         .iter()
         .find(|doc| is_open_account(doc) && is_same(&doc["pvt_api_key"], key));
@@ -104,26 +105,14 @@ async fn accounts(store: &Store, data: &Value) -> Result<Vec<Value>, Refusal> {
         let view = View::AccountByRealm(realm.to_owned());
         store.query(ACCOUNTS, view).await?
     } else if let Some(name) = text("account_name") {
-        let mut named = all_accounts(store).await?;
-        named.retain(|doc| doc["name"].as_str().map(normal) == Some(normal(name)));
-        named
+        let view = View::AccountByName(name.to_owned());
+        store.query(ACCOUNTS, view).await?
     } else {
         let message = "name the account by account_name, account_realm or phone_number";
         return Err(wrong("account_name", message));
     };
     accounts.retain(is_open_account);
     Ok(accounts)
-}
-
-async fn all_accounts(store: &Store) -> Result<Vec<Value>, Refusal> {
-    let view = View::OfType(pvt_type::ACCOUNT.to_owned());
-    Ok(store.query(ACCOUNTS, view).await?)
-}
-
-/// An account's name as Kazoo compares it: letters and digits, in any case.
-fn normal(name: &str) -> String {
-    let letters = name.chars().filter(char::is_ascii_alphanumeric);
-    letters.map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// The account a number is assigned to, as Kazoo's databases of numbers say it.

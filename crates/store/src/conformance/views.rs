@@ -56,10 +56,20 @@ pub(super) async fn devices(store: Store) {
 pub(super) async fn accounts(store: Store) {
     let (id, _) = account();
     let realm = format!("{}.Example.org", random_hex(8));
-    let doc = json!({"_id": id.as_str(), "pvt_type": "account", "realm": realm});
+    let (name, key) = (format!("Café {} Ltd.", random_hex(8)), random_hex(64));
+    let doc = json!({"_id": id.as_str(), "pvt_type": "account", "realm": realm, "name": name, "pvt_api_key": key});
     put(&store, ACCOUNTS, doc).await;
-    let view = View::AccountByRealm(realm.to_uppercase());
-    assert_eq!(ids(&store, ACCOUNTS, view).await, [id.as_str()]);
+    for view in [
+        View::AccountByRealm(realm.to_uppercase()),
+        View::AccountByName(name.to_uppercase()),
+        View::AccountByName(name.replace([' ', '.'], "-")),
+        View::AccountByApiKey(key.clone()),
+    ] {
+        let found = ids(&store, ACCOUNTS, view.clone()).await;
+        assert_eq!(found, [id.as_str()], "{view:?}");
+    }
+    let other = View::AccountByApiKey(key.to_uppercase());
+    assert!(ids(&store, ACCOUNTS, other).await.is_empty());
     let gone = store.delete(ACCOUNTS, id.as_str()).await;
     assert!(gone.expect("cleaned up"));
 }

@@ -59,7 +59,11 @@ const DEVICES: Design = Design {
 };
 const ACCOUNT_TREE: Design = Design {
     name: "accounts",
-    listings: &[listing!("accounts", "listing_by_realm")],
+    listings: &[
+        listing!("accounts", "listing_by_api"),
+        listing!("accounts", "listing_by_name"),
+        listing!("accounts", "listing_by_realm"),
+    ],
 };
 const HOOKS: Design = Design {
     name: "webhooks",

@@ -42,6 +42,8 @@ pub(super) fn ask(view: &View) -> Ask {
         View::DevicesByOwner(_) => Ask::new("devices", "listing_by_owner").with("key", &key),
         View::DeviceBySipUsername(_) => Ask::new("devices", "sip_credentials").with("key", &key),
         View::AccountByRealm(_) => Ask::new("accounts", "listing_by_realm").with("key", &key),
+        View::AccountByApiKey(_) => Ask::new("accounts", "listing_by_api").with("key", &key),
+        View::AccountByName(_) => Ask::new("accounts", "listing_by_name").with("key", &key),
         View::WebhooksOf(_) => Ask::new("webhooks", "accounts_listing").with("key", &key),
         View::OfType(_) => Ask::new("maintenance", "listing_by_type").with("key", &key),
         View::MailboxMessages(_) => Ask::new("mailbox_messages", "listing_by_mailbox")

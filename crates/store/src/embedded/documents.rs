@@ -94,7 +94,7 @@ pub(super) fn put(conn: &Connection, db: &str, draft: &Draft, over: Over) -> Res
                 .insert(params![database, draft.id, rev, draft.json])?
         }
     };
-    index(conn, database, seq, draft)?;
+    index(conn, database, seq, &draft.id, &draft.body)?;
     if over == Over::Named {
         keep_attachments(conn, seq, draft)?;
     }
@@ -133,20 +133,38 @@ fn database(conn: &Connection, name: &str) -> Result<i64, Error> {
     Ok(id)
 }
 
-fn index(conn: &Connection, database: i64, seq: i64, draft: &Draft) -> Result<(), Error> {
+fn index(conn: &Connection, database: i64, seq: i64, id: &str, body: &Value) -> Result<(), Error> {
     conn.prepare_cached("DELETE FROM entry WHERE document = ?1")?
         .execute([seq])?;
     let sql = "INSERT OR IGNORE INTO entry (database, view, key, at, id, document) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let mut insert = conn.prepare_cached(sql)?;
-    for row in entries(&draft.body) {
+    for row in entries(body) {
         insert.execute(params![
             database,
             row.index as i64,
             row.key,
             row.at,
-            draft.id,
+            id,
             seq
         ])?;
+    }
+    Ok(())
+}
+
+/// Gives documents of a type the rows that views of a newer version read.
+pub(super) fn index_again(conn: &Connection, kind: &str) -> Result<(), Error> {
+    let sql = "SELECT d.database, d.seq, d.id, d.body FROM document d JOIN entry e ON e.document = d.seq WHERE e.view = ?1 AND e.key = ?2";
+    let mut statement = conn.prepare(sql)?;
+    let mut rows = statement.query(params![Index::Type as i64, kind])?;
+    // Collected, because rows are written to the table that is read.
+    let mut found: Vec<(i64, i64, String, String)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+    }
+    for (database, seq, id, body) in found {
+        let body = serde_json::from_str(&body)
+            .map_err(|e| Error::Storage(format!("document {id:?} is damaged: {e}")))?;
+        index(conn, database, seq, &id, &body)?;
     }
     Ok(())
 }

@@ -7,12 +7,14 @@ use std::{
     time::Duration,
 };
 
+use callreel_proto::pvt_type;
 use rusqlite::{Connection, OpenFlags};
 
+use super::documents;
 use crate::Error;
 
 /// Version of the tables and of the index rules in `view`; raise it with any change to either.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// How long a connection waits for another process's write lock. An import of a whole tree holds it longest.
 const BUSY: Duration = Duration::from_secs(30);
 /// The write-ahead log shrinks back to this many bytes after a burst of attachments.
@@ -70,7 +72,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, Error> {
     }
     create(path).map_err(|e| refuse(path, e))?;
     let mut conn = Connection::open(path).map_err(|e| refuse(path, Error::from(e)))?;
-    prepare(&mut conn).map_err(|e| refuse(path, Error::from(e)))?;
+    prepare(&mut conn).map_err(|e| refuse(path, e))?;
     match version(&conn).map_err(|e| refuse(path, Error::from(e)))? {
         VERSION => Ok(conn),
         other => Err(refuse(
@@ -99,18 +101,21 @@ fn create(path: &Path) -> std::io::Result<()> {
 
 /// Write-ahead logging, so that readers never wait; a full sync per commit, so that what is acknowledged survives a
 /// power cut. Commits come in groups, which pays for it.
-fn prepare(conn: &mut Connection) -> rusqlite::Result<()> {
+fn prepare(conn: &mut Connection) -> Result<(), Error> {
     conn.busy_timeout(BUSY)?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "foreign_keys", true)?;
     conn.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    if version(&tx)? == 0 {
-        tx.execute_batch(TABLES)?;
-        tx.pragma_update(None, "user_version", VERSION)?;
+    match version(&tx)? {
+        0 => tx.execute_batch(TABLES)?,
+        // Version 2 finds accounts by name and by API key.
+        1 => documents::index_again(&tx, pvt_type::ACCOUNT)?,
+        _ => return Ok(()),
     }
-    tx.commit()
+    tx.pragma_update(None, "user_version", VERSION)?;
+    Ok(tx.commit()?)
 }
 
 fn version(conn: &Connection) -> rusqlite::Result<i64> {

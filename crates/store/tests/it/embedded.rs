@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use callreel_store::{Error, Store, View, conformance};
+use callreel_store::{ACCOUNTS, Error, Store, View, conformance};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use tempfile::TempDir;
@@ -242,6 +242,27 @@ async fn a_file_of_a_newer_version_is_refused() {
     let path = dir.path().join("store.db");
     let refused = Store::open(&path).unwrap_err().to_string();
     assert!(refused.contains("version 99"), "{refused}");
+}
+
+#[tokio::test]
+async fn accounts_in_a_file_of_the_first_version_are_found_by_name_and_key() {
+    let dir = TempDir::new().unwrap();
+    let doc = json!({"_id": "a", "pvt_type": "account", "name": "Acme", "pvt_api_key": "k"});
+    let store = open(&dir);
+    store.put(ACCOUNTS, doc).await.unwrap();
+    drop(store);
+    let conn = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
+    conn.execute("DELETE FROM entry WHERE view > 10", [])
+        .unwrap();
+    conn.pragma_update(None, "user_version", 1).unwrap();
+    drop(conn);
+    let store = open(&dir);
+    for view in [
+        View::AccountByName("acme".to_owned()),
+        View::AccountByApiKey("k".to_owned()),
+    ] {
+        assert_eq!(store.query(ACCOUNTS, view).await.unwrap().len(), 1);
+    }
 }
 
 #[tokio::test]
