@@ -161,7 +161,7 @@ fn problem(file: &Path, pointer: &str, message: impl Into<String>) -> Problem {
 
 /// Imports the tree at `dir`: `accounts/<account id>/{account.json, users/*.json, devices/*.json, callflows/*.json,
 /// vmboxes/*.json, webhooks/*.json, media/*}` and `system_config/*.json`. A document's id is its `id`, its `_id` or its file's stem.
-/// Documents already in the store are replaced; others of the same account stay. `lint` is shown every callflow document
+/// Documents already in the store are replaced, but for their private fields; others of the same account stay. `lint` is shown every callflow document
 /// and answers with JSON pointers into it and what is wrong there; anything it says stops the import.
 ///
 /// Files are read on the calling thread: this is for a command line.
@@ -205,10 +205,8 @@ async fn save(items: Vec<Item>, store: &Store) -> Result<Report, Error> {
     let mut batch = Vec::new();
     for mut item in items {
         let db = item.db();
-        if let Some(stored) = store.get(&db, &item.id).await?
-            && let Some(created) = stored.get("pvt_created")
-        {
-            item.doc.insert("pvt_created".into(), created.clone());
+        if let Some(Value::Object(stored)) = store.get(&db, &item.id).await? {
+            keep_private(&mut item.doc, stored);
         }
         stamp(
             &mut item.doc,
@@ -235,6 +233,17 @@ async fn save(items: Vec<Item>, store: &Store) -> Result<Report, Error> {
     }
     store.save_all(batch).await?;
     Ok(report)
+}
+
+/// Private fields are the platform's, not the tree's: a Kazoo that shares the store finds an account by its `pvt_tree`. A
+/// document that was deleted comes back.
+fn keep_private(doc: &mut Map<String, Value>, stored: Map<String, Value>) {
+    for (field, value) in stored {
+        let kept = field == "pvt_created" || !doc.contains_key(&field);
+        if kept && field.starts_with("pvt_") && field != "pvt_deleted" {
+            doc.insert(field, value);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -207,12 +207,15 @@ async fn read(store: &Store, id: &str, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn importing_again_replaces_documents_and_keeps_their_age() {
+async fn importing_again_replaces_documents_and_keeps_what_is_the_platforms() {
     let (_dir, store) = store();
     let tree = Tree::good();
     run(&store, &tree).await.unwrap();
     let mut old = doc(&store, DB, "d1").await;
     old["pvt_created"] = json!(63_000_000_001_i64);
+    old["pvt_tree"] = json!(["reseller"]);
+    old["pvt_deleted"] = json!(true);
+    old["mac_address"] = json!("00:00:5e:00:53:01");
     store.put(DB, old).await.unwrap();
     fs::remove_file(
         tree.0
@@ -229,6 +232,9 @@ async fn importing_again_replaces_documents_and_keeps_their_age() {
     let device = doc(&store, DB, "d1").await;
     assert_eq!(device["name"], "new");
     assert_eq!(device["pvt_created"], 63_000_000_001_i64);
+    assert_eq!(device["pvt_tree"], json!(["reseller"]));
+    let gone = ["pvt_deleted", "mac_address"].map(|field| device.get(field));
+    assert_eq!(gone, [None, None]);
     assert!(
         store
             .query(DB, View::DevicesByOwner("u1".into()))
