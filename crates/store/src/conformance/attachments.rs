@@ -95,6 +95,11 @@ pub(super) async fn failed_uploads(store: Store) {
     assert!(matches!(short, Err(Error::Length { .. })), "{short:?}");
     let long = upload(length - 1, whole().boxed()).await;
     assert!(matches!(long, Err(Error::Length { .. })), "{long:?}");
+    // The promised length is reached at the end of a block, or before the first.
+    for promised in [length - 100_000, 0] {
+        let long = upload(promised, whole().boxed()).await;
+        assert!(matches!(long, Err(Error::Length { .. })), "{long:?}");
+    }
     let broken = whole().chain(stream::iter([Err(io::Error::other("line cut"))]));
     let broken = upload(length + 1, broken.boxed()).await;
     assert!(matches!(broken, Err(Error::Upload { .. })), "{broken:?}");

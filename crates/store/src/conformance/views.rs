@@ -124,6 +124,7 @@ pub(super) async fn recording_pages(store: Store) {
             ..Recordings::default()
         });
         let docs = store.query(&db, page).await.expect("listed");
+        assert!(docs.len() <= 3, "{} on a page of 3", docs.len());
         seen.extend(docs.iter().take(2).map(|d| d["_id"].clone()));
         match docs.get(2) {
             Some(next) => start = Some(RecordingKey::of(next)),

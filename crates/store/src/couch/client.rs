@@ -47,10 +47,7 @@ impl Reply {
     /// Whether it says that there is no such database, in the words of CouchDB, and of BigCouch before it.
     pub(super) fn lacks_database(&self) -> bool {
         self.is(StatusCode::NOT_FOUND)
-            && matches!(
-                self.reason(),
-                "Database does not exist." | "no_db_file" | "Database not found."
-            )
+            && matches!(self.reason(), "Database does not exist." | "no_db_file")
     }
 
     /// The error for an answer that nobody expected.

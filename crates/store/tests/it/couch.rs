@@ -14,11 +14,11 @@ use tokio::sync::mpsc;
 
 use crate::{
     proxy::{Proxy, client},
-    server::{PASSWORD, Server, USER, url_at},
+    server::{PASSWORD, Server, USER, patient, url_at},
 };
 
 fn connect(url: &str) -> Store {
-    Store::connect(url, &CouchConfig::default()).unwrap()
+    Store::connect(url, &patient()).unwrap()
 }
 
 fn month() -> (AccountId, String) {

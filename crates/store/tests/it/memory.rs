@@ -3,17 +3,17 @@
 use std::process::Command;
 
 use bytes::Bytes;
-use callreel_store::{CouchConfig, Store};
+use callreel_store::Store;
 use futures::{TryStreamExt, stream};
 use serde_json::json;
 
-use crate::server::Server;
+use crate::server::{Server, patient};
 
 const STORE: &str = "CALLREEL_STORE_TEST_MEMORY";
 /// The attachment, bytes.
-const LENGTH: u64 = 48 << 20;
+const LENGTH: u64 = 32 << 20;
 /// What the process may grow by, kilobytes: blocks on their way, and the caches of a database that has been written to.
-const GROWTH: u64 = 16 << 10;
+const GROWTH: u64 = 12 << 10;
 
 /// Not a test of its own: the process that is measured.
 #[tokio::test]
@@ -22,7 +22,7 @@ async fn measured_process() {
         return;
     };
     let store = match place.strip_prefix("http") {
-        Some(_) => Store::connect(&place, &CouchConfig::default()).unwrap(),
+        Some(_) => Store::connect(&place, &patient()).unwrap(),
         None => Store::open(place.as_ref()).unwrap(),
     };
     store.put("db", json!({"_id": "a"})).await.unwrap();

@@ -3,10 +3,12 @@
 
 use std::{
     io::{BufRead as _, BufReader},
+    num::NonZeroU64,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
 };
 
+use callreel_store::CouchConfig;
 use tempfile::TempDir;
 
 pub(crate) const USER: &str = "kazoo";
@@ -84,6 +86,14 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// For requests to a machine that does many things at once, and a server that takes seconds to digest a large attachment.
+pub(crate) fn patient() -> CouchConfig {
+    CouchConfig {
+        request_timeout_s: NonZeroU64::new(300).unwrap(),
+        ..CouchConfig::default()
     }
 }
 
