@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderMap, HeaderName, StatusCode, header},
     response::Response,
 };
+use callreel_attachments::audio;
 use callreel_store::Attachment;
 use serde_json::Value;
 
@@ -78,14 +79,14 @@ pub(crate) async fn send(
     headers: &HeaderMap,
 ) -> Result<Response, Refusal> {
     let inline = params.flag("inline", false)?;
-    let (name, stub) = audio_of(doc)?;
-    let stored = stub["content_type"].as_str().unwrap_or_default();
-    if !types.take(stored) {
-        let message = format!("this recording is {stored}; ask for that, or for audio/*");
+    let stored = audio(doc).ok_or_else(|| not_here(doc))?;
+    if !types.take(&stored.content_type) {
+        let is = &stored.content_type;
+        let message = format!("this recording is {is}; ask for that, or for audio/*");
         return Err(Refusal::new(Why::NotAcceptable, message).cause("accept"));
     }
-    let tag = format!("\"{}\"", stub["digest"].as_str().unwrap_or_default());
-    let length = stub["length"].as_u64().unwrap_or_default();
+    let (name, length) = (stored.name.as_str(), stored.length);
+    let tag = format!("\"{}\"", stored.digest);
     let reply = Response::builder()
         .header(header::ETAG, &tag)
         .header(header::ACCEPT_RANGES, "bytes")
@@ -142,30 +143,13 @@ fn vanished() -> Refusal {
     )
 }
 
-/// The attachment that has the name of the recording, or else the first that is audio.
-fn audio_of(doc: &Value) -> Result<(&str, &Value), Refusal> {
-    let attachments = doc["_attachments"].as_object();
-    let named = doc["name"].as_str();
-    let mut candidates = attachments
-        .into_iter()
-        .flatten()
-        .filter(|(_, stub)| {
-            stub["content_type"]
-                .as_str()
-                .is_some_and(|t| t.starts_with("audio/"))
-        })
-        .map(|(name, stub)| (name.as_str(), stub));
-    let first = candidates.clone().next();
-    candidates
-        .find(|(name, _)| Some(*name) == named)
-        .or(first)
-        .ok_or_else(|| {
-            let sent = doc["url"]
-                .as_str()
-                .map_or_else(String::new, |url| format!("; it went to {url}"));
-            let message = format!("the audio of this recording is not kept here{sent}");
-            Refusal::new(Why::NotFound, message)
-        })
+/// The document has no audio that could be sent.
+fn not_here(doc: &Value) -> Refusal {
+    let sent = doc["url"]
+        .as_str()
+        .map_or_else(String::new, |url| format!("; it went to {url}"));
+    let message = format!("the audio of this recording is not kept here{sent}");
+    Refusal::new(Why::NotFound, message)
 }
 
 /// RFC 6266, with a plain name for old programs and the true one for the others.

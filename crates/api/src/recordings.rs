@@ -187,10 +187,8 @@ fn public(doc: &Value) -> Value {
 }
 
 fn read_only(doc: &Value) -> Value {
-    let attachments = doc["_attachments"].as_object();
-    let types = attachments.into_iter().flatten();
-    let types: Vec<&Value> = types.map(|(_, stub)| &stub["content_type"]).collect();
-    let mut about = json!({"content_types": types});
+    let types = callreel_attachments::audio(doc).map(|audio| audio.content_type);
+    let mut about = json!({"content_types": Vec::from_iter(types)});
     let times = [
         ("created", "pvt_created"),
         ("modified", "pvt_modified"),

@@ -151,12 +151,18 @@ impl From<callreel_store::Error> for Refusal {
 
 impl From<callreel_attachments::Error> for Refusal {
     fn from(error: callreel_attachments::Error) -> Self {
-        match error {
-            callreel_attachments::Error::Store(error) => error.into(),
-            held @ callreel_attachments::Error::Held(_) => {
-                Self::new(Why::Conflict, held.to_string())
-            }
-        }
+        use callreel_attachments::Error;
+        let why = match error {
+            Error::Store(error) => return error.into(),
+            Error::Held(_) => Why::Conflict,
+            Error::Source(_) => Why::Broken,
+            // The audio is there, and comes back when the handler or its settings do.
+            Error::Plan(_)
+            | Error::Gone { .. }
+            | Error::Refused { .. }
+            | Error::Unavailable { .. } => Why::Unavailable,
+        };
+        Self::new(why, error.to_string())
     }
 }
 
