@@ -57,7 +57,7 @@ impl Couch {
             docs.find(|doc| doc["_id"].as_str() == Some(&design.id()))
         };
         let lacking = |design: &&Design| -> Option<String> {
-            let doc: &Value = stored(design)?;
+            let doc: &Value = stored(design).filter(|doc| !Design::is_ours(doc))?;
             Some(lacks(db, design, design.lacking(doc)?))
         };
         Ok(Design::of(db).iter().filter_map(lacking).collect())

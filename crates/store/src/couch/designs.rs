@@ -13,6 +13,9 @@ pub(super) struct Listing {
     reduce: Option<&'static str>,
 }
 
+/// The field that design documents of ours have.
+const MARK: &str = "callreel";
+
 /// A design document.
 pub(super) struct Design {
     pub(super) name: &'static str,
@@ -116,7 +119,12 @@ impl Design {
             (listing.name.to_owned(), view)
         });
         let views: serde_json::Map<String, Value> = views.collect();
-        json!({"_id": self.id(), "language": "javascript", "views": views})
+        json!({"_id": self.id(), "language": "javascript", "views": views, MARK: true})
+    }
+
+    /// Whether Callreel wrote it, so that a newer Callreel may write it again.
+    pub(super) fn is_ours(stored: &Value) -> bool {
+        stored[MARK] == true
     }
 
     /// A view that a design document of this name should have and this one has not.

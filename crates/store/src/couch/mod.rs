@@ -217,17 +217,18 @@ impl Couch {
         Ok(())
     }
 
-    /// Writes a design document, unless there is one of its name: a Kazoo's is never touched.
+    /// Writes a design document, unless there is one of its name that will do: a Kazoo's is never touched.
     async fn install(&self, db: &str, design: &Design) -> Result<(), Error> {
         let id = design.id();
+        let mut document = design.document();
         if let Some(stored) = self.get(db, &id).await? {
-            return match design.lacking(&stored) {
-                None => Ok(()),
-                Some(view) => Err(Error::Storage(lacks(db, design, view))),
-            };
+            match design.lacking(&stored) {
+                None => return Ok(()),
+                Some(_) if Design::is_ours(&stored) => document["_rev"] = stored["_rev"].clone(),
+                Some(view) => return Err(Error::Storage(lacks(db, design, view))),
+            }
         }
         let url = self.client.address.document(db, &id);
-        let document = design.document();
         let reply = self.client.send(Method::PUT, url, Some(&document)).await?;
         if reply.is(StatusCode::CONFLICT) {
             return Ok(());

@@ -188,6 +188,24 @@ async fn a_design_document_that_cannot_answer_is_named_and_left_alone() {
 }
 
 #[tokio::test]
+async fn a_design_document_of_an_older_callreel_is_brought_up_to_date() {
+    let server = Server::start();
+    let store = connect(&server.url());
+    let db = AccountDb::name(&AccountId::random());
+    let path = db.replace('/', "%2F");
+    let flow = json!({"_id": "c", "pvt_type": "callflow", "numbers": ["100"], "patterns": ["^1"]});
+    store.put(&db, flow).await.unwrap();
+    let design = format!("{path}/_design/callflows");
+    let mut old = raw(&server, Method::GET, &design, None).await;
+    let views = old["views"].as_object_mut().unwrap();
+    views.remove("listing_by_pattern").unwrap();
+    raw(&server, Method::PUT, &design, Some(old)).await;
+    assert!(store.check().await.unwrap().is_empty());
+    let found = store.query(&db, View::CallflowPatterns).await.unwrap();
+    assert_eq!(found.len(), 1);
+}
+
+#[tokio::test]
 async fn a_database_of_others_gets_the_views_that_are_asked_for() {
     let server = Server::start();
     let store = connect(&server.url());
