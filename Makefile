@@ -2,6 +2,7 @@
 
 # program:Debian package that has it. sipp and baresip call, ffmpeg listens, rabbitmq-server carries, node runs NODE_TOOLS.
 TOOLS := sipp:sip-tester baresip:baresip-core ffmpeg:ffmpeg faketime:faketime git:git rabbitmq-server:rabbitmq-server node:nodejs npm:npm
+# Azurite's databases and telemetry, which no test uses, are overridden by an empty package there: they are half of all packages.
 # Where the servers of tests/tools/package.json are installed; the tests look for them here.
 NODE_TOOLS := target/test-tools
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -17,6 +18,7 @@ demo:            ## Place a recorded call on this machine
 test: tools lint everything   ## Tools, style, unit tests, real calls: what CI runs
 	@echo "covered: formatting and lints; unit, property and talk tests of all crates; tidy rules;"
 	@echo "         the bus on a real RabbitMQ, killed, cut off and starved; the store against CouchDB's API, down, killed and faulty;"
+	@echo "         storage plans against S3's and Azure's API, killed, refusing and cut off;"
 	@echo "         black-box calls by sipp and baresip against the real binary, in one process and in five, heard by ffmpeg"
 
 tools:           ## Install what the tests need from Debian and npm
