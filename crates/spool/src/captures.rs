@@ -4,11 +4,7 @@
 //! Claims are made only while the journal is open, which its lock shows. So the claims of a closed capture can only become
 //! fewer, and whoever releases one, or closes the journal, looks afterwards whether he was the last.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fs,
-    io::ErrorKind,
-};
+use std::{collections::HashSet, fs, io::ErrorKind};
 
 use callreel_proto::{CaptureId, RecordingId};
 
@@ -16,7 +12,7 @@ use crate::{
     Error, Ticket, View,
     error::At,
     files, locks, quarantine,
-    view::{CLAIM, list},
+    view::{CLAIM, each_name, list},
 };
 
 /// The recording needs the capture from now on. To be called before its ticket is there.
@@ -64,37 +60,46 @@ pub(crate) fn remove_if_unclaimed(view: &View, id: &CaptureId) -> Result<bool, E
     Ok(true)
 }
 
-/// Makes the claims agree with the tickets: an older version made none, and a power loss may have undone some. To be called
-/// by whoever releases claims, so that nobody does meanwhile.
-pub(crate) fn mend_claims(view: &View, tickets: &[Ticket]) -> Result<(), Error> {
-    let mut needed: HashMap<&CaptureId, HashSet<RecordingId>> = HashMap::new();
-    for ticket in tickets {
-        if let Some(capture) = ticket.capture_id() {
-            let needed = needed.entry(capture).or_default();
-            needed.insert(ticket.recording_id().clone());
-        }
+/// Makes the claim of this ticket if it is missing: an older version made none, and a power loss may have undone some. To be
+/// called by whoever releases claims, so that nobody does meanwhile.
+pub(crate) fn mend_claim(view: &View, ticket: &Ticket) -> Result<(), Error> {
+    let Some(capture) = ticket.capture_id() else {
+        return Ok(());
+    };
+    match claim(view, capture, ticket.recording_id()) {
+        // There is nothing to claim, and delivery will say so.
+        Err(Error::NoCapture(_)) => Ok(()),
+        claimed => claimed,
     }
+}
+
+/// Removes the claims of recordings that have no ticket. To be called by whoever releases claims.
+pub(crate) fn drop_stale_claims(view: &View) -> Result<(), Error> {
     let aside = quarantine::ids(view)?;
-    for id in view.captures()? {
-        let needed = needed.remove(&id).unwrap_or_default();
-        let found = claims(view, &id)?;
-        for by in needed.difference(&found) {
-            match claim(view, &id, by) {
-                // It was closed just now, and nobody claimed it.
-                Err(Error::NoCapture(_)) => break,
-                claimed => claimed?,
-            }
-        }
-        for by in found.difference(&needed) {
+    each_capture(view, |id| {
+        for by in claims(view, id)? {
             // In this order: the ticket of a claim that is there comes before its capture is closed.
-            let stale =
-                !aside.contains(by.as_str()) && !is_open(view, &id)? && !has_ticket(view, by)?;
+            let stale = !aside.contains(by.as_str())
+                && !has_ticket(view, &by)?
+                && !is_open(view, id)?
+                && !has_ticket(view, &by)?;
             if stale {
-                files::remove(&view.claim_path(&id, by), |path| fs::remove_file(path))?;
+                files::remove(&view.claim_path(id, &by), |path| fs::remove_file(path))?;
             }
         }
-    }
-    Ok(())
+        Ok(())
+    })
+}
+
+/// Shows every capture, whether or not its journal can be read.
+pub(crate) fn each_capture(
+    view: &View,
+    mut visit: impl FnMut(&CaptureId) -> Result<(), Error>,
+) -> Result<(), Error> {
+    each_name(&view.captures_dir(), |name| {
+        let id = name.to_str().and_then(|name| CaptureId::parse(name).ok());
+        id.map_or(Ok(()), |id| visit(&id))
+    })
 }
 
 /// Whether it has one now: the tickets may have been read before it was written.
@@ -128,12 +133,12 @@ mod tests {
             claim(view, &id, by).unwrap();
         }
         let left = || claims(view, &id).unwrap();
-        mend_claims(view, &[]).unwrap();
+        drop_stale_claims(view).unwrap();
         assert_eq!(left().len(), 2, "their tickets are being written");
         drop(journal);
         fs::create_dir(view.recording_dir(&ids[0])).unwrap();
         fs::write(view.ticket_path(&ids[0]), "{}").unwrap();
-        mend_claims(view, &[]).unwrap();
+        drop_stale_claims(view).unwrap();
         assert_eq!(left(), HashSet::from([ids[0].clone()]));
     }
 }

@@ -39,7 +39,7 @@ impl View {
     pub fn check(&self) -> Result<Vec<Finding>, Error> {
         let mut found = Findings(Vec::new());
         let mut served: HashMap<CaptureId, HashSet<RecordingId>> = HashMap::new();
-        for entry in self.entries()? {
+        self.for_each_entry(|entry| {
             match entry.content {
                 Content::Ticket(ticket) => {
                     self.check_ticket(&ticket, &entry.path, &mut found)?;
@@ -60,7 +60,8 @@ impl View {
                     found.add(&entry.path, "it is not a recording; nothing uses it");
                 }
             }
-        }
+            Ok::<_, Error>(())
+        })?;
         self.check_captures(&served, &mut found)?;
         self.check_writers(&mut found)?;
         self.check_manifest(&mut found)?;

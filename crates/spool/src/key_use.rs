@@ -8,7 +8,9 @@ use std::{
 
 use serde::Serialize;
 
-use crate::{Error, JournalReader, Recipient, View, at_rest::SEALED, keys::Unopened, view::list};
+use crate::{
+    Error, JournalReader, Recipient, View, at_rest::SEALED, captures, keys::Unopened, view::list,
+};
 
 /// One of the keys, and how much of a spool it alone opens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,9 +48,10 @@ impl View {
     /// What may be sealed: journals, and all files with the ending of sealed ones, whoever they are sealed to.
     fn sealed_files(&self) -> Result<Vec<PathBuf>, Error> {
         let mut found = Vec::new();
-        for id in self.captures()? {
-            found.push(self.journal_path(&id));
-        }
+        captures::each_capture(self, |id| {
+            found.push(self.journal_path(id));
+            Ok(())
+        })?;
         for folder in [self.recordings_dir(), self.quarantine_dir()] {
             for (_, folder) in list(&folder)? {
                 if !folder.is_dir() {

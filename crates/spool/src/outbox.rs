@@ -43,8 +43,8 @@ impl Outbox {
             dir: view.dir().to_owned(),
             holder: locks::holder(&path),
         })?;
-        let tickets = quarantine::set_unreadable_aside(view)?;
-        captures::mend_claims(view, &tickets)?;
+        quarantine::set_unreadable_aside(view, |ticket| captures::mend_claim(view, ticket))?;
+        captures::drop_stale_claims(view)?;
         let room = Room { desk, _lock: lock };
         Ok(Self {
             room: Arc::new(room),
@@ -120,7 +120,7 @@ impl Outbox {
         self.room.desk.remove(ticket.recording_id())
     }
 
-    /// Ends those of these recordings that a dead writer left growing, as [`Writer::recover`](crate::Writer::recover) does,
+    /// Ends those of these growing recordings that a dead writer left, as [`Writer::recover`](crate::Writer::recover) does,
     /// and returns them.
     ///
     /// # Errors

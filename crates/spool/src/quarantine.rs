@@ -11,11 +11,13 @@ use crate::{
     view::{Content, Entry},
 };
 
-/// Moves the folders of unreadable tickets to `quarantine/` and removes folders in which nothing was promised yet. Returns
-/// the tickets that can be read.
-pub(crate) fn set_unreadable_aside(view: &View) -> Result<Vec<Ticket>, Error> {
-    let mut tickets = Vec::new();
-    for entry in view.entries()? {
+/// Moves the folders of unreadable tickets to `quarantine/` and removes folders in which nothing was promised yet. Shows
+/// the tickets that can be read, one at a time.
+pub(crate) fn set_unreadable_aside(
+    view: &View,
+    mut visit: impl FnMut(&Ticket) -> Result<(), Error>,
+) -> Result<(), Error> {
+    view.for_each_entry(|entry| {
         match entry.content {
             Content::Unreadable(ref reason) => set_aside(view, &entry, reason)?,
             Content::Leftover => {
@@ -24,10 +26,10 @@ pub(crate) fn set_unreadable_aside(view: &View) -> Result<Vec<Ticket>, Error> {
             Content::Foreign => {
                 tracing::warn!(path = %entry.path.display(), "not a recording: left alone");
             }
-            Content::Ticket(ticket) => tickets.push(*ticket),
+            Content::Ticket(ticket) => visit(&ticket)?,
         }
-    }
-    Ok(tickets)
+        Ok(())
+    })
 }
 
 fn set_aside(view: &View, entry: &Entry, reason: &str) -> Result<(), Error> {

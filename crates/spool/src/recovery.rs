@@ -33,7 +33,7 @@ pub(crate) fn recover(desk: &Desk, tickets: &[Ticket]) -> Result<Vec<Ticket>, Er
             ended.extend(story.end_on_disk(desk, ticket)?);
         }
     }
-    remove_unpromised(view, tickets)?;
+    remove_unpromised(view)?;
     writers::remove_dead(view)?;
     ended.sort_by_key(|ticket| ticket.promise().started_at);
     Ok(ended)
@@ -79,14 +79,26 @@ pub(crate) fn is_orphan(view: &View, id: &RecordingId) -> Result<bool, Error> {
 
 /// Removes captures a crash left before any recording was promised: no ticket needs them, and their journal names no
 /// recording. One that names a recording whose ticket is missing stays: only a person can tell what became of it.
-fn remove_unpromised(view: &View, tickets: &[Ticket]) -> Result<(), Error> {
-    let served: HashSet<&CaptureId> = tickets.iter().filter_map(Ticket::capture_id).collect();
-    for id in view.captures()? {
-        if !served.contains(&id)
-            && !captures::is_open(view, &id)?
-            && !names_a_recording(view, &id)?
-            && captures::remove_if_unclaimed(view, &id)?
+fn remove_unpromised(view: &View) -> Result<(), Error> {
+    let mut unclaimed = HashSet::new();
+    captures::each_capture(view, |id| {
+        if captures::claims(view, id)?.is_empty()
+            && !captures::is_open(view, id)?
+            && !names_a_recording(view, id)?
         {
+            unclaimed.insert(id.clone());
+        }
+        Ok(())
+    })?;
+    if !unclaimed.is_empty() {
+        // An older version made no claims, and nobody may have mended them yet.
+        view.for_each_ticket(|ticket| {
+            ticket.capture_id().map(|id| unclaimed.remove(id));
+            Ok::<_, Error>(())
+        })?;
+    }
+    for id in unclaimed {
+        if captures::remove_if_unclaimed(view, &id)? {
             tracing::info!(capture_id = %id, "removed a capture of which nothing was promised");
         }
     }

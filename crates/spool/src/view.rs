@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use callreel_proto::{CaptureId, RecordingId};
+use callreel_proto::{CaptureId, RecordingId, RecordingState};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -202,15 +202,6 @@ impl View {
         }
     }
 
-    /// Every capture's id, whether or not its journal can be read.
-    pub(crate) fn captures(&self) -> Result<Vec<CaptureId>, Error> {
-        let found = list(&self.captures_dir())?;
-        let ids = found
-            .iter()
-            .filter_map(|(name, _)| CaptureId::parse(name.to_str()?).ok());
-        Ok(ids.collect())
-    }
-
     /// Opens a journal for reading; it may still be growing.
     ///
     /// # Errors
@@ -264,26 +255,77 @@ impl View {
         Ok(whose.writer)
     }
 
-    /// All tickets that can be read, the oldest first. Others are named in the log and by [`View::check`].
+    /// The recordings that have a folder, in the order of their names, which is that of their months. Opens none of them.
     ///
     /// # Errors
     /// The disk refused.
-    pub fn tickets(&self) -> Result<Vec<Ticket>, Error> {
-        let mut tickets = Vec::new();
-        for entry in self.entries()? {
+    pub fn recording_ids(&self) -> Result<Vec<RecordingId>, Error> {
+        let mut ids = Vec::new();
+        each_name(&self.recordings_dir(), |name| {
+            ids.extend(name.to_str().and_then(|name| RecordingId::parse(name).ok()));
+            Ok::<_, Error>(())
+        })?;
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// Shows every ticket that can be read, one at a time, in the order of [`View::recording_ids`]. Others are named in the
+    /// log and by [`View::check`].
+    ///
+    /// # Errors
+    /// The disk refused, or `visit` said so.
+    pub fn for_each_ticket<E: From<Error>>(
+        &self,
+        mut visit: impl FnMut(Ticket) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.for_each_entry(|entry| {
             match entry.content {
-                Content::Ticket(ticket) => tickets.push(*ticket),
+                Content::Ticket(ticket) => visit(*ticket)?,
                 Content::Unreadable(reason) => {
                     tracing::warn!(path = %entry.path.display(), reason, "passing over a ticket that cannot be read");
                 }
                 Content::Leftover | Content::Foreign => {}
             }
-        }
+            Ok(())
+        })
+    }
+
+    /// All tickets that can be read, the oldest first, and all of them in memory: [`View::for_each_ticket`] is for spools of
+    /// any size.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn tickets(&self) -> Result<Vec<Ticket>, Error> {
+        let mut tickets = Vec::new();
+        self.for_each_ticket(|ticket| {
+            tickets.push(ticket);
+            Ok::<_, Error>(())
+        })?;
         tickets.sort_by(|a, b| {
             let key = |t: &Ticket| (t.promise().started_at, t.recording_id().clone());
             key(a).cmp(&key(b))
         });
         Ok(tickets)
+    }
+
+    /// The tickets that grow.
+    pub(crate) fn growing(&self) -> Result<Vec<Ticket>, Error> {
+        let mut growing = Vec::new();
+        for id in self.recording_ids()? {
+            // Most tickets of a large backlog do not grow, and to see that is cheaper than to read them.
+            let bytes = match files::read_bounded(&self.ticket_path(&id), MAX_TICKET) {
+                Ok(bytes) => bytes.unwrap_or_default(),
+                Err(Error::MalformedTicket { .. }) => continue,
+                Err(Error::Io { source, .. }) if is_about_this_file(&source) => continue,
+                Err(error) => return Err(error),
+            };
+            let grows = serde_json::from_slice(&bytes)
+                .is_ok_and(|brief: Brief| brief.state == RecordingState::Growing);
+            if grows && let Ok(Some(ticket)) = self.ticket(&id) {
+                growing.push(ticket);
+            }
+        }
+        Ok(growing)
     }
 
     /// Names of the recordings whose tickets were set aside because they could not be read.
@@ -300,28 +342,41 @@ impl View {
         Ok(names)
     }
 
-    /// Everything in `recordings/`. Fails only if the disk refuses for a reason that says nothing about one ticket.
-    pub(crate) fn entries(&self) -> Result<Vec<Entry>, Error> {
-        let mut entries = Vec::new();
-        for (name, path) in list(&self.recordings_dir())? {
+    /// Shows everything in `recordings/`, in order of name. Fails only if the disk refuses for a reason that says nothing
+    /// about one ticket, or if `visit` says so.
+    pub(crate) fn for_each_entry<E: From<Error>>(
+        &self,
+        mut visit: impl FnMut(Entry) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let dir = self.recordings_dir();
+        let mut names = Vec::new();
+        each_name(&dir, |name| {
+            names.push(name);
+            Ok::<_, Error>(())
+        })?;
+        names.sort_unstable();
+        for name in names {
+            let path = dir.join(&name);
             let content = self.content(&name, &path)?;
-            entries.push(Entry {
+            visit(Entry {
                 name,
                 path,
                 content,
-            });
+            })?;
         }
-        Ok(entries)
+        Ok(())
     }
 
     fn content(&self, name: &OsString, path: &Path) -> Result<Content, Error> {
         let id = name.to_str().and_then(|name| RecordingId::parse(name).ok());
-        let Some(id) = id.filter(|_| path.is_dir()) else {
+        let Some(id) = id else {
             return Ok(Content::Foreign);
         };
         match self.ticket(&id) {
             Ok(Some(ticket)) => Ok(Content::Ticket(Box::new(ticket))),
-            Ok(None) => leftover(path),
+            Ok(None) if path.is_dir() => leftover(path),
+            Ok(None) => Ok(Content::Foreign),
+            Err(_) if !path.is_dir() => Ok(Content::Foreign),
             Err(error @ Error::MalformedTicket { .. }) => {
                 Ok(Content::Unreadable(error.to_string()))
             }
@@ -356,23 +411,41 @@ fn is_about_this_file(error: &std::io::Error) -> bool {
 
 /// A folder's entries in order of name; none if there is no such folder.
 pub(crate) fn list(dir: &Path) -> Result<Vec<(OsString, PathBuf)>, Error> {
-    let entries = match fs::read_dir(dir) {
-        Err(error) if files::is_missing(&error) => return Ok(Vec::new()),
-        other => other.at("list the folder", dir)?,
-    };
     let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.at("list the folder", dir)?;
-        found.push((entry.file_name(), entry.path()));
-    }
+    each_name(dir, |name| {
+        let path = dir.join(&name);
+        found.push((name, path));
+        Ok::<_, Error>(())
+    })?;
     found.sort();
     Ok(found)
+}
+
+/// Shows the names of a folder's entries, in no order; none if there is no such folder.
+pub(crate) fn each_name<E: From<Error>>(
+    dir: &Path,
+    mut visit: impl FnMut(OsString) -> Result<(), E>,
+) -> Result<(), E> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if files::is_missing(&error) => return Ok(()),
+        other => other.at("list the folder", dir)?,
+    };
+    for entry in entries {
+        visit(entry.at("list the folder", dir)?.file_name())?;
+    }
+    Ok(())
 }
 
 /// What a growing ticket's file says beside the ticket.
 #[derive(Default, Deserialize)]
 struct Whose {
     writer: Option<WriterId>,
+}
+
+/// As much of a ticket as tells whether to read the rest.
+#[derive(Deserialize)]
+struct Brief {
+    state: RecordingState,
 }
 
 #[derive(Serialize)]

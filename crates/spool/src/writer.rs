@@ -162,11 +162,9 @@ impl Writer {
     /// The disk refused.
     pub fn growing(&self) -> Result<Vec<Ticket>, Error> {
         let mut mine = Vec::new();
-        for ticket in self.view().tickets()? {
-            if ticket.state() == RecordingState::Growing
-                && self.view().writer_of(ticket.recording_id())?.as_ref()
-                    == Some(self.room.place.id())
-            {
+        for ticket in self.view().growing()? {
+            let writer = self.view().writer_of(ticket.recording_id())?;
+            if writer.as_ref() == Some(self.room.place.id()) {
                 mine.push(ticket);
             }
         }
@@ -207,7 +205,7 @@ impl Writer {
     /// # Errors
     /// The disk refused to write a ticket.
     pub fn recover(&self) -> Result<Vec<Ticket>, Error> {
-        recovery::recover(&self.room.desk, &self.view().tickets()?)
+        recovery::recover(&self.room.desk, &self.view().growing()?)
     }
 
     /// Takes over the recordings that a dead writer left growing on a foreign switch, and returns them: they are this
@@ -218,7 +216,7 @@ impl Writer {
     pub fn adopt(&self) -> Result<Vec<Ticket>, Error> {
         recovery::adopt(
             &self.room.desk,
-            &self.view().tickets()?,
+            &self.view().growing()?,
             self.room.place.id(),
         )
     }
