@@ -5,8 +5,8 @@ use std::{path::Path, sync::Arc};
 use callreel_proto::RecordingId;
 
 use crate::{
-    Entry, Error, Keys, Ticket, View, captures, desk::Desk, locks, locks::Lock, quarantine,
-    recovery,
+    Entry, Error, Keys, ReceiverInfo, Ticket, View, captures, desk::Desk, locks, locks::Lock,
+    quarantine, receivers, recovery,
 };
 
 /// The deliverer's handle to a spool. Clones share it; the lock is held until the last clone is gone.
@@ -127,5 +127,20 @@ impl Outbox {
     /// As there.
     pub fn recover(&self, tickets: &[Ticket]) -> Result<Vec<Ticket>, Error> {
         recovery::recover(&self.room.desk, tickets)
+    }
+
+    /// Tells whoever looks ([`View::receivers`]) which receivers are left alone from now on.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn tell_receivers(&self, receivers: &[ReceiverInfo]) -> Result<(), Error> {
+        receivers::tell(self.view(), receivers)
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        // Who looks asks the lock first, so that a file that stays does no harm.
+        receivers::tell(self.desk.view(), &[]).ok();
     }
 }
