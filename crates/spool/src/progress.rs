@@ -43,6 +43,11 @@ pub struct DeliveryLog {
     pub attempts: u32,
     /// When the first delivery ended.
     pub first_attempt_at: Option<Utc>,
+    /// How many of the last tries in a row the destination refused with an answer that seldom changes.
+    pub refusals: u32,
+    /// How long what is owed now has been failing, milliseconds: counted from its first failure, only while delivery runs,
+    /// by a clock that nobody can set.
+    pub failing_ms: u64,
     /// When to try again; `None` is "as soon as possible".
     pub next_attempt_at: Option<Utc>,
     /// Why the last try failed, or why the recording was given up or dropped: a sentence for people.

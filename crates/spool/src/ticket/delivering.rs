@@ -1,5 +1,7 @@
 //! The steps of a ticket from its recording's end to the end of its story. Reads and writes no file.
 
+use std::time::Duration;
+
 use callreel_proto::{EndReason, Hold, RecordingState, Utc};
 
 use super::Ticket;
@@ -13,6 +15,7 @@ impl Ticket {
     pub fn rendered(&mut self, rendition: RenditionInfo) -> Result<(), ImpossibleTransition> {
         self.only_from(&[RecordingState::Ended], "rendering")?;
         self.rendition = Some(rendition);
+        self.delivery.failing_ms = 0;
         self.delivery.next_attempt_at = None;
         self.delivery.last_error = None;
         self.state = RecordingState::Rendered;
@@ -27,9 +30,22 @@ impl Ticket {
         self.only_from(&[RecordingState::Ended], "having its file fetched")?;
         self.delivery.render_failures = 0;
         self.delivery.render_failing_since = None;
+        self.delivery.failing_ms = 0;
         self.delivery.next_attempt_at = None;
         self.delivery.last_error = None;
         Ok(())
+    }
+
+    /// It has waited so long for what fails now, since it failed before; nothing counts before the first failure.
+    pub fn waited(&mut self, how_long: Duration) {
+        let failed_before = match self.rendition {
+            None => self.delivery.render_failing_since.is_some(),
+            Some(_) => self.delivery.first_attempt_at.is_some(),
+        };
+        if failed_before {
+            let ms = u64::try_from(how_long.as_millis()).unwrap_or(u64::MAX);
+            self.delivery.failing_ms = self.delivery.failing_ms.saturating_add(ms);
+        }
     }
 
     /// Rendering failed at `at` and will be tried again at `next`.
@@ -75,8 +91,25 @@ impl Ticket {
         next: Utc,
     ) -> Result<(), ImpossibleTransition> {
         self.attempted(at, "a failed delivery")?;
+        self.delivery.refusals = 0;
         self.delivery.last_error = Some(error.into());
         self.delivery.next_attempt_at = Some(next);
+        Ok(())
+    }
+
+    /// As [`Ticket::attempt_failed`]; the destination answered that it does not want the file as it is.
+    ///
+    /// # Errors
+    /// The recording is not on its way.
+    pub fn attempt_refused(
+        &mut self,
+        at: Utc,
+        error: impl Into<String>,
+        next: Utc,
+    ) -> Result<(), ImpossibleTransition> {
+        let refusals = self.delivery.refusals.saturating_add(1);
+        self.attempt_failed(at, error, next)?;
+        self.delivery.refusals = refusals;
         Ok(())
     }
 
@@ -166,7 +199,7 @@ impl Ticket {
         Ok(())
     }
 
-    /// A person wants it tried again, at once: the count of failures and the time to give up start anew.
+    /// A person wants it tried again, at once: the counts of failures and refusals and the time to give up start anew.
     ///
     /// # Errors
     /// The recording has not ended, or was delivered or discarded.
@@ -183,6 +216,8 @@ impl Ticket {
         self.delivery.render_failures = 0;
         self.delivery.render_failing_since = None;
         self.delivery.first_attempt_at = None;
+        self.delivery.refusals = 0;
+        self.delivery.failing_ms = 0;
         self.delivery.next_attempt_at = None;
         self.delivery.finished_at = None;
         Ok(())
