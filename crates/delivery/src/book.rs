@@ -1,10 +1,24 @@
 //! The queue's picture of what is owed: which recording waits until when, which can be worked on, which is being worked
 //! on. Pure: holds ids and instants, never a ticket, never a clock.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    time::Duration,
+};
 
-use callreel_proto::{RecordingId, Utc};
+use callreel_proto::{AccountId, RecordingId};
 use serde::Serialize;
+
+use crate::{
+    breaker::{Instant, Sign},
+    schedule::Policy,
+    turns::Turns,
+    watch::Tick,
+    ways::{Claim, Trouble, Way, Ways},
+};
+
+#[cfg(test)]
+mod tests;
 
 /// The next work on a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -25,62 +39,64 @@ impl Stage {
 
 /// Where a recording stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "place")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Place {
-    /// Until this instant there is nothing to do.
-    Waiting {
-        /// Unix milliseconds.
-        until: Utc,
-    },
+    /// Until then there is nothing to do.
+    Waiting,
     /// It waits for a free thread or worker.
     Ready,
-    /// It waits until fewer deliveries to its host, or fetches from its switch, are under way.
+    /// It waits until fewer deliveries to its destination, or fetches from its switch, are under way, or until its
+    /// destination is back.
     Held,
     /// A thread or worker has it.
     Out,
 }
 
 /// One owed recording.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Entry {
-    stage: Stage,
-    #[serde(flatten)]
-    place: Place,
+    pub(crate) account: AccountId,
+    pub(crate) stage: Stage,
+    pub(crate) place: Place,
+    /// When there is, or was, something to do.
+    pub(crate) due: Tick,
+    /// Since when it has been owed as it is: its last outcome, or when it was found.
+    since: Tick,
     /// Someone wants it gone as soon as it comes back.
-    unwanted: bool,
+    pub(crate) unwanted: bool,
 }
 
-/// All recordings that are owed. Given up ones are not in it.
-#[derive(Debug, Default)]
+/// All recordings that are owed, and the names of those that have been given up.
+#[derive(Debug)]
 pub(crate) struct Book {
     entries: HashMap<RecordingId, Entry>,
-    waiting: BTreeSet<(Utc, RecordingId)>,
-    ready: [VecDeque<RecordingId>; Stage::ALL.len()],
+    waiting: BTreeSet<(Tick, RecordingId)>,
+    ready: [Turns; Stage::ALL.len()],
     out: [usize; Stage::ALL.len()],
-    /// Where deliveries go, or files are fetched from, that are out or held, or were held before they became ready.
-    ways: HashMap<RecordingId, Way>,
-    hosts: HashMap<String, Host>,
-}
-
-#[derive(Debug)]
-struct Way {
-    host: String,
-    /// It is one of the host's `out`.
-    counted: bool,
-}
-
-/// A receiver to which, or a switch from which, something is under way.
-#[derive(Debug, Default)]
-struct Host {
-    /// Recordings with a way to it.
-    ways: usize,
-    out: usize,
-    held: VecDeque<RecordingId>,
+    ways: Ways,
+    at_rest: HashSet<RecordingId>,
 }
 
 impl Book {
+    /// `waits`: between two probes of a destination that keeps failing.
+    pub(crate) fn new(waits: Policy) -> Self {
+        Self {
+            entries: HashMap::new(),
+            waiting: BTreeSet::new(),
+            ready: Default::default(),
+            out: Default::default(),
+            ways: Ways::new(waits),
+            at_rest: HashSet::new(),
+        }
+    }
+
     pub(crate) fn contains(&self, id: &RecordingId) -> bool {
         self.entries.contains_key(id)
+    }
+
+    /// Whether its ticket need not be read to know what is owed.
+    pub(crate) fn knows(&self, id: &RecordingId) -> bool {
+        self.contains(id) || self.at_rest.contains(id)
     }
 
     pub(crate) fn is_out(&self, id: &RecordingId) -> bool {
@@ -89,6 +105,12 @@ impl Book {
 
     pub(crate) fn place(&self, id: &RecordingId) -> Option<Place> {
         self.entries.get(id).map(|entry| entry.place)
+    }
+
+    /// How long it has been owed as it is.
+    pub(crate) fn waited(&self, id: &RecordingId, now: Tick) -> Duration {
+        let since = self.entries.get(id).map(|entry| entry.since);
+        since.map_or(Duration::ZERO, |since| now.since(since))
     }
 
     /// Recordings that are being worked on.
@@ -101,81 +123,126 @@ impl Book {
         self.entries.len()
     }
 
-    /// The recording is due at this instant, whatever was known of it before.
-    pub(crate) fn put(&mut self, id: RecordingId, stage: Stage, until: Utc) {
-        self.remove(&id);
-        self.waiting.insert((until, id.clone()));
+    /// Recordings that are held.
+    pub(crate) fn held(&self) -> usize {
+        let held = |entry: &&Entry| entry.place == Place::Held;
+        self.entries.values().filter(held).count()
+    }
+
+    /// A recording that was not known to be owed is due at this instant.
+    pub(crate) fn open(
+        &mut self,
+        id: RecordingId,
+        account: AccountId,
+        stage: Stage,
+        due: Tick,
+        now: Tick,
+    ) {
+        self.at_rest.remove(&id);
+        if self.contains(&id) {
+            return;
+        }
+        self.waiting.insert((due, id.clone()));
         let entry = Entry {
+            account,
             stage,
-            place: Place::Waiting { until },
+            place: Place::Waiting,
+            due,
+            since: now,
             unwanted: false,
         };
         self.entries.insert(id, entry);
     }
 
+    /// An owed recording is due at this instant, whatever was known of it before. No change if it is not owed.
+    pub(crate) fn put(&mut self, id: &RecordingId, stage: Stage, due: Tick, now: Tick) {
+        self.lift(id);
+        let Some(entry) = self.entries.get_mut(id) else {
+            return;
+        };
+        entry.stage = stage;
+        entry.place = Place::Waiting;
+        entry.due = due;
+        entry.since = now;
+        entry.unwanted = false;
+        self.waiting.insert((due, id.clone()));
+        let ready = self.ways.back(id, now);
+        self.make_ready(ready);
+    }
+
     /// Nothing is owed any more; false if nothing was.
-    pub(crate) fn remove(&mut self, id: &RecordingId) -> bool {
-        let Some(entry) = self.entries.remove(id) else {
-            return false;
+    pub(crate) fn remove(&mut self, id: &RecordingId, now: Tick) -> bool {
+        self.at_rest.remove(id);
+        self.lift(id);
+        let ready = self.ways.forget(id, now);
+        self.make_ready(ready);
+        self.entries.remove(id).is_some()
+    }
+
+    /// It has been given up, and waits for a person. No change if it is owed.
+    pub(crate) fn rest(&mut self, id: RecordingId) {
+        if !self.contains(&id) {
+            self.at_rest.insert(id);
+        }
+    }
+
+    /// Takes it from where it stands, ways aside.
+    fn lift(&mut self, id: &RecordingId) {
+        let Some(entry) = self.entries.get(id) else {
+            return;
         };
         match entry.place {
-            Place::Waiting { until } => {
-                self.waiting.remove(&(until, id.clone()));
+            Place::Waiting => drop(self.waiting.remove(&(entry.due, id.clone()))),
+            Place::Ready => {
+                let ready = &mut self.ready[entry.stage as usize];
+                ready.remove(&entry.account, entry.due, id);
             }
-            Place::Ready => self.ready[entry.stage as usize].retain(|other| other != id),
             Place::Held => {}
             Place::Out => self.out[entry.stage as usize] -= 1,
         }
-        self.leave_host(id);
-        true
     }
 
-    /// What is out goes to this host, unless as many as `most` do already: then it is held until one of them is back,
-    /// and the answer is false.
-    pub(crate) fn direct(&mut self, id: &RecordingId, host: &str, most: usize) -> bool {
-        if self.ways.get(id).is_some_and(|way| way.host != host) {
-            self.leave_host(id);
-        }
+    /// What is out goes this way if there is room; else it is held until its turn comes, and the answer is false.
+    /// `patience`: how long it may still fail. Afterwards it does not wait for the time of a probe.
+    pub(crate) fn direct(
+        &mut self,
+        id: &RecordingId,
+        way: &Way,
+        patience: Duration,
+        now: Tick,
+    ) -> bool {
         let Some(entry) = self.entries.get_mut(id) else {
             return false;
         };
-        let at = self.hosts.entry(host.to_owned()).or_default();
-        let goes = at.out < most;
-        if goes {
-            at.out += 1;
-        } else {
+        let by_order = entry.due == Tick::FIRST;
+        let claim = Claim {
+            account: entry.account.clone(),
+            due: entry.due,
+            pressing_from: if by_order {
+                Tick::FIRST
+            } else {
+                entry.since.after(patience)
+            },
+        };
+        let (goes, ready) = self.ways.direct(id, way, claim, now);
+        if !goes {
             entry.place = Place::Held;
             self.out[entry.stage as usize] -= 1;
-            at.held.push_back(id.clone());
         }
-        let way = Way {
-            host: host.to_owned(),
-            counted: goes,
-        };
-        if self.ways.insert(id.clone(), way).is_none() {
-            at.ways += 1;
-        }
+        self.make_ready(ready);
         goes
     }
 
-    /// One less for its host. Unless it was held itself, the one held longest becomes ready in its stead, and passes the
-    /// turn on in the same way.
-    fn leave_host(&mut self, id: &RecordingId) {
-        let Some(way) = self.ways.remove(id) else {
-            return;
-        };
-        let host = self.hosts.get_mut(&way.host).expect("it has a way there");
-        host.ways -= 1;
-        host.out -= usize::from(way.counted);
-        if let Some(held) = host.held.iter().position(|other| other == id) {
-            host.held.remove(held);
-        } else if let Some(next) = host.held.pop_front() {
-            let entry = self.entries.get_mut(&next).expect("all held are owed");
+    /// What is out told something of its destination. To be followed by [`Book::put`] or [`Book::remove`].
+    pub(crate) fn hear(&mut self, id: &RecordingId, sign: Sign, at: Instant) {
+        self.ways.hear(id, sign, at);
+    }
+
+    fn make_ready(&mut self, ids: Vec<RecordingId>) {
+        for id in ids {
+            let entry = self.entries.get_mut(&id).expect("all invited are owed");
             entry.place = Place::Ready;
-            self.ready[entry.stage as usize].push_back(next);
-        }
-        if host.ways == 0 {
-            self.hosts.remove(&way.host);
+            self.ready[entry.stage as usize].put(&entry.account, entry.due, id);
         }
     }
 
@@ -186,25 +253,22 @@ impl Book {
         }
     }
 
-    pub(crate) fn is_unwanted(&self, id: &RecordingId) -> bool {
-        self.entries.get(id).is_some_and(|entry| entry.unwanted)
-    }
-
-    /// Everything due by now becomes ready, oldest first.
-    pub(crate) fn advance(&mut self, now: Utc) {
+    /// Everything due by now becomes ready, and what its destination has room for by now.
+    pub(crate) fn advance(&mut self, now: Tick) {
+        let mut due = Vec::new();
         while let Some((until, _)) = self.waiting.first()
             && *until <= now
         {
-            let (_, id) = self.waiting.pop_first().expect("it was there just now");
-            let entry = self.entries.get_mut(&id).expect("all that waits is owed");
-            entry.place = Place::Ready;
-            self.ready[entry.stage as usize].push_back(id);
+            due.extend(self.waiting.pop_first().map(|(_, id)| id));
         }
+        self.make_ready(due);
+        let ready = self.ways.wake(now);
+        self.make_ready(ready);
     }
 
-    /// Hands out the recording that has been ready longest.
+    /// Hands out the recording whose turn it is.
     pub(crate) fn take(&mut self, stage: Stage) -> Option<RecordingId> {
-        let id = self.ready[stage as usize].pop_front()?;
+        let id = self.ready[stage as usize].next()?;
         let entry = self
             .entries
             .get_mut(&id)
@@ -215,118 +279,18 @@ impl Book {
     }
 
     /// When [`Book::advance`] has something to do next.
-    pub(crate) fn next_due(&self) -> Option<Utc> {
-        self.waiting.first().map(|(until, _)| *until)
+    pub(crate) fn next_due(&self) -> Option<Tick> {
+        let waiting = self.waiting.first().map(|(until, _)| *until);
+        waiting.into_iter().chain(self.ways.next_wake()).min()
     }
 
     /// Every owed recording, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&RecordingId, &Entry)> {
         self.entries.iter()
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use proptest::{collection::vec, prelude::*};
-
-    use super::*;
-
-    fn id(n: u8) -> RecordingId {
-        RecordingId::parse(&format!("202403-{n:032x}")).unwrap()
-    }
-
-    fn at(ms: i64) -> Utc {
-        Utc::from_unix_ms(ms)
-    }
-
-    #[test]
-    fn recordings_come_out_in_the_order_they_became_due_each_to_its_stage() {
-        let mut book = Book::default();
-        book.put(id(1), Stage::Deliver, at(30));
-        book.put(id(2), Stage::Deliver, at(10));
-        book.put(id(3), Stage::Render, at(20));
-        assert_eq!(book.next_due(), Some(at(10)));
-        assert_eq!(book.take(Stage::Deliver), None, "nothing is due yet");
-        book.advance(at(25));
-        assert_eq!(book.next_due(), Some(at(30)));
-        book.advance(at(30));
-        assert_eq!(book.take(Stage::Deliver), Some(id(2)));
-        assert_eq!(book.take(Stage::Deliver), Some(id(1)));
-        assert_eq!(book.take(Stage::Deliver), None);
-        assert_eq!(book.take(Stage::Render), Some(id(3)));
-        assert_eq!((book.out(Stage::Deliver), book.out(Stage::Render)), (2, 1));
-    }
-
-    #[test]
-    fn a_host_with_enough_under_way_holds_its_own_and_no_other() {
-        let mut book = Book::default();
-        for n in 1..=5 {
-            book.put(id(n), Stage::Deliver, at(i64::from(n)));
-        }
-        book.advance(at(9));
-        let hand_out = |book: &mut Book, host: &str| {
-            let next = book.take(Stage::Deliver).unwrap();
-            book.direct(&next, host, 2)
-        };
-        assert!(hand_out(&mut book, "hangs") && hand_out(&mut book, "hangs"));
-        assert!(!hand_out(&mut book, "hangs") && !hand_out(&mut book, "hangs"));
-        assert_eq!(book.out(Stage::Deliver), 2, "the held take no worker");
-        assert!(hand_out(&mut book, "lives"));
-        assert_eq!(book.place(&id(3)), Some(Place::Held));
-        book.remove(&id(3));
-        book.put(id(1), Stage::Deliver, at(20));
-        assert_eq!(book.take(Stage::Deliver), Some(id(4)), "next in its stead");
-        assert!(book.direct(&id(4), "hangs", 2));
-    }
-
-    #[test]
-    fn what_is_out_is_not_handed_out_twice_and_may_be_unwanted() {
-        let mut book = Book::default();
-        book.put(id(1), Stage::Render, at(0));
-        book.advance(at(0));
-        book.take(Stage::Render).unwrap();
-        book.advance(at(1000));
-        assert_eq!(book.take(Stage::Render), None);
-        assert!(book.is_out(&id(1)) && !book.is_unwanted(&id(1)));
-        book.unwant(&id(1));
-        assert!(book.is_unwanted(&id(1)));
-        book.put(id(1), Stage::Deliver, at(5));
-        assert_eq!(book.out(Stage::Render), 0);
-        assert_eq!(book.place(&id(1)), Some(Place::Waiting { until: at(5) }));
-    }
-
-    proptest! {
-        #[test]
-        fn the_lists_always_agree_with_the_entries(steps in vec((0u8..8, 0u8..6, 0i64..50), 0..200)) {
-            let mut book = Book::default();
-            for (step, n, ms) in steps {
-                match step {
-                    0 => book.put(id(n), Stage::Render, at(ms)),
-                    1 => book.put(id(n), Stage::Deliver, at(ms)),
-                    2 => book.advance(at(ms)),
-                    3 => drop(book.take(Stage::ALL[usize::from(n) % 3])),
-                    4 => if let Some(taken) = book.take(Stage::Deliver) {
-                        book.direct(&taken, if ms % 2 == 0 { "a" } else { "b" }, 1);
-                    },
-                    5 => book.put(id(n), Stage::Fetch, at(ms)),
-                    6 => if let Some(taken) = book.take(Stage::Fetch) {
-                        book.direct(&taken, if ms % 2 == 0 { "switch a" } else { "switch b" }, 1);
-                    },
-                    _ => { book.remove(&id(n)); }
-                }
-                let places: Vec<Place> = book.iter().map(|(_, entry)| entry.place).collect();
-                let count = |wanted: fn(&Place) -> bool| places.iter().filter(|p| wanted(p)).count();
-                prop_assert_eq!(count(|p| matches!(p, Place::Waiting { .. })), book.waiting.len());
-                prop_assert_eq!(count(|p| *p == Place::Ready), book.ready.iter().map(VecDeque::len).sum::<usize>());
-                prop_assert_eq!(count(|p| *p == Place::Out), book.out.iter().sum::<usize>());
-                prop_assert_eq!(count(|p| *p == Place::Held), book.hosts.values().map(|h| h.held.len()).sum::<usize>());
-                for (name, host) in &book.hosts {
-                    let ways = book.ways.values().filter(|way| way.host == *name);
-                    prop_assert_eq!(ways.count(), host.ways);
-                    prop_assert!(host.ways > host.held.len(), "somebody passes the turn on");
-                    prop_assert!(host.out <= 1);
-                }
-            }
-        }
+    /// Destinations that are left alone because they keep failing.
+    pub(crate) fn troubled(&self) -> impl Iterator<Item = Trouble> {
+        self.ways.troubled()
     }
 }

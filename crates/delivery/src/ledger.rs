@@ -1,13 +1,12 @@
 //! What every outcome means for a recording's ticket: the next step, its instant, and what the world is told. Blocks on
 //! the spool's disk; time and jitter are told; knows no actor.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use callreel_proto::{
-    DeliveryAction, DeliveryOrder, Destination, Hold, RecordingFact, RecordingId, RecordingNotice,
-    RecordingState, Utc,
+    AccountId, Destination, RecordingFact, RecordingId, RecordingNotice, RecordingState, Utc,
 };
-use callreel_spool::{Error, Outbox, Ticket};
+use callreel_spool::{Error, ImpossibleTransition, Outbox, Ticket};
 use tracing::{error, info, warn};
 
 use crate::{
@@ -17,14 +16,15 @@ use crate::{
     upload::Tried,
 };
 
+mod orders;
 #[cfg(test)]
 mod tests;
+mod walk;
+
+pub(crate) use walk::Found;
 
 /// Tries to render a recording whose encoder refuses it or panics. The same bytes seldom fare better a fourth time.
 const RENDER_TRIES: u32 = 3;
-
-/// Why a recording ended that nobody was left to end.
-const DIED: &str = "its process died";
 
 /// What an outcome led to.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -35,13 +35,15 @@ pub(crate) struct Step {
     pub(crate) notice: Option<RecordingNotice>,
 }
 
-/// What a look through the spool found.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Found {
-    /// Everything owed, with its instant.
-    pub(crate) owed: Vec<(RecordingId, Stage, Utc)>,
-    /// What to publish: recordings whose process died have ended.
-    pub(crate) notices: Vec<RecordingNotice>,
+/// What is owed of a recording, as its ticket says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Owed {
+    /// Whose it is.
+    pub(crate) account: AccountId,
+    /// The next work on it.
+    pub(crate) stage: Stage,
+    /// When that is due; long ago, if it has been due since.
+    pub(crate) due: Utc,
 }
 
 /// What a recording needs now.
@@ -55,6 +57,17 @@ pub(crate) enum Needs {
     Nothing,
 }
 
+/// When an outcome came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Occasion {
+    pub(crate) now: Utc,
+    /// How long the recording has waited and been tried since its last outcome, or since this process found it. Real time:
+    /// the wall clock may have been set meanwhile.
+    pub(crate) waited: Duration,
+    /// Any number; it chooses the jitter.
+    pub(crate) seed: u64,
+}
+
 /// The tickets of one spool and the rules for them.
 #[derive(Clone)]
 pub(crate) struct Ledger {
@@ -64,45 +77,21 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Everything owed. Recordings that a dead process left growing are ended now, and those whose story ended while their
-    /// files could not be removed are removed.
-    pub(crate) fn scan(&self, now: Utc) -> Result<Found, Error> {
-        let mut found = Found::default();
-        let tickets = self.spool.view().tickets()?;
-        let recovered = self.spool.recover(&tickets).unwrap_or_else(|error| {
-            // What is owed already does not wait for that.
-            error!(%error, "cannot end what a dead process left growing; trying again in a minute");
-            Vec::new()
-        });
-        for ticket in tickets.iter().chain(&recovered) {
-            match ticket.state() {
-                RecordingState::Delivered | RecordingState::Discarded => {
-                    self.spool.settle(ticket)?
-                }
-                _ => {
-                    if let Some((stage, due)) = self.owed(ticket, now) {
-                        let id = ticket.recording_id().clone();
-                        found.owed.push((id, stage, due));
-                    }
-                }
-            }
-        }
-        let died = |ticket| notice(ticket, RecordingFact::Ended, Some(DIED.to_owned()));
-        found.notices = recovered.iter().map(died).collect();
-        Ok(found)
-    }
-
-    /// What one recording is owed, and when; `None` also if it is not in this spool.
-    pub(crate) fn look(&self, id: &RecordingId, now: Utc) -> Result<Option<(Stage, Utc)>, Error> {
+    /// What one recording is owed; `None` also if it is not in this spool.
+    pub(crate) fn look(&self, id: &RecordingId, now: Utc) -> Result<Option<Owed>, Error> {
         let ticket = self.spool.view().ticket(id)?;
         Ok(ticket.and_then(|ticket| self.owed(&ticket, now)))
     }
 
-    fn owed(&self, ticket: &Ticket, now: Utc) -> Option<(Stage, Utc)> {
-        let due = self
-            .policy
-            .resume_at(now, ticket.delivery().next_attempt_at);
-        self.stage(ticket).map(|stage| (stage, due))
+    /// What was never tried is due since it began, so that of all that is due the oldest comes first.
+    fn owed(&self, ticket: &Ticket, now: Utc) -> Option<Owed> {
+        let planned = ticket.delivery().next_attempt_at;
+        let planned = planned.unwrap_or(ticket.promise().started_at.min(now));
+        Some(Owed {
+            account: ticket.promise().account_id.clone(),
+            stage: self.stage(ticket)?,
+            due: self.policy.resume_at(now, Some(planned)),
+        })
     }
 
     fn stage(&self, ticket: &Ticket) -> Option<Stage> {
@@ -151,8 +140,7 @@ impl Ledger {
         &self,
         id: &RecordingId,
         outcome: Result<(), Failure>,
-        now: Utc,
-        seed: u64,
+        when: Occasion,
     ) -> Result<Step, Error> {
         let mut ticket = self.ticket(id)?;
         match outcome {
@@ -160,11 +148,11 @@ impl Ledger {
                 ticket.fetched()?;
                 self.spool.save_ticket(&ticket)?;
                 Ok(Step {
-                    owed: Some((Stage::Render, now)),
+                    owed: Some((Stage::Render, when.now)),
                     notice: None,
                 })
             }
-            Err(failure) => self.no_file(ticket, Stage::Fetch, failure, now, seed),
+            Err(failure) => self.no_file(ticket, Stage::Fetch, failure, when),
         }
     }
 
@@ -173,8 +161,7 @@ impl Ledger {
         &self,
         id: &RecordingId,
         outcome: Result<Rendered, Failure>,
-        now: Utc,
-        seed: u64,
+        when: Occasion,
     ) -> Result<Step, Error> {
         let mut ticket = self.ticket(id)?;
         match outcome {
@@ -182,20 +169,36 @@ impl Ledger {
                 ticket.rendered(rendition)?;
                 self.spool.save_ticket(&ticket)?;
                 Ok(Step {
-                    owed: Some((Stage::Deliver, now)),
+                    owed: Some((Stage::Deliver, when.now)),
                     notice: Some(notice(&ticket, RecordingFact::Rendered, None)),
                 })
             }
             Ok(Rendered::TooShort) => {
-                ticket.too_short(now)?;
-                self.discard(&ticket)
+                let rule = format!("shorter than the minimum of {} ms", ticket.promise().min_ms);
+                self.nothing_to_send(ticket, Ticket::too_short, &rule, when.now)
             }
             Ok(Rendered::Nothing) => {
-                ticket.discarded(now, "it ended at the moment it began")?;
-                self.discard(&ticket)
+                let rule = "it ended at the moment it began";
+                let discard = |ticket: &mut Ticket, now| ticket.discarded(now, rule);
+                self.nothing_to_send(ticket, discard, rule, when.now)
             }
-            Err(failure) => self.no_file(ticket, Stage::Render, failure, now, seed),
+            Err(failure) => self.no_file(ticket, Stage::Render, failure, when),
         }
+    }
+
+    /// A rule says that no file of it is sent anywhere. What is held for the law is kept all the same.
+    fn nothing_to_send(
+        &self,
+        mut ticket: Ticket,
+        discard: impl FnOnce(&mut Ticket, Utc) -> Result<(), ImpossibleTransition>,
+        rule: &str,
+        now: Utc,
+    ) -> Result<Step, Error> {
+        if ticket.hold().is_some() {
+            return self.give_up(ticket, &format!("{rule}; a legal hold keeps it"), now);
+        }
+        discard(&mut ticket, now)?;
+        self.discard(&ticket)
     }
 
     /// What becomes of a recording that could not be fetched or rendered.
@@ -204,17 +207,12 @@ impl Ledger {
         mut ticket: Ticket,
         stage: Stage,
         failure: Failure,
-        now: Utc,
-        seed: u64,
+        when: Occasion,
     ) -> Result<Step, Error> {
-        let history = History {
-            failures: ticket.delivery().render_failures + 1,
-            first_at: ticket.delivery().render_failing_since.unwrap_or(now),
-        };
         let (reason, most) = match failure {
             Failure::Stopped => {
                 return Ok(Step {
-                    owed: Some((stage, now)),
+                    owed: Some((stage, when.now)),
                     notice: None,
                 });
             }
@@ -222,16 +220,22 @@ impl Ledger {
             Failure::Suspect(reason) => (reason, RENDER_TRIES),
             Failure::Passing(reason) => (reason, u32::MAX),
         };
-        match self.policy.after_failure(now, history, None, seed) {
-            Decision::TryAt(next) if history.failures < most => {
+        ticket.waited(when.waited);
+        let failures = ticket.delivery().render_failures.saturating_add(1);
+        let history = history(&ticket, failures, 0);
+        match self
+            .policy
+            .after_failure(when.now, history, None, when.seed)
+        {
+            Decision::TryAt(next) if failures < most => {
                 if stage == Stage::Render {
                     error!(recording_id = %ticket.recording_id(), reason, "rendering failed");
                 }
-                ticket.rendering_failed(now, &*reason, next)?;
+                ticket.rendering_failed(when.now, &*reason, next)?;
                 self.spool.save_ticket(&ticket)?;
                 Ok(retrying(&ticket, stage, &reason, next))
             }
-            _ => self.give_up(ticket, &reason, now),
+            _ => self.give_up(ticket, &reason, when.now),
         }
     }
 
@@ -240,31 +244,59 @@ impl Ledger {
         &self,
         id: &RecordingId,
         tried: Tried,
-        now: Utc,
-        seed: u64,
+        when: Occasion,
     ) -> Result<Step, Error> {
-        let mut ticket = self.ticket(id)?;
-        let history = History {
-            failures: ticket.delivery().attempts.saturating_add(1),
-            first_at: ticket.delivery().first_attempt_at.unwrap_or(now),
-        };
+        let ticket = self.ticket(id)?;
         match tried {
-            Tried::File(Verdict::Delivered) => self.acknowledged(ticket, now),
-            Tried::File(Verdict::Refused { reason }) => self.give_up(ticket, &reason, now),
+            Tried::File(Verdict::Delivered) => self.acknowledged(ticket, when.now),
+            Tried::File(Verdict::Refused { reason }) => self.give_up(ticket, &reason, when.now),
             Tried::File(Verdict::Retry {
                 reason,
                 retry_after,
-            }) => match self.policy.after_failure(now, history, retry_after, seed) {
-                Decision::GiveUp => self.give_up(ticket, &reason, now),
-                Decision::TryAt(next) => {
-                    ticket.attempt_failed(now, &*reason, next)?;
-                    self.spool.save_ticket(&ticket)?;
-                    Ok(retrying(&ticket, Stage::Deliver, &reason, next))
+            }) => self.not_taken(ticket, &reason, retry_after, false, when),
+            Tried::File(Verdict::Unwelcome {
+                reason,
+                retry_after,
+            }) => self.not_taken(ticket, &reason, retry_after, true, when),
+            Tried::Document(Verdict::Delivered) => self.finish(ticket, when.now),
+            Tried::Document(
+                Verdict::Retry { reason, .. }
+                | Verdict::Unwelcome { reason, .. }
+                | Verdict::Refused { reason },
+            ) => self.document_failed(ticket, &reason, when),
+        }
+    }
+
+    /// The destination did not take the file this time; `refused` if it was there to say so.
+    fn not_taken(
+        &self,
+        mut ticket: Ticket,
+        reason: &str,
+        retry_after: Option<Duration>,
+        refused: bool,
+        when: Occasion,
+    ) -> Result<Step, Error> {
+        ticket.waited(when.waited);
+        let log = ticket.delivery();
+        let refusals = if refused {
+            log.refusals.saturating_add(1)
+        } else {
+            0
+        };
+        let history = history(&ticket, log.attempts.saturating_add(1), refusals);
+        match self
+            .policy
+            .after_failure(when.now, history, retry_after, when.seed)
+        {
+            Decision::GiveUp => self.give_up(ticket, reason, when.now),
+            Decision::TryAt(next) => {
+                if refused {
+                    ticket.attempt_refused(when.now, reason, next)?;
+                } else {
+                    ticket.attempt_failed(when.now, reason, next)?;
                 }
-            },
-            Tried::Document(Verdict::Delivered) => self.finish(ticket, now),
-            Tried::Document(Verdict::Retry { reason, .. } | Verdict::Refused { reason }) => {
-                self.document_failed(ticket, &reason, now, history, seed)
+                self.spool.save_ticket(&ticket)?;
+                Ok(retrying(&ticket, Stage::Deliver, reason, next))
             }
         }
     }
@@ -305,17 +337,13 @@ impl Ledger {
         &self,
         mut ticket: Ticket,
         reason: &str,
-        now: Utc,
-        history: History,
-        seed: u64,
+        when: Occasion,
     ) -> Result<Step, Error> {
-        let next = match self.policy.after_failure(now, history, None, seed) {
-            Decision::TryAt(next) => next,
-            Decision::GiveUp => after(now, self.policy.max),
-        };
+        let failures = ticket.delivery().attempts.saturating_add(1);
+        let next = after(when.now, self.policy.wait(failures, when.seed));
         warn!(recording_id = %ticket.recording_id(), reason, "the metadata document is not saved yet");
         let first = ticket.delivery().last_error.is_none();
-        ticket.attempt_failed(now, reason, next)?;
+        ticket.attempt_failed(when.now, reason, next)?;
         self.spool.save_ticket(&ticket)?;
         let told = format!(
             "{}; its document is not saved yet: {reason}",
@@ -328,12 +356,10 @@ impl Ledger {
     }
 
     fn give_up(&self, mut ticket: Ticket, reason: &str, now: Utc) -> Result<Step, Error> {
-        error!(
-            recording_id = %ticket.recording_id(), reason, kept = self.keep_undeliverable,
-            "undeliverable"
-        );
+        let kept = self.keep_undeliverable || ticket.hold().is_some();
+        error!(recording_id = %ticket.recording_id(), reason, kept, "undeliverable");
         ticket.undeliverable(now, reason)?;
-        if self.keep_undeliverable {
+        if kept {
             self.spool.save_ticket(&ticket)?;
         } else {
             ticket.discarded(now, reason)?;
@@ -349,41 +375,6 @@ impl Ledger {
         })
     }
 
-    /// A person wants it tried again at once.
-    pub(crate) fn retry(&self, id: &RecordingId, now: Utc) -> Result<Step, Error> {
-        let (ticket, ()) = self
-            .spool
-            .update_ticket(id, |ticket| ticket.retry().map_err(Error::from))?;
-        Ok(Step {
-            owed: self.owed(&ticket, now),
-            notice: None,
-        })
-    }
-
-    /// A person wants it gone.
-    pub(crate) fn drop_recording(&self, id: &RecordingId, now: Utc) -> Result<Step, Error> {
-        let mut ticket = self.ticket(id)?;
-        ticket.discarded(now, "dropped by order")?;
-        self.discard(&ticket)
-    }
-
-    /// A person wants it kept whatever happens, or no longer.
-    pub(crate) fn hold(&self, order: &DeliveryOrder, now: Utc) -> Result<RecordingNotice, Error> {
-        let hold = (order.action == DeliveryAction::Hold).then(|| Hold {
-            by: order.by.clone().unwrap_or_else(|| "an operator".to_owned()),
-            reason: order.reason.clone().unwrap_or_default(),
-            since: now.gregorian_seconds(),
-        });
-        let fact = match hold {
-            Some(_) => RecordingFact::Held,
-            None => RecordingFact::Released,
-        };
-        let (ticket, ()) = self.spool.update_ticket(&order.recording_id, |ticket| {
-            ticket.set_hold(hold).map_err(Error::from)
-        })?;
-        Ok(notice(&ticket, fact, Some(order.told())))
-    }
-
     fn discard(&self, ticket: &Ticket) -> Result<Step, Error> {
         self.spool.settle(ticket)?;
         let rule = ticket.delivery().last_error.clone();
@@ -397,6 +388,14 @@ impl Ledger {
     fn ticket(&self, id: &RecordingId) -> Result<Ticket, Error> {
         let ticket = self.spool.view().ticket(id)?;
         ticket.ok_or_else(|| Error::NoTicket(id.clone()))
+    }
+}
+
+fn history(ticket: &Ticket, failures: u32, refusals: u32) -> History {
+    History {
+        failures,
+        refusals,
+        failing_for: Duration::from_millis(ticket.delivery().failing_ms),
     }
 }
 

@@ -6,6 +6,7 @@
 //! (which step the ticket takes). The spool on disk is the truth, so a restart goes on where the last process was.
 
 mod book;
+mod breaker;
 mod config;
 mod convert;
 mod courier;
@@ -24,7 +25,10 @@ mod role;
 pub mod schedule;
 #[cfg(test)]
 mod testing;
+mod turns;
 mod upload;
+mod watch;
+mod ways;
 mod webhooks;
 
 pub use config::{CONFIG_KEYS, DeliveryConfig};

@@ -2,21 +2,20 @@
 //! their outcomes into the ledger; it renders and sends nothing itself.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
 use callreel_bus::Bus;
-use callreel_proto::{
-    DeliveryAction, DeliveryOrder, Exchange, RecordingFact, RecordingId, RecordingNotice, Utc,
-};
+use callreel_proto::{DeliveryOrder, Exchange, RecordingFact, RecordingId, RecordingNotice};
 use callreel_spool::{Error as SpoolError, Outbox, Ticket};
 use callreel_store::Store;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, concurrency::JoinHandle};
 use serde::Serialize;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::warn;
 
 use crate::{
     DeliveryConfig,
@@ -24,30 +23,42 @@ use crate::{
     courier::Courier,
     encode::{self, EncodePool, Work},
     fetch::{self, Fetcher},
-    ledger::{Ledger, Step},
+    ledger::{Found, Ledger},
     render::{self, Failure, Rendered},
     upload::{self, Desk, Tried, UploadPool},
+    watch::{Tick, Watch},
 };
 
+mod orders;
+mod outcomes;
+mod receivers;
+mod walk;
 mod work;
+
+use receivers::Receivers;
 
 /// How often the spool is read for tickets nobody told of: a notice may be lost on a bus that drops the oldest, and a
 /// process that died tells nobody.
 const RESCAN: Duration = Duration::from_secs(60);
-/// The longest sleep of the one timer; a wall clock that was set meanwhile is noticed after at most this.
-const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// Wait after the spool's own disk refused something.
 const DISK_PAUSE: Duration = Duration::from_secs(5);
 /// How long tries under way may go on when the role stops; what is cut off then is tried again at the next start.
 const STOP_GRACE: Duration = Duration::from_secs(5);
+/// Pieces of work handed out before the queue hears what else happened: each costs a look at its ticket, and ten thousand
+/// recordings may be due at once.
+const HANDED_PER_TURN: usize = 64;
 /// Owed recordings named one by one in a description; beyond, they are only counted.
 const DESCRIBED: usize = 100;
 
 /// What the queue hears.
 #[derive(Debug)]
 pub(crate) enum QueueMsg {
-    /// From itself, at the start and every minute: read the spool.
+    /// From itself, at the start and every minute: walk through the spool.
     Scan,
+    /// From the walk: which of these recordings are not known?
+    Unknown(Vec<RecordingId>, RpcReplyPort<Vec<RecordingId>>),
+    /// From the walk: what tickets said; answered when it has been dealt with.
+    Found(Found, RpcReplyPort<()>),
     /// From the bus; answered when it has been dealt with.
     Heard(Heard, RpcReplyPort<()>),
     /// From the fetcher.
@@ -58,6 +69,8 @@ pub(crate) enum QueueMsg {
     Tried(RecordingId, Tried),
     /// From its timer: something is due.
     Wake,
+    /// From itself: more can be handed out.
+    GoOn,
     /// From anyone: a picture of the role.
     Describe(RpcReplyPort<Value>),
     /// From the role's owner: hand out nothing more, stop when all is back.
@@ -102,6 +115,12 @@ pub(crate) struct State {
     node: String,
     ledger: Ledger,
     book: Book,
+    watch: Watch,
+    /// The walk through the spool that is under way, or was last.
+    walk: Option<tokio::task::JoinHandle<()>>,
+    /// Orders to drop what was under way when they came: no more than are.
+    dropping: HashMap<RecordingId, DeliveryOrder>,
+    receivers: Receivers,
     fetcher: Fetcher,
     report_fetched: fetch::Report,
     fetches_per_switch: usize,
@@ -111,7 +130,7 @@ pub(crate) struct State {
     /// How many recordings may be out for each stage.
     capacities: [usize; Stage::ALL.len()],
     cut_off: CancellationToken,
-    timer: Option<(Utc, JoinHandle<()>)>,
+    timer: Option<(Tick, JoinHandle<()>)>,
     rescan: JoinHandle<()>,
     counters: Counters,
     stopping: bool,
@@ -152,11 +171,15 @@ impl Actor for Queue {
             bus: parts.bus,
             node: parts.node,
             ledger: Ledger {
-                spool: parts.spool,
+                spool: parts.spool.clone(),
                 policy: config.policy(),
                 keep_undeliverable: config.keep_undeliverable,
             },
-            book: Book::default(),
+            book: Book::new(config.policy()),
+            watch: Watch::start(),
+            walk: None,
+            dropping: HashMap::new(),
+            receivers: Receivers::start(parts.spool.clone()),
             fetcher: parts.fetcher,
             report_fetched: {
                 let queue = myself.clone();
@@ -182,7 +205,17 @@ impl Actor for Queue {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            QueueMsg::Scan => state.scan().await,
+            QueueMsg::Scan => state.scan(&myself),
+            QueueMsg::Unknown(mut ids, reply) => {
+                ids.retain(|id| !state.book.knows(id));
+                // A walk that has ended asks no more.
+                drop(reply.send(ids));
+                return Ok(());
+            }
+            QueueMsg::Found(found, done) => {
+                state.found(found).await;
+                drop(done.send(()));
+            }
             QueueMsg::Heard(heard, done) => {
                 state.hear(heard).await;
                 // Whoever told may be gone.
@@ -192,6 +225,7 @@ impl Actor for Queue {
             QueueMsg::Rendered(id, outcome) => state.rendered(id, outcome).await,
             QueueMsg::Tried(id, tried) => state.tried(id, tried).await,
             QueueMsg::Wake => state.timer = None,
+            QueueMsg::GoOn => {}
             QueueMsg::Describe(reply) => {
                 // Whoever asked may have stopped waiting.
                 drop(reply.send(state.describe()));
@@ -218,12 +252,16 @@ impl Actor for Queue {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         state.rescan.abort();
+        if let Some(walk) = state.walk.take() {
+            walk.abort();
+        }
         if let Some((_, timer)) = state.timer.take() {
             timer.abort();
         }
         // The spool's lock is free only when the last worker has let go of it.
         state.cut_off.cancel();
         state.fetcher.stop().await;
+        state.receivers.stop().await;
         state.upload.get_cell().stop_and_wait(None, None).await?;
         Ok(())
     }
@@ -253,153 +291,6 @@ impl State {
         tokio::task::spawn_blocking(move || question(&ledger))
             .await
             .expect("the ledger does not panic, and the runtime outlives its actors")
-    }
-
-    async fn scan(&mut self) {
-        match self.ask(|ledger| ledger.scan(Utc::now())).await {
-            Ok(found) => {
-                for (id, stage, due) in found.owed {
-                    if !self.book.contains(&id) {
-                        self.book.put(id, stage, due);
-                    }
-                }
-                for notice in found.notices {
-                    self.publish(notice).await;
-                }
-            }
-            Err(error) => error!(%error, "cannot read the spool; trying again in a minute"),
-        }
-    }
-
-    async fn hear(&mut self, heard: Heard) {
-        match heard {
-            Heard::Ended(id) => self.look(id).await,
-            Heard::Ordered(order) => self.obey(order).await,
-        }
-    }
-
-    async fn look(&mut self, id: RecordingId) {
-        if self.book.contains(&id) {
-            return;
-        }
-        let asked = id.clone();
-        match self
-            .ask(move |ledger| ledger.look(&asked, Utc::now()))
-            .await
-        {
-            Ok(Some((stage, due))) => self.book.put(id, stage, due),
-            // Of another node's spool, or done with already.
-            Ok(None) => {}
-            Err(error) => error!(recording_id = %id, %error, "cannot read its ticket"),
-        }
-    }
-
-    async fn obey(&mut self, order: DeliveryOrder) {
-        let id = order.recording_id.clone();
-        let out = self.book.is_out(&id);
-        match order.action {
-            DeliveryAction::Hold | DeliveryAction::Release => self.hold(order).await,
-            DeliveryAction::Retry if out => {}
-            DeliveryAction::Drop if out => self.book.unwant(&id),
-            DeliveryAction::Retry => {
-                let asked = id.clone();
-                let step = self.ask(move |ledger| ledger.retry(&asked, Utc::now()));
-                let step = step.await;
-                self.ordered(id, step).await;
-            }
-            DeliveryAction::Drop => self.drop_recording(id).await,
-        }
-    }
-
-    /// A hold changes nothing about what is owed, so that it is put on what is being worked on too.
-    async fn hold(&mut self, order: DeliveryOrder) {
-        let id = order.recording_id.clone();
-        match self
-            .ask(move |ledger| ledger.hold(&order, Utc::now()))
-            .await
-        {
-            Ok(notice) => self.publish(notice).await,
-            Err(SpoolError::NoTicket(_)) => {}
-            Err(error) => warn!(recording_id = %id, %error, "cannot obey the order"),
-        }
-    }
-
-    async fn drop_recording(&mut self, id: RecordingId) {
-        let asked = id.clone();
-        let step = self.ask(move |ledger| ledger.drop_recording(&asked, Utc::now()));
-        let step = step.await;
-        self.ordered(id, step).await;
-    }
-
-    async fn ordered(&mut self, id: RecordingId, step: Result<Step, SpoolError>) {
-        match step {
-            Ok(step) => self.take_step(id, step).await,
-            // An order for a recording of another node's spool is heard here too.
-            Err(SpoolError::NoTicket(_)) => {}
-            Err(error) => warn!(recording_id = %id, %error, "cannot obey the order"),
-        }
-    }
-
-    async fn fetched(&mut self, id: RecordingId, outcome: Result<(), Failure>) {
-        if self.book.is_unwanted(&id) {
-            return self.drop_recording(id).await;
-        }
-        let asked = id.clone();
-        let step = self
-            .ask(move |ledger| ledger.fetched(&asked, outcome, Utc::now(), rand::random()))
-            .await;
-        self.came_back(id, Stage::Fetch, step).await;
-    }
-
-    async fn rendered(&mut self, id: RecordingId, outcome: Result<Rendered, Failure>) {
-        if self.book.is_unwanted(&id) {
-            return self.drop_recording(id).await;
-        }
-        let asked = id.clone();
-        let step = self
-            .ask(move |ledger| ledger.rendered(&asked, outcome, Utc::now(), rand::random()))
-            .await;
-        self.came_back(id, Stage::Render, step).await;
-    }
-
-    async fn tried(&mut self, id: RecordingId, tried: Tried) {
-        let delivered = matches!(
-            tried,
-            Tried::File(crate::schedule::Verdict::Delivered) | Tried::Document(_)
-        );
-        if self.book.is_unwanted(&id) && !delivered {
-            return self.drop_recording(id).await;
-        }
-        let asked = id.clone();
-        let step = self
-            .ask(move |ledger| ledger.tried(&asked, tried, Utc::now(), rand::random()))
-            .await;
-        self.came_back(id, Stage::Deliver, step).await;
-    }
-
-    async fn came_back(&mut self, id: RecordingId, stage: Stage, step: Result<Step, SpoolError>) {
-        match step {
-            Ok(step) => self.take_step(id, step).await,
-            Err(SpoolError::NoTicket(_)) => drop(self.book.remove(&id)),
-            Err(error) => self.disk_refused(id, stage, &error),
-        }
-    }
-
-    /// The ticket says what it said before, so the same work is done again: nothing is lost, something may be sent twice.
-    fn disk_refused(&mut self, id: RecordingId, stage: Stage, error: &SpoolError) {
-        error!(recording_id = %id, %error, "the spool cannot be written; trying again");
-        let until = crate::schedule::after(Utc::now(), DISK_PAUSE);
-        self.book.put(id, stage, until);
-    }
-
-    async fn take_step(&mut self, id: RecordingId, step: Step) {
-        match step.owed {
-            Some((stage, due)) => self.book.put(id, stage, due),
-            None => drop(self.book.remove(&id)),
-        }
-        if let Some(notice) = step.notice {
-            self.publish(notice).await;
-        }
     }
 
     async fn publish(&mut self, notice: RecordingNotice) {

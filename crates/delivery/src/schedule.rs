@@ -12,6 +12,10 @@ mod tests;
 /// that a wrong header does not park a recording for days.
 pub const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(3600);
 
+/// Tries in a row that a destination may refuse before a recording is given up: enough for a receiver that is being
+/// deployed, too few to bother one that means it.
+pub const REFUSALS: u32 = 5;
+
 /// What one try came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -22,6 +26,14 @@ pub enum Verdict {
         /// What happened, for people; holds no credentials.
         reason: String,
         /// How long the receiver asked to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// The destination answered that it does not want the file as it is. It may be under repair, so that a few more tries
+    /// are worth it, but not days of them.
+    Unwelcome {
+        /// What it answered, for people; holds no credentials.
+        reason: String,
+        /// How long it asked to be left alone.
         retry_after: Option<Duration>,
     },
     /// It can never work: another try would be the same.
@@ -40,8 +52,8 @@ impl Verdict {
         }
     }
 
-    /// Judges an HTTP answer: any 2xx is success, everything else may pass (a receiver being repaired answers
-    /// 401, 404 or 413 as readily as 503, and a recording is worth three days of patience).
+    /// Judges an HTTP answer: any 2xx is success; 408, 425, 429 (RFC 9110 §15.5.9, RFC 8470, RFC 6585) and 5xx may pass;
+    /// every other 4xx, and a 3xx that could not be followed, is a refusal. What is no HTTP status may pass.
     pub fn of_status(status: u16, said: &str, retry_after: Option<Duration>) -> Self {
         if (200..300).contains(&status) {
             return Self::Delivered;
@@ -50,9 +62,15 @@ impl Verdict {
             "" => format!("the receiver answered {status}"),
             said => format!("the receiver answered {status}: {said}"),
         };
-        Self::Retry {
-            reason,
-            retry_after,
+        match status {
+            300..=499 if !matches!(status, 408 | 425 | 429) => Self::Unwelcome {
+                reason,
+                retry_after,
+            },
+            _ => Self::Retry {
+                reason,
+                retry_after,
+            },
         }
     }
 }
@@ -83,8 +101,11 @@ pub enum Decision {
 pub struct History {
     /// Failed tries, at least 1.
     pub failures: u32,
-    /// When the first of them began.
-    pub first_at: Utc,
+    /// How many of the last ones in a row were refusals.
+    pub refusals: u32,
+    /// How long it has been failing while it could have been tried, since the first failure. The wall clock is no judge of
+    /// that: one jump of it would end the patience with every recording that waits.
+    pub failing_for: Duration,
 }
 
 /// Exponential backoff with full jitter: the wait after failure n is uniform in [0, min(max, first · 2ⁿ⁻¹)), which
@@ -95,7 +116,7 @@ pub struct Policy {
     pub first: Duration,
     /// Upper bound of every wait.
     pub max: Duration,
-    /// Counted from the first try. A last try happens exactly then.
+    /// Time of failing, counted from the first failure. A last try happens exactly then.
     pub give_up_after: Duration,
 }
 
@@ -108,20 +129,20 @@ impl Policy {
         retry_after: Option<Duration>,
         seed: u64,
     ) -> Decision {
-        let deadline = after(history.first_at, self.give_up_after);
-        if now >= deadline {
+        let left = self.give_up_after.saturating_sub(history.failing_for);
+        if left.is_zero() || history.refusals >= REFUSALS {
             return Decision::GiveUp;
         }
         let asked = retry_after.unwrap_or_default().min(RETRY_AFTER_LIMIT);
         let wait = self.wait(history.failures, seed).max(asked);
-        Decision::TryAt(after(now, wait).min(deadline))
+        Decision::TryAt(after(now, wait.min(left)))
     }
 
     /// When to act on an instant read from a ticket: never later than this policy could have meant, whatever the
-    /// clock or the settings were when it was written.
+    /// clock or the settings were when it was written. What is overdue stays so, that the oldest may come first.
     pub fn resume_at(&self, now: Utc, planned: Option<Utc>) -> Utc {
         let latest = after(now, self.max.max(RETRY_AFTER_LIMIT));
-        planned.map_or(now, |at| at.clamp(now, latest))
+        planned.map_or(now, |at| at.min(latest))
     }
 
     /// The wait after this many failures.

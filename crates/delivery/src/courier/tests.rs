@@ -121,7 +121,7 @@ async fn carry_with(
 
 fn reason(verdict: Verdict) -> String {
     match verdict {
-        Verdict::Retry { reason, .. } => reason,
+        Verdict::Retry { reason, .. } | Verdict::Unwelcome { reason, .. } => reason,
         other => panic!("{other:?} is no failure that may pass"),
     }
 }

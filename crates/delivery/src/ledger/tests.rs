@@ -1,11 +1,11 @@
 //! Stories of single recordings, told outcome by outcome against a real spool.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
-use callreel_proto::EndReason;
+use callreel_proto::{DeliveryAction, DeliveryOrder, EndReason};
 use callreel_spool::{SpoolConfig, Writer};
 
-use super::*;
+use super::{walk::DIED, *};
 use crate::testing::{self, STARTED_MS};
 
 const POLICY: Policy = Policy {
@@ -15,11 +15,15 @@ const POLICY: Policy = Policy {
 };
 const SEED: u64 = 1;
 
+mod patience;
+
 struct Story {
     dir: tempfile::TempDir,
     writer: Writer,
     ledger: Ledger,
     id: RecordingId,
+    /// When the last outcome came: milliseconds after the recording's start.
+    last_ms: Cell<i64>,
 }
 
 fn ledger(dir: &tempfile::TempDir) -> Ledger {
@@ -56,7 +60,37 @@ impl Story {
             writer,
             ledger,
             id: ticket.recording_id().clone(),
+            last_ms: Cell::new(0),
         }
+    }
+
+    /// An outcome comes so late, by a clock that is right.
+    fn when(&self, ms: i64) -> Occasion {
+        let waited = ms - self.last_ms.replace(ms);
+        Occasion {
+            now: at(ms),
+            waited: Duration::from_millis(waited.try_into().unwrap_or(0)),
+            seed: SEED,
+        }
+    }
+
+    fn order(&self, action: DeliveryAction) -> DeliveryOrder {
+        DeliveryOrder {
+            by: Some("jane".to_owned()),
+            reason: Some("asked twice".to_owned()),
+            ..DeliveryOrder::new(action, self.id.clone())
+        }
+    }
+
+    fn retry(&self, ms: i64) -> Owed {
+        let order = self.order(DeliveryAction::Retry);
+        self.last_ms.set(ms);
+        self.ledger.retry(&order, at(ms)).unwrap().unwrap()
+    }
+
+    fn found(&self, ms: i64) -> Found {
+        let names = self.ledger.recordings().unwrap();
+        self.ledger.read(&names, at(ms)).unwrap()
     }
 
     /// The same, rendered.
@@ -79,24 +113,24 @@ impl Story {
 
     fn fetch(&self, outcome: Result<(), Failure>, ms: i64) -> Step {
         self.ledger
-            .fetched(&self.id, outcome, at(ms), SEED)
+            .fetched(&self.id, outcome, self.when(ms))
             .unwrap()
     }
 
     fn render(&self, outcome: Result<Rendered, Failure>, ms: i64) -> Step {
         self.ledger
-            .rendered(&self.id, outcome, at(ms), SEED)
+            .rendered(&self.id, outcome, self.when(ms))
             .unwrap()
     }
 
     fn file(&self, verdict: Verdict, ms: i64) -> Step {
         let tried = Tried::File(verdict);
-        self.ledger.tried(&self.id, tried, at(ms), SEED).unwrap()
+        self.ledger.tried(&self.id, tried, self.when(ms)).unwrap()
     }
 
     fn document(&self, verdict: Verdict, ms: i64) -> Step {
         let tried = Tried::Document(verdict);
-        self.ledger.tried(&self.id, tried, at(ms), SEED).unwrap()
+        self.ledger.tried(&self.id, tried, self.when(ms)).unwrap()
     }
 }
 
@@ -106,19 +140,28 @@ fn told(step: &Step) -> Option<(RecordingFact, &str)> {
 }
 
 #[test]
-fn an_ended_recording_is_owed_at_once_a_growing_one_not_yet() {
+fn an_ended_recording_is_owed_since_it_began_a_growing_one_not_yet() {
     let story = Story::begin(|_| {});
     let growing = testing::ticket(|promise| promise.recording_id = RecordingId::random(at(0)));
     story.writer.create_ticket(&growing).unwrap();
-    let found = story.ledger.scan(at(5000)).unwrap();
-    assert_eq!(
-        (found.owed, found.notices),
-        (vec![(story.id.clone(), Stage::Render, at(5000))], vec![])
-    );
+    let owed = Owed {
+        account: growing.promise().account_id.clone(),
+        stage: Stage::Render,
+        due: at(0),
+    };
+    let found = story.found(5000);
+    assert_eq!(found.owed, [(story.id.clone(), owed.clone())]);
+    assert_eq!(found.growing.len(), 1);
     let look = |id| story.ledger.look(id, at(5000)).unwrap();
-    assert_eq!(look(&story.id), Some((Stage::Render, at(5000))));
+    assert_eq!(look(&story.id), Some(owed));
     assert_eq!(look(growing.recording_id()), None);
     assert_eq!(look(&RecordingId::random(at(0))), None);
+    let early = story.ledger.look(&story.id, at(-9000)).unwrap().unwrap();
+    assert_eq!(
+        early.due,
+        at(-9000),
+        "a clock that was set back parks nothing"
+    );
 }
 
 #[test]
@@ -126,17 +169,27 @@ fn what_a_dead_process_left_growing_is_ended_told_once_and_owed() {
     let story = Story::begin(|_| {});
     let growing = testing::ticket(|promise| promise.recording_id = RecordingId::random(at(0)));
     story.writer.create_ticket(&growing).unwrap();
-    drop(story.writer);
-    let found = story.ledger.scan(at(5000)).unwrap();
-    let owed = |id: &RecordingId| (id.clone(), Stage::Render, at(5000));
-    assert_eq!(found.owed, [owed(&story.id), owed(growing.recording_id())]);
+    let seen = story.found(4000).growing;
+    let alive = story.ledger.recover(&seen, at(4000));
+    assert!(alive.owed.is_empty() && alive.notices.is_empty());
+    let Story {
+        dir: _dir,
+        writer,
+        ledger,
+        ..
+    } = story;
+    drop(writer);
+    let found = ledger.recover(&seen, at(5000));
+    assert_eq!(found.owed.len(), 1);
+    assert_eq!(found.owed[0].0, *growing.recording_id());
+    assert_eq!(found.owed[0].1.stage, Stage::Render);
     assert_eq!(found.notices.len(), 1);
     let notice = &found.notices[0];
     assert_eq!(notice.fact, RecordingFact::Ended);
     assert_eq!(notice.recording_id.as_ref(), Some(growing.recording_id()));
     assert_eq!(notice.end_reason, Some(EndReason::Interrupted));
     assert_eq!(notice.detail.as_deref(), Some(DIED));
-    assert_eq!(story.ledger.scan(at(6000)).unwrap().notices, []);
+    assert!(ledger.recover(&seen, at(6000)).notices.is_empty());
 }
 
 #[test]
@@ -160,11 +213,8 @@ fn a_failure_a_restart_an_upload_its_document_and_nothing_is_left() {
     drop(old);
     story.ledger = ledger(&dir);
     story.dir = dir;
-    assert_eq!(
-        story.ledger.scan(at(11_000)).unwrap().owed,
-        [(story.id.clone(), Stage::Deliver, next)],
-        "the restart goes on where it was"
-    );
+    let owed = story.found(11_000).owed;
+    assert_eq!(owed[0].1.due, next, "the restart goes on where it was");
     assert_eq!(story.ticket().delivery().attempts, 1);
 
     let uploaded = story.file(Verdict::Delivered, 16_000);
@@ -242,20 +292,24 @@ fn what_is_given_up_is_kept_until_someone_retries_or_drops_it() {
             .rendition_path(&story.ticket())
             .exists()
     );
-    assert!(story.ledger.scan(at(last)).unwrap().owed.is_empty());
+    let found = story.found(last);
+    assert_eq!(
+        (found.owed, found.at_rest),
+        (vec![], vec![story.id.clone()])
+    );
 
-    let again = story.ledger.retry(&story.id, at(last + 1)).unwrap();
-    assert_eq!(again.owed, Some((Stage::Deliver, at(last + 1))));
+    assert_eq!(story.retry(last + 1).stage, Stage::Deliver);
     let failed = story.file(Verdict::retry("no route"), last + 2);
     assert!(failed.owed.is_some(), "the patience starts anew");
 
-    let dropped = story
-        .ledger
-        .drop_recording(&story.id, at(last + 3))
-        .unwrap();
+    let order = story.order(DeliveryAction::Drop);
+    let dropped = story.ledger.drop_recording(&order, at(last + 3)).unwrap();
     assert_eq!(
-        told(&dropped),
-        Some((RecordingFact::Discarded, "dropped by order"))
+        told(&dropped.unwrap()),
+        Some((
+            RecordingFact::Discarded,
+            "dropped by order of jane: asked twice"
+        ))
     );
     assert!(story.is_gone());
 }
@@ -287,8 +341,7 @@ fn an_encoder_that_always_fails_gets_three_tries_a_disk_gets_time() {
         told(&over),
         Some((RecordingFact::Undeliverable, "rendering panicked: x"))
     );
-    let again = story.ledger.retry(&story.id, at(40_000)).unwrap();
-    assert_eq!(again.owed, Some((Stage::Render, at(40_000))));
+    assert_eq!(story.retry(40_000).stage, Stage::Render);
     assert!(story.render(panicked(), 41_000).owed.is_some());
 }
 
@@ -304,7 +357,7 @@ fn the_time_to_give_up_a_rendering_counts_from_its_first_failure() {
     assert!(story.render(full(), hours(168 + 71)).owed.is_some());
     let over = story.render(full(), hours(168 + 72));
     assert_eq!(told(&over).unwrap().0, RecordingFact::Undeliverable);
-    story.ledger.retry(&story.id, at(hours(250))).unwrap();
+    story.retry(hours(250));
     assert!(story.render(full(), hours(251)).owed.is_some());
 }
 
@@ -368,24 +421,24 @@ fn a_capture_stays_for_as_long_as_a_recording_needs_it() {
     story.file(Verdict::Delivered, 0);
     let capture = other.capture_id().unwrap();
     assert!(story.ledger.spool.view().read_journal(capture).is_ok());
-    let now = at(1000);
-    story
-        .ledger
-        .drop_recording(other.recording_id(), now)
-        .unwrap();
+    let order = DeliveryOrder::new(DeliveryAction::Drop, other.recording_id().clone());
+    story.ledger.drop_recording(&order, at(1000)).unwrap();
     assert!(story.is_gone());
 }
 
 #[test]
 fn a_switchs_file_is_fetched_before_it_is_rendered_and_never_twice() {
     let story = Story::on_switch();
-    let look = || story.ledger.look(&story.id, at(0)).unwrap();
-    assert_eq!(look(), Some((Stage::Fetch, at(0))));
+    let look = || {
+        let owed = story.ledger.look(&story.id, at(0)).unwrap().unwrap();
+        (owed.stage, owed.due)
+    };
+    assert_eq!(look(), (Stage::Fetch, at(0)));
     let gone = || Err(Failure::Passing("no answer".to_owned()));
     for ms in 0..5 {
         let again = story.fetch(gone(), ms);
         let (stage, next) = again.owed.unwrap();
-        assert_eq!((stage, look()), (Stage::Fetch, Some((Stage::Fetch, next))));
+        assert_eq!((stage, look()), (Stage::Fetch, (Stage::Fetch, next)));
         assert_eq!(told(&again).unwrap().0, RecordingFact::Retrying);
     }
     let place = story.ledger.spool.view().switch_file_path(&story.ticket());
@@ -395,7 +448,7 @@ fn a_switchs_file_is_fetched_before_it_is_rendered_and_never_twice() {
         (here.owed, here.notice),
         (Some((Stage::Render, at(10))), None)
     );
-    assert_eq!(look(), Some((Stage::Render, at(0))));
+    assert_eq!(look(), (Stage::Render, at(0)));
     // What failed before it was here does not count against it now.
     let broken = || Err(Failure::Suspect("no audio".to_owned()));
     for ms in 11..13 {
@@ -405,8 +458,7 @@ fn a_switchs_file_is_fetched_before_it_is_rendered_and_never_twice() {
     assert_eq!(over, RecordingFact::Undeliverable);
     assert!(place.exists());
 
-    let again = story.ledger.retry(&story.id, at(14)).unwrap();
-    assert_eq!(again.owed, Some((Stage::Render, at(14))));
+    assert_eq!(story.retry(14).stage, Stage::Render);
     std::fs::remove_file(place).unwrap();
     let needs = story.ledger.hand_out(&story.id, Stage::Render).unwrap();
     assert!(matches!(needs, Needs::Other(Stage::Fetch)), "{needs:?}");

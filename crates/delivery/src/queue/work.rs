@@ -9,20 +9,30 @@ use serde_json::{Value, json};
 use tracing::error;
 use url::Position;
 
-use super::{DESCRIBED, DISK_PAUSE, LONGEST_SLEEP, QueueMsg, State};
-use crate::{book::Stage, ledger::Needs};
+use super::{DESCRIBED, HANDED_PER_TURN, QueueMsg, State};
+use crate::{
+    book::{Entry, Place, Stage},
+    ledger::Needs,
+    ways::Way,
+};
 
-/// The receiver the next try goes to; none if it goes into the store.
-fn host(ticket: &Ticket) -> Option<String> {
-    let Destination::Http { url, .. } = &ticket.promise().destination else {
-        return None;
-    };
+/// The place where documents, and recordings without a URL, go. No host has a space in its name.
+const STORE: &str = "account database";
+
+/// Where the next try goes.
+fn destination(ticket: &Ticket) -> String {
     let owes_only_document = ticket.delivery().uploaded_at.is_some();
-    (!owes_only_document).then(|| url[Position::BeforeHost..Position::AfterPort].to_owned())
+    match &ticket.promise().destination {
+        Destination::Http { url, .. } if !owes_only_document => {
+            let host = &url[Position::BeforeHost..Position::AfterPort];
+            format!("{}://{host}", url.scheme())
+        }
+        _ => STORE.to_owned(),
+    }
 }
 
 impl State {
-    /// Hands out all that can be worked on, and sets the timer for what is due next.
+    /// Hands out what can be worked on, and sets the timer for what is due next.
     pub(super) async fn go_on(&mut self, myself: &ActorRef<QueueMsg>) {
         if self.stopping {
             if Stage::ALL.iter().all(|stage| self.book.out(*stage) == 0) {
@@ -30,57 +40,78 @@ impl State {
             }
             return;
         }
-        self.book.advance(Utc::now());
+        self.book.advance(self.watch.now());
         for stage in Stage::ALL {
-            while self.book.out(stage) < self.capacities[stage as usize]
-                && let Some(id) = self.book.take(stage)
-            {
-                self.hand_out(id, stage).await;
+            if self.hand_out_some(stage).await {
+                // An actor that has ended goes on with nothing.
+                drop(myself.cast(QueueMsg::GoOn));
             }
         }
         self.set_timer(myself);
+        self.tell_receivers();
+    }
+
+    /// True if there may be more to hand out.
+    async fn hand_out_some(&mut self, stage: Stage) -> bool {
+        for _ in 0..HANDED_PER_TURN {
+            if self.book.out(stage) >= self.capacities[stage as usize] {
+                return false;
+            }
+            let Some(id) = self.book.take(stage) else {
+                return false;
+            };
+            self.hand_out(id, stage).await;
+        }
+        true
     }
 
     async fn hand_out(&mut self, id: RecordingId, stage: Stage) {
         let asked = id.clone();
         match self.ask(move |ledger| ledger.hand_out(&asked, stage)).await {
-            Ok(Needs::Work(ticket)) => {
-                if let Some((way, most)) = self.way(&ticket, stage)
-                    && !self.book.direct(&id, &way, most)
-                {
-                    return;
-                }
-                let taken = match stage {
-                    Stage::Fetch => {
-                        let report = Arc::clone(&self.report_fetched);
-                        self.fetcher.dispatch(ticket, report);
-                        true
-                    }
-                    Stage::Render => self.encode.submit(ticket).is_ok(),
-                    Stage::Deliver => self.upload.dispatch(id.clone(), ticket).is_ok(),
-                };
-                if !taken {
-                    // Neither happens while both pools live: no more is handed out than they take.
-                    error!(recording_id = %id, ?stage, "a pool refused work");
-                    let until = crate::schedule::after(Utc::now(), DISK_PAUSE);
-                    self.book.put(id, stage, until);
-                }
+            Ok(Needs::Work(ticket)) => self.give(id, stage, ticket),
+            Ok(Needs::Other(stage)) => {
+                let now = self.watch.now();
+                self.book.put(&id, stage, now, now);
             }
-            Ok(Needs::Other(stage)) => self.book.put(id, stage, Utc::now()),
-            Ok(Needs::Nothing) => drop(self.book.remove(&id)),
-            Err(error) => self.disk_refused(id, stage, &error),
+            Ok(Needs::Nothing) => drop(self.book.remove(&id, self.watch.now())),
+            Err(error) => self.disk_refused(&id, stage, &error),
+        }
+    }
+
+    /// Gives the work to a pool, unless its destination has no room for it.
+    fn give(&mut self, id: RecordingId, stage: Stage, ticket: Box<Ticket>) {
+        if let Some(way) = self.way(&ticket, stage) {
+            let failing = Duration::from_millis(ticket.delivery().failing_ms);
+            let patience = self.ledger.policy.give_up_after.saturating_sub(failing);
+            if !self.book.direct(&id, &way, patience, self.watch.now()) {
+                return;
+            }
+        }
+        let taken = match stage {
+            Stage::Fetch => {
+                let report = Arc::clone(&self.report_fetched);
+                self.fetcher.dispatch(ticket, report);
+                true
+            }
+            Stage::Render => self.encode.submit(ticket).is_ok(),
+            Stage::Deliver => self.upload.dispatch(id.clone(), ticket).is_ok(),
+        };
+        if !taken {
+            // Neither happens while both pools live: no more is handed out than they take.
+            error!(recording_id = %id, ?stage, "a pool refused work");
+            self.pause(&id, stage);
         }
     }
 
     /// With whom this work is done, and with how many recordings at once; none if only with ourselves.
-    fn way(&self, ticket: &Ticket, stage: Stage) -> Option<(String, usize)> {
+    fn way(&self, ticket: &Ticket, stage: Stage) -> Option<Way> {
+        let way = |name, most| Way { name, most };
         match stage {
-            // No host has a space in its name.
             Stage::Fetch => ticket
                 .switch_file()
-                .map(|file| (format!("switch {}", file.node), self.fetches_per_switch)),
+                .map(|file| way(format!("switch {}", file.node), self.fetches_per_switch)),
             Stage::Render => None,
-            Stage::Deliver => host(ticket).map(|host| (host, self.uploads_per_host)),
+            Stage::Deliver => Some(way(destination(ticket), self.uploads_per_host)),
         }
     }
 
@@ -95,8 +126,7 @@ impl State {
         let Some(due) = due else {
             return;
         };
-        let ms = due.unix_ms().saturating_sub(Utc::now().unix_ms());
-        let wait = Duration::from_millis(u64::try_from(ms).unwrap_or(0)).min(LONGEST_SLEEP);
+        let wait = due.since(self.watch.now());
         let queue = myself.clone();
         let timer = ractor::concurrency::spawn(async move {
             tokio::time::sleep(wait).await;
@@ -107,21 +137,26 @@ impl State {
     }
 
     pub(super) fn describe(&self) -> Value {
-        let owed: Vec<Value> = self
-            .book
-            .iter()
-            .take(DESCRIBED)
-            .map(|(id, entry)| {
-                let mut picture = json!(entry);
-                picture["recording_id"] = json!(id);
-                picture
+        let (now, wall) = (self.watch.now(), Utc::now());
+        let picture = |(id, entry): (&RecordingId, &Entry)| {
+            let waits = entry.place == Place::Waiting;
+            json!({
+                "recording_id": id,
+                "account_id": entry.account,
+                "stage": entry.stage,
+                "place": entry.place,
+                "until": waits.then(|| now.wall(entry.due, wall)),
+                "unwanted": entry.unwanted,
             })
-            .collect();
+        };
+        let owed: Vec<Value> = self.book.iter().take(DESCRIBED).map(picture).collect();
         json!({
             "owed": self.book.len(),
             "fetching": self.book.out(Stage::Fetch),
             "rendering": self.book.out(Stage::Render),
             "delivering": self.book.out(Stage::Deliver),
+            "held": self.book.held(),
+            "receivers_left_alone": self.book.troubled().count(),
             "fetches": self.capacities[Stage::Fetch as usize],
             "encode_capacity": self.capacities[Stage::Render as usize],
             "upload_workers": self.capacities[Stage::Deliver as usize],

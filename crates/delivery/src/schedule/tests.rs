@@ -19,7 +19,15 @@ fn at(ms: i64) -> Utc {
 fn history(failures: u32) -> History {
     History {
         failures,
-        first_at: at(0),
+        refusals: 0,
+        failing_for: Duration::ZERO,
+    }
+}
+
+fn failing(failures: u32, failing_for: Duration) -> History {
+    History {
+        failing_for,
+        ..history(failures)
     }
 }
 
@@ -54,28 +62,50 @@ fn the_waits_of_one_recording_read_as_planned() {
 }
 
 #[test]
-fn every_2xx_is_delivered_and_everything_else_may_pass() {
+fn an_answer_is_a_success_a_failure_that_may_pass_or_a_refusal() {
+    let pause = Some(Duration::from_secs(9));
     for status in [200, 201, 202, 204, 299] {
-        assert_eq!(Verdict::of_status(status, "", None), Verdict::Delivered);
+        assert_eq!(Verdict::of_status(status, "", pause), Verdict::Delivered);
+    }
+    for status in [100, 199, 408, 425, 429, 500, 502, 503, 504, 507, 599, 999] {
+        let expected = Verdict::Retry {
+            reason: format!("the receiver answered {status}"),
+            retry_after: pause,
+        };
+        assert_eq!(Verdict::of_status(status, "", pause), expected);
     }
     for status in [
-        100, 199, 301, 304, 400, 401, 404, 408, 413, 429, 500, 503, 999,
+        300, 301, 303, 304, 308, 400, 401, 403, 404, 405, 409, 410, 411, 413, 415, 422, 424, 426,
+        428, 430, 451, 499,
     ] {
-        let verdict = Verdict::of_status(status, "", Some(Duration::from_secs(9)));
-        let Verdict::Retry {
-            reason,
-            retry_after,
-        } = verdict
-        else {
-            panic!("{status}: {verdict:?}");
+        let expected = Verdict::Unwelcome {
+            reason: format!("the receiver answered {status}"),
+            retry_after: pause,
         };
-        assert_eq!(reason, format!("the receiver answered {status}"));
-        assert_eq!(retry_after, Some(Duration::from_secs(9)));
+        assert_eq!(Verdict::of_status(status, "", pause), expected);
     }
     assert_eq!(
         Verdict::of_status(507, " disk full\n", None),
         Verdict::retry("the receiver answered 507: disk full")
     );
+}
+
+#[test]
+fn the_fifth_refusal_in_a_row_is_the_last() {
+    let refused = |refusals| {
+        let history = History {
+            refusals,
+            ..history(9)
+        };
+        POLICY.after_failure(at(0), history, None, 1)
+    };
+    for refusals in 0..5 {
+        assert!(
+            matches!(refused(refusals), Decision::TryAt(_)),
+            "{refusals}"
+        );
+    }
+    assert_eq!(refused(5), Decision::GiveUp);
 }
 
 #[test]
@@ -93,24 +123,18 @@ fn the_receivers_wish_for_a_pause_is_honoured_up_to_the_limit() {
 }
 
 #[test]
-fn a_last_try_happens_at_the_deadline_and_then_it_is_over() {
-    let deadline = at(72 * 3_600_000);
-    let just_before = deadline.plus_ms(-1);
-    assert_eq!(
-        POLICY.after_failure(just_before, history(400), None, 1),
-        Decision::TryAt(deadline)
-    );
-    assert_eq!(
-        POLICY.after_failure(deadline, history(401), None, 1),
-        Decision::GiveUp
-    );
+fn a_last_try_happens_when_the_patience_is_over_and_then_it_is() {
+    let after = |failing_for| POLICY.after_failure(at(77), failing(400, failing_for), None, 1);
+    let almost = Duration::from_hours(72) - Duration::from_millis(1);
+    assert_eq!(after(almost), Decision::TryAt(at(78)));
+    assert_eq!(after(Duration::from_hours(72)), Decision::GiveUp);
 }
 
 #[test]
 fn a_planned_instant_survives_a_restart_but_not_a_broken_clock() {
     let now = at(1_000_000);
     assert_eq!(POLICY.resume_at(now, None), now);
-    assert_eq!(POLICY.resume_at(now, Some(at(5))), now, "overdue");
+    assert_eq!(POLICY.resume_at(now, Some(at(5))), at(5), "overdue");
     assert_eq!(POLICY.resume_at(now, Some(at(1_060_000))), at(1_060_000));
     let years_ahead = at(1_000_000_000_000);
     assert_eq!(
@@ -121,33 +145,32 @@ fn a_planned_instant_survives_a_restart_but_not_a_broken_clock() {
 
 proptest! {
     #[test]
-    fn a_wait_stays_within_its_bound_and_the_horizon(
+    fn a_wait_stays_within_its_bound_and_the_patience(
         failures in 1u32..,
-        elapsed in 0i64..400_000_000,
+        failing_ms in 0u64..400_000_000,
         seed: u64,
     ) {
-        let now = at(elapsed);
-        match POLICY.after_failure(now, history(failures), None, seed) {
-            Decision::GiveUp => prop_assert!(elapsed >= 72 * 3_600_000),
+        let failing_for = Duration::from_millis(failing_ms);
+        match POLICY.after_failure(at(9), failing(failures, failing_for), None, seed) {
+            Decision::GiveUp => prop_assert!(failing_for >= POLICY.give_up_after),
             Decision::TryAt(next) => {
-                prop_assert!(next >= now);
-                prop_assert!(next <= at(72 * 3_600_000));
-                let wait = u128::try_from(next.unix_ms() - elapsed).unwrap();
-                prop_assert!(wait <= POLICY.bound(failures).as_millis());
+                let wait = Duration::from_millis((next.unix_ms() - 9).try_into().unwrap());
+                prop_assert!(wait <= POLICY.bound(failures));
+                prop_assert!(failing_for + wait <= POLICY.give_up_after);
             }
         }
     }
 
     #[test]
     fn hostile_numbers_do_not_overflow(
-        first_s: u64, max_s: u64, horizon_s: u64, failures: u32, now: i64, first_at: i64, seed: u64,
+        first_s: u64, max_s: u64, horizon_s: u64, failures: u32, now: i64, failing_s: u64, seed: u64,
     ) {
         let policy = Policy {
             first: Duration::from_secs(first_s),
             max: Duration::from_secs(max_s),
             give_up_after: Duration::from_secs(horizon_s),
         };
-        let history = History { failures, first_at: at(first_at) };
+        let history = failing(failures, Duration::from_secs(failing_s));
         if let Decision::TryAt(next) =
             policy.after_failure(at(now), history, Some(Duration::MAX), seed)
         {

@@ -64,6 +64,10 @@ impl Postman {
                 Verdict::Retry {
                     reason,
                     retry_after,
+                }
+                | Verdict::Unwelcome {
+                    reason,
+                    retry_after,
                 } => (reason, retry_after.unwrap_or_default()),
             };
             if attempt == letter.hook.tries {

@@ -64,7 +64,10 @@ async fn a_waiting_recording_is_dropped_on_order() {
     node.order(DeliveryAction::Drop, ticket.recording_id())
         .await;
     let notice = node.hear(&[RecordingFact::Discarded]).await;
-    assert_eq!(notice.detail.as_deref(), Some("dropped by order"));
+    assert_eq!(
+        notice.detail.as_deref(),
+        Some("dropped by order of an operator")
+    );
     node.assert_nothing_owed();
 }
 

@@ -1,0 +1,108 @@
+//! What the queue does when it hears from others: a recording has ended, or a person wants something done.
+
+use callreel_proto::{DeliveryAction, DeliveryOrder, RecordingId, Utc};
+use callreel_spool::Error as SpoolError;
+use tracing::{error, warn};
+
+use super::{Heard, State};
+use crate::{ledger::Owed, watch::Tick};
+
+impl State {
+    pub(super) async fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Ended(id) => self.look(id).await,
+            Heard::Ordered(order) => self.obey(order).await,
+        }
+    }
+
+    async fn look(&mut self, id: RecordingId) {
+        if self.book.contains(&id) {
+            return;
+        }
+        let asked = id.clone();
+        match self
+            .ask(move |ledger| ledger.look(&asked, Utc::now()))
+            .await
+        {
+            Ok(Some(owed)) => {
+                let now = self.watch.now();
+                let due = now.of(owed.due, Utc::now());
+                self.book.open(id, owed.account, owed.stage, due, now);
+            }
+            // Of another node's spool, or done with already.
+            Ok(None) => {}
+            Err(error) => error!(recording_id = %id, %error, "cannot read its ticket"),
+        }
+    }
+
+    async fn obey(&mut self, order: DeliveryOrder) {
+        let id = order.recording_id.clone();
+        let out = self.book.is_out(&id);
+        match order.action {
+            DeliveryAction::Hold | DeliveryAction::Release => self.hold(order).await,
+            DeliveryAction::Retry if out => {}
+            DeliveryAction::Drop if out => {
+                self.book.unwant(&id);
+                self.dropping.insert(id, order);
+            }
+            DeliveryAction::Retry => {
+                let step = self.ask(move |ledger| ledger.retry(&order, Utc::now()));
+                match step.await {
+                    Ok(owed) => self.urge(id, owed),
+                    Err(error) => refused(&id, &error),
+                }
+            }
+            DeliveryAction::Drop => drop(self.drop_recording(order).await),
+        }
+    }
+
+    /// It goes before all others of its account, and does not wait until its destination has shown that it is back.
+    fn urge(&mut self, id: RecordingId, owed: Option<Owed>) {
+        let Some(owed) = owed else {
+            return;
+        };
+        let now = self.watch.now();
+        if self.book.contains(&id) {
+            self.book.put(&id, owed.stage, Tick::FIRST, now);
+        } else {
+            self.book
+                .open(id, owed.account, owed.stage, Tick::FIRST, now);
+        }
+    }
+
+    /// A hold changes nothing about what is owed, so that it is put on what is being worked on too.
+    async fn hold(&mut self, order: DeliveryOrder) {
+        let id = order.recording_id.clone();
+        match self
+            .ask(move |ledger| ledger.hold(&order, Utc::now()))
+            .await
+        {
+            Ok(notice) => self.publish(notice).await,
+            Err(error) => refused(&id, &error),
+        }
+    }
+
+    /// False if it stays as it was.
+    pub(super) async fn drop_recording(&mut self, order: DeliveryOrder) -> bool {
+        let id = order.recording_id.clone();
+        let step = self.ask(move |ledger| ledger.drop_recording(&order, Utc::now()));
+        match step.await {
+            Ok(Some(step)) => {
+                self.take_step(id, step).await;
+                true
+            }
+            Ok(None) => false,
+            Err(error) => {
+                refused(&id, &error);
+                false
+            }
+        }
+    }
+}
+
+fn refused(id: &RecordingId, error: &SpoolError) {
+    // An order for a recording of another node's spool is heard here too.
+    if !matches!(error, SpoolError::NoTicket(_)) {
+        warn!(recording_id = %id, %error, "cannot obey the order");
+    }
+}
