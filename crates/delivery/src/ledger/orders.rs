@@ -1,7 +1,7 @@
 //! What a person's order means for a recording's ticket. Nothing that a legal hold is on goes.
 
 use callreel_proto::{DeliveryAction, DeliveryOrder, Hold, RecordingFact, RecordingNotice, Utc};
-use callreel_spool::Error;
+use callreel_spool::{Entry, Error, Ticket, What};
 
 use tracing::{info, warn};
 
@@ -11,9 +11,11 @@ impl Ledger {
     /// A person wants it tried again at once.
     pub(crate) fn retry(&self, order: &DeliveryOrder, now: Utc) -> Result<Option<Owed>, Error> {
         let id = &order.recording_id;
-        let (ticket, ()) = self
-            .spool
-            .update_ticket(id, |ticket| ticket.retry().map_err(Error::from))?;
+        let (ticket, ()) = self.spool.update_ticket(id, |ticket| {
+            ticket.retry()?;
+            self.note_order(ticket, order);
+            Ok::<_, Error>(())
+        })?;
         info!(recording_id = %id, order = order.told(), "to be tried again by order");
         Ok(self.owed(&ticket, now))
     }
@@ -33,23 +35,45 @@ impl Ledger {
             return Ok(None);
         }
         ticket.discarded(now, format!("dropped by order of {}", order.told()))?;
+        self.note_order(&ticket, order);
         self.discard(&ticket).map(Some)
+    }
+
+    fn note_order(&self, ticket: &Ticket, order: &DeliveryOrder) {
+        let ordered = What::Ordered {
+            action: order.action,
+            by: by(order),
+            reason: order.reason.clone(),
+        };
+        self.note(ticket, ordered);
+    }
+
+    fn note(&self, ticket: &Ticket, what: What) {
+        self.spool.view().manifest().note(&Entry::of(ticket, what));
     }
 
     /// A person wants it kept whatever happens, or no longer.
     pub(crate) fn hold(&self, order: &DeliveryOrder, now: Utc) -> Result<RecordingNotice, Error> {
-        let hold = (order.action == DeliveryAction::Hold).then(|| Hold {
-            by: order.by.clone().unwrap_or_else(|| "an operator".to_owned()),
-            reason: order.reason.clone().unwrap_or_default(),
-            since: now.gregorian_seconds(),
-        });
-        let fact = match hold {
-            Some(_) => RecordingFact::Held,
-            None => RecordingFact::Released,
+        let (by, reason) = (by(order), order.reason.clone().unwrap_or_default());
+        let (fact, hold, what) = if order.action == DeliveryAction::Hold {
+            let hold = Hold {
+                by: by.clone(),
+                reason: reason.clone(),
+                since: now.gregorian_seconds(),
+            };
+            (RecordingFact::Held, Some(hold), What::Held { by, reason })
+        } else {
+            (RecordingFact::Released, None, What::Released { by, reason })
         };
         let (ticket, ()) = self.spool.update_ticket(&order.recording_id, |ticket| {
-            ticket.set_hold(hold).map_err(Error::from)
+            ticket.set_hold(hold)?;
+            self.note(ticket, what);
+            Ok::<_, Error>(())
         })?;
         Ok(notice(&ticket, fact, Some(order.told())))
     }
+}
+
+fn by(order: &DeliveryOrder) -> String {
+    order.by.clone().unwrap_or_else(|| "an operator".to_owned())
 }
