@@ -15,6 +15,7 @@ mod intake;
 mod legs;
 mod metadata;
 mod orders;
+mod receivers;
 mod redact;
 mod restart;
 mod webhooks;
