@@ -287,9 +287,26 @@ impl Config {
     }
 }
 
-/// JSON scalars and arrays are TOML; null has no spelling there.
+/// JSON scalars are TOML, and its arrays and objects are TOML's arrays and inline tables of such; null has no spelling there.
 fn toml_value(value: &serde_json::Value) -> Option<String> {
-    (!value.is_null()).then(|| value.to_string())
+    use serde_json::Value::{Array, Null, Object};
+    match value {
+        Null => None,
+        Array(items) => {
+            let items: Vec<String> = items.iter().filter_map(toml_value).collect();
+            Some(format!("[{}]", items.join(", ")))
+        }
+        Object(fields) => {
+            let fields = fields
+                .iter()
+                .filter_map(|(key, value)| Some((key, toml_value(value)?)));
+            let fields: Vec<String> = fields
+                .map(|(key, value)| format!("{} = {value}", serde_json::json!(key)))
+                .collect();
+            Some(format!("{{{}}}", fields.join(", ")))
+        }
+        plain => Some(plain.to_string()),
+    }
 }
 
 /// `CALLREEL_SWITCH_RTP_PORTS` is `switch.rtp_ports`: the first word is the section. Other variables are not ours.
@@ -384,6 +401,22 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), Config::default().print()).unwrap();
         Config::load(Some(file.path())).unwrap();
+    }
+
+    #[test]
+    fn tables_in_a_list_can_come_from_a_file_and_are_printed_so_that_they_load() {
+        let said = r#"[{origin = "https://rec.example.com", bearer = "t"}]"#;
+        let value: Value = said.parse().unwrap_or_else(|never| match never {});
+        let config: Config = Figment::from(Serialized::defaults(Config::default()))
+            .merge(Serialized::default("delivery.credentials", value))
+            .extract()
+            .unwrap();
+        config.delivery.validate().unwrap();
+        assert_eq!(config.delivery.credentials.len(), 1);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), config.print()).unwrap();
+        let loaded = Config::load(Some(file.path())).unwrap();
+        assert_eq!(loaded.delivery, config.delivery);
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! The request headers a recording action gives its delivery: which are taken, and which never. Never prints a value.
+//! The request headers that actions and accounts give their deliveries: which are taken, and which never. Never prints a value.
 
 use std::collections::BTreeMap;
 
 use callreel_proto::{lenient_bool, lenient_u64};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::data::Data;
 
@@ -41,7 +41,18 @@ pub(crate) fn read(data: &mut Data<'_>) -> BTreeMap<String, String> {
     let Some(asked) = data.object("headers") else {
         return BTreeMap::new();
     };
+    let (taken, left_out) = request_headers(asked);
+    for message in left_out {
+        data.warn_of("headers", message);
+    }
+    taken
+}
+
+/// What a document asks to be sent along as request headers: those that may be, and a sentence for each that is left out.
+/// The sentences name headers and hold no value.
+pub fn request_headers(asked: &Map<String, Value>) -> (BTreeMap<String, String>, Vec<String>) {
     let mut taken = BTreeMap::new();
+    let mut left_out = Vec::new();
     let mut size = 0;
     for (nth, (name, value)) in asked.iter().enumerate() {
         let refusal = match value_of(value) {
@@ -66,11 +77,11 @@ pub(crate) fn read(data: &mut Data<'_>) -> BTreeMap<String, String> {
             }
             Err(reason) => {
                 let which = shown(name, nth + 1);
-                data.warn_of("headers", format!("{which} is left out: {reason}"));
+                left_out.push(format!("{which} is left out: {reason}"));
             }
         }
     }
-    taken
+    (taken, left_out)
 }
 
 /// A name that cannot carry a secret by mistake, else its number.

@@ -30,7 +30,7 @@ pub mod wish;
 
 pub use cursor::{Cursor, Position};
 pub use flow::{Flow, MalformedFlow};
-pub use headers::is_of_delivery;
+pub use headers::{is_of_delivery, request_headers};
 pub use mandate::{EndpointRules, Mandate, Mandates, Network, Standing};
 pub use order::{
     Meant, OrderDestination, RecordedLeg, RecordingKind, RecordingOrder, Silence, Slot,

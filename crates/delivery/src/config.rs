@@ -1,15 +1,21 @@
 //! The settings of the delivery role (section `delivery`); reads no file and no environment.
 
 use std::{
-    net::SocketAddr, num::NonZero, path::PathBuf, thread::available_parallelism, time::Duration,
+    collections::BTreeMap, net::SocketAddr, num::NonZero, path::PathBuf,
+    thread::available_parallelism, time::Duration,
 };
 
 use callreel_attachments::OutsideConfig;
+use callreel_proto::Secret;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{Error, schedule::Policy};
+use crate::{
+    Credentials, Error,
+    access::{HouseAccess, can_be_sent},
+    schedule::Policy,
+};
 
 /// Settings of the encode pool, the upload pool and their schedule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +49,14 @@ pub struct DeliveryConfig {
     pub ca_file: Option<PathBuf>,
     /// Folders of this machine below which storage plans may put recordings.
     pub folder_roots: Vec<PathBuf>,
+    /// Tell receivers of the recording in `X-Callreel-` headers: whose, of which call, from when, how long.
+    pub metadata_headers: bool,
+    /// Request headers for every receiver. No place for secrets: any account may name a receiver.
+    pub headers: BTreeMap<String, String>,
+    /// What lets deliveries in at single receivers.
+    pub credentials: Vec<Credentials>,
+    /// What deliveries are signed with, unless the account has a secret of its own.
+    pub signing_secret: Option<Secret>,
     /// Where foreign switches hand in the files they have recorded; port 0 takes a free one. `None`: nowhere.
     pub intake_listen: Option<SocketAddr>,
     /// How switches reach it; `None` is `http://` and the address listened to.
@@ -106,6 +120,22 @@ pub const CONFIG_KEYS: &[(&str, &str)] = &[
         "folders of this machine below which storage plans may put recordings; none when empty",
     ),
     (
+        "metadata_headers",
+        "tell receivers of the recording in headers such as X-Callreel-Call-Id and X-Callreel-Duration-Ms",
+    ),
+    (
+        "headers",
+        "request headers for every receiver; no place for secrets, because any account may name a receiver",
+    ),
+    (
+        "credentials",
+        "what lets deliveries in at one receiver each: [{origin = \"https://rec.example.com\", bearer = \"…\"}], or user and password, or headers",
+    ),
+    (
+        "signing_secret",
+        "what deliveries are signed with (X-Callreel-Signature, HMAC-SHA256) unless the account has call_recording.signing_secret; unsigned when absent",
+    ),
+    (
         "intake_listen",
         "address and port where foreign switches hand in the files they have recorded, such as 10.0.0.5:24518; nowhere when absent",
     ),
@@ -149,6 +179,10 @@ impl Default for DeliveryConfig {
             user_agent: concat!("callreel/", env!("CARGO_PKG_VERSION")).to_owned(),
             ca_file: None,
             folder_roots: Vec::new(),
+            metadata_headers: true,
+            headers: BTreeMap::new(),
+            credentials: Vec::new(),
+            signing_secret: None,
             intake_listen: None,
             intake_url: None,
             intake_max_bytes: 2 << 30,
@@ -193,6 +227,36 @@ impl DeliveryConfig {
                 self.folder_roots.iter().all(|root| root.is_absolute()),
                 "absolute paths",
             ),
+            (
+                "headers",
+                can_be_sent(&self.headers),
+                "at most 32 headers with printable values, none of which the delivery itself sets",
+            ),
+            (
+                "credentials",
+                self.credentials.iter().all(Credentials::can_be_used),
+                "a list of {origin = \"https://host:port\"} with a bearer, or a user and password, and headers that may be sent",
+            ),
+            (
+                "signing_secret",
+                self.signing_secret.as_ref().is_none_or(|s| !s.is_empty()),
+                "not empty: leave it out to send deliveries unsigned",
+            ),
+        ];
+        let mut rules = rules.into_iter().chain(self.intake_rules());
+        match rules.find(|(_, holds, _)| !holds) {
+            Some((key, _, must)) => Err(Error::Config {
+                section: "delivery",
+                key,
+                must,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// What the settings of the intake must be: a key, whether it is that, and what.
+    fn intake_rules(&self) -> [(&'static str, bool, &'static str); 7] {
+        [
             ("intake_max_bytes", self.intake_max_bytes > 0, "at least 1"),
             (
                 "intake_token_ttl_s",
@@ -220,15 +284,7 @@ impl DeliveryConfig {
                 self.intake_url.as_ref().is_none_or(is_base),
                 "an http or https URL without a query",
             ),
-        ];
-        match rules.into_iter().find(|(_, holds, _)| !holds) {
-            Some((key, _, must)) => Err(Error::Config {
-                section: "delivery",
-                key,
-                must,
-            }),
-            None => Ok(()),
-        }
+        ]
     }
 
     fn listens_everywhere(&self) -> bool {
@@ -244,6 +300,15 @@ impl DeliveryConfig {
             user_agent: self.user_agent.clone(),
             ca_file: self.ca_file.clone(),
             folder_roots: self.folder_roots.clone(),
+        }
+    }
+
+    /// What deliveries carry, whoever they are for.
+    pub(crate) fn house_access(&self) -> HouseAccess {
+        HouseAccess {
+            headers: self.headers.clone(),
+            credentials: self.credentials.clone(),
+            signing_secret: self.signing_secret.clone(),
         }
     }
 

@@ -5,6 +5,7 @@
 //! What an outcome means is decided in two places without async: [`schedule`] (when again, when never) and the ledger
 //! (which step the ticket takes). The spool on disk is the truth, so a restart goes on where the last process was.
 
+mod access;
 mod book;
 mod breaker;
 mod config;
@@ -31,6 +32,7 @@ mod watch;
 mod ways;
 mod webhooks;
 
+pub use access::Credentials;
 pub use config::{CONFIG_KEYS, DeliveryConfig};
 pub use error::Error;
 pub use render::{Failure, Rendered, render};

@@ -7,10 +7,10 @@ use std::{
     time::Duration,
 };
 
+use callreel_attachments::Attachments;
 use callreel_bus::Bus;
 use callreel_proto::{DeliveryOrder, Exchange, RecordingFact, RecordingId, RecordingNotice};
 use callreel_spool::{Error as SpoolError, Outbox, Ticket};
-use callreel_store::Store;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, concurrency::JoinHandle};
 use serde::Serialize;
 use serde_json::Value;
@@ -95,7 +95,7 @@ pub(crate) struct Parts {
     pub(crate) fetcher: Fetcher,
     pub(crate) bus: Bus,
     pub(crate) spool: Outbox,
-    pub(crate) store: Store,
+    pub(crate) attachments: Attachments,
     /// This node's name on the bus.
     pub(crate) node: String,
 }
@@ -154,7 +154,9 @@ impl Actor for Queue {
         let desk = Desk {
             cut_off: cut_off.clone(),
             courier: parts.courier,
-            store: parts.store,
+            attachments: parts.attachments,
+            house: parts.config.house_access(),
+            tells_metadata: parts.config.metadata_headers,
             spool: parts.spool.clone(),
             report: {
                 let queue = myself.clone();

@@ -53,7 +53,7 @@ pub async fn start(
     let (store, outside) = (attachments.store().clone(), attachments.outside().clone());
     let courier = Courier::new(&config, outside.clone());
     // Before the queue tells of anything.
-    let webhooks = webhooks::start(webhooks, outside, &bus, store.clone()).await?;
+    let webhooks = webhooks::start(webhooks, outside, &bus, store).await?;
     // Before the spool is read, so that nothing that ends in between is missed.
     let subscription = subscribe(&bus).await?;
     let fetcher = Fetcher::start(&config, bus.clone(), spool.view().clone(), node).await?;
@@ -63,7 +63,7 @@ pub async fn start(
         fetcher,
         bus,
         spool,
-        store,
+        attachments,
         node: node.to_owned(),
     };
     let (queue, running) = Actor::spawn(None, Queue, parts).await?;

@@ -3,9 +3,9 @@
 
 use std::{io, panic::AssertUnwindSafe, sync::Arc};
 
-use callreel_proto::{Destination, RecordingId, Utc};
+use callreel_attachments::Attachments;
+use callreel_proto::{AccountDb, Destination, RecordingId, Utc};
 use callreel_spool::{Outbox, RenditionInfo, Ticket};
-use callreel_store::Store;
 use futures::FutureExt as _;
 use ractor::{
     Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr,
@@ -14,10 +14,12 @@ use ractor::{
         WorkerId, queues::DefaultQueue, routing::QueuerRouting,
     },
 };
+use reqwest::header::HeaderMap;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    courier::{Courier, Parcel},
+    access::{Access, AccountAccess, HouseAccess},
+    courier::{Courier, Parcel, metadata},
     document,
     rendition::Rendition,
     request_url::request_url,
@@ -39,7 +41,11 @@ pub(crate) enum Tried {
 /// What the workers share.
 pub(crate) struct Desk {
     pub(crate) courier: Courier,
-    pub(crate) store: Store,
+    pub(crate) attachments: Attachments,
+    /// What deliveries carry, whoever they are for.
+    pub(crate) house: HouseAccess,
+    /// Receivers are told of the recording in headers.
+    pub(crate) tells_metadata: bool,
     pub(crate) spool: Outbox,
     pub(crate) report: Report,
     /// Cancelled when the role stops and has waited long enough: tries break off and are not reported.
@@ -137,26 +143,55 @@ impl Desk {
             return verdict(self.save_document(ticket, rendition).await);
         }
         match &ticket.promise().destination {
-            Destination::Http {
-                url,
-                method,
-                headers,
-                metadata_query,
-            } => {
-                let parcel = Parcel {
-                    recording_id: ticket.recording_id(),
-                    url: &request_url(url, *metadata_query, ticket, rendition),
-                    method: *method,
-                    file: &Rendition::of(self.spool.view(), ticket, rendition),
-                    content_type: ticket.promise().format.content_type(),
-                    sha256: &rendition.sha256,
-                    attempt: ticket.delivery().attempts.saturating_add(1),
-                    headers,
-                };
-                self.courier.carry(parcel).await
-            }
+            Destination::Http { .. } => self.send(ticket, rendition).await.unwrap_or_else(|v| v),
             Destination::AccountDb => verdict(self.save_all(ticket, rendition).await),
         }
+    }
+
+    /// To the ticket's URL.
+    async fn send(&self, ticket: &Ticket, rendition: &RenditionInfo) -> Result<Verdict, Verdict> {
+        let Destination::Http {
+            url,
+            method,
+            headers,
+            metadata_query,
+        } = &ticket.promise().destination
+        else {
+            return Err(Verdict::retry("it has no URL"));
+        };
+        let account = self.account_access(ticket).await?;
+        let url = &request_url(url, *metadata_query, ticket, rendition);
+        let told = if self.tells_metadata {
+            metadata(ticket, rendition)
+        } else {
+            HeaderMap::new()
+        };
+        let parcel = Parcel {
+            recording_id: ticket.recording_id(),
+            url,
+            method: *method,
+            file: &Rendition::of(self.spool.view(), ticket, rendition),
+            content_type: ticket.promise().format.content_type(),
+            sha256: &rendition.sha256,
+            attempt: ticket.delivery().attempts.saturating_add(1),
+            metadata: &told,
+            access: &Access::new(url, headers, &account, &self.house),
+        };
+        Ok(self.courier.carry(parcel).await)
+    }
+
+    /// What the account gives to its receivers, as its document says at this moment: what has changed there counts for
+    /// recordings that are owed already, and tickets hold none of it. Without the document nothing is sent.
+    async fn account_access(&self, ticket: &Ticket) -> Result<AccountAccess, Verdict> {
+        let account = &ticket.promise().account_id;
+        let store = self.attachments.store();
+        let doc = store.get(&AccountDb::name(account), account.as_str()).await;
+        let doc = doc.map_err(|error| {
+            Verdict::retry(format!(
+                "cannot read what the account's receivers ask for: {error}"
+            ))
+        })?;
+        AccountAccess::read(doc.as_ref()).map_err(Verdict::retry)
     }
 
     async fn save_document(
@@ -165,7 +200,10 @@ impl Desk {
         rendition: &RenditionInfo,
     ) -> Result<(), SaveError> {
         let doc = document::document(ticket, rendition, Utc::now());
-        self.store.save(&document::database(ticket), doc).await?;
+        self.attachments
+            .store()
+            .save(&document::database(ticket), doc)
+            .await?;
         Ok(())
     }
 
@@ -175,7 +213,8 @@ impl Desk {
         let blocks = file.blocks(0).await?;
         self.save_document(ticket, rendition).await?;
         let promise = ticket.promise();
-        self.store
+        self.attachments
+            .store()
             .put_attachment(
                 &document::database(ticket),
                 promise.recording_id.as_str(),

@@ -11,13 +11,18 @@ use axum::{
     Router,
     body::Body as Answer,
     extract::{Request, State},
-    http::{HeaderMap, Response as Reply},
+    http::{HeaderMap, HeaderName, HeaderValue, Response as Reply, StatusCode},
     response::IntoResponse,
 };
 use futures::StreamExt as _;
+use reqwest::header::LOCATION;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::access::{AccountAccess, HouseAccess};
+
+mod odd;
+mod signed;
 
 /// What a receiver saw of one request.
 #[derive(Debug, Clone)]
@@ -102,9 +107,17 @@ async fn carry_with(
 ) -> Verdict {
     let headers = headers.iter();
     let headers = headers.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let house = HouseAccess {
+        signing_secret: config.signing_secret.clone(),
+        ..HouseAccess::default()
+    };
     let id = RecordingId::parse("202403-0123456789abcdef0123456789abcdef").unwrap();
     let url = Url::parse(url).unwrap();
     let courier = Courier::new(config, Outside::new(&config.outside()).unwrap());
+    let told = (
+        HeaderName::from_static("x-callreel-call-id"),
+        HeaderValue::from_static("x@y"),
+    );
     courier
         .carry(Parcel {
             recording_id: &id,
@@ -114,7 +127,8 @@ async fn carry_with(
             content_type: "audio/mpeg",
             sha256: "00ff",
             attempt: 3,
-            headers: &headers.collect(),
+            metadata: &HeaderMap::from_iter([told]),
+            access: &Access::new(&url, &headers.collect(), &AccountAccess::default(), &house),
         })
         .await
 }
@@ -146,6 +160,9 @@ async fn a_big_file_is_streamed_with_its_length_type_and_names() {
         ),
         ("x-callreel-attempt", "3"),
         ("repr-digest", "sha-256=:AP8=:"),
+        ("digest", "SHA-256=AP8="),
+        ("x-callreel-sha256", "00ff"),
+        ("x-callreel-call-id", "x@y"),
         ("authorization", "Basic dXNAZXI6cCB3"),
     ];
     for (name, value) in expected {
@@ -379,7 +396,8 @@ async fn a_file_that_was_cut_is_not_sent() {
             content_type: "audio/wav",
             sha256: "",
             attempt: 1,
-            headers: &BTreeMap::new(),
+            metadata: &HeaderMap::new(),
+            access: &Access::default(),
         })
         .await;
     assert!(reason(verdict).contains("has 10 bytes where 11 were rendered"));
