@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use callreel_proto::Utc;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::{
     load::Made,
@@ -46,8 +47,6 @@ struct Owed {
     url: String,
     /// The life at whose end it was delivered or dropped, as far as the disk knew.
     noted: Option<u32>,
-    /// Why it was dropped.
-    discarded: Option<String>,
     /// Whether a life ended in the middle of it.
     cut: bool,
 }
@@ -71,7 +70,6 @@ impl Account {
                 call_id: text(ticket, "call_id"),
                 url: ticket["destination"]["url"].to_string(),
                 noted: None,
-                discarded: None,
                 cut: false,
             });
             let delivery = &ticket["delivery"];
@@ -79,9 +77,6 @@ impl Account {
             backing_off |= state == "delivering" && next > Some(now);
             growing |= state == "growing";
             owed.cut |= state == "growing";
-            if state == "discarded" {
-                owed.discarded = delivery["last_error"].as_str().map(str::to_owned);
-            }
             let over = ["delivered", "discarded"].contains(&&*state);
             if !over && delivery["uploaded_at"].is_null() {
                 there.insert(id);
@@ -113,27 +108,28 @@ impl Account {
         for arrival in &arrivals {
             by_key.entry(&arrival.key).or_default().push(arrival);
         }
-        let stored = node.stored("call_recording");
-        let log = node.log();
+        let manifest = Manifest::read(node);
         let mut delivered = BTreeSet::new();
         for (id, arrivals) in &by_key {
             self.check_arrivals(id, arrivals);
             if arrivals.iter().any(|arrival| arrival.accepted) {
-                let call_id = call_of(&arrivals[0].name);
-                check_audio(&call_id, &listen(&receiver.body(id)), calls);
+                let (call_id, body) = (call_of(&arrivals[0].name), receiver.body(id));
+                manifest.tells_of(id, &body);
+                check_audio(&call_id, &listen(&body), calls);
                 delivered.insert(call_id);
             }
         }
-        for (doc, audio) in &stored {
+        for (doc, audio) in &node.stored("call_recording") {
             let call_id = text(doc, "call_id");
+            manifest.tells_of(&text(doc, "_id"), audio);
             check_audio(&call_id, &listen(audio), calls);
             assert!(delivered.insert(call_id), "stored and sent: {doc}");
         }
         for (id, owed) in &self.owed {
             assert!(
-                delivered.contains(&owed.call_id) || owed.is_dropped(id, &log),
+                delivered.contains(&owed.call_id) || manifest.dropped.contains(id),
                 "{id} was lost: {owed:?}; the log says of it:\n{}",
-                lines_of(&log, id).collect::<Vec<_>>().join("\n")
+                lines_of(&node.log(), id)
             );
         }
         let completed = calls.iter().filter(|(_, made)| made.completed);
@@ -202,16 +198,43 @@ impl Account {
     }
 }
 
-impl Owed {
-    /// Whether the node said why it dropped it.
-    fn is_dropped(&self, id: &str, log: &str) -> bool {
-        let mut lines = lines_of(log, id);
-        self.discarded.is_some() || lines.any(|line| line.contains("discarded"))
+/// What the manifest says became of recordings.
+struct Manifest {
+    /// The checksums of each delivered one.
+    delivered: BTreeSet<(String, String)>,
+    /// Those that a rule dropped, and it says which.
+    dropped: BTreeSet<String>,
+}
+
+impl Manifest {
+    fn read(node: &Node) -> Self {
+        let mut read = Self {
+            delivered: BTreeSet::new(),
+            dropped: BTreeSet::new(),
+        };
+        for line in node.manifest() {
+            let id = text(&line, "recording_id");
+            match &*text(&line, "what") {
+                "delivered" => drop(read.delivered.insert((id, text(&line, "sha256")))),
+                "discarded" if !text(&line, "rule").is_empty() => drop(read.dropped.insert(id)),
+                _ => {}
+            }
+        }
+        read
+    }
+
+    fn tells_of(&self, id: &str, body: &[u8]) {
+        let line = (id.to_owned(), hex::encode(Sha256::digest(body)));
+        assert!(
+            self.delivered.contains(&line),
+            "the manifest does not say that {id} was delivered"
+        );
     }
 }
 
-fn lines_of<'a>(log: &'a str, id: &'a str) -> impl Iterator<Item = &'a str> {
-    log.lines().filter(move |line| line.contains(id))
+fn lines_of(log: &str, id: &str) -> String {
+    let lines = log.lines().filter(|line| line.contains(id));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn text(doc: &Value, key: &str) -> String {

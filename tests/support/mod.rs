@@ -13,6 +13,7 @@ pub(crate) mod estate;
 pub(crate) mod node;
 pub(crate) mod phone;
 pub(crate) mod process;
+pub(crate) mod raw;
 pub(crate) mod receiver;
 pub(crate) mod sipp;
 pub(crate) mod site;

@@ -2,7 +2,13 @@
 
 use std::ops::Deref;
 
-use super::{clock::Clock, estate::Estate, process::Process, site::Site, volume::Volume};
+use super::{
+    clock::Clock,
+    estate::Estate,
+    process::Process,
+    site::Site,
+    volume::{Names, Volume},
+};
 
 /// A running node.
 pub(crate) struct Node {
@@ -35,6 +41,15 @@ impl Node {
         let volume = Volume::mounted(&self.data().join("data/spool"), size);
         self.process.enter(volume.entrance());
         volume
+    }
+
+    /// Lets it resolve names by this file instead of /etc/hosts. Before its first start.
+    pub(crate) fn with_names(&mut self, hosts: &str) -> Names {
+        let file = self.data().join("hosts");
+        std::fs::write(&file, hosts).unwrap();
+        let names = Names::of(&file);
+        self.process.enter(names.entrance());
+        names
     }
 
     /// Lets its next lives go by a clock that can be set.

@@ -176,14 +176,24 @@ impl Sipp {
     /// Runs a scenario in so many calls at once; `%u` in [`Run::call_id`] is a call's number, from 1.
     pub(crate) fn run_at_once(&self, name: &str, scenario: &str, calls: u32) -> Run {
         assert!(calls <= CALLS_AT_ONCE, "each needs ports for its media");
+        let number = if calls > 1 { "-%u" } else { "" };
+        let (n, port) = (self.runs.get(), self.port);
+        let call_id = format!("{name}-{n}-{port}{number}@phone.test");
+        self.start(name, scenario, calls, call_id)
+    }
+
+    /// Runs a scenario with a Call-ID of the test's own, in which `%%` is sent as `%`, and `%u` as 1.
+    pub(crate) fn run_as(&self, name: &str, scenario: &str, call_id: &str) -> Run {
+        self.start(name, scenario, 1, call_id.to_owned())
+    }
+
+    fn start(&self, name: &str, scenario: &str, calls: u32, call_id: String) -> Run {
         let n = self.runs.get();
         self.runs.set(n + 1);
         let file = self.dir.path().join(format!("{n}-{name}.xml"));
         std::fs::write(&file, scenario).unwrap();
         let messages = self.dir.path().join(format!("{n}-{name}.sip"));
         let rtp = media_ports();
-        let number = if calls > 1 { "-%u" } else { "" };
-        let call_id = format!("{name}-{n}-{}{number}@phone.test", self.port);
         let calls = calls.to_string();
         let child = Command::new("sipp")
             .current_dir(self.dir.path())

@@ -182,6 +182,25 @@ impl Site {
         tickets_in(&self.data().join("data/spool"))
     }
 
+    /// What the spool's manifest tells, the oldest first.
+    pub(crate) fn manifest(&self) -> Vec<Value> {
+        let folder = std::fs::read_dir(self.data().join("data/spool/manifest"));
+        let months = folder
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|file| file.path());
+        let mut months: Vec<PathBuf> = months
+            .filter(|path| path.extension().is_some_and(|e| e == "jsonl"))
+            .collect();
+        months.sort();
+        let text: String = months.iter().map(|path| super::text_of(path)).collect();
+        let lines = text.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
     /// The configuration file.
     pub(crate) fn config(&self) -> PathBuf {
         self.data().join("callreel.toml")
