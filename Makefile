@@ -7,7 +7,7 @@ TOOLS := sipp:sip-tester baresip:baresip-core ffmpeg:ffmpeg faketime:faketime gi
 NODE_TOOLS := target/test-tools
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help demo test everything tools lint unit blackbox deny fmt
+.PHONY: help demo test everything tools lint unit blackbox soak deny fmt
 
 help:            ## List the verbs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -52,6 +52,9 @@ unit: tools      ## Only what needs no phones
 
 blackbox: tools  ## Only the real binary, real phones, a real receiver
 	cargo test --locked --test blackbox -- --test-threads=3
+
+soak: tools      ## The crash test for half an hour: two thousand kills, six phones
+	CALLREEL_CRASH_KILLS=2000 CALLREEL_CRASH_PHONES=6 cargo test --locked --test blackbox killed_at_random_moments -- --nocapture
 
 deny:            ## Licences, advisories, duplicates (needs cargo-deny)
 	cargo deny check
