@@ -3,7 +3,7 @@
 use std::{ops::Range, sync::Arc};
 
 use callreel_proto::{AccountId, Hold, Utc};
-use callreel_store::{Attachment, Store};
+use callreel_store::{Attachment, SYSTEM_DATA, Store};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -13,7 +13,7 @@ use crate::{
     objects::{PART, PARTS_IN_MEMORY},
     place::{Body, Place, Removed},
     placed,
-    plan::{Layers, SYSTEM, SYSTEM_DATA},
+    plan::{Layers, SYSTEM},
 };
 
 /// What all uploads to object storage have in memory together, in units of a mebibyte: five large files, or more small ones.

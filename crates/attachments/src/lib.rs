@@ -20,4 +20,4 @@ pub use handler::{Facts, Handler, HttpUpload};
 pub use keeping::{Attachments, Deleted, How, stores};
 pub use outside::{Barred, Outside, OutsideConfig, OutsideError, answer, explain, one_line};
 pub use placed::{Audio, Placed, audio};
-pub use plan::{Malformed, Plan, SYSTEM_DATA};
+pub use plan::{Malformed, Plan};

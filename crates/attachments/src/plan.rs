@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use callreel_store::is_soft_deleted;
+use callreel_store::{SYSTEM_DATA, is_soft_deleted};
 use serde_json::Value;
 
 use crate::{
@@ -10,8 +10,6 @@ use crate::{
     handler::{Handler, Settings},
 };
 
-/// The database of the storage documents.
-pub const SYSTEM_DATA: &str = "system_data";
 /// The document that holds for every account.
 pub(crate) const SYSTEM: &str = "system";
 

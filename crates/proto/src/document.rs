@@ -22,6 +22,8 @@ pub mod pvt_type {
     pub const WEBHOOK: &str = "webhook";
     /// A recording's metadata.
     pub const CALL_RECORDING: &str = "call_recording";
+    /// Where recordings and other attachments go.
+    pub const STORAGE: &str = "storage";
     /// A voicemail message's metadata.
     pub const MAILBOX_MESSAGE: &str = "mailbox_message";
 }
@@ -252,7 +254,7 @@ impl Vmbox {
 pub struct MediaConfig {
     /// Longest recording, seconds; 10800 by default.
     pub max_recording_time_limit: u64,
-    /// Whether recordings without a `url` go into the account's database; false by default.
+    /// Whether recordings without a `url` go into the account's database, or where its storage plan says; false by default.
     pub store_recordings: bool,
     /// Shorter recordings are discarded, seconds; 0 by default.
     pub record_min_sec: u64,

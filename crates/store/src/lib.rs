@@ -38,6 +38,8 @@ use embedded::Embedded;
 pub const ACCOUNTS: &str = "accounts";
 /// The database of Kazoo's cluster-wide settings, one document per application.
 pub const SYSTEM_CONFIG: &str = "system_config";
+/// The database of Kazoo's storage documents: `system`, one per account under the account's id, and resellers' plans.
+pub const SYSTEM_DATA: &str = "system_data";
 /// The database of all accounts' webhooks.
 pub const WEBHOOKS: &str = "webhooks";
 /// The database of prompts, with ids such as `en-us/vm-record_message`.

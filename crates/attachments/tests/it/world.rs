@@ -4,10 +4,10 @@ use std::io;
 
 use bytes::Bytes;
 use callreel_attachments::{
-    Attachments, Error, Facts, Handler, Outside, OutsideConfig, Placed, Plan, SYSTEM_DATA,
+    Attachments, Error, Facts, Handler, Outside, OutsideConfig, Placed, Plan,
 };
 use callreel_proto::AccountId;
-use callreel_store::Store;
+use callreel_store::{SYSTEM_DATA, Store};
 use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};

@@ -14,7 +14,9 @@ use std::{
 use callreel_proto::{AccountDb, AccountId, Utc, pvt_type};
 use serde_json::{Map, Value};
 
-use crate::{ACCOUNTS, AttachmentFile, Error, SYSTEM_CONFIG, Saving, Store, WEBHOOKS, stamp};
+use crate::{
+    ACCOUNTS, AttachmentFile, Error, SYSTEM_CONFIG, SYSTEM_DATA, Saving, Store, WEBHOOKS, stamp,
+};
 
 /// One thing that keeps a tree from being imported.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +58,8 @@ pub struct Report {
     pub media: usize,
     /// Settings documents of `system_config`.
     pub settings: usize,
+    /// Storage documents: of accounts, of the system, resellers' plans.
+    pub storage: usize,
 }
 
 impl Report {
@@ -69,6 +73,7 @@ impl Report {
             Kind::Webhook => &mut self.webhooks,
             Kind::Media => &mut self.media,
             Kind::Settings => &mut self.settings,
+            Kind::Storage => &mut self.storage,
         } += 1;
     }
 }
@@ -84,6 +89,7 @@ impl fmt::Display for Report {
             (self.webhooks, "webhook", "webhooks"),
             (self.media, "media file", "media files"),
             (self.settings, "settings document", "settings documents"),
+            (self.storage, "storage document", "storage documents"),
         ]
         .into_iter()
         .filter(|(count, ..)| *count > 0)
@@ -107,6 +113,7 @@ enum Kind {
     Webhook,
     Media,
     Settings,
+    Storage,
 }
 
 impl Kind {
@@ -120,6 +127,7 @@ impl Kind {
             Self::Webhook => pvt_type::WEBHOOK,
             Self::Media => pvt_type::MEDIA,
             Self::Settings => "config",
+            Self::Storage => pvt_type::STORAGE,
         }
     }
 }
@@ -141,6 +149,7 @@ impl Item {
     fn db(&self) -> String {
         match (self.kind, &self.account) {
             (Kind::Webhook, _) => WEBHOOKS.to_owned(),
+            (Kind::Storage, _) => SYSTEM_DATA.to_owned(),
             (_, Some(account)) => AccountDb::name(account),
             (_, None) => SYSTEM_CONFIG.to_owned(),
         }
@@ -159,8 +168,8 @@ fn problem(file: &Path, pointer: &str, message: impl Into<String>) -> Problem {
     }
 }
 
-/// Imports the tree at `dir`: `accounts/<account id>/{account.json, users/*.json, devices/*.json, callflows/*.json,
-/// vmboxes/*.json, webhooks/*.json, media/*}` and `system_config/*.json`. A document's id is its `id`, its `_id` or its file's stem.
+/// Imports the tree at `dir`: `accounts/<account id>/{account.json, storage.json, users/*.json, devices/*.json, callflows/*.json,
+/// vmboxes/*.json, webhooks/*.json, media/*}`, `system_config/*.json` and `system_data/*.json`. A document's id is its `id`, its `_id` or its file's stem.
 /// Documents already in the store are replaced, but for their private fields; others of the same account stay. `lint` is shown every callflow document
 /// and answers with JSON pointers into it and what is wrong there; anything it says stops the import.
 ///

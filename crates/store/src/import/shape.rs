@@ -124,6 +124,18 @@ const SETTINGS: &[Field] = &[
     ("/call_recording/extension", Shape::Text),
 ];
 
+/// What a handler's settings mean is for whoever stores by it; here only what would otherwise name nothing, in silence.
+const STORAGE: &[Field] = &[
+    ("/plan", Shape::Object),
+    ("/plan/modb", Shape::Object),
+    ("/plan/modb/attachments", Shape::Object),
+    ("/plan/modb/types", Shape::Object),
+    ("/plan/modb/types/call_recording", Shape::Object),
+    ("/plan/modb/types/call_recording/attachments", Shape::Object),
+    ("/attachments", Shape::Object),
+    ("/connections", Shape::Object),
+];
+
 /// Every known field of a wrong type or missing: its pointer and what is wrong.
 pub(super) fn check(kind: Kind, doc: &Value) -> Vec<(String, String)> {
     let fields = match kind {
@@ -135,6 +147,7 @@ pub(super) fn check(kind: Kind, doc: &Value) -> Vec<(String, String)> {
         Kind::Webhook => WEBHOOK,
         Kind::Media => MEDIA,
         Kind::Settings => SETTINGS,
+        Kind::Storage => STORAGE,
     };
     let mut wrong: Vec<(String, String)> = Vec::new();
     for (pointer, shape) in fields {

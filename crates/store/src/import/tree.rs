@@ -65,15 +65,22 @@ impl Walk<'_> {
                 "system_config" if entry.is_dir => {
                     self.documents(&entry.path, Kind::Settings, None);
                 }
+                "system_data" if entry.is_dir => {
+                    self.documents(&entry.path, Kind::Storage, None);
+                }
                 _ => {
-                    self.unexpected(&entry, "the folders accounts and system_config");
+                    self.unexpected(
+                        &entry,
+                        "the folders accounts, system_config and system_data",
+                    );
                     continue;
                 }
             }
             found = true;
         }
         if !found && self.problems.is_empty() {
-            let message = "holds neither accounts nor system_config: nothing to import";
+            let message =
+                "holds neither accounts nor system_config nor system_data: nothing to import";
             self.report(Path::new("."), "", message);
         }
     }
@@ -101,11 +108,14 @@ impl Walk<'_> {
                 (_, "media") if entry.is_dir => media::read(self, &entry.path, account),
                 (_, "account.json") if !entry.is_dir => {
                     has_account = true;
-                    self.account_document(&entry, account);
+                    self.account_document(&entry, Kind::Account, account);
+                }
+                (_, "storage.json") if !entry.is_dir => {
+                    self.account_document(&entry, Kind::Storage, account);
                 }
                 _ => self.unexpected(
                     &entry,
-                    "account.json and the folders users, devices, callflows, vmboxes, webhooks and media",
+                    "account.json, storage.json and the folders users, devices, callflows, vmboxes, webhooks and media",
                 ),
             }
         }
@@ -114,9 +124,9 @@ impl Walk<'_> {
         }
     }
 
-    fn account_document(&mut self, entry: &Entry, account: &AccountId) {
-        let Some(item) = self.document(entry, account.as_str(), Kind::Account, Some(account))
-        else {
+    /// A document under the account's own id.
+    fn account_document(&mut self, entry: &Entry, kind: Kind, account: &AccountId) {
+        let Some(item) = self.document(entry, account.as_str(), kind, Some(account)) else {
             return;
         };
         if item.id != account.as_str() {

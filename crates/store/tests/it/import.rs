@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use bytes::Bytes;
 use callreel_proto::{Account, Device, MediaConfig};
 use callreel_store::{
-    ACCOUNTS, SYSTEM_CONFIG, Store, View, WEBHOOKS,
+    ACCOUNTS, SYSTEM_CONFIG, SYSTEM_DATA, Store, View, WEBHOOKS,
     import::{Problem, Report, import},
 };
 use futures::TryStreamExt;
@@ -167,6 +167,32 @@ async fn webhooks_are_kept_for_all_accounts_together_and_none_takes_anothers() {
     let expected = format!("{file} at /id: the id \"w1\" belongs already to another account");
     assert_eq!(told, [expected]);
     assert!(of(OTHER).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn storage_documents_are_kept_under_their_accounts_id() {
+    let (_dir, store) = store();
+    let tree = Tree::good();
+    let plan = json!({"plan": {"modb": {}}, "attachments": {}});
+    tree.own("storage.json", plan.clone());
+    tree.doc("system_data/system.json", plan.clone());
+    assert_eq!(run(&store, &tree).await.unwrap().storage, 2);
+    for id in [ACCOUNT, "system"] {
+        let stored = doc(&store, SYSTEM_DATA, id).await;
+        assert_eq!(stored["plan"], plan["plan"]);
+        assert_eq!(stored["pvt_type"], "storage");
+    }
+    tree.own(
+        "storage.json",
+        json!({"id": "another", "plan": {"modb": "x"}}),
+    );
+    assert_eq!(
+        problems(&store, &tree).await,
+        [
+            format!("storage.json at /id: must be the name of the folder, {ACCOUNT}"),
+            "storage.json at /plan/modb: must be an object, is a string".to_owned(),
+        ]
+    );
 }
 
 #[tokio::test]
@@ -363,9 +389,9 @@ async fn files_in_the_wrong_place_are_told() {
             "media/x.ogg: is not expected here; this folder holds JSON documents and .mp3 or .wav files",
             "media/y.mp3: is empty",
             "media/z.wav: a media document has one audio file, and there is another of this name",
-            "user: is not expected here; this folder holds account.json and the folders users, devices, callflows, vmboxes, webhooks and media",
+            "user: is not expected here; this folder holds account.json, storage.json and the folders users, devices, callflows, vmboxes, webhooks and media",
             "users/x.yaml: is not expected here; this folder holds JSON documents",
-            "extra.json: is not expected here; this folder holds the folders accounts and system_config",
+            "extra.json: is not expected here; this folder holds the folders accounts, system_config and system_data",
         ]
     );
 }
@@ -441,7 +467,7 @@ async fn an_empty_or_absent_folder_is_told() {
     let tree = Tree::new();
     assert_eq!(
         problems(&store, &tree).await,
-        [".: holds neither accounts nor system_config: nothing to import"]
+        [".: holds neither accounts nor system_config nor system_data: nothing to import"]
     );
     let nowhere = Path::new("/nowhere/at/all");
     let refused = import(&store, nowhere, |_| Vec::new()).await.unwrap_err();
