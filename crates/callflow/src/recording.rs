@@ -148,7 +148,7 @@ pub(crate) fn when(data: &mut Data<'_>) -> Start {
     }
 }
 
-/// The first that holds: a `url`; `store_recordings`; nowhere.
+/// The first that holds: a `url`; `store_recordings`, which is also true of an account with a storage plan; nowhere.
 fn destination(data: &mut Data<'_>, media: &MediaConfig) -> Result<OrderDestination, String> {
     match data.value("url") {
         Some(Value::String(url)) if !url.is_empty() => match http_url(url) {
@@ -164,7 +164,7 @@ fn destination(data: &mut Data<'_>, media: &MediaConfig) -> Result<OrderDestinat
         },
         None | Some(Value::String(_)) if media.store_recordings => Ok(OrderDestination::AccountDb),
         None | Some(Value::String(_)) => Err(
-            "there is no \"url\", and store_recordings in system_config/media is false".to_owned(),
+            "there is no \"url\", store_recordings in system_config/media is false, and no storage plan of the account says where recordings go".to_owned(),
         ),
         Some(_) => {
             let reason = "the \"url\" is not a string".to_owned();

@@ -97,7 +97,7 @@ pub(crate) async fn consider(context: Arc<Context>, request: Envelope<RouteReq>)
     };
     let text = |key: &str| doc.get(key).and_then(Value::as_str).map(str::to_owned);
     let settings = Settings {
-        media: lookup::media_config(&context.store).await,
+        media: lookup::media_config(&context.store, &account).await,
         ..Settings::default()
     };
     let device = lookup::calling_device(&body);

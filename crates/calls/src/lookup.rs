@@ -67,8 +67,25 @@ pub(crate) async fn ring_ready_offnet(store: &Store) -> bool {
         .unwrap_or(true)
 }
 
-/// `system_config/media`, or Kazoo's defaults.
-pub(crate) async fn media_config(store: &Store) -> MediaConfig {
+/// `system_config/media`, or Kazoo's defaults. An account whose storage plan says where its recordings go has them stored,
+/// whatever the settings of all accounts say.
+pub(crate) async fn media_config(store: &Store, account: &AccountId) -> MediaConfig {
+    let mut media = media_settings(store).await;
+    media.store_recordings = media.store_recordings || has_storage_plan(store, account).await;
+    media
+}
+
+/// A recording that turns out to go nowhere else is in the account's database; one that was not made is nowhere.
+async fn has_storage_plan(store: &Store, account: &AccountId) -> bool {
+    callreel_attachments::stores(store, account)
+        .await
+        .unwrap_or_else(|error| {
+            tracing::warn!(account_id = %account, %error, "storage plan not read; it counts as one that stores recordings");
+            true
+        })
+}
+
+async fn media_settings(store: &Store) -> MediaConfig {
     match store.get("system_config", "media").await {
         Ok(doc) => MediaConfig::read(&doc.unwrap_or_default()),
         Err(error) => {

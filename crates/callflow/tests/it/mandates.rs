@@ -138,7 +138,7 @@ fn a_mandate_without_a_url_is_stored_if_the_system_stores_else_told_of() {
     assert_eq!(by.source, RecordingSource::Account);
     assert_snapshot!(with(false).text(), @r#"
     0s > Started
-       < not recording at 0123456789abcdef0123456789abcdef#/call_recording/account/inbound/onnet: there is no "url", and store_recordings in system_config/media is false
+       < not recording at 0123456789abcdef0123456789abcdef#/call_recording/account/inbound/onnet: there is no "url", store_recordings in system_config/media is false, and no storage plan of the account says where recordings go
        at sleep (root)
        wait until 60s
     "#);

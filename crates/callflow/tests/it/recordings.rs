@@ -210,7 +210,7 @@ fn without_a_url_store_recordings_decides() {
     let skipped = Talk::through(&record(json!({"url": ""})));
     assert_snapshot!(skipped.text(), @r#"
     0s > Started
-       < not recording at (root): there is no "url", and store_recordings in system_config/media is false
+       < not recording at (root): there is no "url", store_recordings in system_config/media is false, and no storage plan of the account says where recordings go
        at sleep /children/_
        wait until 60s
     "#);
@@ -348,7 +348,7 @@ fn a_caller_with_nowhere_to_go_is_not_recorded() {
     let talk = Talk::through(&json!({"module": "record_caller", "data": {}}));
     assert_snapshot!(talk.text(), @r#"
     0s > Started
-       < not recording at (root): there is no "url", and store_recordings in system_config/media is false
+       < not recording at (root): there is no "url", store_recordings in system_config/media is false, and no storage plan of the account says where recordings go
        < hangup
        wait until 40s
     "#);

@@ -81,7 +81,7 @@ impl State {
         by: &OrderedBy,
         myself: &ActorRef<RecorderMsg>,
     ) -> Result<Vec<LiveRecording>, String> {
-        let media = lookup::media_config(&self.context().store).await;
+        let media = lookup::media_config(&self.context().store, &self.args.account).await;
         let asker = Asker {
             media: &media,
             account_id: &self.args.account,

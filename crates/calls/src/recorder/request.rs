@@ -77,7 +77,7 @@ impl State {
             tracing::debug!(call_id = %self.call_id(), id, name, "it is being recorded already");
             return;
         }
-        let media = lookup::media_config(&self.context().store).await;
+        let media = lookup::media_config(&self.context().store, &self.args.account).await;
         let by = by(&request);
         match order(media_name, &terms, &media, by.clone()) {
             Ok(order) => {
@@ -218,7 +218,7 @@ fn destination(terms: &RecordCall, media: &MediaConfig) -> Result<OrderDestinati
         return Ok(OrderDestination::AccountDb);
     }
     Err(
-        "it has no Media-Transfer-Destination and store_recordings in system_config/media is false"
+        "it has no Media-Transfer-Destination, store_recordings in system_config/media is false, and no storage plan of the account says where recordings go"
             .to_owned(),
     )
 }

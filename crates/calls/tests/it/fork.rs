@@ -2,12 +2,14 @@
 
 use std::{net::UdpSocket, time::Duration};
 
+use callreel_calls::CallsConfig;
 use callreel_proto::{
-    EndReason, Envelope, EventName, RecordingFact, RecordingId, RecordingState, RouteResp,
+    Destination, EndReason, Envelope, EventName, RecordingFact, RecordingId, RecordingState,
+    RouteResp,
 };
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::world::{ACCOUNT, World};
 
 fn rtp(sequence: u16) -> Vec<u8> {
     let mut packet = vec![0x80, 0];
@@ -160,6 +162,25 @@ async fn a_recording_without_a_place_to_go_is_skipped_and_said_to_be() {
     assert_eq!(skipped.recording_id, None);
     assert!(skipped.detail.unwrap().contains("store_recordings"));
     assert!(world.spool.view().tickets().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_account_with_a_storage_plan_needs_no_url() {
+    let flow =
+        json!({"module": "record_call", "data": {"action": "start"}, "children": {"_": forever()}});
+    let plan = json!({
+        "_id": ACCOUNT,
+        "plan": {"modb": {"types": {"call_recording": {"attachments": {"handler": "u"}}}}},
+        "attachments": {"u": {"handler": "folder", "settings": {"path": "/srv/recordings"}}},
+    });
+    let docs = [("system_data", plan)];
+    let mut world = World::with(flow, CallsConfig::default(), &docs).await;
+    world.give_call().await;
+    let begun = world.noticed(RecordingFact::Started).await;
+    assert_eq!(
+        world.ticket_of(&begun).promise().destination,
+        Destination::AccountDb
+    );
 }
 
 #[tokio::test]
