@@ -120,13 +120,22 @@ impl StoreConfig {
 pub(crate) struct SpoolSection {
     pub(crate) dir: Option<PathBuf>,
     pub(crate) sync_interval_ms: u64,
+    pub(crate) refuse_recordings_percent: u64,
+    pub(crate) refuse_recordings_mb: u64,
+    pub(crate) refuse_fetches_percent: u64,
+    pub(crate) refuse_fetches_mb: u64,
 }
 
 impl Default for SpoolSection {
     fn default() -> Self {
+        let settings = SpoolConfig::default();
         Self {
             dir: None,
-            sync_interval_ms: SpoolConfig::default().sync_interval_ms,
+            sync_interval_ms: settings.sync_interval_ms,
+            refuse_recordings_percent: settings.refuse_recordings_percent,
+            refuse_recordings_mb: settings.refuse_recordings_mb,
+            refuse_fetches_percent: settings.refuse_fetches_percent,
+            refuse_fetches_mb: settings.refuse_fetches_mb,
         }
     }
 }
@@ -136,6 +145,10 @@ impl SpoolSection {
     pub(crate) fn settings(&self) -> SpoolConfig {
         SpoolConfig {
             sync_interval_ms: self.sync_interval_ms,
+            refuse_recordings_percent: self.refuse_recordings_percent,
+            refuse_recordings_mb: self.refuse_recordings_mb,
+            refuse_fetches_percent: self.refuse_fetches_percent,
+            refuse_fetches_mb: self.refuse_fetches_mb,
             ..SpoolConfig::default()
         }
     }
@@ -168,6 +181,34 @@ pub(crate) enum LogFormat {
     /// One JSON object a line.
     Json,
 }
+
+/// Every key of section `spool` and what it means.
+const SPOOL_KEYS: &[(&str, &str)] = &[
+    (
+        "dir",
+        "folder of tickets, journals and renditions; node.data/spool when absent",
+    ),
+    (
+        "sync_interval_ms",
+        "milliseconds between two syncs of the spool's file system: a power loss costs about as much audio",
+    ),
+    (
+        "refuse_recordings_percent",
+        "new recordings are refused while less than this share of the disk is free, percent; 0 never",
+    ),
+    (
+        "refuse_recordings_mb",
+        "however large the disk is, recordings are taken while this much is free, MB",
+    ),
+    (
+        "refuse_fetches_percent",
+        "files of foreign switches are not fetched while less than this share is free, percent; 0 never",
+    ),
+    (
+        "refuse_fetches_mb",
+        "however large the disk is, they are fetched while this much is free, MB",
+    ),
+];
 
 /// Every section with the meaning of every key.
 fn sections() -> [(&'static str, &'static [(&'static str, &'static str)]); 11] {
@@ -206,19 +247,7 @@ fn sections() -> [(&'static str, &'static [(&'static str, &'static str)]); 11] {
                 ),
             ],
         ),
-        (
-            "spool",
-            &[
-                (
-                    "dir",
-                    "folder of tickets, journals and renditions; node.data/spool when absent",
-                ),
-                (
-                    "sync_interval_ms",
-                    "milliseconds between two syncs of the spool's file system: a power loss costs about as much audio",
-                ),
-            ],
-        ),
+        ("spool", SPOOL_KEYS),
         ("switch", callreel_switch::CONFIG_KEYS),
         ("calls", callreel_calls::CALLS_CONFIG_KEYS),
         ("recording", callreel_calls::CONFIG_KEYS),

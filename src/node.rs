@@ -51,6 +51,7 @@ impl Node {
         let place = || format!("spool {}", dir.display());
         if runs(Role::Delivery) {
             let spool = Outbox::open(&dir).with_context(place)?;
+            let spool = spool.with_marks(&config.spool.settings());
             let settings = config.delivery.clone();
             let start = callreel_delivery::start(
                 settings,

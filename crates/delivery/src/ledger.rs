@@ -53,6 +53,8 @@ pub(crate) enum Needs {
     Work(Box<Ticket>),
     /// Other work than was thought.
     Other(Stage),
+    /// Room on the spool's disk: its file stays on its switch until there is.
+    Room,
     /// Nothing.
     Nothing,
 }
@@ -122,6 +124,7 @@ impl Ledger {
             self.spool.save_ticket(&ticket)?;
         }
         Ok(match self.stage(&ticket) {
+            Some(Stage::Fetch) if !self.spool.space().for_a_fetch() => Needs::Room,
             Some(stage) if stage == wanted => Needs::Work(Box::new(ticket)),
             Some(other) => Needs::Other(other),
             None => Needs::Nothing,

@@ -42,6 +42,8 @@ use receivers::Receivers;
 const RESCAN: Duration = Duration::from_secs(60);
 /// Wait after the spool's own disk refused something.
 const DISK_PAUSE: Duration = Duration::from_secs(5);
+/// Wait until it is looked again whether the disk has room for a switch's file.
+const ROOM_PAUSE: Duration = Duration::from_secs(30);
 /// How long tries under way may go on when the role stops; what is cut off then is tried again at the next start.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 /// Pieces of work handed out before the queue hears what else happened: each costs a look at its ticket, and ten thousand

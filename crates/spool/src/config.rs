@@ -14,6 +14,14 @@ pub struct SpoolConfig {
     pub sync_interval_ms: u64,
     /// A file of age identities: the first seals whatever rests in the spool, all of them open. None: nothing is sealed.
     pub key_file: Option<PathBuf>,
+    /// New recordings are refused while less than this share of the disk is free, percent; 0 never.
+    pub refuse_recordings_percent: u64,
+    /// However large the disk is, recordings are taken while this much is free, MB.
+    pub refuse_recordings_mb: u64,
+    /// Files of foreign switches are not fetched while less than this share of the disk is free, percent; 0 never.
+    pub refuse_fetches_percent: u64,
+    /// However large the disk is, they are fetched while this much is free, MB.
+    pub refuse_fetches_mb: u64,
 }
 
 impl SpoolConfig {
@@ -32,6 +40,11 @@ impl Default for SpoolConfig {
         Self {
             sync_interval_ms: 1000,
             key_file: None,
+            // Three hours of two G.711 legs of one call have 256 MB: what runs already goes on for minutes at least.
+            refuse_recordings_percent: 2,
+            refuse_recordings_mb: 256,
+            refuse_fetches_percent: 4,
+            refuse_fetches_mb: 1024,
         }
     }
 }
@@ -45,6 +58,22 @@ pub const CONFIG_KEYS: &[(&str, &str)] = &[
     (
         "key_file",
         "file of age identities, from `callreel keys new`: journals and audio files in the spool are sealed to the first, and opened with any; not sealed when absent",
+    ),
+    (
+        "refuse_recordings_percent",
+        "new recordings are refused while less than this share of the disk is free, percent; 0 never",
+    ),
+    (
+        "refuse_recordings_mb",
+        "however large the disk is, recordings are taken while this much is free, MB",
+    ),
+    (
+        "refuse_fetches_percent",
+        "files of foreign switches are not fetched while less than this share of the disk is free, percent; 0 never",
+    ),
+    (
+        "refuse_fetches_mb",
+        "however large the disk is, they are fetched while this much is free, MB",
     ),
 ];
 

@@ -111,6 +111,16 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Too little is free for a new recording.
+    #[error("the spool's disk at {} is almost full: {free_mb} MB are free, and below {mark_mb} MB nothing new is recorded (spool.refuse_recordings_percent, spool.refuse_recordings_mb)", dir.display())]
+    Full {
+        /// The spool's folder.
+        dir: PathBuf,
+        /// What is free, MB.
+        free_mb: u64,
+        /// What must be free, MB.
+        mark_mb: u64,
+    },
     /// What the manifest keeps of itself cannot be understood.
     #[error("{} cannot be read: {reason}", path.display())]
     Manifest {

@@ -5,14 +5,15 @@ use std::{path::Path, sync::Arc};
 use callreel_proto::RecordingId;
 
 use crate::{
-    Entry, Error, Keys, ReceiverInfo, Ticket, View, captures, desk::Desk, locks, locks::Lock,
-    quarantine, receivers, recovery,
+    Entry, Error, Keys, ReceiverInfo, Space, SpoolConfig, Ticket, View, captures, desk::Desk,
+    locks, locks::Lock, quarantine, receivers, recovery,
 };
 
 /// The deliverer's handle to a spool. Clones share it; the lock is held until the last clone is gone.
 #[derive(Clone)]
 pub struct Outbox {
     room: Arc<Room>,
+    space: Space,
 }
 
 struct Room {
@@ -45,10 +46,24 @@ impl Outbox {
         })?;
         quarantine::set_unreadable_aside(view, |ticket| captures::mend_claim(view, ticket))?;
         captures::drop_stale_claims(view)?;
+        let space = Space::of(desk.view().dir(), &SpoolConfig::default());
         let room = Room { desk, _lock: lock };
         Ok(Self {
             room: Arc::new(room),
+            space,
         })
+    }
+
+    /// The same spool with the marks of these settings for the room on its disk; without, they are the defaults.
+    #[must_use]
+    pub fn with_marks(self, config: &SpoolConfig) -> Self {
+        let space = Space::of(self.view().dir(), config);
+        Self { space, ..self }
+    }
+
+    /// The room on its disk.
+    pub fn space(&self) -> &Space {
+        &self.space
     }
 
     /// Looking at the spool: tickets, journals, [`View::check`].

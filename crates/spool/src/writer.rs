@@ -14,7 +14,7 @@ use callreel_proto::{CaptureId, RecordingId, RecordingState};
 use serde::Serialize;
 
 use crate::{
-    CaptureHeader, Error, Journal, SpoolConfig, Ticket, View, WriterId, captures,
+    CaptureHeader, Error, Journal, Picture, Space, SpoolConfig, Ticket, View, WriterId, captures,
     desk::Desk,
     files, recovery,
     sync::Syncer,
@@ -35,6 +35,7 @@ pub(crate) struct Room {
     // Dropped in this order: the last sync happens while the writer still counts as living.
     syncer: Syncer,
     place: Place,
+    space: Space,
     desk: Desk,
 }
 
@@ -49,6 +50,8 @@ pub struct WriterDescription {
     pub syncs: u64,
     /// Failed ones.
     pub sync_failures: u64,
+    /// The room on the disk, and what is refused for want of it.
+    pub disk: Picture,
 }
 
 impl Writer {
@@ -63,6 +66,7 @@ impl Writer {
             open_captures: AtomicUsize::new(0),
             syncer: Syncer::start(desk.view().dir(), interval)?,
             place: Place::take(desk.view())?,
+            space: Space::of(desk.view().dir(), config),
             desk,
         };
         Ok(Self {
@@ -83,6 +87,7 @@ impl Writer {
             open_captures: self.room.open_captures.load(Ordering::Relaxed),
             syncs,
             sync_failures,
+            disk: self.room.space.picture(),
         }
     }
 
@@ -90,8 +95,9 @@ impl Writer {
     /// of them, or when it is closed and there is none.
     ///
     /// # Errors
-    /// [`Error::CaptureExists`], a malformed id, or the disk refused.
+    /// [`Error::Full`], [`Error::CaptureExists`], a malformed id, or the disk refused.
     pub fn create_capture(&self, header: CaptureHeader) -> Result<Journal, Error> {
+        self.room.space.for_a_recording()?;
         let id = header.capture_id.clone();
         let (dir, path) = (self.view().capture_dir(&id), self.view().journal_path(&id));
         if dir.exists() {
@@ -108,8 +114,9 @@ impl Writer {
     /// returns.
     ///
     /// # Errors
-    /// [`Error::TicketExists`], [`Error::NoCapture`], or the disk refused.
+    /// [`Error::Full`], [`Error::TicketExists`], [`Error::NoCapture`], or the disk refused.
     pub fn create_ticket(&self, ticket: &Ticket) -> Result<(), Error> {
+        self.room.space.for_a_recording()?;
         let (id, capture) = (ticket.recording_id(), ticket.capture_id());
         let view = self.view();
         let _turn = self.room.desk.turn(id);

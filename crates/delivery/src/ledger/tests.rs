@@ -480,3 +480,21 @@ fn a_switch_that_never_answers_is_given_up_when_a_receiver_would_be() {
     );
     assert_eq!(story.ticket().state(), RecordingState::Undeliverable);
 }
+
+#[test]
+fn a_switchs_file_stays_there_while_the_disk_runs_short_and_nothing_else_waits() {
+    let mut story = Story::on_switch();
+    let short = SpoolConfig {
+        refuse_fetches_percent: 100,
+        refuse_fetches_mb: u64::MAX,
+        ..SpoolConfig::default()
+    };
+    let spool = story.ledger.spool.clone();
+    story.ledger.spool = spool.clone().with_marks(&short);
+    let needs = story.ledger.hand_out(&story.id, Stage::Fetch).unwrap();
+    assert!(matches!(needs, Needs::Room), "{needs:?}");
+    let ticket = spool.view().ticket(&story.id).unwrap().unwrap();
+    std::fs::write(spool.view().switch_file_path(&ticket), "audio").unwrap();
+    let needs = story.ledger.hand_out(&story.id, Stage::Render).unwrap();
+    assert!(matches!(needs, Needs::Work(_)), "{needs:?}");
+}

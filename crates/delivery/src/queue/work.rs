@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tracing::error;
 use url::Position;
 
-use super::{DESCRIBED, HANDED_PER_TURN, QueueMsg, State};
+use super::{DESCRIBED, HANDED_PER_TURN, QueueMsg, ROOM_PAUSE, State};
 use crate::{
     book::{Entry, Place, Stage},
     ledger::Needs,
@@ -72,6 +72,10 @@ impl State {
             Ok(Needs::Other(stage)) => {
                 let now = self.watch.now();
                 self.book.put(&id, stage, now, now);
+            }
+            Ok(Needs::Room) => {
+                let now = self.watch.now();
+                self.book.put(&id, stage, now.after(ROOM_PAUSE), now);
             }
             Ok(Needs::Nothing) => drop(self.book.remove(&id, self.watch.now())),
             Err(error) => self.disk_refused(&id, stage, &error),
@@ -161,6 +165,7 @@ impl State {
             "encode_capacity": self.capacities[Stage::Render as usize],
             "upload_workers": self.capacities[Stage::Deliver as usize],
             "intake": self.fetcher.describe(),
+            "disk": self.ledger.spool.space().picture(),
             "since_start": self.counters,
             "recordings": owed,
         })

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 use callreel_proto::{CaptureId, EndReason, RecordingId, RecordingState};
 use callreel_spool::{Error, Mark, Outbox, SpoolConfig, View, Writer};
 
-use crate::{START, Spool, capture, mark, packet, recorded, spool, ticket};
+use crate::{START, Spool, capture, header, mark, packet, recorded, spool, ticket, writer};
 
 #[test]
 fn a_second_delivery_is_told_which_process_has_the_first() {
@@ -305,4 +305,28 @@ fn a_writer_describes_itself() {
     assert_eq!(spool.writer.describe().open_captures, 2);
     drop(journal);
     assert_eq!(spool.writer.describe().open_captures, 1);
+}
+
+#[test]
+fn a_disk_that_is_almost_full_takes_no_new_recording_and_lets_those_that_run_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut running, mut journal) = recorded(&writer(dir.path()));
+    let short = SpoolConfig {
+        refuse_recordings_percent: 100,
+        refuse_recordings_mb: u64::MAX,
+        ..SpoolConfig::default()
+    };
+    let full = Writer::open(dir.path(), &short).unwrap();
+    for refused in [
+        full.create_capture(header(&CaptureId::random())).map(drop),
+        full.create_ticket(&ticket(running.capture_id().unwrap())),
+    ] {
+        let error = refused.unwrap_err();
+        assert!(matches!(error, Error::Full { .. }), "{error}");
+    }
+    assert!(full.describe().disk.refuses_recordings);
+    journal.append(&packet(2_000_000_000, b"audio")).unwrap();
+    journal.flush().unwrap();
+    running.end(2_500_000_000, EndReason::Stopped).unwrap();
+    full.save_ticket(&running).unwrap();
 }
