@@ -188,6 +188,20 @@ impl Store {
         }
     }
 
+    /// Up to `limit` documents of a database in order of their ids, from the one after `after` on (which need not exist);
+    /// soft-deleted ones too, and no design documents. There are no more when there is none. A database that does not exist
+    /// has none.
+    ///
+    /// # Errors
+    /// The name is not valid, or the database cannot be read.
+    pub async fn page(&self, db: &str, after: &str, limit: usize) -> Result<Vec<Value>, Error> {
+        names::database(db)?;
+        match &self.backend {
+            Backend::Embedded(file) => file.page(db, after, limit).await,
+            Backend::Couch(couch) => couch.page(db, after, limit).await,
+        }
+    }
+
     /// The names of all databases, sorted.
     ///
     /// # Errors

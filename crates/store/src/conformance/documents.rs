@@ -108,6 +108,26 @@ pub(super) async fn nothing(store: Store) {
     assert!(attachment.expect("looked up").is_none());
 }
 
+pub(super) async fn pages(store: Store) {
+    let (_, db) = account();
+    let read = async |after: &str, limit: usize| -> Vec<String> {
+        let docs = store.page(&db, after, limit).await.expect("read");
+        let ids = docs.iter().map(|doc| doc["_id"].as_str().expect("an id"));
+        ids.map(str::to_owned).collect()
+    };
+    assert!(read("", 10).await.is_empty());
+    for id in ["c", "a", "e", "b", "d"] {
+        put(&store, &db, json!({"_id": id, "pvt_type": "user"})).await;
+    }
+    assert!(store.soft_delete(&db, "b").await.expect("hidden"));
+    assert_eq!(read("", 2).await, ["a", "b"]);
+    assert!(store.delete(&db, "b").await.expect("deleted"));
+    assert_eq!(read("b", 2).await, ["c", "d"]);
+    assert_eq!(read("d", 2).await, ["e"]);
+    assert!(read("e", 2).await.is_empty());
+    assert_eq!(read("", 10).await, ["a", "c", "d", "e"]);
+}
+
 pub(super) async fn refusals(store: Store) {
     let (_, db) = account();
     for (db, id) in [("Bad", "a"), (db.as_str(), "_a")] {

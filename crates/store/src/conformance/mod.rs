@@ -31,6 +31,10 @@ pub const CASES: &[Case] = &[
     ("what is not there is nothing, not an error", |s| {
         Box::pin(documents::nothing(s))
     }),
+    (
+        "all documents are read page by page, hidden ones too",
+        |s| Box::pin(documents::pages(s)),
+    ),
     ("bad names and bad documents are refused", |s| {
         Box::pin(documents::refusals(s))
     }),

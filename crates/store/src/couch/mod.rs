@@ -169,6 +169,34 @@ impl Couch {
         }
     }
 
+    /// Documents in order of their ids, design documents left out.
+    pub(crate) async fn page(
+        &self,
+        db: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Value>, Error> {
+        let mut url = self.client.address.documents(db);
+        // The one it begins with may be gone by now, so it is asked for and left out.
+        url.query_pairs_mut()
+            .append_pair("include_docs", "true")
+            .append_pair("startkey", &json!(after).to_string())
+            .append_pair("limit", &limit.saturating_add(1).to_string());
+        let mut reply = self.client.get(url).await?;
+        if reply.lacks_database() {
+            return Ok(Vec::new());
+        }
+        let Some(Value::Array(rows)) = reply.body.get_mut("rows").map(Value::take) else {
+            return Err(reply.unexpected("a list of documents"));
+        };
+        let docs = rows.into_iter().map(|mut row| row["doc"].take());
+        let wanted = |doc: &Value| {
+            let id = doc["_id"].as_str().unwrap_or_default();
+            id > after && !id.starts_with('_')
+        };
+        Ok(docs.filter(wanted).take(limit).collect())
+    }
+
     pub(crate) async fn databases(&self) -> Result<Vec<String>, Error> {
         self.list(Vec::new()).await
     }

@@ -213,6 +213,25 @@ fn stubs(conn: &Connection, seq: i64) -> Result<Map<String, Value>, Error> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Documents in order of their ids.
+pub(super) fn page(
+    conn: &Connection,
+    db: &str,
+    after: &str,
+    limit: usize,
+) -> Result<Vec<Value>, Error> {
+    let sql = "SELECT d.* FROM document d JOIN database b ON b.id = d.database
+        WHERE b.name = ?1 AND d.id > ?2 ORDER BY d.id LIMIT ?3";
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map(params![db, after, limit], Stored::read)?;
+    let found = rows.collect::<Result<Vec<_>, _>>()?;
+    found
+        .into_iter()
+        .map(|stored| stored.into_document(conn))
+        .collect()
+}
+
 pub(super) fn query(conn: &Connection, db: &str, view: &View) -> Result<Vec<Value>, Error> {
     let (index, key) = view.place();
     let found = match view {

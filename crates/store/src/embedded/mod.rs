@@ -95,6 +95,18 @@ impl Embedded {
             .await
     }
 
+    pub(crate) async fn page(
+        &self,
+        db: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Value>, Error> {
+        let (db, after) = (db.to_owned(), after.to_owned());
+        self.readers
+            .read(move |conn| documents::page(conn, &db, &after, limit))
+            .await
+    }
+
     pub(crate) async fn databases(&self) -> Result<Vec<String>, Error> {
         self.readers.read(documents::databases).await
     }
