@@ -7,6 +7,7 @@ mod connector;
 mod error;
 pub mod guard;
 mod handler;
+mod holding;
 mod keeping;
 mod naming;
 mod objects;
