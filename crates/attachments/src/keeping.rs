@@ -171,7 +171,10 @@ impl Attachments {
             }));
         }
         let mut receipts = self.delete_elsewhere(&doc).await?;
-        self.store.delete(db, id).await?;
+        if !self.store.delete(db, id).await? {
+            // Somebody else has completed it, and tells of it.
+            return Ok(None);
+        }
         receipts.push("document and audio deleted".to_owned());
         Ok(Some(Deleted { receipts }))
     }
