@@ -14,6 +14,7 @@ use url::Url;
 use crate::{
     Credentials, Error,
     access::{HouseAccess, can_be_sent},
+    retention::Term,
     schedule::Policy,
 };
 
@@ -71,6 +72,13 @@ pub struct DeliveryConfig {
     pub fetches: usize,
     /// Files fetched at once from one switch.
     pub fetches_per_switch: usize,
+    /// How long delivered recordings are kept after their end, for accounts that do not say: `90d`, `12h`, `30m`, `45s`, whole
+    /// seconds, `forever`. `None`: for ever.
+    pub retain_for: Option<String>,
+    /// Seconds from one look for recordings whose time is over to the next; 0 never looks.
+    pub retention_interval_s: u64,
+    /// Days the clock may have gone on from one such look to the next; after more, nothing is deleted until a person has looked.
+    pub retention_clock_days: u64,
 }
 
 /// Every key of [`DeliveryConfig`] and what it means.
@@ -160,6 +168,18 @@ pub const CONFIG_KEYS: &[(&str, &str)] = &[
         "fetches_per_switch",
         "files fetched at once from one switch, so that one that is gone holds up no other",
     ),
+    (
+        "retain_for",
+        "how long delivered recordings are kept after their end, for accounts that do not say: 90d, 12h, 30m, 45s, whole seconds or forever; for ever when absent",
+    ),
+    (
+        "retention_interval_s",
+        "seconds from one look for recordings whose time is over to the next; 0 never looks",
+    ),
+    (
+        "retention_clock_days",
+        "days the clock may have gone on from one such look to the next; after more, nothing is deleted until you have looked",
+    ),
 ];
 
 impl Default for DeliveryConfig {
@@ -191,6 +211,9 @@ impl Default for DeliveryConfig {
             intake_delete_on_switch: false,
             fetches: 32,
             fetches_per_switch: 4,
+            retain_for: None,
+            retention_interval_s: 3600,
+            retention_clock_days: 7,
         }
     }
 }
@@ -217,6 +240,13 @@ impl DeliveryConfig {
             ),
             ("stall_timeout_s", self.stall_timeout_s > 0, "at least 1"),
             ("total_timeout_s", self.total_timeout_s > 0, "at least 1"),
+            (
+                "retain_for",
+                self.retain_for
+                    .as_deref()
+                    .is_none_or(|text| Term::parse(text).is_ok()),
+                "90d, 12h, 30m, 45s, whole seconds or forever",
+            ),
             (
                 "user_agent",
                 self.user_agent.bytes().all(|b| (b' '..=b'~').contains(&b)),

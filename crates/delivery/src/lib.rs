@@ -22,6 +22,7 @@ mod queue;
 mod render;
 mod rendition;
 mod request_url;
+mod retention;
 mod role;
 pub mod schedule;
 #[cfg(test)]

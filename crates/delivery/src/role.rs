@@ -16,6 +16,7 @@ use crate::{
     courier::Courier,
     fetch::Fetcher,
     queue::{Heard, Parts, Queue, QueueMsg},
+    retention::{self, Keeper},
     webhooks::{self, Webhooks},
 };
 
@@ -32,6 +33,7 @@ pub struct Delivery {
     /// Messages it could not read.
     unusable: Arc<Mishaps>,
     webhooks: Webhooks,
+    keeper: Option<Keeper>,
     running: JoinHandle<()>,
     listening: JoinHandle<()>,
 }
@@ -57,6 +59,13 @@ pub async fn start(
     // Before the spool is read, so that nothing that ends in between is missed.
     let subscription = subscribe(&bus).await?;
     let fetcher = Fetcher::start(&config, bus.clone(), spool.view().clone(), node).await?;
+    let keeper = Keeper::start(
+        retention::Settings::of(&config),
+        attachments.clone(),
+        bus.clone(),
+        spool.view(),
+        node,
+    );
     let parts = Parts {
         config,
         courier,
@@ -73,6 +82,7 @@ pub async fn start(
         queue,
         unusable,
         webhooks,
+        keeper,
         running,
         listening,
     })
@@ -91,6 +101,7 @@ impl Delivery {
             Ok(CallResult::Success(mut picture)) => {
                 picture["unusable_messages"] = json!(self.unusable.counts());
                 picture["webhooks"] = self.webhooks.describe();
+                picture["retention"] = json!(self.keeper.as_ref().map(Keeper::describe));
                 picture
             }
             _ => Value::Null,
@@ -108,6 +119,9 @@ impl Delivery {
     /// Stops the role: rendering breaks off, tries under way get a few seconds. Everything goes on at the next start.
     pub async fn stop(mut self) {
         self.listening.abort();
+        if let Some(keeper) = &self.keeper {
+            keeper.stop();
+        }
         // A queue that is gone already has stopped.
         drop(self.queue.cast(QueueMsg::Stop));
         self.ended().await;
