@@ -37,8 +37,14 @@ pub(crate) enum Command {
     /// Make, list and end tokens for the HTTP API
     #[command(subcommand)]
     Token(Token),
-    /// Check spool and store for damage
-    Check(Place),
+    /// Check spool, manifest and store for damage
+    Check {
+        /// Only print number and hash of the manifest's last line, to be kept elsewhere
+        #[arg(long)]
+        head: bool,
+        #[command(flatten)]
+        place: Place,
+    },
     /// A test phone: call somebody
     Dial(crate::dial::Args),
     /// A receiver of recordings sent by HTTP PUT

@@ -1,6 +1,7 @@
 //! The program: reads the command line and hands over to the file that answers it.
 
 mod bench;
+mod check;
 mod cli;
 mod config;
 mod correlation;
@@ -53,7 +54,7 @@ async fn answer(command: Command) -> anyhow::Result<ExitCode> {
         Command::Calls(command) => live::calls(command).await,
         Command::Deliveries(command) => stored::deliveries(command).await,
         Command::Token(command) => token::run(command).await,
-        Command::Check(place) => stored::check(&place).await,
+        Command::Check { head, place } => check::run(&place, head).await,
         Command::Dial(args) => dial::run(args).await,
         Command::Receive(args) => receive::run(args).await,
         Command::Bench(bench) => bench::run(bench).await,

@@ -1,4 +1,4 @@
-//! `callreel recordings`, `deliveries` and `check`: looks at what rests in store and spool, beside a running node or without.
+//! `callreel recordings` and `deliveries`: looks at what rests in store and spool, beside a running node or without.
 
 use std::{path::Path, process::ExitCode};
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
 use crate::{
-    cli::{Deliveries, Place, Recordings},
+    cli::{Deliveries, Recordings},
     config::Config,
     node::open_store,
     remote,
@@ -208,29 +208,4 @@ async fn through_the_node(config: &Config, id: &RecordingId, order: Order) -> an
     let url = remote::url(config, &["deliveries", id.as_str(), order.verb()])?;
     remote::ask(config, Method::POST, url, None).await?;
     Ok(())
-}
-
-/// `callreel check`.
-pub(crate) async fn check(place: &Place) -> anyhow::Result<ExitCode> {
-    let config = place.load()?;
-    let mut findings: Vec<String> = Vec::new();
-    let spool = SpoolView::open(config.spool_dir());
-    for writer in spool.writers()?.iter().filter(|writer| writer.lives) {
-        let process = writer
-            .process
-            .map_or_else(|| "a process".to_owned(), |id| format!("process {id}"));
-        say(&format!("writer {} lives: {process}\n", writer.id));
-    }
-    findings.extend(spool.check()?.iter().map(ToString::to_string));
-    if !config.store.is_embedded() || config.store_file().exists() {
-        findings.extend(open_store(&config)?.check().await?);
-    }
-    for finding in &findings {
-        say(&format!("{finding}\n"));
-    }
-    if findings.is_empty() {
-        say("nothing wrong\n");
-        return Ok(ExitCode::SUCCESS);
-    }
-    Ok(ExitCode::FAILURE)
 }

@@ -29,6 +29,7 @@ pub mod schedule;
 mod testing;
 mod turns;
 mod upload;
+mod verify;
 mod watch;
 mod ways;
 mod webhooks;
@@ -38,6 +39,7 @@ pub use config::{CONFIG_KEYS, DeliveryConfig};
 pub use error::Error;
 pub use render::{Failure, Rendered, render};
 pub use role::{Delivery, start};
+pub use verify::verify;
 pub use webhooks::{WEBHOOKS_CONFIG_KEYS, WebhooksConfig};
 
 /// What a panic said, for a person.

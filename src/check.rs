@@ -1,0 +1,77 @@
+//! `callreel check`: whether spool, manifest and store are what they should be. Repairs nothing.
+
+use std::process::ExitCode;
+
+use callreel_spool::{Space, Ticket, View as SpoolView};
+
+use crate::{cli::Place, config::Config, node::open_store, serve::say};
+
+/// Looks at everything, and says what is wrong; with `head`, only names the last line of the manifest.
+pub(crate) async fn run(place: &Place, head: bool) -> anyhow::Result<ExitCode> {
+    let config = place.load()?;
+    let spool = SpoolView::open(config.spool_dir()).with_keys(config.spool.settings().keys()?);
+    if head {
+        let head = spool.manifest().head()?;
+        say(&head.map_or_else(
+            || "nothing is in the manifest\n".to_owned(),
+            |head| format!("{} {}\n", head.seq, head.hash),
+        ));
+        return Ok(ExitCode::SUCCESS);
+    }
+    for writer in spool.writers()?.iter().filter(|writer| writer.lives) {
+        let process = writer
+            .process
+            .map_or_else(|| "a process".to_owned(), |id| format!("process {id}"));
+        say(&format!("writer {} lives: {process}\n", writer.id));
+    }
+    let mut findings: Vec<String> = spool.check()?.iter().map(ToString::to_string).collect();
+    audio(&spool, &mut findings).await?;
+    findings.extend(room(&config));
+    if !config.store.is_embedded() || config.store_file().exists() {
+        findings.extend(open_store(&config)?.check().await?);
+    }
+    for finding in &findings {
+        say(&format!("{finding}\n"));
+    }
+    if findings.is_empty() {
+        say("nothing wrong\n");
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+/// Adds the audio files that are not what their tickets say, unless something is told of them already.
+async fn audio(spool: &SpoolView, findings: &mut Vec<String>) -> anyhow::Result<()> {
+    for ticket in spool.tickets()? {
+        if let Err(reason) = callreel_delivery::verify(spool, &ticket).await
+            && still_there(spool, &ticket)?
+        {
+            let path = spool.rendition_path(&ticket).display().to_string();
+            if !findings.iter().any(|finding| finding.starts_with(&path)) {
+                findings.push(format!("{path}: {reason}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A node at work may have delivered it meanwhile, or made its file anew.
+fn still_there(spool: &SpoolView, seen: &Ticket) -> anyhow::Result<bool> {
+    let now = spool.ticket(seen.recording_id())?;
+    Ok(now.is_some_and(|now| now.rendition() == seen.rendition()))
+}
+
+fn room(config: &Config) -> Option<String> {
+    let dir = config.spool_dir();
+    let disk = Space::of(&dir, &config.spool.settings()).picture();
+    let refused = match (disk.refuses_recordings, disk.refuses_fetches) {
+        (true, _) => "new recordings are refused",
+        (false, true) => "files of foreign switches are not fetched",
+        (false, false) => return None,
+    };
+    let free_mb = disk.free_bytes >> 20;
+    Some(format!(
+        "{}: only {free_mb} MB are free: {refused}",
+        dir.display()
+    ))
+}
