@@ -24,6 +24,7 @@ pub(crate) async fn run(place: &Place, head: bool) -> anyhow::Result<ExitCode> {
             .map_or_else(|| "a process".to_owned(), |id| format!("process {id}"));
         say(&format!("writer {} lives: {process}\n", writer.id));
     }
+    keys(&spool)?;
     let mut findings: Vec<String> = spool.check()?.iter().map(ToString::to_string).collect();
     audio(&spool, &mut findings).await?;
     findings.extend(room(&config));
@@ -38,6 +39,20 @@ pub(crate) async fn run(place: &Place, head: bool) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::FAILURE)
+}
+
+/// Says which keys are still needed.
+fn keys(spool: &SpoolView) -> anyhow::Result<()> {
+    for (nth, used) in spool.key_use()?.into_iter().enumerate() {
+        let role = match (nth, used.files) {
+            (0, _) => "seals",
+            (_, 0) => "is needed no more",
+            _ => "still opens",
+        };
+        let (key, files) = (used.key, used.files);
+        say(&format!("key {key} {role}: {files} sealed files\n"));
+    }
+    Ok(())
 }
 
 /// Adds the audio files that are not what their tickets say, unless something is told of them already.

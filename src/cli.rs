@@ -45,6 +45,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// The keys with which journals and audio files in the spool are sealed
+    #[command(subcommand)]
+    Keys(crate::keys::KeysCommand),
     /// A test phone: call somebody
     Dial(crate::dial::Args),
     /// A receiver of recordings sent by HTTP PUT

@@ -120,6 +120,7 @@ impl StoreConfig {
 pub(crate) struct SpoolSection {
     pub(crate) dir: Option<PathBuf>,
     pub(crate) sync_interval_ms: u64,
+    pub(crate) key_file: Option<PathBuf>,
     pub(crate) refuse_recordings_percent: u64,
     pub(crate) refuse_recordings_mb: u64,
     pub(crate) refuse_fetches_percent: u64,
@@ -132,6 +133,7 @@ impl Default for SpoolSection {
         Self {
             dir: None,
             sync_interval_ms: settings.sync_interval_ms,
+            key_file: None,
             refuse_recordings_percent: settings.refuse_recordings_percent,
             refuse_recordings_mb: settings.refuse_recordings_mb,
             refuse_fetches_percent: settings.refuse_fetches_percent,
@@ -145,11 +147,11 @@ impl SpoolSection {
     pub(crate) fn settings(&self) -> SpoolConfig {
         SpoolConfig {
             sync_interval_ms: self.sync_interval_ms,
+            key_file: self.key_file.clone(),
             refuse_recordings_percent: self.refuse_recordings_percent,
             refuse_recordings_mb: self.refuse_recordings_mb,
             refuse_fetches_percent: self.refuse_fetches_percent,
             refuse_fetches_mb: self.refuse_fetches_mb,
-            ..SpoolConfig::default()
         }
     }
 }
@@ -191,6 +193,10 @@ const SPOOL_KEYS: &[(&str, &str)] = &[
     (
         "sync_interval_ms",
         "milliseconds between two syncs of the spool's file system: a power loss costs about as much audio",
+    ),
+    (
+        "key_file",
+        "file of age identities, from `callreel keys new`: journals and audio files in the spool are sealed to the first and opened with any (docs/encryption.md); not sealed when absent",
     ),
     (
         "refuse_recordings_percent",

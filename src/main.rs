@@ -9,6 +9,7 @@ mod demo;
 mod dial;
 mod flow;
 mod import;
+mod keys;
 mod live;
 mod node;
 mod phone;
@@ -55,6 +56,7 @@ async fn answer(command: Command) -> anyhow::Result<ExitCode> {
         Command::Deliveries(command) => stored::deliveries(command).await,
         Command::Token(command) => token::run(command).await,
         Command::Check { head, place } => check::run(&place, head).await,
+        Command::Keys(command) => keys::run(&command),
         Command::Dial(args) => dial::run(args).await,
         Command::Receive(args) => receive::run(args).await,
         Command::Bench(bench) => bench::run(bench).await,

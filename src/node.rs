@@ -50,8 +50,9 @@ impl Node {
         let dir = config.spool_dir();
         let place = || format!("spool {}", dir.display());
         if runs(Role::Delivery) {
-            let spool = Outbox::open(&dir).with_context(place)?;
-            let spool = spool.with_marks(&config.spool.settings());
+            let settings = config.spool.settings();
+            let spool = Outbox::open_with(&dir, settings.keys()?).with_context(place)?;
+            let spool = spool.with_marks(&settings);
             let settings = config.delivery.clone();
             let start = callreel_delivery::start(
                 settings,

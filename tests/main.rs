@@ -31,6 +31,7 @@ mod platform;
 mod recording;
 mod registration;
 mod rules;
+mod sealed;
 mod signalling;
 mod tidy;
 mod transfers;

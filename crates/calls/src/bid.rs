@@ -114,6 +114,7 @@ pub(crate) async fn consider(context: Arc<Context>, request: Envelope<RouteReq>)
             flow_name: text("name"),
             standing,
             metaflows: caller.metaflows(),
+            recipient: caller.recipient(),
             settings,
             context,
         },

@@ -19,6 +19,7 @@
 //! If its recorder dies, the call goes on and the recordings are finished as interrupted.
 
 mod keys;
+mod recording;
 
 use std::{sync::Arc, time::Instant};
 
@@ -29,7 +30,7 @@ use callreel_callflow::{
 };
 use callreel_proto::{
     AccountId, CallEvent, CallId, Envelope, EventName, MetaflowAction, OrderedBy, RecordRequest,
-    RecordingFact, RecordingNotice, RouteReq, RouteWin,
+    RouteReq, RouteWin,
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use serde_json::{Value, json};
@@ -41,7 +42,7 @@ use crate::{
     context::Context,
     control::{Control, Owner},
     lookup, orphans,
-    recorder::{self, Recorder, RecorderMsg},
+    recorder::{self, RecorderMsg},
 };
 
 /// The actor; all it knows is in [`State`].
@@ -87,6 +88,8 @@ pub(crate) struct Args {
     pub(crate) standing: Standing,
     /// The caller's feature codes.
     pub(crate) metaflows: MetaflowRules,
+    /// The account's public key, to which its recordings are sealed.
+    pub(crate) recipient: Option<String>,
     pub(crate) settings: Settings,
 }
 
@@ -95,6 +98,7 @@ pub(crate) struct State {
     context: Arc<Context>,
     route: Arc<RouteReq>,
     account: AccountId,
+    recipient: Option<String>,
     cursor: Cursor,
     /// Set when the call is won.
     control: Option<Control>,
@@ -201,6 +205,7 @@ impl State {
             context: args.context,
             route: args.route,
             account: args.account,
+            recipient: args.recipient,
             control: None,
             recorder: None,
             peer: None,
@@ -413,37 +418,6 @@ impl State {
                 tracing::error!(call_id = %self.route.call_id, %error, "no recorder: nothing is masked, and nothing recorded");
             }
         }
-    }
-
-    /// The call's recorder, spawned at its first use.
-    async fn recorder(
-        &mut self,
-        myself: &ActorRef<CallMsg>,
-    ) -> Result<ActorRef<RecorderMsg>, ractor::SpawnErr> {
-        if let Some(recorder) = &self.recorder {
-            return Ok(recorder.clone());
-        }
-        let args = recorder::Args {
-            call: Some(myself.clone()),
-            control: self.control.clone().expect("fed only after the win"),
-            route: Arc::clone(&self.route),
-            account: self.account.clone(),
-            peer: self.peer.clone(),
-        };
-        let (recorder, _) = Actor::spawn_linked(None, Recorder, args, myself.get_cell()).await?;
-        self.recorder = Some(recorder.clone());
-        Ok(recorder)
-    }
-
-    async fn skipped(&self, pointer: &str, reason: String, by: OrderedBy) {
-        tracing::warn!(call_id = %self.route.call_id, account_id = %self.account, pointer, reason, "not recorded");
-        let (account_id, call_id) = (self.account.clone(), self.route.call_id.clone());
-        let notice = RecordingNotice {
-            detail: Some(reason),
-            ordered_by: Some(by),
-            ..RecordingNotice::new(RecordingFact::Skipped, account_id, call_id)
-        };
-        self.context.notify(notice).await;
     }
 
     fn wait(&mut self, until: Option<Instant>, myself: &ActorRef<CallMsg>) {

@@ -32,7 +32,7 @@ use crate::{
     context::Context,
     control::{Control, Owner},
     inbox::{self, Heard},
-    orphans,
+    lookup, orphans,
     recorder::{self, Recorder, RecorderMsg},
     registry::{Listener, Registry, Session},
 };
@@ -345,8 +345,10 @@ impl State {
             queue: request.control_queue.clone(),
             owner: Owner::Nobody,
         };
+        let recipient = lookup::recipient(&self.context.store, &account).await;
         let args = recorder::Args {
             call: None,
+            recipient,
             control,
             route: Arc::new(request.call.clone()),
             account,

@@ -180,6 +180,8 @@ async fn device_endpoint(
 /// account's own. Null where there is none.
 #[derive(Default)]
 pub(crate) struct PartyDocs {
+    /// Whether the account's could be read.
+    account_read: bool,
     account: Value,
     device: Value,
     user: Value,
@@ -203,6 +205,7 @@ impl PartyDocs {
     ) -> Result<(), Error> {
         let db = AccountDb::name(account);
         self.account = store.get(&db, account.as_str()).await?.unwrap_or_default();
+        self.account_read = true;
         if let Some(id) = device {
             self.device = live(store, &db, id).await?.unwrap_or_default();
         }
@@ -229,6 +232,14 @@ impl PartyDocs {
             }),
             feature_code: code.is_some_and(|code| !code.is_empty()),
         }
+    }
+
+    /// The account's public key, to which its recordings are sealed.
+    pub(crate) fn recipient(&self) -> Option<String> {
+        if self.account_read {
+            return Account::read(&self.account).public_key();
+        }
+        Some(UNREAD.to_owned())
     }
 
     /// This party's feature codes.
@@ -258,6 +269,19 @@ impl PartyDocs {
         let realm = device.realm.or_else(|| self.realm())?;
         Some(format!("{user}@{realm}"))
     }
+}
+
+/// What stands for an account's public key when nobody could see whether it has one: no key, so that delivery looks again
+/// before anything is sent open.
+const UNREAD: &str = "(the account's document could not be read)";
+
+/// The account's public key, to which its recordings are sealed.
+pub(crate) async fn recipient(store: &Store, account: &AccountId) -> Option<String> {
+    let mut docs = PartyDocs::default();
+    if let Err(error) = docs.read(store, account, None).await {
+        tracing::error!(account_id = %account, %error, "whether the account has a public key cannot be read; its recordings wait until it can");
+    }
+    docs.recipient()
 }
 
 /// The device that a caller is, if it is one of the account's own.

@@ -22,6 +22,8 @@ pub(crate) struct Place<'a> {
     pub(crate) route: &'a RouteReq,
     /// Its account.
     pub(crate) account: AccountId,
+    /// To which key of the account it is sealed.
+    pub(crate) recipient: Option<String>,
     /// Where its audio comes from.
     pub(crate) source: Source,
     /// Now, on the source's clock.
@@ -107,7 +109,7 @@ pub(crate) fn ticket(
         time_limit_s: order.time_limit.as_secs(),
         min_ms: u64::try_from(order.min.as_millis()).unwrap_or(u64::MAX),
         redact_dtmf: config.redact_dtmf,
-        recipient: None,
+        recipient: place.recipient,
     };
     Ticket::new(promise, document).map_err(|error| error.to_string())
 }

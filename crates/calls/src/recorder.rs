@@ -110,6 +110,8 @@ pub(crate) struct Args {
     pub(crate) control: Control,
     pub(crate) route: Arc<RouteReq>,
     pub(crate) account: AccountId,
+    /// The account's public key, to which its recordings are sealed.
+    pub(crate) recipient: Option<String>,
     /// The leg that the channel is bridged with already.
     pub(crate) peer: Option<CallId>,
 }

@@ -2,19 +2,19 @@
 //! no ticket and never the switch's file.
 
 use std::{
-    fs::File,
-    io::{self, BufWriter},
+    io::{self, Seek as _},
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
 };
 
 use callreel_media::{AudioReader, Converter, Error as MediaError};
 use callreel_proto::AudioReport;
-use callreel_spool::{RenditionInfo, SwitchFile, Ticket, View};
+use callreel_spool::{AtRest, RenditionInfo, SwitchFile, Ticket, View};
 
 use crate::{
-    part::{DiskError, Part},
-    render::{BLOCK, Failure, Rendered, digest, flushed, profile},
+    making::Making,
+    part::DiskError,
+    render::{Failure, Rendered, profile},
 };
 
 mod silence;
@@ -32,23 +32,21 @@ pub(crate) fn convert(
     stop: &AtomicBool,
 ) -> Result<Rendered, Failure> {
     let promise = ticket.promise();
-    let path = spool.switch_file_path(ticket);
-    let bytes = File::open(&path).map_err(DiskError::at("open", &path))?;
     let extension = Path::new(&origin.media_name).extension();
-    let opened = AudioReader::open(bytes, extension.and_then(|it| it.to_str()));
+    let opened = AudioReader::open(whole(spool, ticket)?, extension.and_then(|it| it.to_str()));
     let mut reader = opened.map_err(|error| unusable(origin, error))?;
     let (profile, have) = (profile(promise), reader.shape());
     let asked = have.asked(&profile, promise.channels);
-    let part = Part::of(spool.rendition_path(ticket));
-    let out = part.create()?;
+    let mut making = Making::begin(spool, ticket)?;
     let mut silence = Silence::over(&masks(ticket, origin), have.sample_rate);
     let mut redacted_ms = Vec::new();
-    let file = if asked == have && !promise.redact_dtmf && silence.is_empty() {
+    if asked == have && !promise.redact_dtmf && silence.is_empty() {
         each_block(&mut reader, origin, stop, |_| Ok(()))?;
-        copied(&path, out, &part)?
+        let mut from = spool.open_switch_file(ticket)?;
+        let path = spool.rendition_path(ticket);
+        io::copy(&mut from, &mut making).map_err(DiskError::at("write", &path))?;
     } else {
-        let mut out = BufWriter::with_capacity(BLOCK, out);
-        let mut converter = Converter::new(have, &profile, promise.channels, &mut out)
+        let mut converter = Converter::new(have, &profile, promise.channels, &mut making)
             .map_err(|error| unusable(origin, error))?;
         each_block(&mut reader, origin, stop, |block| {
             converter.push(silence.pass(block))
@@ -56,18 +54,16 @@ pub(crate) fn convert(
         redacted_ms = converter
             .finish()
             .map_err(|error| unusable(origin, error))?;
-        flushed(out, &part)?
-    };
+    }
     let duration_ms = reader.duration_ms();
     if duration_ms < promise.min_ms {
         return Ok(Rendered::TooShort);
     }
-    let (bytes, sha256) = digest(part.path())?;
-    part.keep(&file)?;
+    let made = making.keep()?;
     Ok(Rendered::File(RenditionInfo {
-        bytes,
-        sha256,
-        sealed_bytes: None,
+        bytes: made.bytes,
+        sha256: made.sha256,
+        sealed_bytes: made.sealed_bytes,
         duration_ms,
         sample_rate: asked.sample_rate,
         channels: asked.channels,
@@ -117,8 +113,19 @@ fn unusable(origin: &SwitchFile, error: MediaError) -> Failure {
     }
 }
 
-fn copied(from: &Path, mut to: File, part: &Part) -> Result<File, DiskError> {
-    let mut bytes = File::open(from).map_err(DiskError::at("open", from))?;
-    io::copy(&mut bytes, &mut to).map_err(DiskError::at("write", part.path()))?;
-    Ok(to)
+/// The switch's file. What was sealed is proved to the end before anything is made of it: a decoder would take what does not
+/// open for the end of the audio.
+fn whole(spool: &View, ticket: &Ticket) -> Result<AtRest, Failure> {
+    let mut file = spool.open_switch_file(ticket)?;
+    if file.is_sealed() {
+        let path = spool.switch_file_path(ticket);
+        let proved = io::copy(&mut file, &mut io::sink()).and_then(|_| file.rewind());
+        proved.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => {
+                Failure::Suspect(format!("{} is damaged: {error}", path.display()))
+            }
+            _ => DiskError::at("read", &path)(error).into(),
+        })?;
+    }
+    Ok(file)
 }

@@ -40,7 +40,7 @@ fn describe_audio(doc: &mut Map<String, Value>, ticket: &Ticket, rendition: &Ren
     overwrite(
         doc,
         json!({
-            "content_type": promise.format.content_type(),
+            "content_type": promise.delivered_type(),
             "media_type": promise.format.extension(),
             "channels": rendition.channels,
             "sample_rate": rendition.sample_rate,
@@ -48,6 +48,9 @@ fn describe_audio(doc: &mut Map<String, Value>, ticket: &Ticket, rendition: &Ren
             "completion_cause": ticket.end_reason(),
         }),
     );
+    if let Some(recipient) = &promise.recipient {
+        doc.insert("sealed_to".into(), recipient.as_str().into());
+    }
     evidence::describe(doc, ticket, rendition);
 }
 
@@ -57,14 +60,14 @@ fn describe_recording(doc: &mut Map<String, Value>, ticket: &Ticket, rendition: 
     overwrite(
         doc,
         json!({
-            "name": promise.file_name,
+            "name": promise.delivered_name(),
             "start": promise.started_at.gregorian_seconds(),
             "duration": rendition.duration_ms / 1000,
             "duration_ms": rendition.duration_ms,
             "call_id": promise.call_id,
         }),
     );
-    if let to @ Destination::Http { .. } = &promise.destination {
+    if let to @ Destination::Http { .. } = &promise.delivered_to() {
         doc.insert("url".into(), to.describe().into());
     }
 }
@@ -90,7 +93,7 @@ fn describe_message(doc: &mut Map<String, Value>, ticket: &Ticket, rendition: &R
     overwrite(
         doc,
         json!({
-            "media_filename": promise.file_name,
+            "media_filename": promise.delivered_name(),
             "streamable": true,
             "utc_seconds": started,
             "metadata": metadata,

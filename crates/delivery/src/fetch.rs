@@ -19,7 +19,7 @@ use tracing::{debug, warn};
 
 use crate::{
     DeliveryConfig, Error,
-    intake::{Awaited, Intake},
+    intake::{Awaited, Intake, Shelf},
     render::Failure,
 };
 
@@ -156,7 +156,10 @@ impl Office {
         let announced = ticket.switch_file().and_then(announced);
         let awaited = intake.expect(
             ticket.recording_id().clone(),
-            self.spool.switch_file_path(ticket),
+            Shelf {
+                path: self.spool.switch_file_path(ticket),
+                seal_to: self.spool.keys().seals_to().cloned(),
+            },
             announced.map(|bytes| bytes.saturating_add(SIZE_SLACK)),
         );
         let url = intake.url(&awaited, path.rsplit('/').next().unwrap_or(path));

@@ -10,6 +10,7 @@ use std::{
 };
 
 use callreel_proto::{RecordingId, random_hex};
+use callreel_spool::Recipient;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tokio::{sync::watch, time::Instant};
@@ -65,11 +66,17 @@ enum Progress {
     Arrived,
 }
 
+/// Where a file goes, and to whom it is sealed while it arrives; to nobody if the node has no key.
+pub(crate) struct Shelf {
+    pub(crate) path: PathBuf,
+    pub(crate) seal_to: Option<Recipient>,
+}
+
 /// What an address is good for.
 struct Pass {
     recording_id: RecordingId,
     /// Where the file goes.
-    place: PathBuf,
+    place: Shelf,
     /// Largest file, bytes.
     limit: u64,
     expires: Instant,
@@ -113,7 +120,7 @@ impl Desk {
     pub(crate) fn expect(
         self: &Arc<Self>,
         recording_id: RecordingId,
-        place: PathBuf,
+        place: Shelf,
         limit: u64,
         ttl: Duration,
     ) -> Awaited {

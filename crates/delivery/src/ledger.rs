@@ -6,7 +6,7 @@ use std::{fs, time::Duration};
 use callreel_proto::{
     AccountId, Destination, RecordingFact, RecordingId, RecordingNotice, RecordingState, Utc,
 };
-use callreel_spool::{Error, ImpossibleTransition, Outbox, Ticket};
+use callreel_spool::{Error, ImpossibleTransition, Outbox, RenditionInfo, Ticket};
 use tracing::{error, info, warn};
 
 use crate::{
@@ -134,8 +134,20 @@ impl Ledger {
     fn file_is_spoilt(&self, ticket: &Ticket) -> bool {
         let owes_only_document = ticket.delivery().uploaded_at.is_some();
         let there = fs::metadata(self.spool.view().rendition_path(ticket));
-        let bytes = ticket.rendition().map(|rendition| rendition.bytes);
+        let bytes = ticket.rendition().map(RenditionInfo::bytes_on_disk);
         !owes_only_document && there.map(|file| file.len()).ok() != bytes
+    }
+
+    /// The account says another public key now than the recording was promised to, which was none.
+    pub(crate) fn mended(
+        &self,
+        id: &RecordingId,
+        recipient: Option<String>,
+    ) -> Result<Ticket, Error> {
+        let (ticket, ()) = self.spool.update_ticket(id, |ticket| {
+            ticket.recipient_mended(recipient).map_err(Error::from)
+        })?;
+        Ok(ticket)
     }
 
     /// A fetch came back.
@@ -325,7 +337,7 @@ impl Ledger {
             ticket.delivery().uploaded_at.is_some() && ticket.delivery().last_error.is_some();
         ticket.delivered(now)?;
         self.spool.settle(&ticket)?;
-        let destination = ticket.promise().destination.describe();
+        let destination = ticket.promise().delivered_to().describe();
         info!(recording_id = %ticket.recording_id(), destination, "delivered");
         Ok(Step {
             owed: None,
@@ -350,7 +362,7 @@ impl Ledger {
         self.spool.save_ticket(&ticket)?;
         let told = format!(
             "{}; its document is not saved yet: {reason}",
-            ticket.promise().destination.describe()
+            ticket.promise().delivered_to().describe()
         );
         Ok(Step {
             owed: Some((Stage::Deliver, next)),
@@ -422,7 +434,7 @@ fn notice(ticket: &Ticket, fact: RecordingFact, detail: Option<String>) -> Recor
     RecordingNotice {
         recording_id: Some(promise.recording_id.clone()),
         end_reason: ticket.end_reason(),
-        destination: (fact == RecordingFact::Delivered).then(|| promise.destination.describe()),
+        destination: (fact == RecordingFact::Delivered).then(|| promise.delivered_to().describe()),
         bytes: file.map(|file| file.bytes),
         sha256: file.map(|file| file.sha256.clone()),
         duration_ms: file.map(|file| file.duration_ms),

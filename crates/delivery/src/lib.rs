@@ -17,6 +17,7 @@ mod error;
 mod fetch;
 mod intake;
 mod ledger;
+mod making;
 mod part;
 mod queue;
 mod render;

@@ -65,6 +65,20 @@ impl Part {
             .map_err(DiskError::at("create", &self.path))
     }
 
+    /// A file that nobody finds, for reading and writing: it goes when it is closed, however its process ends.
+    pub(crate) fn scratch(&self) -> Result<File, DiskError> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(PRIVATE)
+            .open(&self.path)
+            .map_err(DiskError::at("create", &self.path))?;
+        fs::remove_file(&self.path).map_err(DiskError::at("hide", &self.path))?;
+        Ok(file)
+    }
+
     /// It is whole: when this returns, it lies at its place and is safe on disk.
     pub(crate) fn keep(self, file: &File) -> Result<(), DiskError> {
         file.sync_all().map_err(DiskError::at("sync", &self.path))?;

@@ -11,6 +11,7 @@ use callreel_attachments::Attachments;
 use callreel_bus::Bus;
 use callreel_proto::{DeliveryOrder, Exchange, RecordingFact, RecordingId, RecordingNotice};
 use callreel_spool::{Error as SpoolError, Outbox, Ticket};
+use callreel_store::Store;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, concurrency::JoinHandle};
 use serde::Serialize;
 use serde_json::Value;
@@ -123,6 +124,7 @@ pub(crate) struct State {
     /// Orders to drop what was under way when they came: no more than are.
     dropping: HashMap<RecordingId, DeliveryOrder>,
     receivers: Receivers,
+    store: Store,
     fetcher: Fetcher,
     report_fetched: fetch::Report,
     fetches_per_switch: usize,
@@ -156,7 +158,7 @@ impl Actor for Queue {
         let desk = Desk {
             cut_off: cut_off.clone(),
             courier: parts.courier,
-            attachments: parts.attachments,
+            attachments: parts.attachments.clone(),
             house: parts.config.house_access(),
             tells_metadata: parts.config.metadata_headers,
             spool: parts.spool.clone(),
@@ -184,6 +186,7 @@ impl Actor for Queue {
             walk: None,
             dropping: HashMap::new(),
             receivers: Receivers::start(parts.spool.clone()),
+            store: parts.attachments.store().clone(),
             fetcher: parts.fetcher,
             report_fetched: {
                 let queue = myself.clone();

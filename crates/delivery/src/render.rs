@@ -3,12 +3,12 @@
 
 use std::{
     fs::File,
-    io::{self, BufWriter, Read as _},
+    io::Read as _,
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use callreel_media::{Cut, Packet, Profile, Renderer, Summary, Timeline, TimelineBuilder};
+use callreel_media::{Cut, Packet, Profile, Renderer, Summary, TimelineBuilder};
 use callreel_proto::{CaptureId, Leg};
 use callreel_spool::{
     Error as SpoolError, JournalReader, Promise, Record, RenditionInfo, Source, Ticket, View,
@@ -17,7 +17,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     convert::convert,
-    part::{DiskError, Part},
+    making::{Made, Making},
+    part::DiskError,
 };
 
 /// Bytes of the file per read while it is hashed, and per write while it is made.
@@ -62,6 +63,7 @@ impl From<SpoolError> for Failure {
             SpoolError::NoCapture(_) | SpoolError::NotAJournal { .. } => {
                 Self::Hopeless(error.to_string())
             }
+            SpoolError::Damaged { .. } => Self::Suspect(error.to_string()),
             other => Self::Passing(other.to_string()),
         }
     }
@@ -110,7 +112,7 @@ fn render_capture(
     if length_ns == 0 {
         return Ok(Rendered::Nothing);
     }
-    let part = Part::of(spool.rendition_path(ticket));
+    let mut making = Making::begin(spool, ticket)?;
     let until_ns = cut.end_ns.saturating_add(LATENESS_NS);
 
     let mut builder = TimelineBuilder::new();
@@ -124,24 +126,27 @@ fn render_capture(
     let timeline = builder.finish();
 
     reader.rewind()?;
-    let (summary, file) = encode(cut, &profile(promise), &timeline, &part, |renderer| {
-        each_packet(&mut reader, of_leg, until_ns, seen, stop, |packet| {
-            renderer.push(packet)?;
-            Ok(())
-        })
+    let mut renderer = Renderer::new(cut, profile(promise), &timeline, &mut making)?;
+    each_packet(&mut reader, of_leg, until_ns, seen, stop, |packet| {
+        renderer.push(packet)?;
+        Ok(())
     })?;
-    let (bytes, sha256) = digest(part.path())?;
-    part.keep(&file)?;
+    let summary = renderer.finish()?;
+    let made = making.keep()?;
     tracing::debug!(recording_id = %promise.recording_id, ?summary, "rendered");
-    Ok(Rendered::File(RenditionInfo {
-        bytes,
-        sha256,
-        sealed_bytes: None,
+    Ok(Rendered::File(rendition(made, &summary)))
+}
+
+fn rendition(made: Made, summary: &Summary) -> RenditionInfo {
+    RenditionInfo {
+        bytes: made.bytes,
+        sha256: made.sha256,
+        sealed_bytes: made.sealed_bytes,
         duration_ms: summary.duration_ms,
         sample_rate: summary.sample_rate,
         channels: summary.channels,
         report: Some(summary.audio_report()),
-    }))
+    }
 }
 
 fn cut(ticket: &Ticket) -> Result<Cut, Failure> {
@@ -199,27 +204,6 @@ fn report_damage(reader: &JournalReader, ticket: &Ticket) {
             "the journal ends before its file does; what lies before is rendered"
         );
     }
-}
-
-/// Writes the file under its temporary name.
-fn encode(
-    cut: Cut,
-    profile: &Profile,
-    timeline: &Timeline,
-    part: &Part,
-    feed: impl FnOnce(&mut Renderer<'_, &mut BufWriter<File>>) -> Result<u64, Failure>,
-) -> Result<(Summary, File), Failure> {
-    let mut out = BufWriter::with_capacity(BLOCK, part.create()?);
-    let mut renderer = Renderer::new(cut, *profile, timeline, &mut out)?;
-    feed(&mut renderer)?;
-    let summary = renderer.finish()?;
-    Ok((summary, flushed(out, part)?))
-}
-
-/// What is left in the buffer goes into the file.
-pub(crate) fn flushed(out: BufWriter<File>, part: &Part) -> Result<File, DiskError> {
-    let written = out.into_inner().map_err(io::IntoInnerError::into_error);
-    written.map_err(DiskError::at("write", part.path()))
 }
 
 /// The rendition asked for, whatever it is made of.

@@ -8,7 +8,8 @@ use callreel_proto::{
     RecordingId, Utc,
 };
 use callreel_spool::{
-    CaptureHeader, Promise, RenditionInfo, Source, SwitchFile, Ticket, TicketKind, View, Writer,
+    CaptureHeader, Keys, Promise, RenditionInfo, Source, SwitchFile, Ticket, TicketKind, View,
+    Writer,
 };
 use serde_json::Map;
 
@@ -43,6 +44,13 @@ pub(crate) fn ticket(change: impl FnOnce(&mut Promise)) -> Box<Ticket> {
     };
     change(&mut promise);
     Box::new(Ticket::new(promise, Map::new()).unwrap())
+}
+
+/// New keys; the file they were in is gone.
+pub(crate) fn keys() -> Keys {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, callreel_spool::new_key().0.reveal()).unwrap();
+    Keys::load(file.path()).unwrap()
 }
 
 /// Puts an ended recording of two seconds, whose audio a foreign switch keeps, into the spool.

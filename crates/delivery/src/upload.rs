@@ -150,12 +150,13 @@ impl Desk {
 
     /// To the ticket's URL.
     async fn send(&self, ticket: &Ticket, rendition: &RenditionInfo) -> Result<Verdict, Verdict> {
+        let to = ticket.promise().delivered_to();
         let Destination::Http {
             url,
             method,
             headers,
             metadata_query,
-        } = &ticket.promise().destination
+        } = &to
         else {
             return Err(Verdict::retry("it has no URL"));
         };
@@ -171,7 +172,7 @@ impl Desk {
             url,
             method: *method,
             file: &Rendition::of(self.spool.view(), ticket, rendition),
-            content_type: ticket.promise().format.content_type(),
+            content_type: ticket.promise().delivered_type(),
             sha256: &rendition.sha256,
             attempt: ticket.delivery().attempts.saturating_add(1),
             metadata: &told,
@@ -218,8 +219,8 @@ impl Desk {
             .put_attachment(
                 &document::database(ticket),
                 promise.recording_id.as_str(),
-                &promise.file_name,
-                promise.format.content_type(),
+                &promise.delivered_name(),
+                promise.delivered_type(),
                 file.bytes(),
                 blocks,
             )

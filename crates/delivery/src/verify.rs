@@ -16,7 +16,7 @@ pub async fn verify(spool: &View, ticket: &Ticket) -> Result<(), String> {
     let Some(info) = ticket.rendition().filter(|_| !delivered) else {
         return Ok(());
     };
-    let file = Rendition::of(spool, ticket, info);
+    let file = Rendition::of(spool, ticket, info).looked_at();
     let mut digest = Sha256::new();
     let mut blocks = Box::pin(file.blocks(0).await.map_err(|error| error.to_string())?);
     while let Some(block) = blocks.try_next().await.map_err(|error| error.to_string())? {

@@ -102,6 +102,16 @@ impl Account {
             call_recording: doc.get("call_recording").cloned().unwrap_or_default(),
         }
     }
+
+    /// `call_recording.public_key`: to whom the account's recordings are sealed. What is no text is given as it stands, so that
+    /// whoever uses it says that it is no key.
+    pub fn public_key(&self) -> Option<String> {
+        match self.call_recording.get("public_key")? {
+            Value::Null => None,
+            Value::String(key) => Some(key.trim().to_owned()).filter(|key| !key.is_empty()),
+            other => Some(other.to_string()),
+        }
+    }
 }
 
 /// A user document.

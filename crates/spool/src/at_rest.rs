@@ -16,7 +16,7 @@ use age::{
 
 use crate::{Error, Keys, Recipient, error::At};
 
-/// What the name of a file that the node's key seals ends with.
+/// What the name of a sealed file ends with.
 pub(crate) const SEALED: &str = ".age";
 
 /// One system call fetches this much.

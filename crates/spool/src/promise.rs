@@ -5,7 +5,7 @@ use callreel_proto::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Source};
+use crate::{Error, Source, at_rest::SEALED};
 
 /// The longest file name a ticket may carry, bytes: the usual file systems take 255, and renderers add `.age.part`.
 pub const MAX_FILE_NAME: usize = 240;
@@ -86,6 +86,32 @@ impl Promise {
     /// A file name that [`check_file_name`] refuses.
     pub fn check(&self) -> Result<(), Error> {
         check_file_name(&self.file_name)
+    }
+
+    /// The file's name at its destination: with `.age` behind it if it is sealed to its account.
+    pub fn delivered_name(&self) -> String {
+        match self.recipient {
+            None => self.file_name.clone(),
+            Some(_) => format!("{}{SEALED}", self.file_name),
+        }
+    }
+
+    /// Where it goes: a URL ends with `.age`, too, if the file is sealed to its account.
+    pub fn delivered_to(&self) -> Destination {
+        let mut to = self.destination.clone();
+        if let (Destination::Http { url, .. }, Some(_)) = (&mut to, &self.recipient) {
+            let sealed = format!("{url}{SEALED}").parse();
+            *url = sealed.expect("a URL with a host may be longer");
+        }
+        to
+    }
+
+    /// The media type of what a receiver gets. There is none of sealed files.
+    pub fn delivered_type(&self) -> &'static str {
+        match self.recipient {
+            None => self.format.content_type(),
+            Some(_) => "application/octet-stream",
+        }
     }
 }
 

@@ -148,7 +148,7 @@ impl View {
 
     /// Where a recording's audio file lies or, before there is one, will lie.
     pub fn rendition_path(&self, ticket: &Ticket) -> PathBuf {
-        let mut name = ticket.promise().file_name.clone();
+        let mut name = ticket.promise().delivered_name();
         if self.rendition_is_sealed(ticket) {
             name.push_str(SEALED);
         }

@@ -151,6 +151,7 @@ impl State {
         let place = order::Place {
             route: &self.args.route,
             account: self.args.account.clone(),
+            recipient: self.args.recipient.clone(),
             source,
             start_ns,
             nth: *files,

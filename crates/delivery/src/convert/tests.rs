@@ -191,3 +191,48 @@ fn a_file_that_is_not_there_may_still_come() {
     fs::remove_file(arrived.spool.switch_file_path(&arrived.ticket)).unwrap();
     assert!(matches!(arrived.render(), Err(Failure::Passing(_))));
 }
+
+#[test]
+fn a_sealed_file_becomes_what_it_would_without_its_seal_and_a_spoilt_one_nothing() {
+    for (format, same) in [(AudioFormat::Wav, true), (AudioFormat::Mp3, false)] {
+        let tone = testing::tone(AudioFormat::Wav);
+        let plain = arrived(&tone, |promise| promise.format = format);
+        let Ok(Rendered::File(expected)) = plain.render() else {
+            panic!("{:?}", plain.render());
+        };
+        let mut sealed = arrived(b"", |promise| promise.format = format);
+        fs::remove_file(sealed.spool.switch_file_path(&sealed.ticket)).unwrap();
+        sealed.spool = sealed.spool.with_keys(testing::keys());
+        let path = sealed.spool.switch_file_path(&sealed.ticket);
+        let file = fs::File::create(&path).unwrap();
+        let to = sealed.spool.keys().seals_to().unwrap();
+        let mut sealing = callreel_spool::Sealing::begin(to, file).unwrap();
+        io::Write::write_all(&mut sealing, &tone).unwrap();
+        sealing.finish().unwrap();
+        let Ok(Rendered::File(info)) = sealed.render() else {
+            panic!("{:?}", sealed.render());
+        };
+        let sealed_bytes = info.sealed_bytes;
+        let expected = RenditionInfo {
+            sealed_bytes,
+            ..expected
+        };
+        assert_eq!(info, expected);
+        assert_eq!(info.bytes == tone.len() as u64, same);
+        let kept = [
+            "call_recording_x%40y.wav.age",
+            "switch-file.age",
+            "ticket.json",
+        ];
+        assert_eq!(sealed.names(), kept);
+
+        let mut spoilt = fs::read(&path).unwrap();
+        let middle = spoilt.len() / 2;
+        spoilt[middle] ^= 1;
+        fs::write(&path, &spoilt).unwrap();
+        let Err(Failure::Suspect(why)) = sealed.render() else {
+            panic!("what was changed is no audio");
+        };
+        assert!(why.contains("switch-file.age is damaged"), "{why}");
+    }
+}

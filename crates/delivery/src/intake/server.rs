@@ -1,7 +1,7 @@
 //! The door of the intake: HTTP/1.1 `PUT` and `POST /intake/TOKEN/NAME`. Bounds connections and patience; what an address
 //! is good for the desk knows.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -26,7 +26,7 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use super::{
-    Awaited, Desk, Refusal,
+    Awaited, Desk, Refusal, Shelf,
     taking::{Length, take},
 };
 use crate::{DeliveryConfig, Error};
@@ -88,7 +88,7 @@ impl Intake {
     pub(crate) fn expect(
         &self,
         recording_id: RecordingId,
-        place: PathBuf,
+        place: Shelf,
         announced: Option<u64>,
     ) -> Awaited {
         let limit = announced.map_or(self.max_bytes, |bytes| bytes.min(self.max_bytes));

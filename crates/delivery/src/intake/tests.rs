@@ -6,10 +6,13 @@ use bytes::Bytes;
 use callreel_proto::Utc;
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 
+use callreel_spool::AtRest;
+
 use super::{
-    taking::{Length, take},
+    taking::{BLOCK, Length, take},
     *,
 };
+use crate::testing;
 
 const TTL: Duration = Duration::from_secs(300);
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,11 +24,17 @@ struct Scene {
 }
 
 fn scene(limit: u64) -> Scene {
+    scene_with(limit, None)
+}
+
+/// A node whose files are sealed to this key.
+fn scene_with(limit: u64, seal_to: Option<Recipient>) -> Scene {
     let dir = tempfile::tempdir().unwrap();
     let desk = Arc::<Desk>::default();
     let id = RecordingId::random(Utc::from_unix_ms(0));
+    let path = dir.path().join("file");
     Scene {
-        awaited: desk.expect(id, dir.path().join("file"), limit, TTL),
+        awaited: desk.expect(id, Shelf { path, seal_to }, limit, TTL),
         dir,
         desk,
     }
@@ -95,6 +104,33 @@ async fn an_address_takes_one_file_and_then_no_other() {
             "since_start": {"received": 1, "received_bytes": 8, "refused": 0},
         })
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_is_sealed_while_it_arrives() {
+    let keys = testing::keys();
+    let scene = scene_with(1 << 20, keys.seals_to().cloned());
+    let path = scene.dir.path().join("file.part");
+    let mut shown = Vec::new();
+    let pieces = stream::iter(0..400).map(|n| {
+        // What has arrived is on disk, a block at a time.
+        shown = fs::read(&path).unwrap();
+        let piece: &[u8] = if n % 2 == 0 {
+            &[b'R'; 1024]
+        } else {
+            &[b'I'; 1024]
+        };
+        Ok(Bytes::from_static(piece))
+    });
+    scene.bring(Length::Chunked, pieces).await.unwrap();
+    assert!(shown.len() > BLOCK / 2, "{}", shown.len());
+    for seen in [&shown, &fs::read(scene.dir.path().join("file")).unwrap()] {
+        assert!(!seen.windows(16).any(|it| it == [b'R'; 16]));
+    }
+    let mut file = AtRest::sealed(&scene.dir.path().join("file"), &keys).unwrap();
+    let mut read = Vec::new();
+    std::io::Read::read_to_end(&mut file, &mut read).unwrap();
+    assert!(read == [[b'R'; 1024], [b'I'; 1024]].concat().repeat(200));
 }
 
 #[tokio::test(start_paused = true)]
@@ -221,7 +257,9 @@ async fn addresses_of_long_ago_are_forgotten_and_refused_all_the_same() {
     drop(awaited);
     let expect = || {
         let id = RecordingId::random(Utc::from_unix_ms(0));
-        desk.expect(id, dir.path().join("file"), 10, TTL)
+        let path = dir.path().join("file");
+        let seal_to = None;
+        desk.expect(id, Shelf { path, seal_to }, 10, TTL)
     };
     for _ in 1..REMEMBERED {
         drop(expect());

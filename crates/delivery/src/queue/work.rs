@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use callreel_proto::{Destination, RecordingId, Utc};
-use callreel_spool::Ticket;
+use callreel_proto::{Account, AccountDb, Destination, RecordingId, Utc};
+use callreel_spool::{Recipient, Ticket};
 use ractor::ActorRef;
 use serde_json::{Value, json};
 use tracing::error;
@@ -30,6 +30,9 @@ fn destination(ticket: &Ticket) -> String {
         _ => STORE.to_owned(),
     }
 }
+
+/// How long the queue waits for an account's document: a store that answers does so in milliseconds, and everybody waits with it.
+const LOOKING_UP: Duration = Duration::from_secs(2);
 
 impl State {
     /// Hands out what can be worked on, and sets the timer for what is due next.
@@ -68,7 +71,13 @@ impl State {
     async fn hand_out(&mut self, id: RecordingId, stage: Stage) {
         let asked = id.clone();
         match self.ask(move |ledger| ledger.hand_out(&asked, stage)).await {
-            Ok(Needs::Work(ticket)) => self.give(id, stage, ticket),
+            Ok(Needs::Work(ticket)) => {
+                let ticket = match stage {
+                    Stage::Render => self.with_recipient(ticket).await,
+                    Stage::Fetch | Stage::Deliver => ticket,
+                };
+                self.give(id, stage, ticket);
+            }
             Ok(Needs::Other(stage)) => {
                 let now = self.watch.now();
                 self.book.put(&id, stage, now, now);
@@ -104,6 +113,33 @@ impl State {
             // Neither happens while both pools live: no more is handed out than they take.
             error!(recording_id = %id, ?stage, "a pool refused work");
             self.pause(&id, stage);
+        }
+    }
+
+    /// A ticket whose recipient is no key gets the one that its account has by now; as it is, it would not be rendered.
+    async fn with_recipient(&self, ticket: Box<Ticket>) -> Box<Ticket> {
+        let promised = ticket.promise().recipient.as_deref();
+        if promised.is_none_or(|key| key.parse::<Recipient>().is_ok()) {
+            return ticket;
+        }
+        let account = &ticket.promise().account_id;
+        let db = AccountDb::name(account);
+        let doc = self.store.get(&db, account.as_str());
+        let doc = tokio::time::timeout(LOOKING_UP, doc).await;
+        // A store that is away says nothing: it is asked again at the next try.
+        let Ok(Ok(Some(doc))) = doc else {
+            return ticket;
+        };
+        let (id, now) = (
+            ticket.recording_id().clone(),
+            Account::read(&doc).public_key(),
+        );
+        match self.ask(move |ledger| ledger.mended(&id, now)).await {
+            Ok(mended) => Box::new(mended),
+            Err(error) => {
+                error!(recording_id = %ticket.recording_id(), %error, "its account's public key cannot be written down");
+                ticket
+            }
         }
     }
 

@@ -8,6 +8,19 @@ use super::Ticket;
 use crate::{ImpossibleTransition, RenditionInfo};
 
 impl Ticket {
+    /// What was said to be its account's public key was none, and its account says another now, or none at all.
+    ///
+    /// # Errors
+    /// The recording does not wait to be rendered.
+    pub fn recipient_mended(
+        &mut self,
+        recipient: Option<String>,
+    ) -> Result<(), ImpossibleTransition> {
+        self.only_from(&[RecordingState::Ended], "another recipient")?;
+        self.promise.recipient = recipient;
+        Ok(())
+    }
+
     /// The audio file is on disk.
     ///
     /// # Errors
