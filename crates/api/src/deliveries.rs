@@ -1,7 +1,7 @@
 //! What is still owed: the tickets of this node's spool, without secrets, and a person's orders about them. The delivery
 //! role obeys the orders; this only sends them.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     extract::{Path, State},
@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 use callreel_proto::{
-    DeliveryAction, DeliveryOrder, Destination, Exchange, RecordingId, RecordingState, Utc,
+    DeliveryAction, DeliveryOrder, Exchange, Hold, RecordingId, RecordingState, Utc,
 };
 use callreel_spool::{Ticket, View};
 use serde_json::{Value, json};
@@ -20,13 +20,16 @@ use crate::{
     envelope::{Answer, Page},
     refusal::{Refusal, Why},
     request::{self, Params, Posted, invalid, reason},
+    ticket::{key, picture},
 };
 
 /// What is kept of a recording that somebody dropped without saying why.
-const NO_REASON: &str = "no reason given";
+pub(crate) const NO_REASON: &str = "no reason given";
 
 type Answered = Result<Response, Refusal>;
 
+/// Most orders of one request: half of what the delivery role has room for, so that they crowd out nothing else.
+const MOST_ORDERS: usize = 500;
 /// Most tickets of an answer; `page_size` may ask for fewer. A ticket is shown in less than a kilobyte.
 const MAX_PAGE: usize = 1000;
 
@@ -43,31 +46,150 @@ pub(crate) async fn list(
         Some(0) => return Err(invalid("page_size", "must be at least 1")),
         Some(size) => usize::try_from(size).unwrap_or(MAX_PAGE).min(MAX_PAGE),
     };
-    let start = params.text("start_key");
-    let mut tickets = blocking(&shared.spool, View::tickets).await?;
-    tickets.sort_by_cached_key(key);
-    tickets.retain(|ticket| start.is_none_or(|start| key(ticket).as_str() >= start));
-    let shown = tickets.iter().map(|ticket| (key(ticket), picture(ticket)));
-    let chosen = |ticket: &Value| {
-        let meant = |field, wanted: Option<&str>| wanted.is_none_or(|text| ticket[field] == text);
-        meant("state", params.text("state")) && meant("account_id", account.as_deref())
-    };
-    let mut shown = shown.filter(|(_, ticket)| chosen(ticket));
-    let data: Vec<Value> = shown
-        .by_ref()
-        .take(size)
-        .map(|(_, ticket)| ticket)
-        .collect();
+    let which = Which::read(&params, account)?;
+    let start = params.text("start_key").map(str::to_owned);
+    let from = start.clone().unwrap_or_default();
+    let walk = move |spool: &View| which.oldest(spool, &from, size, picture);
+    let (data, next) = blocking(&shared.spool, walk).await?;
     let page = Page {
         size: data.len(),
-        start: start.map(str::to_owned),
-        next: shown.next().map(|(key, _)| key),
+        start,
+        next,
     };
     let answer = Answer {
         page: Some(page),
         ..Answer::new(Value::Array(data))
     };
     Ok(answer.wrap(&shared))
+}
+
+/// `GET /deliveries/receivers`: which receivers are left alone at the moment, and until when.
+pub(crate) async fn receivers(State(shared): State<Arc<Shared>>, caller: Caller) -> Answered {
+    if caller.account().is_some() {
+        // A receiver may be several accounts', and its name tells of others' business.
+        let message = "receivers are shown to the administrator only";
+        return Err(Refusal::new(Why::Forbidden, message));
+    }
+    let receivers = blocking(&shared.spool, View::receivers).await?;
+    let time = |at: Utc| at.rfc3339();
+    let shown = receivers.into_iter().map(|receiver| {
+        json!({
+            "host": receiver.host,
+            "failures": receiver.failures,
+            "failing_since": receiver.failing_since.map(time),
+            "last_error": receiver.last_error,
+            "next_probe": time(receiver.next_probe),
+            "waiting": receiver.waiting,
+        })
+    });
+    Ok(Answer::new(shown.collect()).wrap(&shared))
+}
+
+/// `POST /deliveries/retry`: tries many at once, the oldest first; `state` and `account_id` choose.
+pub(crate) async fn retry_many(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    By(by): By,
+    params: Params,
+    Posted(body): Posted,
+) -> Answered {
+    let account = account(&shared, &caller, &params).await?;
+    let which = Which::read(&params, account)?;
+    let reason = reason(&body)?;
+    let start = params.text("start_key").unwrap_or_default().to_owned();
+    let walk = move |spool: &View| {
+        let can = |ticket: &Ticket| {
+            (
+                obstacle(ticket, DeliveryAction::Retry).is_none(),
+                id(ticket),
+            )
+        };
+        which.oldest(spool, &start, MOST_ORDERS, can)
+    };
+    let (found, next) = blocking(&shared.spool, walk).await?;
+    let meant = found.into_iter().filter_map(|(can, id)| can.then_some(id));
+    let mut ordered = 0;
+    for id in meant {
+        let order = DeliveryOrder {
+            reason: reason.clone(),
+            by: by.clone(),
+            ..DeliveryOrder::new(DeliveryAction::Retry, id)
+        };
+        send(&shared, order).await?;
+        ordered += 1;
+    }
+    let page = Page {
+        size: ordered,
+        start: None,
+        next,
+    };
+    let answer = Answer {
+        status: StatusCode::ACCEPTED,
+        page: Some(page),
+        ..Answer::new(json!({"order": DeliveryAction::Retry.name(), "ordered": ordered}))
+    };
+    Ok(answer.wrap(&shared))
+}
+
+fn id(ticket: &Ticket) -> RecordingId {
+    ticket.recording_id().clone()
+}
+
+/// Which tickets a request is about.
+struct Which {
+    state: Option<String>,
+    account: Option<String>,
+}
+
+impl Which {
+    fn read(params: &Params, account: Option<String>) -> Result<Self, Refusal> {
+        let state = params.text("state");
+        let known = |text| serde_json::from_value::<RecordingState>(Value::from(text)).is_ok();
+        if !state.is_none_or(known) {
+            return Err(invalid(
+                "state",
+                "must be growing, ended, rendered, delivering or undeliverable",
+            ));
+        }
+        Ok(Self {
+            state: state.map(str::to_owned),
+            account,
+        })
+    }
+
+    fn has(&self, ticket: &Ticket) -> bool {
+        let is = |wanted: &Option<String>, text: &dyn Fn(&str) -> bool| {
+            wanted.as_deref().is_none_or(text)
+        };
+        is(&self.state, &|state| json!(ticket.state()) == state)
+            && is(&self.account, &|account| {
+                ticket.promise().account_id.as_str() == account
+            })
+    }
+
+    /// The oldest `size` of them from the key `from` on, as `show` makes them, and the key of the one after. However many there
+    /// are in the spool, only so many are in memory.
+    fn oldest<T>(
+        &self,
+        spool: &View,
+        from: &str,
+        size: usize,
+        show: impl Fn(&Ticket) -> T,
+    ) -> Result<(Vec<T>, Option<String>), callreel_spool::Error> {
+        let mut page = BTreeMap::new();
+        spool.for_each_ticket(|ticket| {
+            let key = key(&ticket);
+            if key.as_str() >= from && self.has(&ticket) {
+                page.insert(key, show(&ticket));
+                if page.len() > size + 1 {
+                    page.pop_last();
+                }
+            }
+            Ok::<_, callreel_spool::Error>(())
+        })?;
+        let next = page.keys().nth(size).cloned();
+        Ok((page.into_values().take(size).collect(), next))
+    }
 }
 
 /// The account whose tickets a request is about: the one it names, else the caller's; `None` is every account.
@@ -125,7 +247,8 @@ pub(crate) async fn give_up(
     order(&shared, &ticket, DeliveryAction::Drop, Some(reason), by).await
 }
 
-async fn order(
+/// Sends an order about a ticket to whoever delivers from the spool.
+pub(crate) async fn order(
     shared: &Shared,
     ticket: &Ticket,
     action: DeliveryAction,
@@ -133,13 +256,7 @@ async fn order(
     by: Option<String>,
 ) -> Answered {
     let id = ticket.recording_id().as_str();
-    let obstacle = match ticket.state() {
-        RecordingState::Growing => "its call is still being recorded; wait until it has ended",
-        RecordingState::Delivered => "it is delivered already",
-        RecordingState::Discarded => "it is dropped already",
-        _ => "",
-    };
-    if !obstacle.is_empty() {
+    if let Some(obstacle) = obstacle(ticket, action) {
         return Err(Refusal::new(Why::Conflict, obstacle).cause(id));
     }
     let order = DeliveryOrder {
@@ -147,22 +264,7 @@ async fn order(
         by,
         ..DeliveryOrder::new(action, ticket.recording_id().clone())
     };
-    let key = order.routing_key();
-    tracing::info!(
-        id,
-        action = action.name(),
-        told = order.told(),
-        "ordered by the API"
-    );
-    let mut order = order.into_envelope();
-    order.headers.node.clone_from(&shared.node);
-    let sent = shared.bus.publish(Exchange::Kapps, &key, order.to_bytes());
-    sent.await.map_err(|e| {
-        Refusal::new(
-            Why::Unavailable,
-            format!("the order could not be sent: {e}; try again"),
-        )
-    })?;
+    send(shared, order).await?;
     let mut data = picture(ticket);
     data["order"] = action.name().into();
     let answer = Answer {
@@ -172,11 +274,48 @@ async fn order(
     Ok(answer.wrap(shared))
 }
 
+/// Why a ticket cannot have this done to it now.
+fn obstacle(ticket: &Ticket, action: DeliveryAction) -> Option<String> {
+    let hold = ticket.hold().filter(|_| action == DeliveryAction::Drop);
+    if let Some(Hold { by, reason, .. }) = hold {
+        return Some(format!(
+            "{by} put a legal hold on it ({reason}); lift the hold first"
+        ));
+    }
+    let holds = matches!(action, DeliveryAction::Hold | DeliveryAction::Release);
+    let obstacle = match ticket.state() {
+        RecordingState::Growing if !holds => {
+            "its call is still being recorded; wait until it has ended"
+        }
+        RecordingState::Delivered if !holds => "it is delivered already",
+        RecordingState::Discarded => "it is dropped already",
+        _ => return None,
+    };
+    Some(obstacle.to_owned())
+}
+
+async fn send(shared: &Shared, order: DeliveryOrder) -> Result<(), Refusal> {
+    let (id, told) = (order.recording_id.clone(), order.told());
+    tracing::info!(%id, action = order.action.name(), told, "ordered by the API");
+    let key = order.routing_key();
+    let mut order = order.into_envelope();
+    order.headers.node.clone_from(&shared.node);
+    let sent = shared.bus.publish(Exchange::Kapps, &key, order.to_bytes());
+    sent.await.map_err(|e| {
+        let message = format!("the order could not be sent: {e}; try again");
+        Refusal::new(Why::Unavailable, message)
+    })
+}
+
+/// The ticket of a recording, if it is owed.
+pub(crate) async fn ticket(shared: &Shared, id: &str) -> Result<Option<Ticket>, Refusal> {
+    let wanted: RecordingId = request::recording(id)?;
+    blocking(&shared.spool, move |spool| spool.ticket(&wanted)).await
+}
+
 /// The ticket of a recording. One that is another account's is as good as none.
 async fn find(shared: &Shared, caller: &Caller, id: &str) -> Result<Ticket, Refusal> {
-    let wanted: RecordingId = request::recording(id)?;
-    let found = blocking(&shared.spool, move |spool| spool.ticket(&wanted)).await?;
-    if let Some(ticket) = found
+    if let Some(ticket) = ticket(shared, id).await?
         && caller
             .reaches(&shared.store, &ticket.promise().account_id)
             .await?
@@ -190,7 +329,7 @@ async fn find(shared: &Shared, caller: &Caller, id: &str) -> Result<Ticket, Refu
 }
 
 /// The spool's calls wait for the disk.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     spool: &View,
     work: impl FnOnce(&View) -> Result<T, callreel_spool::Error> + Send + 'static,
 ) -> Result<T, Refusal> {
@@ -199,51 +338,4 @@ async fn blocking<T: Send + 'static>(
     let done =
         done.map_err(|e| Refusal::new(Why::Broken, format!("reading the spool failed: {e}")))?;
     Ok(done?)
-}
-
-/// Where a ticket stands in the list: by its start. Twenty digits, so that text is ordered as time is.
-fn key(ticket: &Ticket) -> String {
-    let started = ticket.promise().started_at.unix_ms().max(0);
-    format!("{started:020}.{}", ticket.recording_id())
-}
-
-/// A ticket for people: where it is on its way, never how to get in at its destination.
-fn picture(ticket: &Ticket) -> Value {
-    let promise = ticket.promise();
-    let log = ticket.delivery();
-    let time = |at: Option<Utc>| at.map(Utc::rfc3339);
-    let error = log.last_error.as_deref();
-    json!({
-        "id": promise.recording_id,
-        "account_id": promise.account_id,
-        "call_id": promise.call_id,
-        "kind": promise.kind,
-        "state": ticket.state(),
-        "end_reason": ticket.end_reason(),
-        "destination": promise.destination.describe(),
-        "name": promise.file_name,
-        "started_at": promise.started_at.rfc3339(),
-        "start": promise.started_at.gregorian_seconds(),
-        "duration_ms": ticket.length_ms(),
-        "bytes": ticket.rendition().map(|r| r.bytes),
-        "attempts": log.attempts,
-        "first_attempt_at": time(log.first_attempt_at),
-        "next_attempt_at": time(log.next_attempt_at),
-        "uploaded_at": time(log.uploaded_at),
-        "finished_at": time(log.finished_at),
-        "last_error": error.map(|text| without_secrets(text, &promise.destination)),
-    })
-}
-
-/// HTTP libraries like to quote the URL in their errors.
-fn without_secrets(text: &str, destination: &Destination) -> String {
-    let Destination::Http { url, .. } = destination else {
-        return text.to_owned();
-    };
-    let mut text = text.replace(url.as_str(), &destination.describe());
-    let parts = [url.password(), url.query(), Some(url.username())];
-    for secret in parts.into_iter().flatten().filter(|part| !part.is_empty()) {
-        text = text.replace(secret, "…");
-    }
-    text
 }

@@ -5,6 +5,7 @@
 
 mod asking;
 mod audio;
+mod audit;
 mod auth;
 mod channels;
 mod config;
@@ -14,6 +15,7 @@ mod envelope;
 mod error;
 mod filter;
 mod health;
+mod holds;
 mod listing;
 mod metaflow;
 mod range;
@@ -24,6 +26,7 @@ mod router;
 mod scope;
 mod server;
 mod switches;
+mod ticket;
 
 pub use asking::Asker;
 pub use auth::{Gate, Grant, TokenInfo, Tokens};

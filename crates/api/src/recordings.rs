@@ -4,20 +4,23 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Path, State},
-    http::HeaderMap,
+    http::{HeaderMap, StatusCode},
     response::Response,
 };
-use callreel_attachments::How;
-use callreel_proto::{AccountId, GREGORIAN_UNIX_OFFSET, Utc, month_db, pvt_type};
+use callreel_attachments::{Deleted, How};
+use callreel_proto::{AccountId, GREGORIAN_UNIX_OFFSET, RecordingFact, Utc, month_db, pvt_type};
+use callreel_spool::What;
 use callreel_store::is_soft_deleted;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Shared, audio,
+    Shared, audio, audit,
+    auth::By,
+    deliveries::NO_REASON,
     envelope::{Answer, Page},
     listing::{self, Asked, print_key},
     refusal::{Refusal, Why},
-    request::{self, Params},
+    request::{self, Params, Posted, reason},
     scope,
 };
 
@@ -71,18 +74,24 @@ pub(crate) async fn show_of_user(
 pub(crate) async fn remove(
     State(shared): State<Arc<Shared>>,
     Path((account, id)): Path<(String, String)>,
+    By(by): By,
     params: Params,
+    Posted(body): Posted,
 ) -> Answered {
-    answer_removal(&shared, (&account, None, &id), &params).await
+    let why = (by, reason(&body)?);
+    answer_removal(&shared, (&account, None, &id), &params, why).await
 }
 
 /// `DELETE /v2/accounts/{A}/users/{U}/recordings/{ID}`.
 pub(crate) async fn remove_of_user(
     State(shared): State<Arc<Shared>>,
     Path((account, user, id)): Path<(String, String, String)>,
+    By(by): By,
     params: Params,
+    Posted(body): Posted,
 ) -> Answered {
-    answer_removal(&shared, (&account, Some(user), &id), &params).await
+    let why = (by, reason(&body)?);
+    answer_removal(&shared, (&account, Some(user), &id), &params, why).await
 }
 
 async fn answer_list(
@@ -118,7 +127,7 @@ async fn answer_one(
     let (db, doc) = find(shared, &scope, id).await?;
     match audio::asked_for(params, headers) {
         Some(types) => audio::send(shared, &db, &doc, &types, params, headers).await,
-        None => Ok(answer_document(shared, &doc)),
+        None => Ok(answer_document(shared, &doc, StatusCode::OK)),
     }
 }
 
@@ -126,19 +135,30 @@ async fn answer_removal(
     shared: &Shared,
     (account, user, id): (&str, Option<String>, &str),
     params: &Params,
+    (by, reason): (Option<String>, Option<String>),
 ) -> Answered {
     let soft = params.flag("should_soft_delete", true)?;
     let scope = scope(shared, account, user).await?;
     let (db, mut doc) = find(shared, &scope, id).await?;
     let how = if soft { How::Soft } else { How::Hard };
-    shared.attachments.delete(&db, id, how).await?;
-    tracing::info!(account, id, soft, "a recording was deleted by the API");
+    let deleted = shared.attachments.delete(&db, id, how).await?;
+    if let Some(Deleted { receipts }) = deleted {
+        let what = What::Deleted {
+            by: by.unwrap_or_else(|| "the API".to_owned()),
+            reason: reason.unwrap_or_else(|| NO_REASON.to_owned()),
+            receipts: receipts.clone(),
+        };
+        audit::tell(shared, &doc, RecordingFact::Deleted, what).await;
+        doc["receipts"] = receipts.into();
+    }
     doc["pvt_deleted"] = true.into();
-    Ok(answer_document(shared, &doc))
+    Ok(answer_document(shared, &doc, StatusCode::OK))
 }
 
-fn answer_document(shared: &Shared, doc: &Value) -> Response {
+/// A recording's document in its envelope.
+pub(crate) fn answer_document(shared: &Shared, doc: &Value, status: StatusCode) -> Response {
     let answer = Answer {
+        status,
         revision: doc["_rev"].as_str().map(str::to_owned),
         ..Answer::new(public(doc))
     };

@@ -18,7 +18,7 @@ use callreel_store::Store;
 use tokio::sync::watch;
 
 use crate::{
-    Asker, Gate, Switches, auth, channels, deliveries, envelope, health, recordings,
+    Asker, Gate, Switches, auth, channels, deliveries, envelope, health, holds, recordings,
     refusal::{Refusal, Why},
 };
 
@@ -90,6 +90,10 @@ fn of_accounts(shared: &Arc<Shared>) -> Routes {
         .route("/v2/accounts/{account}/recordings", get(recordings::list))
         .route("/v2/accounts/{account}/recordings/{id}", one)
         .route(
+            "/v2/accounts/{account}/recordings/{id}/hold",
+            put(holds::put).delete(holds::lift),
+        )
+        .route(
             "/v2/accounts/{account}/users/{user}/recordings",
             get(recordings::list_of_user),
         )
@@ -119,6 +123,8 @@ fn of_accounts(shared: &Arc<Shared>) -> Routes {
 fn of_the_spool(shared: &Arc<Shared>) -> Routes {
     Router::new()
         .route("/deliveries", get(deliveries::list))
+        .route("/deliveries/receivers", get(deliveries::receivers))
+        .route("/deliveries/retry", post(deliveries::retry_many))
         .route("/deliveries/{id}", get(deliveries::show))
         .route("/deliveries/{id}/retry", post(deliveries::retry))
         .route("/deliveries/{id}/drop", post(deliveries::give_up))

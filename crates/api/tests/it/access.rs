@@ -89,6 +89,8 @@ fn routes_of(account: &str, recording: &str) -> Vec<(&'static str, String)> {
         ("POST", path("channels/c%40h")),
         ("GET", path("users/u1/channels")),
         ("GET", path("devices/d1/channels")),
+        ("PUT", path(&format!("{one}/hold"))),
+        ("DELETE", path(&format!("{one}/hold"))),
         ("DELETE", path(&format!("users/u1/{one}"))),
         ("DELETE", path(&one)),
     ]
@@ -119,12 +121,8 @@ async fn every_route_of_an_account_lets_in_those_it_should() {
 }
 
 #[tokio::test]
-async fn an_account_sees_and_orders_what_is_owed_to_it_and_nothing_else() {
-    let world = guarded().await;
-    let [own, below, other] = [ACCOUNT, BELOW, OTHER].map(|a| ended_of(a, 1000));
-    for ticket in [&own, &below, &other] {
-        world.owe(ticket);
-    }
+async fn an_account_sees_what_is_owed_to_it_and_nothing_else() {
+    let (world, [own, below, other]) = owing().await;
     let id = |ticket: &callreel_spool::Ticket| ticket.recording_id().to_string();
     for (caller, query, status, listed) in [
         ("nobody", "", 401, vec![]),
@@ -167,6 +165,46 @@ async fn an_account_sees_and_orders_what_is_owed_to_it_and_nothing_else() {
     }
     let all = ask(&world, "GET", "/deliveries", Some(ADMIN)).await;
     assert_eq!(all.ids().len(), 3);
+}
+
+/// A world that owes a recording to each account, and these.
+async fn owing() -> (World, [callreel_spool::Ticket; 3]) {
+    let world = guarded().await;
+    let tickets = [ACCOUNT, BELOW, OTHER].map(|account| ended_of(account, 1000));
+    for ticket in &tickets {
+        world.owe(ticket);
+    }
+    (world, tickets)
+}
+
+#[tokio::test]
+async fn many_are_tried_again_of_the_callers_own_only() {
+    let (world, _) = owing().await;
+    for (caller, status, ordered) in [
+        ("nobody", 401, 0),
+        ("wrong", 401, 0),
+        ("expired", 401, 0),
+        ("own", 202, 1),
+        ("other", 202, 1),
+        ("admin", 202, 3),
+    ] {
+        let token = token(&world, caller, ACCOUNT).await;
+        let answer = ask(&world, "POST", "/deliveries/retry", token.as_deref()).await;
+        assert_eq!(answer.status, status, "{caller}");
+        if status == 202 {
+            assert_eq!(answer.json()["data"]["ordered"], ordered, "{caller}");
+        }
+    }
+    for (caller, status) in [("nobody", 401), ("own", 403), ("admin", 200)] {
+        let token = token(&world, caller, ACCOUNT).await;
+        let answer = ask(&world, "GET", "/deliveries/receivers", token.as_deref()).await;
+        assert_eq!(answer.status, status, "{caller}");
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_owed_is_shown_to_and_ordered_by_those_it_is_owed_to() {
+    let (world, [own, below, other]) = owing().await;
     for (method, path) in [("GET", ""), ("POST", "/retry"), ("POST", "/drop")] {
         for (caller, ticket, refused) in [
             ("nobody", &own, Some(401)),

@@ -81,6 +81,9 @@ async fn what_is_owed_is_listed_oldest_first_and_page_by_page() {
     assert_eq!(world.get("/deliveries").await.ids().len(), 3);
     let none = world.get("/deliveries?account_id=other").await;
     assert!(none.ids().is_empty());
+    let odd = world.get("/deliveries?state=lost").await;
+    assert_eq!(odd.status, 400);
+    assert!(odd.message().contains("undeliverable"), "{}", odd.message());
 }
 
 #[tokio::test]
@@ -122,7 +125,7 @@ async fn orders_are_published_on_the_bus() {
         ("drop", DeliveryAction::Drop),
     ] {
         let uri = format!("/deliveries/{}/{word}", owed.recording_id());
-        let answer = world.call("POST", &uri, &[]).await;
+        let answer = world.call("POST", &uri, &[("x-ordered-by", "ann")]).await;
         assert_eq!(answer.status, 202);
         assert_eq!(answer.json()["data"]["order"], word);
         let heard = tokio::time::timeout(PATIENCE, orders.recv()).await;
@@ -130,6 +133,9 @@ async fn orders_are_published_on_the_bus() {
         let order = Envelope::<DeliveryOrder>::from_bytes(&heard.body).unwrap();
         assert_eq!(order.headers.node, "callreel@test");
         let order = order.body;
+        assert_eq!(order.by.as_deref(), Some("ann at 192.0.2.18"));
+        let why = (word == "drop").then_some("no reason given");
+        assert_eq!(order.reason.as_deref(), why);
         assert_eq!(order.action, action);
         assert_eq!(&order.recording_id, owed.recording_id());
         assert_eq!(heard.routing_key, order.routing_key());
@@ -177,4 +183,29 @@ async fn orders_that_cannot_be_obeyed_are_refused() {
             answer.message()
         );
     }
+}
+
+#[tokio::test]
+async fn many_are_tried_again_at_once_the_oldest_first_and_not_more_than_the_queue_takes() {
+    let world = World::new().await;
+    let owed: Vec<Ticket> = (0..3).map(|n| ended(3000 - n * 1000)).collect();
+    for ticket in &owed {
+        world.owe(ticket);
+    }
+    world.owe(&ticket(500));
+    let binding = Binding::new(Exchange::Kapps, DeliveryOrder::ALL);
+    let subscribe = world.bus.subscribe(QueueOptions::private(8), vec![binding]);
+    let mut orders = subscribe.await.unwrap();
+    let all = world.call("POST", "/deliveries/retry", &[]).await;
+    assert_eq!(all.status, 202);
+    assert_eq!(all.json()["data"]["ordered"], 3);
+    for ticket in owed.iter().rev() {
+        let heard = tokio::time::timeout(PATIENCE, orders.recv()).await;
+        let heard = heard.unwrap().unwrap();
+        let order = Envelope::<DeliveryOrder>::from_bytes(&heard.body).unwrap();
+        assert_eq!(&order.body.recording_id, ticket.recording_id());
+    }
+    let uri = "/deliveries/retry?state=undeliverable";
+    let none = world.call("POST", uri, &[]).await;
+    assert_eq!(none.json()["data"]["ordered"], 0);
 }

@@ -9,6 +9,8 @@ mod control;
 #[cfg(test)]
 mod deliveries;
 #[cfg(test)]
+mod holds;
+#[cfg(test)]
 mod recordings;
 #[cfg(test)]
 mod server;

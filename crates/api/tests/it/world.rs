@@ -16,7 +16,7 @@ use callreel_api::{ApiConfig, Asker, Gate, Shared, Switches, router};
 use callreel_attachments::{Attachments, Outside, OutsideConfig};
 use callreel_bus::Bus;
 use callreel_proto::{AccountDb, AccountId, Utc, month_db};
-use callreel_spool::{CaptureHeader, Outbox, SpoolConfig, Ticket, Writer};
+use callreel_spool::{CaptureHeader, Outbox, SpoolConfig, Ticket, View, Writer};
 use callreel_store::{ACCOUNTS, Store, stamp};
 use futures::stream;
 use serde_json::{Value, json};
@@ -86,6 +86,11 @@ impl World {
         let journal = self.spool.create_capture(header).unwrap();
         self.spool.create_ticket(ticket).unwrap();
         journal.seal().unwrap();
+    }
+
+    /// The spool as anybody may look at it.
+    pub(crate) fn spool(&self) -> &View {
+        self.spool.view()
     }
 
     /// Takes a recording that is owed out of the spool.

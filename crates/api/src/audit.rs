@@ -1,0 +1,59 @@
+//! Tells what the API did to a stored recording: to the manifest, for later, and on the bus, for now. Does nothing itself.
+
+use callreel_proto::{AccountId, CallId, Exchange, RecordingFact, RecordingId, RecordingNotice};
+use callreel_spool::{Entry, What};
+use serde_json::Value;
+
+use crate::Shared;
+
+/// Tells that this was done to the recording of a document. What is done stays done, whoever cannot hear of it.
+pub(crate) async fn tell(shared: &Shared, doc: &Value, fact: RecordingFact, what: What) {
+    let text = |key: &str| doc[key].as_str().unwrap_or_default();
+    let (Ok(account), Ok(id)) = (
+        AccountId::parse(text("pvt_account_id")),
+        RecordingId::parse(text("_id")),
+    ) else {
+        tracing::warn!(
+            id = text("_id"),
+            "a document does not say whose it is, so that nothing tells what was done to it"
+        );
+        return;
+    };
+    let detail = detail(&what);
+    tracing::info!(%account, %id, fact = fact.name(), detail, "done by the API");
+    let manifest = shared.spool.manifest();
+    let entry = Entry::new(account.clone(), id.clone(), what);
+    if let Err(error) = tokio::task::spawn_blocking(move || manifest.note(&entry)).await {
+        tracing::error!(%error, "the manifest was not written");
+    }
+    let call_id = text("call_id");
+    if call_id.is_empty() {
+        // Not every Kazoo wrote down which call it was, and a notice without one is none.
+        return;
+    }
+    let notice = RecordingNotice {
+        recording_id: Some(id),
+        detail: Some(detail),
+        ..RecordingNotice::new(fact, account, CallId::new(call_id))
+    };
+    let key = notice.routing_key();
+    let mut notice = notice.into_envelope();
+    notice.headers.node.clone_from(&shared.node);
+    let sent = shared.bus.publish(Exchange::Kapps, &key, notice.to_bytes());
+    if let Err(error) = sent.await {
+        tracing::warn!(%error, key, "nobody hears what was done to a recording");
+    }
+}
+
+/// Who and why, in a sentence.
+fn detail(what: &What) -> String {
+    match what {
+        What::Held { by, reason } | What::Released { by, reason } => format!("{by}: {reason}"),
+        What::Deleted {
+            by,
+            reason,
+            receipts,
+        } => format!("{by}: {reason}; {}", receipts.join("; ")),
+        _ => String::new(),
+    }
+}
