@@ -151,38 +151,79 @@ pub(crate) enum Recordings {
         #[command(flatten)]
         place: Place,
     },
-    /// Delete a recording
+    /// Delete a recording, unless a legal hold is on it
     Delete {
         /// Account id
         account: String,
         /// Recording id
         id: String,
+        /// Document and audio go, at the account's storage too; otherwise they are hidden
+        #[arg(long)]
+        hard: bool,
+        /// Why, for the manifest
+        #[arg(long)]
+        reason: Option<String>,
         #[command(flatten)]
         place: Place,
     },
+    /// Put a legal hold on a recording, stored or still owed: nobody and nothing removes it
+    Hold(HoldOrder),
+    /// Lift a recording's legal hold
+    Release(HoldOrder),
+}
+
+/// `callreel recordings hold` and `release`.
+#[derive(Args)]
+pub(crate) struct HoldOrder {
+    /// Account id
+    pub(crate) account: String,
+    /// Recording id
+    pub(crate) id: String,
+    /// Why; kept with the recording and in the manifest
+    #[arg(long)]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) place: Place,
 }
 
 #[derive(Subcommand)]
 pub(crate) enum Deliveries {
-    /// List what is owed
+    /// List what is owed, month by month
     List {
+        /// Only those in this state: growing, ended, rendered, delivering, undeliverable
+        #[arg(long)]
+        state: Option<String>,
+        /// Only those of this account
+        #[arg(long)]
+        account: Option<String>,
         #[command(flatten)]
         place: Place,
     },
-    /// Try one again now
-    Retry {
-        /// Recording id
-        id: String,
+    /// List the receivers that fail, so that they are left alone between probes
+    Receivers {
         #[command(flatten)]
         place: Place,
     },
-    /// Give one up and delete its audio
-    Drop {
-        /// Recording id
-        id: String,
-        #[command(flatten)]
-        place: Place,
-    },
+    /// Try one again now, also if it was given up on
+    Retry(Owed),
+    /// Give one up and delete its audio, unless a legal hold is on it
+    Drop(Owed),
+    /// Put a legal hold on one
+    Hold(Owed),
+    /// Lift the legal hold of one
+    Release(Owed),
+}
+
+/// An order about a recording that is owed.
+#[derive(Args)]
+pub(crate) struct Owed {
+    /// Recording id
+    pub(crate) id: String,
+    /// Why; kept in the manifest
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
 }
 
 #[derive(Subcommand)]

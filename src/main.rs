@@ -12,6 +12,7 @@ mod import;
 mod keys;
 mod live;
 mod node;
+mod owed;
 mod phone;
 mod receive;
 mod remote;
@@ -53,7 +54,7 @@ async fn answer(command: Command) -> anyhow::Result<ExitCode> {
         Command::Flow(command) => flow::run(&command),
         Command::Recordings(command) => stored::recordings(command).await,
         Command::Calls(command) => live::calls(command).await,
-        Command::Deliveries(command) => stored::deliveries(command).await,
+        Command::Deliveries(command) => owed::deliveries(command).await,
         Command::Token(command) => token::run(command).await,
         Command::Check { head, place } => check::run(&place, head).await,
         Command::Keys(command) => keys::run(&command),

@@ -44,8 +44,7 @@ impl Node {
             delivery: None,
             api: None,
         };
-        let outside = Outside::new(&config.delivery.outside())?;
-        let attachments = Attachments::new(store.clone(), outside);
+        let attachments = attachments(config, store.clone())?;
         let runs = |role| config.node.roles.contains(&role);
         let dir = config.spool_dir();
         let place = || format!("spool {}", dir.display());
@@ -198,6 +197,16 @@ pub(crate) fn open_store(config: &Config) -> anyhow::Result<Store> {
     std::fs::create_dir_all(&config.node.data)
         .with_context(|| format!("node.data = {}", config.node.data.display()))?;
     Store::open(&file).with_context(|| format!("store {}", file.display()))
+}
+
+/// Opens the stored recordings a configuration names, wherever their audio is.
+pub(crate) fn open_attachments(config: &Config) -> anyhow::Result<Attachments> {
+    attachments(config, open_store(config)?)
+}
+
+fn attachments(config: &Config, store: Store) -> anyhow::Result<Attachments> {
+    let outside = Outside::new(&config.delivery.outside())?;
+    Ok(Attachments::new(store, outside))
 }
 
 /// Waits for a role's end; for ever if it does not run here.

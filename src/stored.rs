@@ -1,21 +1,21 @@
-//! `callreel recordings` and `deliveries`: looks at what rests in store and spool, beside a running node or without.
+//! `callreel recordings`: looks at stored recordings, gets, deletes and holds them, beside a running node or without.
 
 use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context, bail};
-use callreel_proto::{AccountId, RecordingId, Utc, month_db};
-use callreel_spool::{Error as SpoolError, Outbox, Ticket, View as SpoolView};
+use callreel_attachments::{Attachments, Deleted, How};
+use callreel_proto::{AccountId, DeliveryAction, Hold, RecordingId, Utc, month_db};
+use callreel_spool::{Entry, View as SpoolView, What};
 use callreel_store::{Recordings as Listing, Store, View};
 use futures::TryStreamExt;
-use reqwest::Method;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
 use crate::{
-    cli::{Deliveries, Recordings},
+    cli::{HoldOrder, Recordings},
     config::Config,
-    node::open_store,
-    remote,
+    node::{open_attachments, open_store},
+    owed::{self, operator},
     serve::say,
 };
 
@@ -40,15 +40,21 @@ pub(crate) async fn recordings(command: Recordings) -> anyhow::Result<ExitCode> 
             out,
             place,
         } => {
-            let store = open_store(&place.load()?)?;
-            get(&store, &account, &id, out.as_deref()).await?;
+            let attachments = open_attachments(&place.load()?)?;
+            get(&attachments, &account, &id, out.as_deref()).await?;
         }
-        Recordings::Delete { account, id, place } => {
-            let store = open_store(&place.load()?)?;
-            let (db, _) = document(&store, &account, &id).await?;
-            store.soft_delete(&db, &id).await?;
-            say(&format!("deleted {id}\n"));
+        Recordings::Delete {
+            account,
+            id,
+            hard,
+            reason,
+            place,
+        } => {
+            let how = if hard { How::Hard } else { How::Soft };
+            delete(&place.load()?, (&account, &id), how, reason).await?;
         }
+        Recordings::Hold(order) => hold(order, DeliveryAction::Hold).await?,
+        Recordings::Release(order) => hold(order, DeliveryAction::Release).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -105,23 +111,27 @@ async fn document(store: &Store, account: &str, id: &str) -> anyhow::Result<(Str
     Ok((db, doc))
 }
 
-async fn get(store: &Store, account: &str, id: &str, out: Option<&Path>) -> anyhow::Result<()> {
-    let (db, doc) = document(store, account, id).await?;
-    let names = doc.get("_attachments").and_then(Value::as_object);
-    let Some(name) = names.and_then(|names| names.keys().next()) else {
+async fn get(
+    attachments: &Attachments,
+    account: &str,
+    id: &str,
+    out: Option<&Path>,
+) -> anyhow::Result<()> {
+    let (db, doc) = document(attachments.store(), account, id).await?;
+    let Some(audio) = callreel_attachments::audio(&doc) else {
         match doc.get("url").and_then(Value::as_str) {
             Some(url) => bail!("the audio of {id} was sent to {url} and is not kept here"),
             None => bail!("recording {id} has no audio"),
         }
     };
-    let attachment = store
-        .attachment(&db, id, name)
+    let found = attachments.fetch(&db, &doc, &audio.name, 0..audio.length);
+    let found = found
         .await?
         .with_context(|| format!("the audio of {id} is gone"))?;
-    let path = out.unwrap_or(Path::new(name));
+    let path = out.unwrap_or(Path::new(&audio.name));
     let at = || path.display().to_string();
     let mut file = tokio::fs::File::create(path).await.with_context(at)?;
-    let mut body = attachment.body;
+    let mut body = found.body;
     while let Some(block) = body.try_next().await? {
         file.write_all(&block).await.with_context(at)?;
     }
@@ -130,82 +140,94 @@ async fn get(store: &Store, account: &str, id: &str, out: Option<&Path>) -> anyh
     Ok(())
 }
 
-/// `callreel deliveries …`.
-pub(crate) async fn deliveries(command: Deliveries) -> anyhow::Result<ExitCode> {
-    match command {
-        Deliveries::List { place } => {
-            let config = place.load()?;
-            for ticket in SpoolView::open(config.spool_dir()).tickets()? {
-                say(&owed(&ticket));
-            }
-        }
-        Deliveries::Retry { id, place } => order(&place.load()?, &id, Order::Retry).await?,
-        Deliveries::Drop { id, place } => order(&place.load()?, &id, Order::Drop).await?,
+async fn delete(
+    config: &Config,
+    (account, id): (&str, &str),
+    how: How,
+    reason: Option<String>,
+) -> anyhow::Result<()> {
+    let attachments = open_attachments(config)?;
+    let (db, _) = document(attachments.store(), account, id).await?;
+    let deleted = attachments.delete(&db, id, how).await?;
+    let Deleted { receipts } = deleted.with_context(|| format!("recording {id} is gone"))?;
+    for receipt in &receipts {
+        say(&format!("{receipt}\n"));
     }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn owed(ticket: &Ticket) -> String {
-    let (promise, log) = (ticket.promise(), ticket.delivery());
-    let next = log
-        .next_attempt_at
-        .map_or_else(String::new, |at| format!(", next at {}", at.rfc3339()));
-    let why = log
-        .last_error
-        .as_ref()
-        .map_or_else(String::new, |why| format!(": {why}"));
-    format!(
-        "{}  {}  {:?} -> {}  {} attempts{next}{why}\n",
-        promise.recording_id,
-        promise.started_at.rfc3339(),
-        ticket.state(),
-        promise.destination.describe(),
-        log.attempts,
-    )
-}
-
-#[derive(Clone, Copy)]
-enum Order {
-    Retry,
-    Drop,
-}
-
-impl Order {
-    fn verb(self) -> &'static str {
-        match self {
-            Self::Retry => "retry",
-            Self::Drop => "drop",
-        }
-    }
-}
-
-/// Changes a ticket: through the node that delivers from the spool, or directly when none does.
-async fn order(config: &Config, id: &str, order: Order) -> anyhow::Result<()> {
-    let id = RecordingId::parse(id)?;
-    match Outbox::open(config.spool_dir()) {
-        Ok(spool) => directly(&spool, &id, order)?,
-        Err(SpoolError::HasDelivery { .. }) => through_the_node(config, &id, order).await?,
-        Err(error) => return Err(error.into()),
-    }
-    say(&format!("{} {id}\n", order.verb()));
+    let what = What::Deleted {
+        by: operator(),
+        reason: reason.unwrap_or_else(|| "no reason given".to_owned()),
+        receipts,
+    };
+    note(config, account, id, what)?;
+    say(&format!("deleted {id}\n"));
     Ok(())
 }
 
-fn directly(spool: &Outbox, id: &RecordingId, order: Order) -> anyhow::Result<()> {
-    let (ticket, ()) = spool.update_ticket(id, |ticket| -> Result<(), SpoolError> {
-        match order {
-            Order::Retry => Ok(ticket.retry()?),
-            Order::Drop => Ok(ticket.discarded(Utc::now(), "dropped by an operator")?),
-        }
-    })?;
-    if matches!(order, Order::Drop) {
-        spool.settle(&ticket)?;
+/// Puts or lifts a legal hold: on the ticket, if the recording is still owed here, and on the document, if it is stored.
+async fn hold(order: HoldOrder, action: DeliveryAction) -> anyhow::Result<()> {
+    let config = order.place.load()?;
+    let id = RecordingId::parse(&order.id)?;
+    let account = AccountId::parse(&order.account)?;
+    let ticket = SpoolView::open(config.spool_dir()).ticket(&id)?;
+    let owed = ticket.is_some_and(|ticket| ticket.promise().account_id == account);
+    if owed {
+        let reason = Some(order.reason.clone());
+        owed::order(&config, &id, action, reason).await?;
+    }
+    let stored = store_hold(&config, &account, &id, action, order.reason).await?;
+    if !stored && !owed {
+        bail!("account {account} has no recording {id}, stored or owed");
     }
     Ok(())
 }
 
-async fn through_the_node(config: &Config, id: &RecordingId, order: Order) -> anyhow::Result<()> {
-    let url = remote::url(config, &["deliveries", id.as_str(), order.verb()])?;
-    remote::ask(config, Method::POST, url, None).await?;
+/// The same of the document only; false if there is none.
+async fn store_hold(
+    config: &Config,
+    account: &AccountId,
+    id: &RecordingId,
+    action: DeliveryAction,
+    reason: String,
+) -> anyhow::Result<bool> {
+    let attachments = open_attachments(config)?;
+    let db = month_db(account, id.month());
+    let of = |doc: &Value| doc.as_object().and_then(Hold::of);
+    let before = attachments.store().get(&db, id.as_str()).await?;
+    let before = before.as_ref().and_then(of);
+    let by = operator();
+    let (doc, what) = if action == DeliveryAction::Hold {
+        let hold = Hold {
+            by: by.clone(),
+            reason: reason.clone(),
+            since: Utc::now().gregorian_seconds(),
+        };
+        let doc = attachments.hold(&db, id.as_str(), &hold).await?;
+        (doc, What::Held { by, reason })
+    } else {
+        let doc = attachments.release(&db, id.as_str()).await?;
+        (doc, What::Released { by, reason })
+    };
+    let Some(doc) = doc else {
+        return Ok(false);
+    };
+    let now = of(&doc);
+    if before != now {
+        note(config, account.as_str(), id.as_str(), what)?;
+    }
+    let told = now.map_or_else(
+        || "is not held".to_owned(),
+        |hold| format!("is held by {} ({})", hold.by, hold.reason),
+    );
+    say(&format!("{id} {told}\n"));
+    Ok(true)
+}
+
+/// Writes what was done to a stored recording into the manifest of this spool.
+fn note(config: &Config, account: &str, id: &str, what: What) -> anyhow::Result<()> {
+    let entry = Entry::new(AccountId::parse(account)?, RecordingId::parse(id)?, what);
+    let manifest = SpoolView::open(config.spool_dir()).manifest();
+    manifest
+        .append(&entry)
+        .context("it is done, and the manifest does not say so")?;
     Ok(())
 }
