@@ -7,6 +7,7 @@
 
 mod support;
 
+mod api_auth;
 mod callflows;
 mod cli;
 mod cluster;

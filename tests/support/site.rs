@@ -107,7 +107,8 @@ impl Site {
         (status, serde_json::from_slice(&answer).unwrap_or_default())
     }
 
-    fn request(&self, what: &str, headers: &str, body: &str) -> (u16, Vec<u8>) {
+    /// Sends a request with these headers: status and body.
+    pub(crate) fn request(&self, what: &str, headers: &str, body: &str) -> (u16, Vec<u8>) {
         use std::io::Read;
         let mut stream = std::net::TcpStream::connect(self.api).unwrap();
         stream.set_read_timeout(Some(super::PATIENCE)).unwrap();
