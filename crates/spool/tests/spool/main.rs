@@ -158,6 +158,13 @@ fn ticket(capture_id: &CaptureId) -> Ticket {
     Ticket::new(promise(capture_id), Map::new()).unwrap()
 }
 
+/// Ends a recording's stay by a rule that drops it.
+fn settle(outbox: &Outbox, ticket: &Ticket) {
+    let mut over = ticket.clone();
+    over.discarded(START, "a rule of this test").unwrap();
+    outbox.settle(&over).unwrap();
+}
+
 fn rendition(bytes: u64) -> RenditionInfo {
     RenditionInfo {
         bytes,

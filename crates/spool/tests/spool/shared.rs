@@ -7,7 +7,7 @@ use callreel_proto::{CaptureId, EndReason, RecordingId, RecordingState};
 use callreel_spool::{Journal, Outbox, Ticket, View, Writer};
 use proptest::prelude::*;
 
-use crate::{START, Spool, capture, packet, recorded, spool, ticket, writer};
+use crate::{START, Spool, capture, packet, recorded, settle, spool, ticket, writer};
 
 #[test]
 fn a_living_writers_recordings_are_nobody_elses_to_end() {
@@ -125,7 +125,7 @@ fn a_capture_stays_until_the_last_of_its_recordings_is_settled() {
     let mut ended = first.clone();
     ended.end(2, EndReason::Stopped).unwrap();
     spool.writer.save_ticket(&ended).unwrap();
-    spool.outbox.settle(&ended).unwrap();
+    settle(&spool.outbox, &ended);
     read().unwrap();
     journal.seal().unwrap();
     read().unwrap();
@@ -140,7 +140,7 @@ fn a_capture_stays_until_the_last_of_its_recordings_is_settled() {
     drop(outbox);
     let outbox = Outbox::open(dir.path()).unwrap();
     outbox.view().read_journal(&capture).unwrap();
-    outbox.settle(&second).unwrap();
+    settle(&outbox, &second);
     assert!(outbox.view().read_journal(&capture).is_err());
     first.end(2, EndReason::Stopped).unwrap();
     assert_eq!(outbox.view().check().unwrap(), []);
@@ -152,7 +152,7 @@ fn a_capture_whose_recordings_are_settled_before_it_is_closed_goes_then() {
     let (mut ticket, journal) = recorded(&spool.writer);
     ticket.end(2, EndReason::Stopped).unwrap();
     spool.writer.save_ticket(&ticket).unwrap();
-    spool.outbox.settle(&ticket).unwrap();
+    settle(&spool.outbox, &ticket);
     let capture = ticket.capture_id().unwrap();
     spool.view().read_journal(capture).unwrap();
     journal.seal().unwrap();
@@ -199,10 +199,10 @@ fn a_spool_of_the_version_before_is_recovered_and_its_captures_stay_as_long_as_n
     let recovered = spool.writer.recover().unwrap();
     assert_eq!(recovered.len(), 1);
     assert_eq!(recovered[0].recording_id(), growing.recording_id());
-    spool.outbox.settle(&ended).unwrap();
+    settle(&spool.outbox, &ended);
     let capture = growing.capture_id().unwrap();
     spool.view().read_journal(capture).unwrap();
-    spool.outbox.settle(&recovered[0]).unwrap();
+    settle(&spool.outbox, &recovered[0]);
     assert!(spool.view().read_journal(capture).is_err());
     assert_eq!(spool.view().check().unwrap(), []);
 }
@@ -295,7 +295,7 @@ impl Story {
             }
             Event::Settle(n) => {
                 if let Some(ticket) = self.pick_ended(*n) {
-                    self.outbox().settle(&ticket).unwrap();
+                    settle(self.outbox(), &ticket);
                 }
             }
             Event::SettleHalf(n) => {
@@ -390,7 +390,7 @@ proptest! {
         story.open.clear();
         story.outbox().recover(&story.tickets()).unwrap();
         while let Some(ticket) = story.pick_ended(0) {
-            story.outbox().settle(&ticket).unwrap();
+            settle(story.outbox(), &ticket);
         }
         drop(story.writers);
         let left = |folder: &str| fs::read_dir(story.dir.path().join(folder)).unwrap().count();
