@@ -1,6 +1,6 @@
 //! The metadata document of a rendered recording, as Kazoo's applications expect it. Pure; saves nothing.
 
-use callreel_proto::{Destination, Utc, month_db, pvt_type};
+use callreel_proto::{Destination, Hold, Utc, month_db, pvt_type};
 use callreel_spool::{RenditionInfo, Ticket, TicketKind};
 use serde_json::{Map, Value, json};
 
@@ -29,6 +29,14 @@ pub(crate) fn document(ticket: &Ticket, rendition: &RenditionInfo, now: Utc) -> 
         TicketKind::Voicemail => pvt_type::MAILBOX_MESSAGE,
     };
     doc.insert("pvt_created".into(), ended_at.gregorian_seconds().into());
+    if let Some(hold) = ticket.hold() {
+        doc.insert(Hold::FIELD.into(), json!(hold));
+    }
+    if let Some(placed) = &ticket.delivery().placed {
+        doc.extend(placed.fields.clone());
+        let attachments = json!({promise.delivered_name(): placed.attachment});
+        doc.insert("pvt_attachments".into(), attachments);
+    }
     let account = Some(&promise.account_id);
     callreel_store::stamp(&mut doc, kind, &database(ticket), account, now);
     Value::Object(doc)

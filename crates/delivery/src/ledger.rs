@@ -273,7 +273,18 @@ impl Ledger {
                 reason,
                 retry_after,
             }) => self.not_taken(ticket, &reason, retry_after, true, when),
-            Tried::Document(Verdict::Delivered) => self.finish(ticket, when.now),
+            Tried::Placed(place) => {
+                let mut ticket = ticket;
+                ticket.placed(when.now, place)?;
+                self.owe_document(&ticket, when.now)
+            }
+            Tried::Kept(hold) if ticket.hold() != hold.as_ref() => {
+                let mut ticket = ticket;
+                // Somebody put a hold on it, or lifted it, while the document was being saved.
+                ticket.uploaded(when.now, None)?;
+                self.owe_document(&ticket, when.now)
+            }
+            Tried::Document(Verdict::Delivered) | Tried::Kept(_) => self.finish(ticket, when.now),
             Tried::Document(
                 Verdict::Retry { reason, .. }
                 | Verdict::Unwelcome { reason, .. }
@@ -322,13 +333,18 @@ impl Ledger {
             Destination::AccountDb => self.finish(ticket, now),
             Destination::Http { .. } => {
                 ticket.uploaded(now, None)?;
-                self.spool.save_ticket(&ticket)?;
-                Ok(Step {
-                    owed: Some((Stage::Deliver, now)),
-                    notice: None,
-                })
+                self.owe_document(&ticket, now)
             }
         }
+    }
+
+    /// The file is where it must be, and the document is owed at once.
+    fn owe_document(&self, ticket: &Ticket, now: Utc) -> Result<Step, Error> {
+        self.spool.save_ticket(ticket)?;
+        Ok(Step {
+            owed: Some((Stage::Deliver, now)),
+            notice: None,
+        })
     }
 
     /// Everything promised is done: nothing of the recording stays in the spool.
@@ -337,7 +353,7 @@ impl Ledger {
             ticket.delivery().uploaded_at.is_some() && ticket.delivery().last_error.is_some();
         ticket.delivered(now)?;
         self.spool.settle(&ticket)?;
-        let destination = ticket.promise().delivered_to().describe();
+        let destination = ticket.place();
         info!(recording_id = %ticket.recording_id(), destination, "delivered");
         Ok(Step {
             owed: None,
@@ -362,7 +378,7 @@ impl Ledger {
         self.spool.save_ticket(&ticket)?;
         let told = format!(
             "{}; its document is not saved yet: {reason}",
-            ticket.promise().delivered_to().describe()
+            ticket.place()
         );
         Ok(Step {
             owed: Some((Stage::Deliver, next)),
@@ -434,7 +450,7 @@ fn notice(ticket: &Ticket, fact: RecordingFact, detail: Option<String>) -> Recor
     RecordingNotice {
         recording_id: Some(promise.recording_id.clone()),
         end_reason: ticket.end_reason(),
-        destination: (fact == RecordingFact::Delivered).then(|| promise.delivered_to().describe()),
+        destination: (fact == RecordingFact::Delivered).then(|| ticket.place()),
         bytes: file.map(|file| file.bytes),
         sha256: file.map(|file| file.sha256.clone()),
         duration_ms: file.map(|file| file.duration_ms),

@@ -19,6 +19,7 @@ mod intake;
 mod ledger;
 mod making;
 mod part;
+mod placing;
 mod queue;
 mod render;
 mod rendition;

@@ -160,6 +160,7 @@ impl Actor for Queue {
             courier: parts.courier,
             attachments: parts.attachments.clone(),
             house: parts.config.house_access(),
+            total: Duration::from_secs(parts.config.total_timeout_s),
             tells_metadata: parts.config.metadata_headers,
             spool: parts.spool.clone(),
             report: {

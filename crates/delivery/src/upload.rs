@@ -1,11 +1,11 @@
 //! The upload pool: a ractor factory whose workers make one try each: to a URL, or into the store. They report what came
 //! of it and decide nothing.
 
-use std::{io, panic::AssertUnwindSafe, sync::Arc};
+use std::{io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use callreel_attachments::Attachments;
-use callreel_proto::{AccountDb, Destination, RecordingId, Utc};
-use callreel_spool::{Outbox, RenditionInfo, Ticket};
+use callreel_proto::{AccountDb, Destination, Hold, RecordingId, Utc};
+use callreel_spool::{Outbox, PlacedInfo, RenditionInfo, Ticket, TicketKind};
 use futures::FutureExt as _;
 use ractor::{
     Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr,
@@ -34,8 +34,12 @@ pub(crate) type Report = Arc<dyn Fn(RecordingId, Tried) + Send + Sync>;
 pub(crate) enum Tried {
     /// The file, to its destination.
     File(Verdict),
+    /// The file, where the account's storage plan says; its document is owed.
+    Placed(PlacedInfo),
     /// The metadata document of a file that was uploaded before.
     Document(Verdict),
+    /// The document is saved and all is where it must be. It says this of a legal hold.
+    Kept(Option<Hold>),
 }
 
 /// What the workers share.
@@ -44,6 +48,8 @@ pub(crate) struct Desk {
     pub(crate) attachments: Attachments,
     /// What deliveries carry, whoever they are for.
     pub(crate) house: HouseAccess,
+    /// How long one try may last.
+    pub(crate) total: Duration,
     /// Receivers are told of the recording in headers.
     pub(crate) tells_metadata: bool,
     pub(crate) spool: Outbox,
@@ -114,37 +120,58 @@ impl Worker for UploadWorker {
         desk: &mut Arc<Desk>,
     ) -> Result<RecordingId, ActorProcessingErr> {
         let owes_document = job.msg.delivery().uploaded_at.is_some();
+        let failed = if owes_document {
+            Tried::Document
+        } else {
+            Tried::File
+        };
         let attempt = AssertUnwindSafe(desk.attempt(&job.msg)).catch_unwind();
-        let Some(verdict) = desk.cut_off.run_until_cancelled(attempt).await else {
+        let Some(tried) = desk.cut_off.run_until_cancelled(attempt).await else {
             return Ok(job.key);
         };
-        let verdict = verdict.unwrap_or_else(|payload| {
-            Verdict::retry(format!(
-                "the try panicked: {}",
-                crate::panic_text(&*payload)
-            ))
+        let tried = tried.unwrap_or_else(|payload| {
+            let said = crate::panic_text(&*payload);
+            failed(Verdict::retry(format!("the try panicked: {said}")))
         });
-        let tried = if owes_document {
-            Tried::Document(verdict)
-        } else {
-            Tried::File(verdict)
-        };
         (desk.report)(job.key.clone(), tried);
         Ok(job.key)
     }
 }
 
 impl Desk {
-    async fn attempt(&self, ticket: &Ticket) -> Verdict {
+    async fn attempt(&self, ticket: &Ticket) -> Tried {
         let Some(rendition) = ticket.rendition() else {
-            return Verdict::retry("it has no file yet");
+            return Tried::File(Verdict::retry("it has no file yet"));
         };
         if ticket.delivery().uploaded_at.is_some() {
-            return verdict(self.save_document(ticket, rendition).await);
+            let saved = self.save_document(ticket, rendition).await;
+            return saved.map_or_else(
+                |e| Tried::Document(Verdict::retry(e.to_string())),
+                Tried::Kept,
+            );
         }
         match &ticket.promise().destination {
-            Destination::Http { .. } => self.send(ticket, rendition).await.unwrap_or_else(|v| v),
-            Destination::AccountDb => verdict(self.save_all(ticket, rendition).await),
+            Destination::Http { .. } => {
+                Tried::File(self.send(ticket, rendition).await.unwrap_or_else(|v| v))
+            }
+            Destination::AccountDb => self.keep(ticket, rendition).await,
+        }
+    }
+
+    /// Where the account has its recordings, as its storage plan says at this moment. Messages are the database's.
+    async fn keep(&self, ticket: &Ticket, rendition: &RenditionInfo) -> Tried {
+        let promise = ticket.promise();
+        let plan = match promise.kind {
+            TicketKind::Recording => self.attachments.plan(&promise.account_id).await,
+            TicketKind::Voicemail => Ok(None),
+        };
+        match plan {
+            Ok(Some(plan)) => self.place(&plan, ticket, rendition).await,
+            Ok(None) => {
+                let saved = self.save_all(ticket, rendition).await;
+                saved.map_or_else(|e| Tried::File(Verdict::retry(e.to_string())), Tried::Kept)
+            }
+            Err(error) => Tried::File(Verdict::retry(error.to_string())),
         }
     }
 
@@ -162,11 +189,6 @@ impl Desk {
         };
         let account = self.account_access(ticket).await?;
         let url = &request_url(url, *metadata_query, ticket, rendition);
-        let told = if self.tells_metadata {
-            metadata(ticket, rendition)
-        } else {
-            HeaderMap::new()
-        };
         let parcel = Parcel {
             recording_id: ticket.recording_id(),
             url,
@@ -175,15 +197,24 @@ impl Desk {
             content_type: ticket.promise().delivered_type(),
             sha256: &rendition.sha256,
             attempt: ticket.delivery().attempts.saturating_add(1),
-            metadata: &told,
+            metadata: &self.told(ticket, rendition),
             access: &Access::new(url, headers, &account, &self.house),
         };
         Ok(self.courier.carry(parcel).await)
     }
 
+    /// What receivers are told of the recording.
+    pub(crate) fn told(&self, ticket: &Ticket, rendition: &RenditionInfo) -> HeaderMap {
+        if self.tells_metadata {
+            metadata(ticket, rendition)
+        } else {
+            HeaderMap::new()
+        }
+    }
+
     /// What the account gives to its receivers, as its document says at this moment: what has changed there counts for
     /// recordings that are owed already, and tickets hold none of it. Without the document nothing is sent.
-    async fn account_access(&self, ticket: &Ticket) -> Result<AccountAccess, Verdict> {
+    pub(crate) async fn account_access(&self, ticket: &Ticket) -> Result<AccountAccess, Verdict> {
         let account = &ticket.promise().account_id;
         let store = self.attachments.store();
         let doc = store.get(&AccountDb::name(account), account.as_str()).await;
@@ -199,20 +230,24 @@ impl Desk {
         &self,
         ticket: &Ticket,
         rendition: &RenditionInfo,
-    ) -> Result<(), SaveError> {
+    ) -> Result<Option<Hold>, SaveError> {
         let doc = document::document(ticket, rendition, Utc::now());
         self.attachments
             .store()
             .save(&document::database(ticket), doc)
             .await?;
-        Ok(())
+        Ok(ticket.hold().cloned())
     }
 
     /// Document first, audio second, as Kazoo does. Both again on a second try: the same bytes under the same names.
-    async fn save_all(&self, ticket: &Ticket, rendition: &RenditionInfo) -> Result<(), SaveError> {
+    async fn save_all(
+        &self,
+        ticket: &Ticket,
+        rendition: &RenditionInfo,
+    ) -> Result<Option<Hold>, SaveError> {
         let file = Rendition::of(self.spool.view(), ticket, rendition);
         let blocks = file.blocks(0).await?;
-        self.save_document(ticket, rendition).await?;
+        let hold = self.save_document(ticket, rendition).await?;
         let promise = ticket.promise();
         self.attachments
             .store()
@@ -225,7 +260,7 @@ impl Desk {
                 blocks,
             )
             .await?;
-        Ok(())
+        Ok(hold)
     }
 }
 
@@ -236,11 +271,4 @@ enum SaveError {
     File(#[from] io::Error),
     #[error(transparent)]
     Store(#[from] callreel_store::Error),
-}
-
-fn verdict(saved: Result<(), SaveError>) -> Verdict {
-    saved.map_or_else(
-        |error| Verdict::retry(error.to_string()),
-        |()| Verdict::Delivered,
-    )
 }

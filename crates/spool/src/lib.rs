@@ -46,7 +46,7 @@ pub use key_use::KeyUse;
 pub use keys::{Keys, NotARecipient, Recipient, new_key};
 pub use manifest::{Entry, Line, Manifest, Receipt, Verified, What};
 pub use outbox::Outbox;
-pub use progress::{DeliveryLog, RenditionInfo};
+pub use progress::{DeliveryLog, PlacedInfo, RenditionInfo};
 pub use promise::{MAX_FILE_NAME, Promise, TicketKind, check_file_name};
 pub use reader::{JournalReader, Tail};
 pub use receivers::ReceiverInfo;

@@ -2,6 +2,7 @@
 
 use callreel_proto::{AudioReport, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// The audio file that was made of a recording.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +55,21 @@ pub struct DeliveryLog {
     pub last_error: Option<String>,
     /// When the destination acknowledged the file.
     pub uploaded_at: Option<Utc>,
+    /// Where it acknowledged the file, when a storage plan chose the destination.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub placed: Option<PlacedInfo>,
     /// When the recording reached its final state.
     pub finished_at: Option<Utc>,
+}
+
+/// Where a storage plan's handler has a file. Holds no credentials.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacedInfo {
+    /// The place for people, such as `s3 bucket/name`.
+    pub told: String,
+    /// What the document says under `pvt_attachments.<file name>`.
+    pub attachment: Value,
+    /// Other fields that the handler's settings want in the document.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub fields: Map<String, Value>,
 }

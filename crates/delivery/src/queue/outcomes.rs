@@ -16,7 +16,9 @@ use crate::{
 
 /// What a try tells of its destination; nothing if it never got so far.
 fn sign(tried: &Tried) -> Option<Sign> {
-    let (Tried::File(verdict) | Tried::Document(verdict)) = tried;
+    let (Tried::File(verdict) | Tried::Document(verdict)) = tried else {
+        return Some(Sign::Alive);
+    };
     match verdict {
         Verdict::Delivered | Verdict::Unwelcome { .. } => Some(Sign::Alive),
         Verdict::Retry {
@@ -61,8 +63,9 @@ impl State {
             };
             self.book.hear(&id, sign, at);
         }
-        let delivered = matches!(tried, Tried::File(Verdict::Delivered) | Tried::Document(_));
-        if !delivered && self.was_dropped(&id).await {
+        let is_still_here =
+            matches!(&tried, Tried::File(verdict) if *verdict != Verdict::Delivered);
+        if is_still_here && self.was_dropped(&id).await {
             return;
         }
         self.dropping.remove(&id);

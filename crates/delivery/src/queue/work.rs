@@ -16,7 +16,7 @@ use crate::{
     ways::Way,
 };
 
-/// The place where documents, and recordings without a URL, go. No host has a space in its name.
+/// The place where documents go. No host has a space in its name.
 const STORE: &str = "account database";
 
 /// Where the next try goes.
@@ -26,6 +26,10 @@ fn destination(ticket: &Ticket) -> String {
         Destination::Http { url, .. } if !owes_only_document => {
             let host = &url[Position::BeforeHost..Position::AfterPort];
             format!("{}://{host}", url.scheme())
+        }
+        // A storage plan may send it anywhere, and one account's dead bucket must hold up no other account.
+        Destination::AccountDb if !owes_only_document => {
+            format!("storage of account {}", ticket.promise().account_id)
         }
         _ => STORE.to_owned(),
     }

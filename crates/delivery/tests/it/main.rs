@@ -18,4 +18,6 @@ mod orders;
 mod receivers;
 mod redact;
 mod restart;
+mod secrets;
+mod storage;
 mod webhooks;

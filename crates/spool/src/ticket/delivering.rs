@@ -5,7 +5,7 @@ use std::time::Duration;
 use callreel_proto::{EndReason, Hold, RecordingState, Utc};
 
 use super::Ticket;
-use crate::{ImpossibleTransition, RenditionInfo};
+use crate::{ImpossibleTransition, PlacedInfo, RenditionInfo};
 
 impl Ticket {
     /// What was said to be its account's public key was none, and its account says another now, or none at all.
@@ -136,6 +136,25 @@ impl Ticket {
         self.delivery.last_error = None;
         self.delivery.next_attempt_at = next;
         Ok(())
+    }
+
+    /// A storage plan's handler has the file; the document, which says where, is still owed.
+    ///
+    /// # Errors
+    /// The recording is not on its way.
+    pub fn placed(&mut self, at: Utc, place: PlacedInfo) -> Result<(), ImpossibleTransition> {
+        self.uploaded(at, None)?;
+        self.delivery.placed = Some(place);
+        Ok(())
+    }
+
+    /// Where it goes, or was put, for people: without credentials.
+    pub fn place(&self) -> String {
+        let placed = self.delivery.placed.as_ref();
+        placed.map_or_else(
+            || self.promise.delivered_to().describe(),
+            |p| p.told.clone(),
+        )
     }
 
     /// Everything that was promised is done.

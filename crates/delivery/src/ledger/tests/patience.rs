@@ -78,6 +78,40 @@ fn what_a_legal_hold_is_on_stays_whatever_was_ordered_or_set() {
 }
 
 #[test]
+fn a_hold_that_comes_while_the_document_is_saved_is_in_the_document_at_last() {
+    let account_db = |promise: &mut callreel_spool::Promise| {
+        promise.destination = Destination::AccountDb;
+    };
+    let story = Story::rendered(account_db);
+    let tried = |tried, ms| {
+        story
+            .ledger
+            .tried(&story.id, tried, story.when(ms))
+            .unwrap()
+    };
+    story
+        .ledger
+        .hold(&story.order(DeliveryAction::Hold), at(1))
+        .unwrap();
+    let again = tried(Tried::Kept(None), 2);
+    assert_eq!(again.notice, None);
+    assert_eq!(again.owed.unwrap().0, Stage::Deliver);
+    assert!(
+        story.ticket().delivery().uploaded_at.is_some(),
+        "only the document"
+    );
+    let hold = story.ticket().hold().cloned();
+    story
+        .ledger
+        .hold(&story.order(DeliveryAction::Release), at(3))
+        .unwrap();
+    assert!(tried(Tried::Kept(hold), 4).owed.is_some());
+    let over = tried(Tried::Kept(None), 5);
+    assert_eq!(told(&over).unwrap().0, RecordingFact::Delivered);
+    assert!(story.is_gone());
+}
+
+#[test]
 fn what_is_too_short_and_held_is_kept_for_a_person() {
     for rendered in [Rendered::TooShort, Rendered::Nothing] {
         let story = Story::begin(|promise| promise.min_ms = 3000);
