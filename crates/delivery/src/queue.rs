@@ -260,14 +260,15 @@ impl Actor for Queue {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         state.rescan.abort();
-        if let Some(walk) = state.walk.take() {
-            walk.abort();
-        }
         if let Some((_, timer)) = state.timer.take() {
             timer.abort();
         }
         // The spool's lock is free only when the last worker has let go of it.
         state.cut_off.cancel();
+        if let Some(walk) = state.walk.take() {
+            // A panic in it is in the log already.
+            drop(walk.await);
+        }
         state.fetcher.stop().await;
         state.receivers.stop().await;
         state.upload.get_cell().stop_and_wait(None, None).await?;

@@ -3,7 +3,8 @@
 
 use callreel_proto::Utc;
 use callreel_spool::Error as SpoolError;
-use ractor::{ActorRef, rpc::CallResult};
+use ractor::{ActorRef, RpcReplyPort, rpc::CallResult};
+use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::{QueueMsg, State};
@@ -18,7 +19,11 @@ impl State {
         if self.walk.as_ref().is_some_and(|walk| !walk.is_finished()) || self.stopping {
             return;
         }
-        let (ledger, queue) = (self.ledger.clone(), myself.clone());
+        let ledger = self.ledger.clone();
+        let queue = Line {
+            queue: myself.clone(),
+            stop: self.cut_off.clone(),
+        };
         self.walk = Some(tokio::spawn(async move {
             if let Err(error) = walk(&ledger, &queue).await {
                 error!(%error, "cannot read the spool; trying again in a minute");
@@ -42,35 +47,54 @@ impl State {
     }
 }
 
+/// The walk's way to speak with the queue.
+struct Line {
+    queue: ActorRef<QueueMsg>,
+    /// The queue stops, and answers no more.
+    stop: CancellationToken,
+}
+
+impl Line {
+    /// `None` once the queue is gone.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(RpcReplyPort<T>) -> QueueMsg,
+    ) -> Option<T> {
+        let asked = self.queue.call(question, None);
+        match self.stop.run_until_cancelled(asked).await {
+            Some(Ok(CallResult::Success(answer))) => Some(answer),
+            _ => None,
+        }
+    }
+
+    /// Waits until the queue has heard it, so that no more is read than it has time for.
+    async fn tell(&self, found: Found) -> Option<()> {
+        self.ask(|done| QueueMsg::Found(found, done)).await
+    }
+}
+
 /// Tells the queue of everything it does not know. Ends early when the queue is gone.
-async fn walk(ledger: &Ledger, queue: &ActorRef<QueueMsg>) -> Result<(), SpoolError> {
+async fn walk(ledger: &Ledger, queue: &Line) -> Result<(), SpoolError> {
     let names = blocking(ledger, Ledger::recordings).await?;
     let mut growing = Vec::new();
     for some in names.chunks(AT_ONCE) {
-        let asked = queue.call(|reply| QueueMsg::Unknown(some.to_owned(), reply), None);
-        let Ok(CallResult::Success(unknown)) = asked.await else {
-            return Ok(());
+        let some = some.to_owned();
+        let unknown = match queue.ask(|reply| QueueMsg::Unknown(some, reply)).await {
+            Some(unknown) if unknown.is_empty() => continue,
+            Some(unknown) => unknown,
+            None => return Ok(()),
         };
-        if unknown.is_empty() {
-            continue;
-        }
         let read = move |ledger: &Ledger| ledger.read(&unknown, Utc::now());
         let mut found = blocking(ledger, read).await?;
         growing.append(&mut found.growing);
-        if !tell(queue, found).await {
+        if queue.tell(found).await.is_none() {
             return Ok(());
         }
     }
     let recover = move |ledger: &Ledger| Ok(ledger.recover(&growing, Utc::now()));
     let found = blocking(ledger, recover).await?;
-    tell(queue, found).await;
+    queue.tell(found).await;
     Ok(())
-}
-
-/// Waits until the queue has heard it, so that no more is read than it has time for.
-async fn tell(queue: &ActorRef<QueueMsg>, found: Found) -> bool {
-    let told = queue.call(|done| QueueMsg::Found(found, done), None).await;
-    matches!(told, Ok(CallResult::Success(())))
 }
 
 async fn blocking<T: Send + 'static>(
