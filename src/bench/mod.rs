@@ -1,5 +1,6 @@
 //! `callreel bench`: measures for people who choose settings or change code. What each of them measures lies in a folder of its own.
 
+mod delivery;
 mod fidelity;
 
 use std::process::ExitCode;
@@ -9,14 +10,17 @@ use clap::Subcommand;
 /// What can be measured.
 #[derive(Subcommand)]
 pub(crate) enum Bench {
+    /// Start delivery on large backlogs, and measure how long it takes until it delivers, and its memory
+    Delivery(delivery::Args),
     /// Send known speech through bad networks into recordings, and measure what is in the files
     Fidelity(fidelity::Args),
 }
 
 /// Measures, prints, and fails if a goal is missed.
 pub(crate) async fn run(bench: Bench) -> anyhow::Result<ExitCode> {
-    // Hours of arithmetic do not belong on the runtime's threads.
     match bench {
+        Bench::Delivery(args) => delivery::run(&args).await,
+        // Hours of arithmetic do not belong on the runtime's threads.
         Bench::Fidelity(args) => tokio::task::spawn_blocking(move || fidelity::run(&args)).await?,
     }
 }
