@@ -34,7 +34,7 @@ pub struct DeliveryConfig {
     pub backoff_first_s: u64,
     /// The wait never grows beyond this, seconds.
     pub backoff_max_s: u64,
-    /// Hours after the first failure until a recording is undeliverable.
+    /// Hours of failing until a recording is undeliverable, from its first failure and while delivery runs.
     pub give_up_after_h: u64,
     /// Seconds to resolve the name, connect and finish the TLS handshake.
     pub connect_timeout_s: u64,
@@ -103,7 +103,7 @@ pub const CONFIG_KEYS: &[(&str, &str)] = &[
     ("backoff_max_s", "the wait never grows beyond this, seconds"),
     (
         "give_up_after_h",
-        "hours after the first failure until a recording is undeliverable",
+        "hours of failing until a recording is undeliverable, from its first failure and while delivery runs",
     ),
     (
         "connect_timeout_s",
