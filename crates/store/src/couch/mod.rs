@@ -176,25 +176,43 @@ impl Couch {
         after: &str,
         limit: usize,
     ) -> Result<Vec<Value>, Error> {
+        let mut last = after.to_owned();
+        loop {
+            let mut docs = self.all_from(db, &last, limit.saturating_add(1)).await?;
+            // The one it begins with may be gone by now, so it is asked for and left out.
+            docs.retain(|doc| id_of(doc) > last.as_str());
+            let Some(end) = docs.last() else {
+                return Ok(docs);
+            };
+            last = id_of(end).to_owned();
+            docs.retain(|doc| !id_of(doc).starts_with('_'));
+            docs.truncate(limit);
+            // Design documents may fill a page and are not the end.
+            if !docs.is_empty() {
+                return Ok(docs);
+            }
+        }
+    }
+
+    async fn all_from(&self, db: &str, first: &str, limit: usize) -> Result<Vec<Value>, Error> {
         let mut url = self.client.address.documents(db);
-        // The one it begins with may be gone by now, so it is asked for and left out.
         url.query_pairs_mut()
             .append_pair("include_docs", "true")
-            .append_pair("startkey", &json!(after).to_string())
-            .append_pair("limit", &limit.saturating_add(1).to_string());
+            .append_pair("limit", &limit.to_string());
+        if !first.is_empty() {
+            let first = json!(first).to_string();
+            url.query_pairs_mut().append_pair("startkey", &first);
+        }
         let mut reply = self.client.get(url).await?;
         if reply.lacks_database() {
             return Ok(Vec::new());
         }
-        let Some(Value::Array(rows)) = reply.body.get_mut("rows").map(Value::take) else {
-            return Err(reply.unexpected("a list of documents"));
-        };
-        let docs = rows.into_iter().map(|mut row| row["doc"].take());
-        let wanted = |doc: &Value| {
-            let id = doc["_id"].as_str().unwrap_or_default();
-            id > after && !id.starts_with('_')
-        };
-        Ok(docs.filter(wanted).take(limit).collect())
+        match reply.body.get_mut("rows").map(Value::take) {
+            Some(Value::Array(rows)) => {
+                Ok(rows.into_iter().map(|mut row| row["doc"].take()).collect())
+            }
+            _ => Err(reply.unexpected("a list of documents")),
+        }
     }
 
     pub(crate) async fn databases(&self) -> Result<Vec<String>, Error> {
@@ -270,6 +288,10 @@ fn lacks(db: &str, design: &Design, view: &str) -> String {
         "{} of {db:?} has no view {view:?}, and it is not ours to change; have Kazoo refresh its views",
         design.id()
     )
+}
+
+fn id_of(doc: &Value) -> &str {
+    doc["_id"].as_str().unwrap_or_default()
 }
 
 fn revision(doc: &Value) -> Option<String> {
