@@ -29,6 +29,7 @@ pub(crate) fn picture(ticket: &Ticket) -> Value {
         "start": promise.started_at.gregorian_seconds(),
         "duration_ms": ticket.length_ms(),
         "bytes": ticket.rendition().map(|r| r.bytes),
+        "sealed": ticket.rendition().map(|r| r.sealed_bytes.is_some()),
         "attempts": log.attempts,
         "refusals": log.refusals,
         "first_attempt_at": time(log.first_attempt_at),

@@ -104,6 +104,7 @@ async fn a_ticket_is_shown_without_secrets() {
         "error sending request for url (https://h.example/r/x.mp3)"
     );
     assert_eq!(shown["state"], "ended");
+    assert_eq!(shown["sealed"], serde_json::Value::Null);
     assert_eq!(shown["duration_ms"], 5000);
     assert_eq!(shown["started_at"], "1970-01-01T00:00:01.000Z");
     let text = String::from_utf8(answer.body.to_vec()).unwrap();
