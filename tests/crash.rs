@@ -1,5 +1,5 @@
 //! The promise under fire: a node that is killed two hundred times, while phones call and its receiver fails half of what
-//! it is sent, delivers every recording once, whole and under its name.
+//! it is sent, delivers every recording once, whole and under its name. From half of the way on its spool is sealed.
 //!
 //! `CALLREEL_CRASH_SEED` repeats a run's dice, `CALLREEL_CRASH_KILLS` and `CALLREEL_CRASH_PHONES` make it longer
 //! (`make soak`).
@@ -18,7 +18,7 @@ use std::{
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 
-use crate::support::{estate::Estate, eventually, free_port, node::Node};
+use crate::support::{estate::Estate, eventually, free_port, node::Node, run};
 use account::{Account, Struck};
 use load::{Calls, Load};
 use receiver::Moody;
@@ -172,6 +172,17 @@ impl Victim {
         self.node.set_env("CALLREEL_DELIVERY_USER_AGENT", &name);
     }
 
+    /// From its next start on it seals what it keeps, with what it has kept unsealed beside it.
+    fn seals(&mut self) {
+        let keys = self.node.data().join("keys");
+        let keys = keys.to_str().unwrap();
+        run(
+            env!("CARGO_BIN_EXE_callreel"),
+            &["keys", "new", "--out", keys],
+        );
+        self.node.set_env("CALLREEL_SPOOL_KEY_FILE", keys);
+    }
+
     /// Lets a random part of this time pass.
     fn passes(&mut self, longest: Duration) {
         std::thread::park_timeout(longest.mul_f64(self.dice.random()));
@@ -234,7 +245,10 @@ fn killed_at_random_moments_it_delivers_every_recording_once_or_says_why_not() {
     let (seed, calls) = (Seed::new(), Calls::default());
     let mut victim = victim(&calls, seed.0);
     let load = Load::begin(&calls, victim.node.sip(), &NUMBERS, phones, seed.0);
-    for _ in 0..kills {
+    for nth in 0..kills {
+        if nth == kills / 2 {
+            victim.seals();
+        }
         victim.lives_and_dies();
     }
     victim.is_reborn();

@@ -1,9 +1,17 @@
 //! Delivery over HTTP: what a receiver sees, and what happens when it does not want it yet.
 
+use hmac::{Hmac, Mac as _};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::support::{
-    audio::listen, estate::Estate, eventually, node::Node, receiver::Receiver, sipp::Sipp,
+    audio::listen,
+    disk,
+    estate::{ACCOUNT, Estate, REALM},
+    eventually,
+    node::Node,
+    receiver::Receiver,
+    sipp::Sipp,
 };
 
 const SETTINGS: &str = "[delivery]\nallow_networks = [\"127.0.0.0/8\"]\nbackoff_first_s = 1\n";
@@ -133,4 +141,45 @@ fn loopback_is_refused_unless_the_configuration_permits_it() {
         listed.contains("delivery.allow_networks"),
         "an operator sees why: {listed}"
     );
+}
+
+#[test]
+fn every_try_is_signed_and_shows_the_accounts_credentials_to_nobody_but_the_receiver() {
+    let receiver = Receiver::answering(&[500]);
+    let flow = one_second(&json!({"action": "start", "format": "mp3", "url": receiver.url("/r")}));
+    let estate = Estate::with_flow(&flow);
+    let secrets = json!({"signing_secret": "be7ween us", "auth": {"bearer": "t0ken-of-acme"}});
+    estate.write(
+        "account.json",
+        &json!({"id": ACCOUNT, "name": "Acme", "realm": REALM, "call_recording": secrets}),
+    );
+    let node = Node::with_settings(&estate, SETTINGS);
+    call(&node);
+    receiver.accepted();
+    let tries = receiver.arrivals();
+    assert_eq!(tries.len(), 2);
+    for arrival in &tries {
+        assert_eq!(arrival.headers["authorization"], "Bearer t0ken-of-acme");
+        let said = |name: &str| arrival.headers[name].to_str().unwrap().to_owned();
+        let signature = said("x-callreel-signature");
+        let (time, code) = signature.split_once(",v1=").unwrap();
+        let time = time.strip_prefix("t=").unwrap();
+        let checksum = hex::encode(Sha256::digest(&arrival.body));
+        let (key, path) = (said("idempotency-key"), &arrival.path);
+        let lines = format!("{time}\nPUT\n{path}\n{checksum}\n{key}");
+        let mut mac = Hmac::<Sha256>::new_from_slice(b"be7ween us").unwrap();
+        mac.update(lines.as_bytes());
+        let code = hex::decode(code).unwrap();
+        assert!(mac.verify_slice(&code).is_ok(), "{signature} for {lines}");
+    }
+    let doc = node.recordings(1).remove(0).to_string();
+    for secret in ["be7ween", "t0ken"] {
+        assert!(!doc.contains(secret), "no secret in the document: {doc}");
+        assert!(!node.log().contains(secret), "no secret in the log");
+        let spool = node.data().join("data/spool");
+        assert!(
+            !disk::holds(&spool, secret.as_bytes()),
+            "no secret in the spool"
+        );
+    }
 }

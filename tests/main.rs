@@ -31,6 +31,7 @@ mod patience;
 mod platform;
 mod recording;
 mod registration;
+mod retention;
 mod rules;
 mod sealed;
 mod signalling;
