@@ -4,6 +4,9 @@
 
 mod call;
 mod node;
+#[path = "../../../attachments/tests/it/server.rs"]
+#[allow(dead_code, reason = "it is used from elsewhere, too")]
+mod objects_server;
 mod receiver;
 mod switch;
 
@@ -14,6 +17,7 @@ mod https;
 mod intake;
 mod legs;
 mod metadata;
+mod object_storage;
 mod orders;
 mod receivers;
 mod redact;
