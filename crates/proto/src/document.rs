@@ -302,6 +302,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_public_key_of_any_kind_is_told_and_only_no_key_is_none() {
+        let of = |key: Value| {
+            let doc = json!({"call_recording": {"public_key": key}});
+            Account::read(&doc).public_key()
+        };
+        assert_eq!(of(json!(" age1x\n")).as_deref(), Some("age1x"));
+        assert_eq!(of(json!(["age1x"])).as_deref(), Some("[\"age1x\"]"));
+        assert_eq!(of(json!(false)).as_deref(), Some("false"));
+        for none in [json!(""), json!(" "), Value::Null] {
+            assert_eq!(of(none), None);
+        }
+        assert_eq!(Account::read(&json!({})).public_key(), None);
+    }
+
+    #[test]
     fn the_older_word_for_recording_every_call_is_still_read() {
         let of = |doc: Value| Device::read(&doc).call_recording;
         let all = json!({"any": {"any": {"enabled": true}}});

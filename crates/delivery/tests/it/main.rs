@@ -22,6 +22,7 @@ mod orders;
 mod receivers;
 mod redact;
 mod restart;
+mod sealed;
 mod secrets;
 mod storage;
 mod webhooks;
