@@ -239,9 +239,12 @@ fn a_head_that_somebody_has_changed_goes_with_no_segment() {
     crc.update(&changed[16..16 + json]);
     changed[12..16].copy_from_slice(&crc.finalize().to_le_bytes());
     fs::write(spool.view().journal_path(&id), &changed).unwrap();
-    let reader = spool.view().read_journal(&id).unwrap();
+    let mut reader = spool.view().read_journal(&id).unwrap();
     assert!(reader.header().call_id.as_str().starts_with("4e7f@"));
-    assert_eq!(records(reader), 0);
+    assert_eq!(reader.next_record().unwrap(), None);
+    // Not only that the records' checksums are wrong, which somebody could make right.
+    let tail = reader.tail().unwrap().unwrap();
+    assert_eq!(tail.reason, "a segment is not the one that was written");
 }
 
 #[test]
