@@ -260,6 +260,7 @@ pub(crate) async fn order(
         return Err(Refusal::new(Why::Conflict, obstacle).cause(id));
     }
     let order = DeliveryOrder {
+        account_id: Some(ticket.promise().account_id.clone()),
         reason,
         by,
         ..DeliveryOrder::new(action, ticket.recording_id().clone())

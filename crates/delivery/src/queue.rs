@@ -11,7 +11,6 @@ use callreel_attachments::Attachments;
 use callreel_bus::Bus;
 use callreel_proto::{DeliveryOrder, Exchange, RecordingFact, RecordingId, RecordingNotice};
 use callreel_spool::{Error as SpoolError, Outbox, Ticket};
-use callreel_store::Store;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, concurrency::JoinHandle};
 use serde::Serialize;
 use serde_json::Value;
@@ -124,7 +123,7 @@ pub(crate) struct State {
     /// Orders to drop what was under way when they came: no more than are.
     dropping: HashMap<RecordingId, DeliveryOrder>,
     receivers: Receivers,
-    store: Store,
+    attachments: Attachments,
     fetcher: Fetcher,
     report_fetched: fetch::Report,
     fetches_per_switch: usize,
@@ -187,7 +186,7 @@ impl Actor for Queue {
             walk: None,
             dropping: HashMap::new(),
             receivers: Receivers::start(parts.spool.clone()),
-            store: parts.attachments.store().clone(),
+            attachments: parts.attachments.clone(),
             fetcher: parts.fetcher,
             report_fetched: {
                 let queue = myself.clone();

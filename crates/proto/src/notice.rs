@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::lenient::loose;
-use crate::{AccountId, CallId, EndReason, Envelope, Headers, OrderedBy, RecordingId, encode_word};
+use crate::{
+    AccountId, CallId, EndReason, Envelope, Headers, Hold, OrderedBy, RecordingId, Utc, encode_word,
+};
 
 /// What happened to a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -233,6 +235,14 @@ pub struct DeliveryOrder {
     /// With which recording.
     #[serde(rename = "Recording-ID")]
     pub recording_id: RecordingId,
+    /// Whose it is: where it is looked for once it is delivered.
+    #[serde(
+        rename = "Account-ID",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub account_id: Option<AccountId>,
     /// Why; a hold always says.
     #[serde(
         rename = "Reason",
@@ -257,14 +267,29 @@ impl DeliveryOrder {
         Self {
             action,
             recording_id,
+            account_id: None,
             reason: None,
             by: None,
         }
     }
 
+    /// The legal hold it puts, if it puts one.
+    pub fn hold(&self, now: Utc) -> Option<Hold> {
+        (self.action == DeliveryAction::Hold).then(|| Hold {
+            by: self.who().to_owned(),
+            reason: self.reason.clone().unwrap_or_default(),
+            since: now.gregorian_seconds(),
+        })
+    }
+
+    /// Who ordered it.
+    pub fn who(&self) -> &str {
+        self.by.as_deref().unwrap_or("an operator")
+    }
+
     /// Who and why, for a record of what was ordered.
     pub fn told(&self) -> String {
-        let by = self.by.as_deref().unwrap_or("an operator");
+        let by = self.who();
         match &self.reason {
             Some(reason) => format!("{by}: {reason}"),
             None => by.to_owned(),

@@ -1,6 +1,6 @@
 //! What a person's order means for a recording's ticket. Nothing that a legal hold is on goes.
 
-use callreel_proto::{DeliveryAction, DeliveryOrder, Hold, RecordingFact, RecordingNotice, Utc};
+use callreel_proto::{DeliveryOrder, RecordingFact, RecordingNotice, Utc};
 use callreel_spool::{Entry, Error, Ticket, What};
 
 use tracing::{info, warn};
@@ -42,7 +42,7 @@ impl Ledger {
     fn note_order(&self, ticket: &Ticket, order: &DeliveryOrder) {
         let ordered = What::Ordered {
             action: order.action,
-            by: by(order),
+            by: order.who().to_owned(),
             reason: order.reason.clone(),
         };
         self.note(ticket, ordered);
@@ -54,16 +54,14 @@ impl Ledger {
 
     /// A person wants it kept whatever happens, or no longer.
     pub(crate) fn hold(&self, order: &DeliveryOrder, now: Utc) -> Result<RecordingNotice, Error> {
-        let (by, reason) = (by(order), order.reason.clone().unwrap_or_default());
-        let (fact, hold, what) = if order.action == DeliveryAction::Hold {
-            let hold = Hold {
-                by: by.clone(),
-                reason: reason.clone(),
-                since: now.gregorian_seconds(),
-            };
-            (RecordingFact::Held, Some(hold), What::Held { by, reason })
-        } else {
-            (RecordingFact::Released, None, What::Released { by, reason })
+        let (by, reason) = (
+            order.who().to_owned(),
+            order.reason.clone().unwrap_or_default(),
+        );
+        let hold = order.hold(now);
+        let (fact, what) = match &hold {
+            Some(_) => (RecordingFact::Held, What::Held { by, reason }),
+            None => (RecordingFact::Released, What::Released { by, reason }),
         };
         let (ticket, ()) = self.spool.update_ticket(&order.recording_id, |ticket| {
             ticket.set_hold(hold)?;
@@ -72,8 +70,4 @@ impl Ledger {
         })?;
         Ok(notice(&ticket, fact, Some(order.told())))
     }
-}
-
-fn by(order: &DeliveryOrder) -> String {
-    order.by.clone().unwrap_or_else(|| "an operator".to_owned())
 }

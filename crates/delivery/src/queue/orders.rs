@@ -1,8 +1,8 @@
 //! What the queue does when it hears from others: a recording has ended, or a person wants something done.
 
-use callreel_proto::{DeliveryAction, DeliveryOrder, RecordingId, Utc};
+use callreel_proto::{DeliveryAction, DeliveryOrder, RecordingId, Utc, month_db};
 use callreel_spool::Error as SpoolError;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::{Heard, State};
 use crate::{ledger::Owed, watch::Tick};
@@ -72,13 +72,39 @@ impl State {
 
     /// A hold changes nothing about what is owed, so that it is put on what is being worked on too.
     async fn hold(&mut self, order: DeliveryOrder) {
-        let id = order.recording_id.clone();
+        let asked = order.clone();
         match self
-            .ask(move |ledger| ledger.hold(&order, Utc::now()))
+            .ask(move |ledger| ledger.hold(&asked, Utc::now()))
             .await
         {
             Ok(notice) => self.publish(notice).await,
-            Err(error) => refused(&id, &error),
+            Err(SpoolError::NoTicket(_)) => self.hold_stored(&order).await,
+            Err(error) => refused(&order.recording_id, &error),
+        }
+    }
+
+    /// It was delivered before the order came, or is another node's: if it is stored, its document is held.
+    async fn hold_stored(&self, order: &DeliveryOrder) {
+        let Some(account) = &order.account_id else {
+            return;
+        };
+        let id = order.recording_id.as_str();
+        let db = month_db(account, order.recording_id.month());
+        let done = match order.hold(Utc::now()) {
+            Some(hold) => self.attachments.hold(&db, id, &hold).await,
+            None => self.attachments.release(&db, id).await,
+        };
+        match done {
+            Ok(found) => {
+                let told = order.told();
+                info!(
+                    id,
+                    order = told,
+                    stored = found.is_some(),
+                    "the order came after the delivery"
+                );
+            }
+            Err(error) => warn!(id, %error, "cannot obey the order; give it again"),
         }
     }
 

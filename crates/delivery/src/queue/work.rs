@@ -128,7 +128,7 @@ impl State {
         }
         let account = &ticket.promise().account_id;
         let db = AccountDb::name(account);
-        let doc = self.store.get(&db, account.as_str());
+        let doc = self.attachments.store().get(&db, account.as_str());
         let doc = tokio::time::timeout(LOOKING_UP, doc).await;
         // A store that is away says nothing: it is asked again at the next try.
         let Ok(Ok(Some(doc))) = doc else {

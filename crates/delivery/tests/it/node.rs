@@ -132,7 +132,10 @@ impl Node {
     }
 
     pub(crate) async fn order(&self, action: DeliveryAction, id: &RecordingId) {
-        let order = DeliveryOrder::new(action, id.clone());
+        self.send(DeliveryOrder::new(action, id.clone())).await;
+    }
+
+    pub(crate) async fn send(&self, order: DeliveryOrder) {
         let key = order.routing_key();
         let body = order.into_envelope().to_bytes();
         let told = self.bus.publish(Exchange::Kapps, &key, body).await;

@@ -1,7 +1,9 @@
 //! What a person may order.
 
 use callreel_delivery::DeliveryConfig;
-use callreel_proto::{DeliveryAction, RecordingFact, RecordingId, RecordingState, Utc};
+use callreel_proto::{
+    DeliveryAction, DeliveryOrder, RecordingFact, RecordingId, RecordingState, Utc, month_db,
+};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -82,6 +84,44 @@ async fn orders_for_recordings_of_other_nodes_are_passed_over() {
     node.tell_ended(&ticket).await;
     node.hear(&[RecordingFact::Rendered, RecordingFact::Delivered])
         .await;
+}
+
+#[tokio::test]
+async fn a_hold_that_comes_after_the_delivery_is_put_on_the_document() {
+    let receiver = Receiver::start(&[]).await;
+    let mut node = Home::new().start(config()).await;
+    let ticket = record(&node.spool, 1, put(receiver.at), &|_| {});
+    node.tell_ended(&ticket).await;
+    node.hear(&[RecordingFact::Rendered, RecordingFact::Delivered])
+        .await;
+    let promise = ticket.promise();
+    let (db, id) = (
+        month_db(&promise.account_id, promise.recording_id.month()),
+        promise.recording_id.as_str(),
+    );
+    for (action, held) in [
+        (DeliveryAction::Hold, true),
+        (DeliveryAction::Release, false),
+    ] {
+        let order = DeliveryOrder {
+            account_id: Some(promise.account_id.clone()),
+            reason: Some("court order".to_owned()),
+            ..DeliveryOrder::new(action, promise.recording_id.clone())
+        };
+        node.send(order).await;
+        // It is obeyed before the one behind it is.
+        let next = record(
+            &node.spool,
+            if held { 2 } else { 3 },
+            put(receiver.at),
+            &|_| {},
+        );
+        node.tell_ended(&next).await;
+        node.hear(&[RecordingFact::Rendered, RecordingFact::Delivered])
+            .await;
+        let doc = node.store.get(&db, id).await.unwrap().unwrap();
+        assert_eq!(doc["hold"]["reason"] == "court order", held, "{doc}");
+    }
 }
 
 #[tokio::test]
