@@ -105,7 +105,7 @@ fn redirects_lead_nowhere_that_a_url_may_not() {
             "http://169.254.169.254/latest/meta-data".to_owned(),
             "delivery.allow_networks",
         ),
-        ("file:///etc/passwd".to_owned(), "http"),
+        ("file:///etc/passwd".to_owned(), "no URL of a host"),
         ("http://".to_owned(), "no URL"),
     ];
     let answers = places.clone();

@@ -122,6 +122,34 @@ fn a_full_disk_refuses_recordings_but_no_calls_and_takes_them_again_when_there_i
 }
 
 #[test]
+fn a_disk_that_runs_short_refuses_what_is_new_and_never_what_runs() {
+    let receiver = Receiver::start();
+    let mut node = Node::asleep(&recorded(&receiver.url("/r"), 4), SETTINGS);
+    let disk = node.with_small_spool("8m");
+    node.launch();
+    let (_phone, calling) = Phone::calls(&node, Speech::tone(VOICE, 6.0));
+    ticket(&disk.path(), "the recording to begin", |t| {
+        t["state"] == "growing"
+    });
+    // Under 2 % of the disk (spool.refuse_recordings_percent), and enough for the rest of this call.
+    disk.fill_but(120 << 10);
+    // The spool looks at its disk once a second.
+    passes(1200);
+    let (_other, refused) = Phone::calls(&node, Speech::tone(VOICE, 6.0));
+    calling.completed();
+    refused.completed();
+    assert!(node.log().contains("is almost full"), "the log says why");
+    disk.clear();
+    is_whole(&receiver.accepted(), 4.0);
+    is_settled(&disk.path());
+    assert_eq!(receiver.arrivals().len(), 1, "the other was refused");
+    passes(1200);
+    Sipp::calls(node.sip(), VOICE);
+    receiver.accepted_all(2);
+    assert!(node.log().contains("has room again"), "the log says so");
+}
+
+#[test]
 fn a_read_only_spool_is_named_at_the_start_and_keeps_what_it_has() {
     let receiver = Receiver::answering(&[500; 100]);
     let address = receiver.address();

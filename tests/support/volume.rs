@@ -113,6 +113,17 @@ impl Volume {
         }
     }
 
+    /// Fills it but for so many bytes.
+    pub(crate) fn fill_but(&self, free: u64) {
+        self.fill();
+        let ballast = File::options()
+            .write(true)
+            .open(self.path().join("ballast"))
+            .unwrap();
+        let length = ballast.metadata().unwrap().len();
+        ballast.set_len(length - free).unwrap();
+    }
+
     /// Takes away what [`fill`](Self::fill) put there.
     pub(crate) fn clear(&self) {
         std::fs::remove_file(self.path().join("ballast")).unwrap();
