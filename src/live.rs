@@ -19,7 +19,7 @@ pub(crate) async fn calls(command: Calls) -> anyhow::Result<ExitCode> {
         Calls::List { account, place } => {
             let config = place.load()?;
             let url = channels(&config, &account, None)?;
-            let data = remote::ask(&config, Method::GET, url, None).await?;
+            let data = remote::ask(&config, "callreel calls", Method::GET, url, None).await?;
             for channel in data.as_array().into_iter().flatten() {
                 say(&line(channel));
             }
@@ -28,7 +28,8 @@ pub(crate) async fn calls(command: Calls) -> anyhow::Result<ExitCode> {
             let config = record.place.load()?;
             let url = channels(&config, &record.account, Some(&record.call_id))?;
             let asked = json!({"data": {"module": "record_call", "data": data(&record)}});
-            let done = remote::ask(&config, Method::PUT, url, Some(&asked)).await?;
+            let done =
+                remote::ask(&config, "callreel calls", Method::PUT, url, Some(&asked)).await?;
             for recording in done["recordings"].as_array().into_iter().flatten() {
                 say(&told(recording));
             }

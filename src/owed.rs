@@ -70,7 +70,7 @@ fn line(ticket: &Ticket) -> String {
         promise.started_at.rfc3339(),
         promise.account_id,
         ticket.state(),
-        promise.destination.describe(),
+        ticket.place(),
         log.attempts,
     )
 }
@@ -190,7 +190,7 @@ async fn through_the_node(
         let path = ["deliveries", id.as_str(), action.name()];
         (Method::POST, remote::url(config, &path)?)
     };
-    remote::ask(config, method, url, Some(&body)).await?;
+    remote::ask(config, "callreel deliveries", method, url, Some(&body)).await?;
     Ok(())
 }
 

@@ -15,16 +15,17 @@ pub(crate) fn url(config: &Config, path: &[&str]) -> anyhow::Result<Url> {
     Ok(url)
 }
 
-/// What the API answers, as the operator: the answer's data, or its reason as an error.
+/// What the API answers the operator, who asks with this command: the answer's data, or its reason as an error.
 pub(crate) async fn ask(
     config: &Config,
+    command: &'static str,
     method: Method,
     url: Url,
     body: Option<&Value>,
 ) -> anyhow::Result<Value> {
     let mut request = reqwest::Client::new()
         .request(method, url.clone())
-        .header("x-ordered-by", "callreel");
+        .header("x-ordered-by", command);
     if let Some(token) = &config.api.admin_token {
         request = request.header("x-auth-token", token.reveal());
     }

@@ -53,7 +53,12 @@ impl Ledger {
     }
 
     /// A person wants it kept whatever happens, or no longer.
-    pub(crate) fn hold(&self, order: &DeliveryOrder, now: Utc) -> Result<RecordingNotice, Error> {
+    /// A hold it has already stays as it is, with who and why: then there is nothing to tell.
+    pub(crate) fn hold(
+        &self,
+        order: &DeliveryOrder,
+        now: Utc,
+    ) -> Result<Option<RecordingNotice>, Error> {
         let (by, reason) = (
             order.who().to_owned(),
             order.reason.clone().unwrap_or_default(),
@@ -63,11 +68,14 @@ impl Ledger {
             Some(_) => (RecordingFact::Held, What::Held { by, reason }),
             None => (RecordingFact::Released, What::Released { by, reason }),
         };
-        let (ticket, ()) = self.spool.update_ticket(&order.recording_id, |ticket| {
-            ticket.set_hold(hold)?;
-            self.note(ticket, what);
-            Ok::<_, Error>(())
+        let (ticket, changed) = self.spool.update_ticket(&order.recording_id, |ticket| {
+            let changed = hold.is_some() != ticket.hold().is_some();
+            if changed {
+                ticket.set_hold(hold)?;
+                self.note(ticket, what);
+            }
+            Ok::<_, Error>(changed)
         })?;
-        Ok(notice(&ticket, fact, Some(order.told())))
+        Ok(changed.then(|| notice(&ticket, fact, Some(order.told()))))
     }
 }

@@ -77,7 +77,8 @@ impl State {
             .ask(move |ledger| ledger.hold(&asked, Utc::now()))
             .await
         {
-            Ok(notice) => self.publish(notice).await,
+            Ok(Some(notice)) => self.publish(notice).await,
+            Ok(None) => {}
             Err(SpoolError::NoTicket(_)) => self.hold_stored(&order).await,
             Err(error) => refused(&order.recording_id, &error),
         }

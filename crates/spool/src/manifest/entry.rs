@@ -161,7 +161,7 @@ impl Entry {
                 }
             }
             RecordingState::Delivered => What::Delivered {
-                to: ticket.promise().destination.describe(),
+                to: ticket.place(),
                 attempt: log.attempts,
                 acknowledged_at: log.uploaded_at.map(callreel_proto::Utc::rfc3339),
                 sha256: ticket.rendition().map(|rendition| rendition.sha256.clone()),

@@ -63,7 +63,12 @@ fn what_a_legal_hold_is_on_stays_whatever_was_ordered_or_set() {
     story.ledger.keep_undeliverable = false;
     let order = |action| story.order(action);
     let hold = order(DeliveryAction::Hold);
-    let notice = story.ledger.hold(&hold, at(1)).unwrap();
+    let notice = story.ledger.hold(&hold, at(1)).unwrap().unwrap();
+    let other = DeliveryOrder {
+        by: Some("another".to_owned()),
+        ..hold.clone()
+    };
+    assert_eq!(story.ledger.hold(&other, at(2)).unwrap(), None);
     assert_eq!(notice.fact, RecordingFact::Held);
     let drop = order(DeliveryAction::Drop);
     assert_eq!(story.ledger.drop_recording(&drop, at(2)).unwrap(), None);
