@@ -220,7 +220,7 @@ impl Ticket {
         Ok(())
     }
 
-    /// Dropped because it is shorter than [`Promise::min_ms`]; the end reason says so from now on.
+    /// Dropped because it is shorter than [`Promise::min_ms`](crate::Promise::min_ms); the end reason says so from now on.
     ///
     /// # Errors
     /// As [`Ticket::discarded`].
