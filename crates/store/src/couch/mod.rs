@@ -219,14 +219,16 @@ impl Couch {
         self.list(Vec::new()).await
     }
 
-    /// The databases whose names begin with `prefix`, among others if the server knows no ranges.
+    /// The databases whose names begin with `prefix`, among others if the server knows no ranges. PouchDB's server lists
+    /// names without their slashes and takes them with: whoever asks gets those he knows.
     pub(crate) async fn databases_after(&self, prefix: &str) -> Result<Vec<String>, Error> {
         let (first, last) = (json!(prefix), json!(format!("{prefix}\u{fff0}")));
-        self.list(vec![
+        let query = vec![
             ("startkey", first.to_string()),
             ("endkey", last.to_string()),
-        ])
-        .await
+        ];
+        let names = self.list(query).await?.into_iter();
+        Ok(names.map(|name| with_slashes(prefix, name)).collect())
     }
 
     async fn list(&self, query: Vec<(&str, String)>) -> Result<Vec<String>, Error> {
@@ -308,4 +310,29 @@ fn stubs(mut doc: Value) -> Map<String, Value> {
 /// A pause of random length, so that those who collided do not collide again.
 async fn pause() {
     tokio::time::sleep(PAUSE.mul_f64(rand::random::<f64>())).await;
+}
+
+/// The name as whoever asks for `prefix` knows it.
+fn with_slashes(prefix: &str, name: String) -> String {
+    match name.strip_prefix(&prefix.replace('/', "")) {
+        Some(rest) => format!("{prefix}{rest}"),
+        None => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_lost_its_slashes_gets_them_back_and_no_other_is_touched() {
+        for (listed, known) in [
+            ("accountabcdef-202611", "account/ab/cd/ef-202611"),
+            ("account/ab/cd/ef-202611", "account/ab/cd/ef-202611"),
+            ("accountabcdee-202611", "accountabcdee-202611"),
+            ("accounts", "accounts"),
+        ] {
+            assert_eq!(with_slashes("account/ab/cd/ef-", listed.to_owned()), known);
+        }
+    }
 }
