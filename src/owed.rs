@@ -4,8 +4,8 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
-use callreel_proto::{AccountId, DeliveryAction, Hold, RecordingId, RecordingState, Utc};
-use callreel_spool::{Entry, Error as SpoolError, Outbox, Ticket, View, What};
+use callreel_proto::{AccountId, DeliveryAction, DeliveryOrder, RecordingId, RecordingState, Utc};
+use callreel_spool::{Error as SpoolError, Outbox, Ticket, View};
 use reqwest::Method;
 use serde_json::json;
 
@@ -124,34 +124,15 @@ fn directly(
     action: DeliveryAction,
     reason: Option<String>,
 ) -> anyhow::Result<()> {
-    let by = operator();
-    let said = reason.unwrap_or_else(|| "no reason given".to_owned());
-    let manifest = spool.view().manifest();
+    let order = DeliveryOrder {
+        reason: Some(reason.unwrap_or_else(|| "no reason given".to_owned())),
+        by: Some(operator()),
+        ..DeliveryOrder::new(action, id.clone())
+    };
     let (ticket, ()) = spool.update_ticket(id, |ticket| -> Result<(), SpoolError> {
-        let now = Utc::now();
-        let (by, reason) = (by.clone(), said.clone());
-        let what = match action {
-            DeliveryAction::Retry | DeliveryAction::Drop => What::Ordered {
-                action,
-                by,
-                reason: Some(reason),
-            },
-            DeliveryAction::Hold => What::Held { by, reason },
-            DeliveryAction::Release => What::Released { by, reason },
-        };
-        match action {
-            DeliveryAction::Retry => ticket.retry()?,
-            DeliveryAction::Drop => {
-                ticket.discarded(now, format!("dropped by order of {}: {said}", operator()))?;
-            }
-            DeliveryAction::Hold => ticket.set_hold(Some(Hold {
-                by: operator(),
-                reason: said.clone(),
-                since: now.gregorian_seconds(),
-            }))?,
-            DeliveryAction::Release => ticket.set_hold(None)?,
+        if let Some(entry) = ticket.obey(&order, Utc::now())? {
+            spool.view().manifest().note(&entry);
         }
-        manifest.note(&Entry::of(ticket, what));
         Ok(())
     })?;
     if action == DeliveryAction::Drop {

@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod delivering;
+mod orders;
 
 /// The version this program writes and the only one it reads.
 const VERSION: u32 = 1;

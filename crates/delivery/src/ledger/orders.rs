@@ -1,7 +1,7 @@
 //! What a person's order means for a recording's ticket. Nothing that a legal hold is on goes.
 
-use callreel_proto::{DeliveryOrder, RecordingFact, RecordingNotice, Utc};
-use callreel_spool::{Entry, Error, Ticket, What};
+use callreel_proto::{DeliveryAction, DeliveryOrder, RecordingFact, RecordingNotice, Utc};
+use callreel_spool::{Entry, Error, Ticket};
 
 use tracing::{info, warn};
 
@@ -11,11 +11,7 @@ impl Ledger {
     /// A person wants it tried again at once.
     pub(crate) fn retry(&self, order: &DeliveryOrder, now: Utc) -> Result<Option<Owed>, Error> {
         let id = &order.recording_id;
-        let (ticket, ()) = self.spool.update_ticket(id, |ticket| {
-            ticket.retry()?;
-            self.note_order(ticket, order);
-            Ok::<_, Error>(())
-        })?;
+        let ticket = self.obey(order, now)?.0;
         info!(recording_id = %id, order = order.told(), "to be tried again by order");
         Ok(self.owed(&ticket, now))
     }
@@ -34,48 +30,37 @@ impl Ledger {
             );
             return Ok(None);
         }
-        ticket.discarded(now, format!("dropped by order of {}", order.told()))?;
-        self.note_order(&ticket, order);
+        if let Some(entry) = ticket.obey(order, now)? {
+            self.note(&entry);
+        }
         self.discard(&ticket).map(Some)
     }
 
-    fn note_order(&self, ticket: &Ticket, order: &DeliveryOrder) {
-        let ordered = What::Ordered {
-            action: order.action,
-            by: order.who().to_owned(),
-            reason: order.reason.clone(),
-        };
-        self.note(ticket, ordered);
-    }
-
-    fn note(&self, ticket: &Ticket, what: What) {
-        self.spool.view().manifest().note(&Entry::of(ticket, what));
-    }
-
-    /// A person wants it kept whatever happens, or no longer.
-    /// A hold it has already stays as it is, with who and why: then there is nothing to tell.
+    /// A person wants it kept whatever happens, or no longer. A hold it has already stays as it is, with who and why: then
+    /// there is nothing to tell.
     pub(crate) fn hold(
         &self,
         order: &DeliveryOrder,
         now: Utc,
     ) -> Result<Option<RecordingNotice>, Error> {
-        let (by, reason) = (
-            order.who().to_owned(),
-            order.reason.clone().unwrap_or_default(),
-        );
-        let hold = order.hold(now);
-        let (fact, what) = match &hold {
-            Some(_) => (RecordingFact::Held, What::Held { by, reason }),
-            None => (RecordingFact::Released, What::Released { by, reason }),
+        let fact = match order.action {
+            DeliveryAction::Hold => RecordingFact::Held,
+            _ => RecordingFact::Released,
         };
-        let (ticket, changed) = self.spool.update_ticket(&order.recording_id, |ticket| {
-            let changed = hold.is_some() != ticket.hold().is_some();
-            if changed {
-                ticket.set_hold(hold)?;
-                self.note(ticket, what);
-            }
-            Ok::<_, Error>(changed)
-        })?;
+        let (ticket, changed) = self.obey(order, now)?;
         Ok(changed.then(|| notice(&ticket, fact, Some(order.told()))))
+    }
+
+    /// Changes the ticket as ordered, and says whether that changed anything.
+    fn obey(&self, order: &DeliveryOrder, now: Utc) -> Result<(Ticket, bool), Error> {
+        self.spool.update_ticket(&order.recording_id, |ticket| {
+            let entry = ticket.obey(order, now)?;
+            entry.iter().for_each(|entry| self.note(entry));
+            Ok(entry.is_some())
+        })
+    }
+
+    fn note(&self, entry: &Entry) {
+        self.spool.view().manifest().note(entry);
     }
 }
