@@ -8,9 +8,9 @@ use std::{
     time::Duration,
 };
 
+use callreel_store::https::{self, Unusable};
 use ipnet::IpNet;
-use reqwest::{Certificate, Client, Method, RequestBuilder, Response, redirect};
-use tracing::warn;
+use reqwest::{Client, Method, RequestBuilder, Response, redirect};
 use url::Url;
 
 use crate::guard::{Forbidden, Guard};
@@ -119,8 +119,6 @@ impl Outside {
 }
 
 fn client(config: &OutsideConfig, guard: &Guard) -> Result<Client, OutsideError> {
-    // An error means that the product has chosen a provider already, which serves as well.
-    drop(rustls::crypto::ring::default_provider().install_default());
     let builder = || {
         Client::builder()
             .user_agent(&config.user_agent)
@@ -132,33 +130,14 @@ fn client(config: &OutsideConfig, guard: &Guard) -> Result<Client, OutsideError>
             .connect_timeout(config.connect_timeout)
             .pool_idle_timeout(IDLE)
     };
-    let ours = private_authorities(config.ca_file.as_deref())?;
-    builder()
-        .tls_certs_merge(ours.clone())
-        .build()
-        .or_else(|error| {
-            warn!(
-                reason = explain(error),
-                "the system's certificate authorities cannot be used; https works only with delivery.ca_file"
-            );
-            builder().tls_certs_only(ours).build()
-        })
-        .map_err(OutsideError::Client)
-}
-
-fn private_authorities(file: Option<&Path>) -> Result<Vec<Certificate>, OutsideError> {
-    let Some(path) = file else {
-        return Ok(Vec::new());
-    };
-    let unusable = |reason: String| OutsideError::CaFile {
-        path: path.to_owned(),
-        reason,
-    };
-    let pem = std::fs::read(path).map_err(|e| unusable(e.to_string()))?;
-    match Certificate::from_pem_bundle(&pem) {
-        Ok(found) if found.is_empty() => Err(unusable("it holds no certificate".to_owned())),
-        found => found.map_err(|e| unusable(explain(e))),
-    }
+    let ca_file = config.ca_file.as_deref();
+    https::client(builder, ca_file, "delivery.ca_file").map_err(|error| match error {
+        Unusable::CaFile(reason) => OutsideError::CaFile {
+            path: ca_file.map(Path::to_owned).unwrap_or_default(),
+            reason,
+        },
+        Unusable::Client(error) => OutsideError::Client(error),
+    })
 }
 
 /// The beginning of what the receiver said, on one line. A broken or endless answer is what was read of it.
@@ -177,19 +156,17 @@ pub async fn answer(response: &mut Response, patience: Duration) -> String {
     one_line(&String::from_utf8_lossy(&body), SAID_LIMIT)
 }
 
-/// The error with its causes and without its URL, which may carry secrets in its query.
+/// The error with its causes and without its URL, which may carry secrets in its query; of what the guard refused, what the
+/// guard says.
 pub fn explain(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
         if let Some(forbidden) = inner.downcast_ref::<Forbidden>() {
             return forbidden.to_string();
         }
-        text = format!("{text}: {inner}");
         cause = inner.source();
     }
-    text
+    https::explain(error)
 }
 
 /// What somebody else said, on one line and at most this many characters long.

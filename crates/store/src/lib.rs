@@ -13,6 +13,7 @@ mod couch;
 mod document;
 mod embedded;
 mod error;
+pub mod https;
 pub mod import;
 mod names;
 mod view;

@@ -12,10 +12,11 @@ use reqwest::{
 };
 use tokio::sync::{Notify, mpsc};
 
-use super::{Couch, client::explain};
+use super::Couch;
 use crate::{
     Attachment, Error,
     attachment::{Place, digest},
+    https::explain,
 };
 
 /// A whole upload. A recording of three hours in WAV has 350 MB, which takes 47 minutes at 1 Mbit/s.

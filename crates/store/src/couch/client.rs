@@ -1,14 +1,17 @@
 //! One HTTP client for one CouchDB: connections that stay open, patience, and what an answer means for any request. Knows
 //! no documents.
 
-use std::{error::Error as _, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use reqwest::{Certificate, Method, RequestBuilder, Response, StatusCode, redirect};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, redirect};
 use serde_json::Value;
 use url::Url;
 
 use super::{CouchConfig, address::Address};
-use crate::Error;
+use crate::{
+    Error,
+    https::{self, Unusable, explain},
+};
 
 /// A server of the same data centre that takes no connection in this time is not there.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -160,9 +163,6 @@ impl Client {
 }
 
 fn connector(ca_file: Option<&Path>) -> Result<reqwest::Client, Error> {
-    // An error means that the product has chosen a provider already, which serves as well.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let ours = authorities(ca_file)?;
     let builder = || {
         reqwest::Client::builder()
             .redirect(redirect::Policy::none())
@@ -171,40 +171,11 @@ fn connector(ca_file: Option<&Path>) -> Result<reqwest::Client, Error> {
             .connect_timeout(CONNECT)
             .pool_idle_timeout(IDLE)
     };
-    builder()
-        .tls_certs_merge(ours.clone())
-        .build()
-        .or_else(|error| {
-            let reason = explain(error);
-            tracing::warn!(reason, "the system's certificate authorities cannot be used; https works only with store.ca_file");
-            builder().tls_certs_only(ours).build()
-        })
-        .map_err(|error| Error::Address(explain(error)))
-}
-
-fn authorities(file: Option<&Path>) -> Result<Vec<Certificate>, Error> {
-    let Some(path) = file else {
-        return Ok(Vec::new());
-    };
-    let unusable = |reason: String| Error::CaFile {
-        path: path.to_owned(),
-        reason,
-    };
-    let pem = std::fs::read(path).map_err(|e| unusable(e.to_string()))?;
-    match Certificate::from_pem_bundle(&pem) {
-        Ok(found) if found.is_empty() => Err(unusable("it holds no certificate".to_owned())),
-        found => found.map_err(|e| unusable(explain(e))),
-    }
-}
-
-/// The error with its causes and without its URL, which names documents of accounts.
-pub(super) fn explain(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
+    https::client(builder, ca_file, "store.ca_file").map_err(|error| match error {
+        Unusable::CaFile(reason) => Error::CaFile {
+            path: ca_file.map(Path::to_owned).unwrap_or_default(),
+            reason,
+        },
+        Unusable::Client(error) => Error::Address(explain(error)),
+    })
 }
