@@ -78,6 +78,12 @@ async fn a_server_that_speaks_of_ranges_is_read_in_ranges() {
     case(store).await;
 }
 
+/// The keys of a view's answer.
+fn keys(listed: &Value) -> Vec<&Value> {
+    let rows = listed["rows"].as_array().unwrap();
+    rows.iter().map(|row| &row["key"]).collect()
+}
+
 #[tokio::test]
 async fn a_stock_crossbar_finds_what_was_stored() {
     let server = Server::start();
@@ -93,14 +99,8 @@ async fn a_stock_crossbar_finds_what_was_stored() {
     let path = format!("{}/_design/recordings/_view", db.replace('/', "%2F"));
     let all = format!("{path}/crossbar_listing?descending=true");
     let listed = raw(&server, Method::GET, &all, None).await;
-    let keys: Vec<&Value> = listed["rows"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|row| &row["key"])
-        .collect();
     assert_eq!(
-        keys,
+        keys(&listed),
         [
             &json!([30, "202403-c"]),
             &json!([20, "202403-b"]),
@@ -109,14 +109,8 @@ async fn a_stock_crossbar_finds_what_was_stored() {
     );
     let of_user = format!("{path}/listing_by_user?startkey=[%22u%22]&endkey=[%22u%22,{{}}]");
     let listed = raw(&server, Method::GET, &of_user, None).await;
-    let keys: Vec<&Value> = listed["rows"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|row| &row["key"])
-        .collect();
     assert_eq!(
-        keys,
+        keys(&listed),
         [&json!(["u", 10, "202403-a"]), &json!(["u", 30, "202403-c"])]
     );
 }
