@@ -44,7 +44,8 @@ impl Node {
             delivery: None,
             api: None,
         };
-        let attachments = attachments(config, store.clone())?;
+        let outside = Outside::new(&config.delivery.outside())?;
+        let attachments = Attachments::new(store.clone(), outside.clone());
         let runs = |role| config.node.roles.contains(&role);
         let dir = config.spool_dir();
         let place = || format!("spool {}", dir.display());
@@ -74,6 +75,7 @@ impl Node {
                 bus.clone(),
                 store.clone(),
                 spool,
+                outside,
                 &config.node.name,
             );
             node.calls = Some(start.await.context("role calls")?);
@@ -201,12 +203,8 @@ pub(crate) fn open_store(config: &Config) -> anyhow::Result<Store> {
 
 /// Opens the stored recordings a configuration names, wherever their audio is.
 pub(crate) fn open_attachments(config: &Config) -> anyhow::Result<Attachments> {
-    attachments(config, open_store(config)?)
-}
-
-fn attachments(config: &Config, store: Store) -> anyhow::Result<Attachments> {
     let outside = Outside::new(&config.delivery.outside())?;
-    Ok(Attachments::new(store, outside))
+    Ok(Attachments::new(open_store(config)?, outside))
 }
 
 /// Waits for a role's end; for ever if it does not run here.

@@ -36,6 +36,9 @@ pub struct Cursor {
     flow: Flow,
     saved: Vec<Arc<Node>>,
     branches_left: u32,
+    /// Actions entered so far.
+    steps: u64,
+    exhausted: bool,
 }
 
 #[derive(Debug)]
@@ -56,6 +59,8 @@ impl Cursor {
             phase: Phase::Fresh,
             flow,
             saved: Vec::new(),
+            steps: 0,
+            exhausted: false,
         }
     }
 
@@ -65,6 +70,9 @@ impl Cursor {
             return;
         }
         self.stage.now = Some(now);
+        if input == Input::Exhausted {
+            self.exhausted = true;
+        }
         if let Input::Event { name, event } = &input {
             if event.call_id != self.stage.call.call_id {
                 return;
@@ -89,6 +97,11 @@ impl Cursor {
             }
             Phase::Over => Output::Finished,
         }
+    }
+
+    /// How many actions it has entered so far: each costs the account one token (Kazoo's token bucket).
+    pub fn steps(&self) -> u64 {
+        self.steps
     }
 
     /// Where the call is; none before the start and after the end of the flow.
@@ -157,14 +170,14 @@ impl Cursor {
         match &mut self.phase {
             Phase::Fresh if input == Input::Started => self.begin(),
             Phase::Walking(module, awaited) => {
-                let Some(outcome) = awaited.hear(now, input) else {
+                let Some(outcome) = awaited.hear(&mut self.stage, now, input) else {
                     return;
                 };
                 let turn = module.resume(&mut self.stage, outcome);
                 self.follow(turn);
             }
             Phase::Leaving(awaited) => {
-                if let Some(Outcome::TimedOut) = awaited.hear(now, input) {
+                if let Some(Outcome::TimedOut) = awaited.hear(&mut self.stage, now, input) {
                     self.phase = Phase::Over;
                 }
             }
@@ -203,6 +216,7 @@ impl Cursor {
                 Turn::Continue(key) => self.continue_at(&key),
                 Turn::Attempt(keys) => self.attempt(&keys),
                 Turn::Branch(flow) => self.branch(&flow),
+                Turn::Replace(flow) => self.replace(&flow),
                 Turn::Stop => self.stop(),
                 Turn::Leave => {
                     self.phase = Phase::Leaving(self.stage.leaving());
@@ -215,6 +229,13 @@ impl Cursor {
     /// Enters an action: builds its module and lets it begin.
     fn enter(&mut self, node: Arc<Node>) -> Turn {
         self.stage.node = Some(node.clone());
+        if self.exhausted {
+            self.stage
+                .warn("the account runs more actions than it may; hanging up");
+            self.saved.clear();
+            return self.stop();
+        }
+        self.steps += 1;
         if self.stage.flag("skip_module") == Some(true) {
             return Turn::next();
         }
@@ -277,6 +298,15 @@ impl Cursor {
         }
     }
 
+    /// Runs another flow in the place of this one; what was saved is forgotten (Kazoo's `CHANNEL_PIVOT`). It counts as a branch,
+    /// so that two flows that serve each other come to an end.
+    fn replace(&mut self, flow: &Flow) -> Turn {
+        self.saved.clear();
+        let turn = self.branch(flow);
+        self.saved.clear();
+        turn
+    }
+
     /// Goes on where the last branch left off, else hangs up.
     fn stop(&mut self) -> Turn {
         if let Some(node) = self.saved.pop() {
@@ -303,18 +333,8 @@ mod tests {
         }});
         let flow = Flow::parse(&document, true).unwrap();
         let after = |key: &str| {
-            let call = CallInfo {
-                account_id: AccountId::random(),
-                call_id: CallId::new("a"),
-                talk_id: "m".to_owned(),
-                number: "1".to_owned(),
-                callflow_name: None,
-                caller_id_name: None,
-                caller_id_number: None,
-                calling_device: None,
-                answered: false,
-                standing: crate::mandate::Standing::default(),
-            };
+            let call_id = CallId::new("a");
+            let call = CallInfo::new(AccountId::random(), call_id, "m".to_owned(), "1".to_owned());
             let mut cursor = Cursor::new(flow.clone(), call, Settings::default());
             cursor.stage.now = Some(Instant::now());
             cursor.stage.node = flow.root().cloned();

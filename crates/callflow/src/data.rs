@@ -83,6 +83,17 @@ impl<'a> Data<'a> {
         keys
     }
 
+    /// The keys that end what the caller dials: `terminators`, else the one `terminator`, else `#`.
+    pub(crate) fn ending_keys(&mut self) -> Terminators {
+        if self.value("terminators").is_some() {
+            return self.terminators();
+        }
+        let one = self.text("terminator").unwrap_or_else(|| "#".to_owned());
+        let mut keys = Terminators(one);
+        keys.0.retain(|key| Terminators::any().contains(key));
+        keys
+    }
+
     fn read<T>(
         &mut self,
         key: &str,

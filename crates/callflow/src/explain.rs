@@ -11,9 +11,8 @@ use serde_json::{Value, json};
 
 use crate::cursor::Cursor;
 use crate::flow::{Flow, MalformedFlow};
-use crate::mandate::Standing;
 use crate::order::{RecordingOrder, Slot};
-use crate::talk::{Answer, CallInfo, Effect, Endpoints, Input, Query, Settings};
+use crate::talk::{Answer, CallInfo, Captures, Dialled, Effect, Endpoints, Input, Query, Settings};
 use crate::transcript::Transcript;
 
 /// A walk of more inputs is broken off: it goes round in circles, or plays something endlessly.
@@ -96,18 +95,13 @@ pub fn walk(flow: &Flow, settings: &Settings, world: World, origin: Instant) -> 
 }
 
 fn example_call() -> CallInfo {
+    let account_id = AccountId::parse("0123456789abcdef0123456789abcdef")
+        .expect("it is 32 lower-case hex digits");
+    let call_id = CallId::new("example-call");
     CallInfo {
-        account_id: AccountId::parse("0123456789abcdef0123456789abcdef")
-            .expect("it is 32 lower-case hex digits"),
-        call_id: CallId::new("example-call"),
-        talk_id: "mark".to_owned(),
-        number: "2000".to_owned(),
-        callflow_name: None,
         caller_id_name: Some("Alice".to_owned()),
         caller_id_number: Some("1000".to_owned()),
-        calling_device: None,
-        answered: false,
-        standing: Standing::default(),
+        ..CallInfo::new(account_id, call_id, "mark".to_owned(), "2000".to_owned())
     }
 }
 
@@ -305,6 +299,15 @@ fn look_up(call: &CallInfo, query: &Query) -> Answer {
             Answer::Vmbox(Vmbox::read(&json!({"_id": id, "mailbox": number})))
         }
         Query::MessageCount { .. } => Answer::Count(0),
+        Query::Document { id } | Query::Change { id, .. } => Answer::Document(json!({"_id": id})),
+        Query::Documents { .. } | Query::DocumentsOf { .. } => Answer::Documents(Vec::new()),
+        Query::Dialled { number } => Answer::Dialled(Box::new(Dialled {
+            document: json!({"_id": number, "flow": {"module": "noop", "data": {}}}),
+            captures: Captures::default(),
+            fallback: false,
+        })),
+        // A Monday at noon: most rules of time mean working hours.
+        Query::LocalTime { .. } => Answer::LocalTime(jiff::civil::date(2024, 1, 8).at(12, 0, 0, 0)),
     }
 }
 

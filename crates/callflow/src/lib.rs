@@ -6,6 +6,7 @@
 mod cursor;
 mod data;
 pub mod destination;
+mod digits;
 pub mod explain;
 mod flow;
 mod headers;
@@ -37,6 +38,8 @@ pub use order::{
 };
 pub use problem::{Problem, Severity};
 pub use recording::http_url;
-pub use talk::{Answer, CallInfo, Effect, Endpoints, Input, Output, Query, Settings};
+pub use talk::{
+    Answer, CallInfo, Captures, Dialled, Effect, Endpoints, Input, Output, Query, Settings,
+};
 pub use transcript::{Heard, Transcript};
 pub use wish::{Asker, Want, Wish};

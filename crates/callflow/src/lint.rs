@@ -26,7 +26,6 @@ const NOT_BUILT: &[&str] = &[
     "camping_feature",
     "check_cid",
     "cidlistmatch",
-    "collect_dtmf",
     "conference",
     "conference_feature",
     "dead_air",

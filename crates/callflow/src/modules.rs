@@ -2,6 +2,7 @@
 
 mod answer;
 mod callflow;
+mod collect_dtmf;
 mod device;
 mod hangup;
 mod noop;
@@ -38,6 +39,7 @@ macro_rules! registered {
 registered! {
     answer: Answer,
     callflow: Callflow,
+    collect_dtmf: CollectDtmf,
     device: Device,
     hangup: Hangup,
     noop: Noop,

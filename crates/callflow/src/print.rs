@@ -6,6 +6,7 @@ use std::time::Duration;
 use callreel_proto::{
     Application, CallEvent, Channels, Endpoint, EventName, InsertAt, Terminators,
 };
+use serde_json::Value;
 
 use crate::order::{Meant, OrderDestination, RecordedLeg, RecordingKind, RecordingOrder, Slot};
 use crate::talk::{Answer, Effect, Input, Query};
@@ -31,6 +32,7 @@ impl Display for Input {
             Self::RecordingRefused { slot, reason } => {
                 write!(f, "RecordingRefused {slot}: {reason}")
             }
+            Self::Exhausted => f.write_str("Exhausted"),
             Self::Tick => f.write_str("Tick"),
         }
     }
@@ -54,6 +56,10 @@ fn print_event(f: &mut Formatter<'_>, name: EventName, event: &CallEvent) -> fmt
     }
 }
 
+fn id_of(doc: &Value) -> &str {
+    doc.get("_id").and_then(Value::as_str).unwrap_or("?")
+}
+
 impl Display for Answer {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
@@ -64,7 +70,15 @@ impl Display for Answer {
             }
             Self::Vmbox(found) => write!(f, "box {}", found.id),
             Self::Count(n) => write!(f, "{n} messages"),
+            Self::Document(doc) => write!(f, "document {}", id_of(doc)),
+            Self::Documents(docs) => {
+                let ids: Vec<_> = docs.iter().map(id_of).collect();
+                write!(f, "documents [{}]", ids.join(", "))
+            }
+            Self::Dialled(found) => write!(f, "callflow {}", id_of(&found.document)),
+            Self::LocalTime(time) => write!(f, "{time}"),
             Self::Missing => f.write_str("nothing"),
+            Self::Failed(reason) => write!(f, "failure: {reason}"),
         }
     }
 }
@@ -77,6 +91,19 @@ impl Display for Query {
             Self::DeviceEndpoint { id } => write!(f, "device {id}"),
             Self::Vmbox { id } => write!(f, "voicemail box {id}"),
             Self::MessageCount { box_id } => write!(f, "messages in box {box_id}"),
+            Self::Document { id } => write!(f, "document {id}"),
+            Self::Documents { ids } => write!(f, "documents {}", ids.join(", ")),
+            Self::DocumentsOf { pvt_type } => write!(f, "all documents of type {pvt_type}"),
+            Self::Dialled { number } => write!(f, "the callflow of {number}"),
+            Self::Change { id, set } => {
+                write!(f, "change document {id}:")?;
+                set.iter()
+                    .try_for_each(|(pointer, value)| write!(f, " {pointer}={value}"))
+            }
+            Self::LocalTime { timezone } => match timezone {
+                Some(place) => write!(f, "the time in {place}"),
+                None => f.write_str("the time"),
+            },
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a module sees of its call and may do to it. Never decides what comes next.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +24,8 @@ const MESSAGE_GUARD: Duration = Duration::from_secs(60);
 /// A recording that has not begun after this has failed: our switch says so within milliseconds, one of others is given five
 /// seconds by the recorder.
 const START_GUARD: Duration = Duration::from_secs(10);
+/// Keys kept that were pressed before they were asked for: nobody dials further ahead.
+const EARLY_KEYS: usize = 32;
 /// No call lasts longer, and an instant has its limits.
 const LONGEST_WAIT: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 /// A channel that was told to go is given this long: the switch says BYE at once, and retransmits it for half a minute.
@@ -52,6 +54,9 @@ pub(crate) enum Turn {
     Attempt(Vec<String>),
     /// Run that flow, then go to `_`.
     Branch(Flow),
+    /// Run that flow instead of this one.
+    #[expect(dead_code, reason = "module pivot comes with one of the next commits")]
+    Replace(Flow),
     /// The flow ends here.
     Stop,
     /// The call has been ended by a command already sent.
@@ -88,6 +93,10 @@ pub(crate) struct Stage {
     pub(crate) bridged: bool,
     /// Why the last bridge failed.
     pub(crate) last_failure: Option<HangupCause>,
+    /// What the caller was asked to dial, by the name of the collection.
+    pub(crate) collections: BTreeMap<String, String>,
+    /// Keys that were pressed while the flow was between two questions.
+    early_keys: VecDeque<char>,
     marks: u32,
     slots: u32,
 }
@@ -105,6 +114,8 @@ impl Stage {
             recordings: Recordings::default(),
             callees: Callees::default(),
             last_failure: None,
+            collections: BTreeMap::new(),
+            early_keys: VecDeque::new(),
             marks: 0,
             slots: 0,
         }
@@ -148,16 +159,33 @@ impl Stage {
 
     /// Queues a marker and waits until the switch has done all that was queued before it.
     pub(crate) fn mark(&mut self) -> Await {
-        let msg_id = self.marker(InsertAt::Tail);
+        let msg_id = self.marker_behind();
         let keys = false;
         Await::Mark { msg_id, keys }
     }
 
     /// The same, but a key of the caller ends the wait.
     pub(crate) fn mark_or_key(&mut self) -> Await {
-        let msg_id = self.marker(InsertAt::Tail);
+        let msg_id = self.marker_behind();
         let keys = true;
         Await::Mark { msg_id, keys }
+    }
+
+    /// Queues a marker and gives its message id.
+    pub(crate) fn marker_behind(&mut self) -> String {
+        self.marker(InsertAt::Tail)
+    }
+
+    /// A key came while nobody asked for one.
+    pub(crate) fn pressed_early(&mut self, key: char) {
+        if self.early_keys.len() < EARLY_KEYS {
+            self.early_keys.push_back(key);
+        }
+    }
+
+    /// The next such key.
+    pub(crate) fn early_key(&mut self) -> Option<char> {
+        self.early_keys.pop_front()
     }
 
     /// Silences the switch: breaks the running media and drops what is queued.

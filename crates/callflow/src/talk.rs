@@ -1,13 +1,15 @@
 //! The words between a [`crate::Cursor`] and the call actor that owns it. What they look like in print is in `print`.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use callreel_proto::{
     AccountId, Application, CallEvent, CallId, Device, EndReason, EventName, InsertAt, MediaConfig,
     OrderedBy, User, Vmbox,
 };
+use jiff::civil::DateTime;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::mandate::Standing;
 use crate::order::{Meant, RecordingOrder, Slot};
@@ -47,6 +49,8 @@ pub enum Input {
         /// Why, for people.
         reason: String,
     },
+    /// The account has used up its share of actions (Kazoo's token bucket): the flow stops at its next action.
+    Exhausted,
     /// The instant named by [`Output::Wait`] has come. Harmless at any other time.
     Tick,
 }
@@ -62,8 +66,38 @@ pub enum Answer {
     Vmbox(Vmbox),
     /// How many messages a box holds.
     Count(u64),
+    /// Any other document of the account.
+    Document(Value),
+    /// Several, in the order asked for; those that do not exist are left out.
+    Documents(Vec<Value>),
+    /// The callflow of a number.
+    Dialled(Box<Dialled>),
+    /// The date and time of a place.
+    LocalTime(DateTime),
     /// There is no such document, or it could not be read.
     Missing,
+    /// It was tried and failed, for this reason.
+    Failed(String),
+}
+
+/// The callflow that a dialled number runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dialled {
+    /// Its document.
+    pub document: Value,
+    /// What a pattern of it took out of the number.
+    pub captures: Captures,
+    /// It is the account's `no_match`: none lists the number.
+    pub fallback: bool,
+}
+
+/// What the pattern of a callflow took out of the dialled number (Kazoo's capture groups).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Captures {
+    /// The first group: what a feature code was dialled with. None if the callflow lists the number itself.
+    pub group: Option<String>,
+    /// Groups with names.
+    pub named: BTreeMap<String, String>,
 }
 
 /// The devices of a user, or one device.
@@ -105,6 +139,39 @@ pub enum Query {
     MessageCount {
         /// The box's document id.
         box_id: String,
+    },
+    /// Any other document of the account → [`Answer::Document`].
+    Document {
+        /// Document id.
+        id: String,
+    },
+    /// Several documents of the account → [`Answer::Documents`].
+    Documents {
+        /// Document ids.
+        ids: Vec<String>,
+    },
+    /// All documents of one `pvt_type` → [`Answer::Documents`].
+    DocumentsOf {
+        /// Such as `list_entry`.
+        pvt_type: String,
+    },
+    /// The callflow of a number, by Kazoo's order: exact, patterns, `no_match` → [`Answer::Dialled`].
+    Dialled {
+        /// As a phone would dial it.
+        number: String,
+    },
+    /// Change a document of the account → [`Answer::Document`], the whole as it is then. Tried again when somebody else changed
+    /// it meanwhile.
+    Change {
+        /// Document id.
+        id: String,
+        /// JSON pointers and what is to be there; objects on the way are made, null removes.
+        set: Vec<(String, Value)>,
+    },
+    /// The date and time → [`Answer::LocalTime`].
+    LocalTime {
+        /// IANA name, such as `Europe/Stockholm`; the account's own when absent, else UTC.
+        timezone: Option<String>,
     },
 }
 
@@ -198,10 +265,55 @@ pub struct CallInfo {
     pub caller_id_number: Option<String>,
     /// The calling device's document id, when the caller is one of the account's own.
     pub calling_device: Option<String>,
+    /// The document id of the user that the caller is.
+    pub owner_id: Option<String>,
+    /// Caller, `user@realm`.
+    pub from: String,
+    /// Callee as the caller wrote it, `user@realm`.
+    pub to: String,
+    /// What was asked for, `user@realm`.
+    pub request: String,
+    /// Whether the call came from outside the account (Kazoo's `Inception`).
+    pub from_outside: bool,
+    /// What a pattern took out of the number.
+    pub captures: Captures,
+    /// The language of prompts and texts, such as `en-us`; the system's when absent.
+    pub language: Option<String>,
+    /// Variables of the channel (CCVs).
+    pub channel_vars: Map<String, Value>,
+    /// Variables of applications (CAVs): set by flows and by Pivot.
+    pub application_vars: Map<String, Value>,
     /// Whether the A leg is answered already.
     pub answered: bool,
     /// What the account's documents want recorded, whatever the flow says.
     pub standing: Standing,
+}
+
+impl CallInfo {
+    /// An unanswered call of which nothing else is known.
+    pub fn new(account_id: AccountId, call_id: CallId, talk_id: String, number: String) -> Self {
+        Self {
+            account_id,
+            call_id,
+            talk_id,
+            number,
+            callflow_name: None,
+            caller_id_name: None,
+            caller_id_number: None,
+            calling_device: None,
+            owner_id: None,
+            from: String::new(),
+            to: String::new(),
+            request: String::new(),
+            from_outside: false,
+            captures: Captures::default(),
+            language: None,
+            channel_vars: Map::new(),
+            application_vars: Map::new(),
+            answered: false,
+            standing: Standing::default(),
+        }
+    }
 }
 
 /// What holds for every call of the system.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, Position};
 use crate::print::{place, seconds};
 use crate::talk::{Effect, Input, Output};
 
@@ -47,6 +47,11 @@ impl Transcript {
             text: String::new(),
             place: None,
         }
+    }
+
+    /// Where the call is.
+    pub fn position(&self) -> Option<Position> {
+        self.cursor.position()
     }
 
     /// Tells the cursor what happened this long after the origin, and writes down what it makes of it.

@@ -6,7 +6,9 @@ use std::time::Instant;
 use callreel_proto::{CallEvent, EndReason, EventName, Requested};
 use serde_json::Value;
 
+use crate::digits::{Collecting, Digits};
 use crate::order::Slot;
+use crate::stage::Stage;
 use crate::talk::{Answer, Input};
 
 /// What a module waits for.
@@ -18,6 +20,8 @@ pub(crate) enum Await {
     Answered { give_up: Instant },
     /// The switch has come to this noop; with `keys`, a key of the caller ends the wait too.
     Mark { msg_id: String, keys: bool },
+    /// Keys of the caller.
+    Digits(Collecting),
     /// The bridge is over. Endless once the legs are joined.
     Bridge { give_up: Option<Instant> },
     /// The message recording is over.
@@ -40,7 +44,15 @@ pub(crate) enum Outcome {
     /// At its instant.
     TimedOut,
     /// By a key of the caller.
-    Key,
+    Key(
+        #[expect(
+            dead_code,
+            reason = "checking a mailbox comes with one of the next commits"
+        )]
+        char,
+    ),
+    /// The caller has dialled, or has not.
+    Digits(Digits),
     /// With this reply.
     Reply(Answer),
     /// The bridge was answered, and is over.
@@ -63,14 +75,23 @@ impl Await {
             | Self::Gone { give_up } => Some(*give_up),
             Self::Bridge { give_up } => *give_up,
             Self::Until(instant) => Some(*instant),
+            Self::Digits(collecting) => collecting.deadline(),
             Self::Nothing | Self::Mark { .. } | Self::Reply => None,
         }
     }
 
     /// Whether this ends the wait, and how.
-    pub(crate) fn hear(&mut self, now: Instant, input: Input) -> Option<Outcome> {
+    pub(crate) fn hear(
+        &mut self,
+        stage: &mut Stage,
+        now: Instant,
+        input: Input,
+    ) -> Option<Outcome> {
+        if let Self::Digits(collecting) = self {
+            return collecting.hear(stage, now, &input).map(Outcome::Digits);
+        }
         let heard = match input {
-            Input::Event { name, event } => self.hear_event(name, event),
+            Input::Event { name, event } => self.hear_event(stage, name, event),
             Input::Found(answer) => matches!(self, Self::Reply).then_some(Outcome::Reply(answer)),
             Input::RecordingEnded {
                 slot,
@@ -91,7 +112,7 @@ impl Await {
                 let begun = matches!(self, Self::Begun { .. }) && self.is_about(slot);
                 begun.then_some(Outcome::Done)
             }
-            Input::Started | Input::Tick => None,
+            Input::Started | Input::Exhausted | Input::Tick => None,
         };
         // The clock counts whatever woke us, so that a busy call cannot starve its own deadlines.
         heard.or_else(|| {
@@ -110,7 +131,12 @@ impl Await {
         }
     }
 
-    fn hear_event(&mut self, name: EventName, event: Box<CallEvent>) -> Option<Outcome> {
+    fn hear_event(
+        &mut self,
+        stage: &mut Stage,
+        name: EventName,
+        event: Box<CallEvent>,
+    ) -> Option<Outcome> {
         match self {
             Self::Answered { .. } => {
                 let done = name == EventName::ChannelAnswer
@@ -119,13 +145,8 @@ impl Await {
                 done.then_some(Outcome::Done)
             }
             Self::Mark { msg_id, keys } => match name {
-                EventName::Dtmf if *keys => Some(Outcome::Key),
-                _ => {
-                    let reached = completes(name, &event, "noop")
-                        && event.application_response.as_deref() == Some(msg_id);
-                    (reached || refuses(name, &event, "noop", Some(msg_id)))
-                        .then_some(Outcome::Done)
-                }
+                EventName::Dtmf if *keys => key_of(&event).map(Outcome::Key),
+                _ => marked(name, &event, msg_id).then_some(Outcome::Done),
             },
             Self::Bridge { give_up } => {
                 if name == EventName::ChannelBridge {
@@ -141,14 +162,30 @@ impl Await {
                 }
                 refuses(name, &event, "bridge", None).then_some(Outcome::NotAnswered(event))
             }
-            Self::Nothing
-            | Self::Recording { .. }
-            | Self::Begun { .. }
-            | Self::Reply
-            | Self::Until(_)
-            | Self::Gone { .. } => None,
+            // Nobody is being asked: whoever knows the way presses the next key already.
+            Self::Nothing | Self::Reply | Self::Begun { .. } => {
+                if name == EventName::Dtmf
+                    && let Some(key) = key_of(&event)
+                {
+                    stage.pressed_early(key);
+                }
+                None
+            }
+            Self::Digits(_) | Self::Recording { .. } | Self::Until(_) | Self::Gone { .. } => None,
         }
     }
+}
+
+/// The key of a DTMF event.
+pub(crate) fn key_of(event: &CallEvent) -> Option<char> {
+    event.dtmf_digit.as_deref()?.chars().next()
+}
+
+/// Whether the switch has come to this noop, or will not.
+pub(crate) fn marked(name: EventName, event: &CallEvent, msg_id: &str) -> bool {
+    let reached =
+        completes(name, event, "noop") && event.application_response.as_deref() == Some(msg_id);
+    reached || refuses(name, event, "noop", Some(msg_id))
 }
 
 fn completes(name: EventName, event: &CallEvent, application: &str) -> bool {
@@ -188,6 +225,7 @@ impl Display for Await {
             Self::Answered { .. } => "the answer",
             Self::Mark { keys: true, .. } => "the end of playback, or a key",
             Self::Mark { .. } => "the end of playback",
+            Self::Digits(_) => "keys of the caller",
             Self::Bridge { give_up: Some(_) } => "the bridge to be answered",
             Self::Bridge { .. } => "the bridge to end",
             Self::Recording { .. } => "the end of the message",

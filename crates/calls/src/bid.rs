@@ -2,15 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use callreel_callflow::{Flow, Settings};
+use callreel_callflow::{Dialled, Flow, Settings};
 use callreel_proto::{AccountId, Envelope, Headers, RouteReq, RouteResp};
 use serde_json::Value;
 
-use crate::{
-    answer, call,
-    context::Context,
-    lookup::{self, FoundFlow},
-};
+use crate::{answer, call, context::Context, lookup};
 
 /// Kazoo gives those who know a caller without an account of its own this head start.
 const HEAD_START: Duration = Duration::from_millis(500);
@@ -87,7 +83,7 @@ pub(crate) async fn consider(context: Arc<Context>, request: Envelope<RouteReq>)
         Caller::Unknown | Caller::Own | Caller::Carrier => {}
     }
     let found = callflow(&context, &account, &body, caller).await?;
-    let doc = &found.doc;
+    let doc = &found.document;
     let flow = match Flow::parse(doc, false) {
         Ok(flow) => flow,
         Err(error) => {
@@ -112,6 +108,8 @@ pub(crate) async fn consider(context: Arc<Context>, request: Envelope<RouteReq>)
             account,
             flow,
             flow_name: text("name"),
+            captures: found.captures,
+            caller: caller.facts(),
             standing,
             metaflows: caller.metaflows(),
             recipient: caller.recipient(),
@@ -129,7 +127,7 @@ async fn callflow(
     account: &AccountId,
     route: &RouteReq,
     caller: Caller,
-) -> Option<FoundFlow> {
+) -> Option<Dialled> {
     let found = lookup::callflow_of(&context.store, account, route.dialled()).await;
     let found = match found {
         Ok(found) => found?,

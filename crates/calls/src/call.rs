@@ -24,8 +24,8 @@ mod recording;
 use std::{sync::Arc, time::Instant};
 
 use callreel_callflow::{
-    CallInfo, Cursor, Effect, Flow, Input, Meant, Output, Query, RecordingOrder, Settings,
-    Standing,
+    CallInfo, Captures, Cursor, Effect, Flow, Input, Meant, Output, Query, RecordingOrder,
+    Settings, Standing,
     metaflow::{MetaflowRules, Party},
 };
 use callreel_proto::{
@@ -41,7 +41,8 @@ use keys::Keys;
 use crate::{
     context::Context,
     control::{Control, Owner},
-    lookup, orphans,
+    lookup::{self, CallerFacts},
+    orphans,
     recorder::{self, RecorderMsg},
 };
 
@@ -85,6 +86,9 @@ pub(crate) struct Args {
     pub(crate) account: AccountId,
     pub(crate) flow: Flow,
     pub(crate) flow_name: Option<String>,
+    /// What its pattern took out of the number.
+    pub(crate) captures: Captures,
+    pub(crate) caller: CallerFacts,
     pub(crate) standing: Standing,
     /// The caller's feature codes.
     pub(crate) metaflows: MetaflowRules,
@@ -188,17 +192,25 @@ impl State {
         let route = &args.route;
         let text = |text: &str| Some(text.to_owned()).filter(|t| !t.is_empty());
         let calling_device = lookup::calling_device(route).map(str::to_owned);
+        let call_id = route.call_id.clone();
+        let talk_id = callreel_proto::random_hex(12);
+        let number = route.dialled().to_owned();
         let info = CallInfo {
-            account_id: args.account.clone(),
-            call_id: route.call_id.clone(),
-            talk_id: callreel_proto::random_hex(12),
-            number: route.dialled().to_owned(),
             callflow_name: args.flow_name,
             caller_id_name: text(&route.caller_id_name),
             caller_id_number: text(&route.caller_id_number),
             calling_device,
-            answered: false,
+            owner_id: args.caller.owner_id,
+            from: route.from.clone(),
+            to: route.to.clone(),
+            request: route.request.clone(),
+            from_outside: route.channel_var("Inception").is_some(),
+            captures: args.captures,
+            language: args.caller.language,
+            channel_vars: route.custom_channel_vars.clone(),
+            application_vars: route.custom_application_vars.clone(),
             standing: args.standing,
+            ..CallInfo::new(args.account.clone(), call_id, talk_id, number)
         };
         let mut state = Self {
             cursor: Cursor::new(args.flow, info, args.settings),

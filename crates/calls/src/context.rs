@@ -1,5 +1,6 @@
 //! What every actor of this role shares: the bus, the store, the spool, the capture thread and the settings.
 
+use callreel_attachments::Outside;
 use callreel_bus::{Binder, Bus};
 use callreel_proto::{Exchange, RecordingNotice};
 use callreel_spool::Writer;
@@ -19,6 +20,9 @@ pub(crate) struct Context {
     pub(crate) bus: Bus,
     pub(crate) store: Store,
     pub(crate) spool: Writer,
+    /// The way to web servers that callflows name.
+    #[expect(dead_code, reason = "module pivot comes with one of the next commits")]
+    pub(crate) outside: Outside,
     pub(crate) captures: CaptureThread,
     pub(crate) ports: CapturePorts,
     pub(crate) files: Files,

@@ -11,6 +11,7 @@ mod answer;
 mod bid;
 mod call;
 mod capture;
+mod change;
 mod config;
 mod context;
 mod control;

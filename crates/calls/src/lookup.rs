@@ -1,23 +1,17 @@
 //! Answers a cursor's questions from the account's documents, and finds the callflow of a new call.
 
 use callreel_callflow::{
-    Answer, EndpointRules, Endpoints, Network, Query, Standing, metaflow::MetaflowRules,
+    Answer, Captures, Dialled, EndpointRules, Endpoints, Network, Query, Standing,
+    metaflow::MetaflowRules,
 };
 use callreel_proto::{
     Account, AccountDb, AccountId, Device, MediaConfig, RouteReq, User, Vmbox, lenient_bool,
 };
 use callreel_store::{Error, Store, View, is_soft_deleted};
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde_json::Value;
 
-use crate::pattern;
-
-/// The callflow of a dialled number.
-pub(crate) struct FoundFlow {
-    /// Its document.
-    pub(crate) doc: Value,
-    /// It is the account's `no_match`: none lists the number.
-    pub(crate) fallback: bool,
-}
+use crate::{change, pattern};
 
 /// The callflow that a dialled number runs: the one that lists it, else the one whose pattern matches most of it, else the
 /// account's `no_match`.
@@ -25,19 +19,23 @@ pub(crate) async fn callflow_of(
     store: &Store,
     account: &AccountId,
     number: &str,
-) -> Result<Option<FoundFlow>, Error> {
+) -> Result<Option<Dialled>, Error> {
     let db = AccountDb::name(account);
     let listing = |wanted: &str| store.query(&db, View::CallflowsByNumber(wanted.to_owned()));
-    let found = |doc, fallback| FoundFlow { doc, fallback };
-    if let Some(doc) = listing(number).await?.into_iter().next() {
-        return Ok(Some(found(doc, false)));
+    let listed = |document, fallback| Dialled {
+        document,
+        captures: Captures::default(),
+        fallback,
+    };
+    if let Some(document) = listing(number).await?.into_iter().next() {
+        return Ok(Some(listed(document, false)));
     }
     let patterns = store.query(&db, View::CallflowPatterns).await?;
-    if let Some(doc) = pattern::longest(number, patterns) {
-        return Ok(Some(found(doc, false)));
+    if let Some(found) = pattern::longest(number, patterns) {
+        return Ok(Some(found));
     }
     let fallback = listing("no_match").await?.into_iter().next();
-    Ok(fallback.map(|doc| found(doc, true)))
+    Ok(fallback.map(|document| listed(document, true)))
 }
 
 /// Whether a device of the account has this SIP username.
@@ -123,6 +121,22 @@ async fn look_up(
         Query::MessageCount { box_id } => {
             Some(Answer::Count(messages(store, account, box_id).await?))
         }
+        Query::Document { id } => live(store, &db, id).await?.map(Answer::Document),
+        Query::Documents { ids } => Some(Answer::Documents(several(store, &db, ids).await?)),
+        Query::DocumentsOf { pvt_type } => {
+            let view = View::OfType(pvt_type.clone());
+            Some(Answer::Documents(store.query(&db, view).await?))
+        }
+        Query::Dialled { number } => callflow_of(store, account, number)
+            .await?
+            .map(|found| Answer::Dialled(Box::new(found))),
+        Query::Change { id, set } => change::change(store, account, id, set)
+            .await?
+            .map(Answer::Document),
+        Query::LocalTime { timezone } => {
+            let time = local_time(store, account, timezone.as_deref()).await?;
+            Some(Answer::LocalTime(time))
+        }
     };
     Ok(found)
 }
@@ -131,6 +145,40 @@ async fn look_up(
 async fn live(store: &Store, db: &str, id: &str) -> Result<Option<Value>, Error> {
     let doc = store.get(db, id).await?;
     Ok(doc.filter(|doc| !is_soft_deleted(doc)))
+}
+
+/// Those of the documents that are there.
+async fn several(store: &Store, db: &str, ids: &[String]) -> Result<Vec<Value>, Error> {
+    let mut found = Vec::new();
+    for id in ids {
+        found.extend(live(store, db, id).await?);
+    }
+    Ok(found)
+}
+
+/// The date and time at a place, else where the account is, else UTC.
+async fn local_time(
+    store: &Store,
+    account: &AccountId,
+    place: Option<&str>,
+) -> Result<DateTime, Error> {
+    let own = match place {
+        Some(place) => Some(place.to_owned()),
+        None => {
+            let db = AccountDb::name(account);
+            let doc = store.get(&db, account.as_str()).await?.unwrap_or_default();
+            doc.get("timezone")
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        }
+    };
+    let zone = own.map_or(TimeZone::UTC, |name| {
+        TimeZone::get(&name).unwrap_or_else(|error| {
+            tracing::warn!(account_id = %account, timezone = name, %error, "there is no such timezone; UTC is used");
+            TimeZone::UTC
+        })
+    });
+    Ok(Timestamp::now().to_zoned(zone).datetime())
 }
 
 async fn user_endpoints(
@@ -187,6 +235,15 @@ pub(crate) struct PartyDocs {
     user: Value,
 }
 
+/// What a flow is told of its caller.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CallerFacts {
+    /// The user the calling device belongs to.
+    pub(crate) owner_id: Option<String>,
+    /// The nearest document's: the device's, the user's, the account's.
+    pub(crate) language: Option<String>,
+}
+
 /// The documents of a party. What cannot be read is as if it were not there.
 pub(crate) async fn party(store: &Store, account: &AccountId, device: Option<&str>) -> PartyDocs {
     let mut docs = PartyDocs::default();
@@ -216,8 +273,8 @@ impl PartyDocs {
     }
 
     /// What the account's documents want recorded of this party's call, whatever its flow says.
-    pub(crate) fn standing(&self, route: &RouteReq, found: &FoundFlow) -> Standing {
-        let code = found.doc.get("featurecode").and_then(Value::as_object);
+    pub(crate) fn standing(&self, route: &RouteReq, found: &Dialled) -> Standing {
+        let code = found.document.get("featurecode").and_then(Value::as_object);
         let network = |outside: bool| match outside {
             true => Network::Offnet,
             false => Network::Onnet,
@@ -231,6 +288,20 @@ impl PartyDocs {
                 EndpointRules::of(&Device::read(&self.device), owner.as_ref())
             }),
             feature_code: code.is_some_and(|code| !code.is_empty()),
+        }
+    }
+
+    /// Who the caller is to a flow.
+    pub(crate) fn facts(&self) -> CallerFacts {
+        let language = |doc: &Value| {
+            doc.get("language")
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        let docs = [&self.device, &self.user, &self.account];
+        CallerFacts {
+            owner_id: Device::read(&self.device).owner_id,
+            language: docs.into_iter().find_map(language),
         }
     }
 

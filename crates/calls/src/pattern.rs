@@ -1,33 +1,52 @@
 //! Which callflow a number runs by its `patterns`: Kazoo's rule, the longest match wins. Reads no document from anywhere.
 
+use callreel_callflow::{Captures, Dialled};
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
 /// What one pattern may cost in memory, bytes: those of telephone numbers take a hundredth of it.
 const SIZE: usize = 256 << 10;
 
-/// The callflow whose pattern matches most of the number: the first group of the match counts, or all of it if there are no
-/// groups. A pattern that cannot be read is passed over.
-pub(crate) fn longest(number: &str, callflows: Vec<Value>) -> Option<Value> {
-    let mut best: Option<(usize, Value)> = None;
-    for doc in callflows {
-        let patterns = doc.get("patterns").and_then(Value::as_array);
+/// The callflow whose pattern matches most of the number, and what the pattern took out of it: the first group of the match
+/// counts, or all of it if there are no groups. A pattern that cannot be read is passed over.
+pub(crate) fn longest(number: &str, callflows: Vec<Value>) -> Option<Dialled> {
+    let mut best: Option<(usize, Dialled)> = None;
+    for document in callflows {
+        let patterns = document.get("patterns").and_then(Value::as_array);
         let patterns = patterns.into_iter().flatten().filter_map(Value::as_str);
-        let length = patterns.filter_map(|p| matched(p, number)).max();
-        if let Some(length) = length
-            && best.as_ref().is_none_or(|(most, _)| length > *most)
-        {
-            best = Some((length, doc));
+        let matched = patterns.filter_map(|p| matched(p, number));
+        let Some((length, captures)) = matched.max_by_key(|(length, _)| *length) else {
+            continue;
+        };
+        if best.as_ref().is_none_or(|(most, _)| length > *most) {
+            let fallback = false;
+            best = Some((
+                length,
+                Dialled {
+                    document,
+                    captures,
+                    fallback,
+                },
+            ));
         }
     }
-    best.map(|(_, doc)| doc)
+    best.map(|(_, found)| found)
 }
 
-/// How much of the number a pattern matches.
-fn matched(pattern: &str, number: &str) -> Option<usize> {
-    let captures = read(pattern)?.captures(number)?;
-    let part = captures.get(1).or_else(|| captures.get(0));
-    part.map(|part| part.len())
+/// How much of the number a pattern matches, and its groups.
+fn matched(pattern: &str, number: &str) -> Option<(usize, Captures)> {
+    let pattern = read(pattern)?;
+    let found = pattern.captures(number)?;
+    let part = found.get(1).or_else(|| found.get(0))?;
+    let named = pattern.capture_names().flatten().filter_map(|name| {
+        let part = found.name(name)?.as_str().to_owned();
+        Some((name.to_owned(), part))
+    });
+    let captures = Captures {
+        group: Some(part.as_str().to_owned()),
+        named: named.collect(),
+    };
+    Some((part.len(), captures))
 }
 
 fn read(pattern: &str) -> Option<Regex> {
@@ -53,7 +72,8 @@ mod tests {
             patterns.iter().map(flow).collect::<Vec<_>>()
         };
         let found = |number: &str, patterns: &[&str]| {
-            longest(number, flows(patterns)).map(|doc| doc["_id"].as_str().unwrap().to_owned())
+            longest(number, flows(patterns))
+                .map(|found| found.document["_id"].as_str().unwrap().to_owned())
         };
         let all = ["^\\*7([0-9]*)$", "^\\+?1?(\\d{10})$", "(", "^\\d{4}$"];
         assert_eq!(found("*72000", &all).as_deref(), Some(all[0]));
@@ -65,5 +85,13 @@ mod tests {
             Some("^200")
         );
         assert_eq!(found("2000", &[&"(a{1000}){1000}".repeat(3)]), None);
+    }
+
+    #[test]
+    fn what_a_pattern_takes_out_of_the_number_is_known() {
+        let flows = vec![json!({"_id": "a", "patterns": ["^\\*5([0-9]*)(?P<rest>#?)$"]})];
+        let found = longest("*5123#", flows).unwrap();
+        assert_eq!(found.captures.group.as_deref(), Some("123"));
+        assert_eq!(found.captures.named["rest"], "#");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use callreel_attachments::Outside;
 use callreel_bus::{Binding, Bus, QueueOptions, Subscription};
 use callreel_proto::{CallEvent, EventName, Exchange, MetaflowAction, RecordRequest};
 use callreel_spool::Writer;
@@ -72,6 +73,7 @@ impl Calls {
         bus: Bus,
         store: Store,
         spool: Writer,
+        outside: Outside,
         node: &str,
     ) -> Result<Self, Error> {
         let name = format!("{node}-calls-{}", callreel_proto::random_hex(8));
@@ -84,6 +86,7 @@ impl Calls {
             bus,
             store,
             spool,
+            outside,
             captures: CaptureThread::start()?,
             ports: CapturePorts::new(config.capture_bind, config.capture_ports),
             files: Files::default(),

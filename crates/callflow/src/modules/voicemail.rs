@@ -61,7 +61,7 @@ impl Module for Voicemail {
             Step::CountMessages => self.counted(stage, &outcome),
             Step::Answer(purpose) => self.answered(stage, purpose),
             Step::Greet => {
-                if let Outcome::Key = outcome {
+                if let Outcome::Key(_) = outcome {
                     stage.flush();
                 }
                 self.record(stage)

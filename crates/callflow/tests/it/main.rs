@@ -8,6 +8,7 @@ mod support;
 
 mod bridges;
 mod cursor;
+mod digits;
 mod explained;
 mod keys;
 mod lint;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use callreel_callflow::{
-    Answer, CallInfo, Cursor, Endpoints, Flow, Heard, Input, Settings, Slot, Standing, Transcript,
+    Answer, CallInfo, Cursor, Endpoints, Flow, Heard, Input, Position, Settings, Slot, Transcript,
 };
 use callreel_proto::{
     AccountId, CallEvent, CallId, Device, EndReason, EventName, HangupCause, MediaConfig, User, Utc,
@@ -102,6 +102,14 @@ impl Talk {
         self.event(at_s, EventName::ChannelDestroy, |_| {});
     }
 
+    pub(crate) fn tick(&mut self, at_s: f64) {
+        self.hear(at_s, Input::Tick);
+    }
+
+    pub(crate) fn position(&self) -> Option<Position> {
+        self.transcript.position()
+    }
+
     pub(crate) fn text(&self) -> &str {
         self.transcript.text()
     }
@@ -114,17 +122,13 @@ pub(crate) fn event(call_id: &CallId, fill: impl FnOnce(&mut CallEvent)) -> Box<
 }
 
 pub(crate) fn call() -> CallInfo {
+    let account = AccountId::parse("0123456789abcdef0123456789abcdef").expect("hex digits");
+    let call_id = CallId::new("a-leg");
     CallInfo {
-        account_id: AccountId::parse("0123456789abcdef0123456789abcdef").expect("hex digits"),
-        call_id: CallId::new("a-leg"),
-        talk_id: "m".to_owned(),
-        number: "2000".to_owned(),
-        callflow_name: None,
         caller_id_name: Some("Alice".to_owned()),
         caller_id_number: Some("1000".to_owned()),
         calling_device: Some("alices-phone".to_owned()),
-        answered: false,
-        standing: Standing::default(),
+        ..CallInfo::new(account, call_id, "m".to_owned(), "2000".to_owned())
     }
 }
 

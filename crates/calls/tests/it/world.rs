@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use callreel_attachments::{Outside, OutsideConfig};
 use callreel_bus::{Binding, Bus, QueueOptions, Subscription};
 use callreel_calls::{Calls, CallsConfig, RecordingConfig};
 use callreel_proto::{
@@ -93,6 +94,7 @@ impl World {
             role_bus,
             store,
             role_spool,
+            Outside::new(&OutsideConfig::default()).unwrap(),
             "callreel@test",
         )
         .await

@@ -1,0 +1,100 @@
+//! Changes a document of an account for a flow: a feature code that somebody dialled, a greeting that somebody recorded.
+
+use callreel_proto::{AccountDb, AccountId};
+use callreel_store::{Error, Store, is_soft_deleted};
+use serde_json::{Map, Value};
+
+/// How often somebody else may be faster: two phones of one user are, a dozen is a storm.
+const TRIES: usize = 8;
+
+/// Sets these places of the document and gives it as it is then; none if there is no such document.
+pub(crate) async fn change(
+    store: &Store,
+    account: &AccountId,
+    id: &str,
+    set: &[(String, Value)],
+) -> Result<Option<Value>, Error> {
+    let db = AccountDb::name(account);
+    let mut tries = 1;
+    loop {
+        let found = store.get(&db, id).await?;
+        let Some(mut doc) = found.filter(|doc| !is_soft_deleted(doc)) else {
+            return Ok(None);
+        };
+        for (pointer, value) in set {
+            put(&mut doc, pointer, value.clone());
+        }
+        match store.put(&db, doc.clone()).await {
+            Ok(_) => return Ok(Some(doc)),
+            Err(Error::Conflict { .. }) if tries < TRIES => tries += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Puts a value where a JSON pointer says (RFC 6901), making the objects on the way; null removes.
+fn put(doc: &mut Value, pointer: &str, value: Value) {
+    let mut place = doc;
+    let keys: Vec<_> = pointer.split('/').skip(1).map(unescaped).collect();
+    let Some((last, way)) = keys.split_last() else {
+        return;
+    };
+    for key in way {
+        place = object(place).entry(key.clone()).or_insert(Value::Null);
+    }
+    let object = object(place);
+    match value {
+        Value::Null => drop(object.remove(last)),
+        value => drop(object.insert(last.clone(), value)),
+    }
+}
+
+fn object(place: &mut Value) -> &mut Map<String, Value> {
+    if !place.is_object() {
+        *place = Value::Object(Map::new());
+    }
+    place.as_object_mut().expect("it was just made an object")
+}
+
+fn unescaped(key: &str) -> String {
+    key.replace("~1", "/").replace("~0", "~")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_are_put_where_pointers_say_and_null_removes() {
+        let mut doc = json!({"a": {"b": 1}, "c": "text"});
+        put(&mut doc, "/a/b", json!(2));
+        put(&mut doc, "/d/e~1f", json!(true));
+        put(&mut doc, "/c/x", json!("in the place of a text"));
+        put(&mut doc, "/a/none", Value::Null);
+        put(&mut doc, "", json!("nothing"));
+        let expected =
+            json!({"a": {"b": 2}, "c": {"x": "in the place of a text"}, "d": {"e/f": true}});
+        assert_eq!(doc, expected);
+        put(&mut doc, "/a", Value::Null);
+        assert_eq!(doc.get("a"), None);
+    }
+
+    #[tokio::test]
+    async fn a_document_is_changed_and_what_is_not_there_stays_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let account = AccountId::random();
+        let db = AccountDb::name(&account);
+        let user = json!({"_id": "bob", "pvt_type": "user", "do_not_disturb": {"enabled": false}});
+        store.put(&db, user).await.unwrap();
+        let set = [("/do_not_disturb/enabled".to_owned(), json!(true))];
+        let changed = change(&store, &account, "bob", &set).await.unwrap();
+        assert_eq!(changed.unwrap()["do_not_disturb"]["enabled"], true);
+        let stored = store.get(&db, "bob").await.unwrap().unwrap();
+        assert_eq!(stored["do_not_disturb"]["enabled"], true);
+        assert_eq!(change(&store, &account, "eve", &set).await.unwrap(), None);
+        assert_eq!(store.get(&db, "eve").await.unwrap(), None);
+    }
+}
