@@ -22,6 +22,7 @@ mod problem;
 mod recording;
 mod ring;
 mod schema;
+mod source;
 mod speech;
 mod stage;
 mod talk;
@@ -38,6 +39,7 @@ pub use order::{
 };
 pub use problem::{Problem, Severity};
 pub use recording::http_url;
+pub use source::{NoJson, Source};
 pub use talk::{
     Answer, CallInfo, Captures, Dialled, Effect, Endpoints, Input, Output, Query, Settings,
 };

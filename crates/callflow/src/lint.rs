@@ -1,15 +1,19 @@
 //! Checks a callflow document without a call: shape, modules, data, and flows that cannot do what they seem to.
 
+mod references;
+
 use std::sync::Arc;
 
-use callreel_proto::lenient_bool;
+use callreel_proto::{Terminators, lenient_bool};
 use serde_json::Value;
 
 use crate::data::Data;
-use crate::flow::{Child, Node, read};
+use crate::flow::{Child, Node, escaped, read};
 use crate::problem::{Problem, Severity};
 use crate::recording::http_url;
 use crate::{destination, headers, modules, schema};
+
+pub use references::{Reference, missing, references};
 
 /// Kazoo's modules that are not built here. They are skipped to `_`, like any unknown module.
 const NOT_BUILT: &[&str] = &[
@@ -215,19 +219,17 @@ impl Linter {
 
     /// Branches no result of the module leads to. A module that is not built may know more branches than we do.
     fn unreachable(&mut self, node: &Node) {
-        let known = modules::names().any(|name| name == node.module);
+        let Some(schema) = schema(&node.module) else {
+            return;
+        };
         for (key, _) in &node.children {
-            let reached = match node.module.as_str() {
-                "hangup" | "response" => false,
-                "user" | "device" => key == "_" || is_bridge_result(key),
-                "record_call" | "record_caller" if key == "record_failed" => {
-                    branches_on_failure(node)
-                }
-                _ => !known || key == "_",
+            let reached = match key.as_str() {
+                "record_failed" if node.module.starts_with("record_") => branches_on_failure(node),
+                key => is_reached(&schema["x-callreel-branches"], key),
             };
             if !reached {
                 let message = format!("{} never goes on at {key:?}", node.module);
-                let place = format!("{}/children/{}", node.pointer, crate::flow::escaped(key));
+                let place = format!("{}/children/{}", node.pointer, escaped(key));
                 self.remark(Severity::Warning, place, message);
             }
         }
@@ -240,6 +242,22 @@ impl Linter {
 
 fn branches_on_failure(node: &Node) -> bool {
     node.data.get("on_failure").and_then(Value::as_str) == Some("branch")
+}
+
+/// Whether a module goes on at this child, by the words of its schema: a key itself, or a kind of keys in angle brackets.
+fn is_reached(branches: &Value, key: &str) -> bool {
+    let Some(branches) = branches.as_array() else {
+        return key == "_";
+    };
+    branches
+        .iter()
+        .filter_map(Value::as_str)
+        .any(|word| match word {
+            "<any>" => true,
+            "<cause>" => is_bridge_result(key),
+            "<keys>" => !key.is_empty() && key.chars().all(|k| Terminators::any().contains(k)),
+            word => word == key,
+        })
 }
 
 /// A hangup cause, or a SIP code as `sip:486`.

@@ -73,6 +73,22 @@ fn a_mistyped_document_is_told_where() {
 }
 
 #[test]
+fn documents_that_are_not_there_are_named() {
+    let flow = json!({"module": "user", "data": {"id": "bob"}, "children": {
+        "_": {"module": "voicemail", "data": {"id": "box"}, "children": {
+            "_": {"module": "play", "data": {"id": "https://h/a.mp3"}, "children": {
+                "_": {"module": "callflow", "data": {"id": "{LATER}"}}}}}}
+    }});
+    let problems = lint::missing(&flow, |id| (id == "bob").then(|| "device".to_owned()));
+    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    assert_snapshot!(lines.join("\n"), @r#"
+    warning at /data/id: "bob" is a device, not a user
+    warning at /children/_/data/id: there is no vmbox "box" in the account
+    "#);
+    assert!(lint::missing(&sample("3-per-user"), |_| None).is_empty());
+}
+
+#[test]
 fn time_limits_out_of_range_and_texts_too_long_are_seen() {
     let limit = |value: Value| {
         said(

@@ -18,5 +18,6 @@ mod media;
 mod metaflows;
 mod properties;
 mod recordings;
+mod source;
 mod twins;
 mod voicemail;

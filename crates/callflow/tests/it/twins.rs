@@ -103,6 +103,11 @@ fn schemas_are_json_schemas_and_keep_to_what_our_checker_knows() {
         "items",
         "default",
         "x-callreel-ignored",
+        // The children a module goes on at; "_" alone when absent.
+        "x-callreel-branches",
+        // The pvt_type of the document whose id it is, or the key beside it that says so.
+        "x-callreel-document",
+        "x-callreel-document-by",
     ];
     fn walk(schema: &Value, module: &str) {
         for (keyword, value) in schema.as_object().unwrap() {
