@@ -18,6 +18,20 @@ pub mod pvt_type {
     pub const ACCOUNT: &str = "account";
     /// A media file.
     pub const MEDIA: &str = "media";
+    /// An auto-attendant.
+    pub const MENU: &str = "menu";
+    /// Users who can be called by name.
+    pub const DIRECTORY: &str = "directory";
+    /// When something holds.
+    pub const TEMPORAL_RULE: &str = "temporal_rule";
+    /// Several of them.
+    pub const TEMPORAL_RULE_SET: &str = "temporal_rule_set";
+    /// A list of callers.
+    pub const LIST: &str = "list";
+    /// One of them.
+    pub const LIST_ENTRY: &str = "list_entry";
+    /// Users and devices that are rung together.
+    pub const GROUP: &str = "group";
     /// Where an account wants to be told of events.
     pub const WEBHOOK: &str = "webhook";
     /// A recording's metadata.

@@ -54,6 +54,16 @@ pub struct Report {
     pub vmboxes: usize,
     /// Webhooks.
     pub webhooks: usize,
+    /// Menus.
+    pub menus: usize,
+    /// Directories.
+    pub directories: usize,
+    /// Rules of time, and sets of them.
+    pub temporal_rules: usize,
+    /// Lists of callers, and their entries.
+    pub lists: usize,
+    /// Groups of users and devices.
+    pub groups: usize,
     /// Media documents.
     pub media: usize,
     /// Settings documents of `system_config`.
@@ -71,6 +81,11 @@ impl Report {
             Kind::Callflow => &mut self.callflows,
             Kind::Vmbox => &mut self.vmboxes,
             Kind::Webhook => &mut self.webhooks,
+            Kind::Menu => &mut self.menus,
+            Kind::Directory => &mut self.directories,
+            Kind::TemporalRule | Kind::TemporalRuleSet => &mut self.temporal_rules,
+            Kind::List | Kind::ListEntry => &mut self.lists,
+            Kind::Group => &mut self.groups,
             Kind::Media => &mut self.media,
             Kind::Settings => &mut self.settings,
             Kind::Storage => &mut self.storage,
@@ -87,6 +102,11 @@ impl fmt::Display for Report {
             (self.callflows, "callflow", "callflows"),
             (self.vmboxes, "voicemail box", "voicemail boxes"),
             (self.webhooks, "webhook", "webhooks"),
+            (self.menus, "menu", "menus"),
+            (self.directories, "directory", "directories"),
+            (self.temporal_rules, "rule of time", "rules of time"),
+            (self.lists, "list document", "list documents"),
+            (self.groups, "group", "groups"),
             (self.media, "media file", "media files"),
             (self.settings, "settings document", "settings documents"),
             (self.storage, "storage document", "storage documents"),
@@ -111,6 +131,13 @@ enum Kind {
     Callflow,
     Vmbox,
     Webhook,
+    Menu,
+    Directory,
+    TemporalRule,
+    TemporalRuleSet,
+    List,
+    ListEntry,
+    Group,
     Media,
     Settings,
     Storage,
@@ -125,6 +152,13 @@ impl Kind {
             Self::Callflow => pvt_type::CALLFLOW,
             Self::Vmbox => pvt_type::VMBOX,
             Self::Webhook => pvt_type::WEBHOOK,
+            Self::Menu => pvt_type::MENU,
+            Self::Directory => pvt_type::DIRECTORY,
+            Self::TemporalRule => pvt_type::TEMPORAL_RULE,
+            Self::TemporalRuleSet => pvt_type::TEMPORAL_RULE_SET,
+            Self::List => pvt_type::LIST,
+            Self::ListEntry => pvt_type::LIST_ENTRY,
+            Self::Group => pvt_type::GROUP,
             Self::Media => pvt_type::MEDIA,
             Self::Settings => "config",
             Self::Storage => pvt_type::STORAGE,
@@ -169,7 +203,8 @@ fn problem(file: &Path, pointer: &str, message: impl Into<String>) -> Problem {
 }
 
 /// Imports the tree at `dir`: `accounts/<account id>/{account.json, storage.json, users/*.json, devices/*.json, callflows/*.json,
-/// vmboxes/*.json, webhooks/*.json, media/*}`, `system_config/*.json` and `system_data/*.json`. A document's id is its `id`, its `_id` or its file's stem.
+/// vmboxes/*.json, webhooks/*.json, menus/*.json, directories/*.json, temporal_rules/*.json, temporal_rules_sets/*.json,
+/// lists/*.json, list_entries/*.json, groups/*.json, media/*}`, `system_config/*.json` and `system_data/*.json`. A document's id is its `id`, its `_id` or its file's stem.
 /// Documents already in the store are replaced, but for their private fields; others of the same account stay. `lint` is shown every callflow document
 /// and answers with JSON pointers into it and what is wrong there; anything it says stops the import.
 ///

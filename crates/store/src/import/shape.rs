@@ -17,6 +17,8 @@ enum Shape {
     Object,
     /// An array of non-empty strings.
     Texts,
+    /// `Text`, `true` or `false`: media by its id, Kazoo's own, or none.
+    TextOrFlag,
     /// As `Text`, and it must be there and not be empty.
     NeededText,
     /// As `Object`, and it must be there.
@@ -99,6 +101,59 @@ const WEBHOOK: &[Field] = &[
     ("/secret", Shape::Text),
 ];
 
+const MENU: &[Field] = &[
+    ("/name", Shape::Text),
+    ("/retries", Shape::Count),
+    ("/timeout", Shape::Count),
+    ("/interdigit_timeout", Shape::Count),
+    ("/max_extension_length", Shape::Count),
+    ("/hunt", Shape::Flag),
+    ("/hunt_allow", Shape::Text),
+    ("/hunt_deny", Shape::Text),
+    ("/record_pin", Shape::Text),
+    ("/allow_record_from_offnet", Shape::Flag),
+    ("/media", Shape::Object),
+    ("/media/greeting", Shape::Text),
+    ("/media/invalid_media", Shape::TextOrFlag),
+    ("/media/transfer_media", Shape::TextOrFlag),
+    ("/media/exit_media", Shape::TextOrFlag),
+];
+
+const DIRECTORY: &[Field] = &[
+    ("/name", Shape::Text),
+    ("/min_dtmf", Shape::Count),
+    ("/max_dtmf", Shape::Count),
+    ("/sort_by", Shape::Text),
+    ("/search_fields", Shape::Text),
+    ("/confirm_match", Shape::Flag),
+];
+
+const TEMPORAL_RULE: &[Field] = &[
+    ("/name", Shape::Text),
+    ("/cycle", Shape::NeededText),
+    ("/interval", Shape::Count),
+    ("/ordinal", Shape::Text),
+    ("/wdays", Shape::Texts),
+    ("/month", Shape::Count),
+    ("/time_window_start", Shape::Count),
+    ("/time_window_stop", Shape::Count),
+    ("/start_date", Shape::Count),
+    ("/end_date", Shape::Count),
+    ("/enabled", Shape::Flag),
+];
+
+const TEMPORAL_RULE_SET: &[Field] = &[("/name", Shape::Text), ("/temporal_rules", Shape::Texts)];
+
+const LIST: &[Field] = &[("/name", Shape::Text)];
+
+const LIST_ENTRY: &[Field] = &[
+    ("/list_id", Shape::NeededText),
+    ("/number", Shape::Text),
+    ("/pattern", Shape::Text),
+];
+
+const GROUP: &[Field] = &[("/name", Shape::Text), ("/endpoints", Shape::Object)];
+
 const MEDIA: &[Field] = &[
     ("/name", Shape::Text),
     ("/description", Shape::Text),
@@ -145,6 +200,13 @@ pub(super) fn check(kind: Kind, doc: &Value) -> Vec<(String, String)> {
         Kind::Callflow => CALLFLOW,
         Kind::Vmbox => VMBOX,
         Kind::Webhook => WEBHOOK,
+        Kind::Menu => MENU,
+        Kind::Directory => DIRECTORY,
+        Kind::TemporalRule => TEMPORAL_RULE,
+        Kind::TemporalRuleSet => TEMPORAL_RULE_SET,
+        Kind::List => LIST,
+        Kind::ListEntry => LIST_ENTRY,
+        Kind::Group => GROUP,
         Kind::Media => MEDIA,
         Kind::Settings => SETTINGS,
         Kind::Storage => STORAGE,
@@ -179,6 +241,9 @@ fn judge(pointer: &str, shape: Shape, value: Option<&Value>) -> Vec<(String, Str
         }
         (Shape::Object | Shape::NeededObject, Some(value)) if !value.is_object() => {
             must("an object", value)
+        }
+        (Shape::TextOrFlag, Some(value)) if !value.is_string() && !value.is_boolean() => {
+            must("a string, true or false", value)
         }
         (Shape::Flag, Some(value)) if lenient_bool(value).is_none() => must("true or false", value),
         (Shape::Count, Some(value)) if lenient_u64(value).is_none() => {
@@ -258,6 +323,18 @@ mod tests {
             [
                 "/flow/module must not be empty",
                 "/flow/children must be an object, is an array"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_menu_s_media_may_be_named_left_out_or_kazoo_s_own() {
+        let media = json!({"greeting": true, "exit_media": false, "invalid_media": "m1", "transfer_media": 5});
+        assert_eq!(
+            problems(Kind::Menu, json!({"media": media})),
+            [
+                "/media/greeting must be a string, is true or false",
+                "/media/transfer_media must be a string, true or false, is a number"
             ]
         );
     }

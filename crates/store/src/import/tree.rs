@@ -43,6 +43,13 @@ const ACCOUNT_FOLDERS: &[(&str, Kind)] = &[
     ("callflows", Kind::Callflow),
     ("vmboxes", Kind::Vmbox),
     ("webhooks", Kind::Webhook),
+    ("menus", Kind::Menu),
+    ("directories", Kind::Directory),
+    ("temporal_rules", Kind::TemporalRule),
+    ("temporal_rules_sets", Kind::TemporalRuleSet),
+    ("lists", Kind::List),
+    ("list_entries", Kind::ListEntry),
+    ("groups", Kind::Group),
 ];
 
 /// Reads the tree.
@@ -113,10 +120,13 @@ impl Walk<'_> {
                 (_, "storage.json") if !entry.is_dir => {
                     self.account_document(&entry, Kind::Storage, account);
                 }
-                _ => self.unexpected(
-                    &entry,
-                    "account.json, storage.json and the folders users, devices, callflows, vmboxes, webhooks and media",
-                ),
+                _ => {
+                    let folders: Vec<_> = ACCOUNT_FOLDERS.iter().map(|(name, _)| *name).collect();
+                    let folders = folders.join(", ");
+                    let holds =
+                        format!("account.json, storage.json and the folders {folders} and media");
+                    self.unexpected(&entry, &holds);
+                }
             }
         }
         if !has_account {
