@@ -133,7 +133,7 @@ pub(super) fn unanswered(
     kazoo.passes_ms(1_500);
     call.callee_goes(cause);
     assert_eq!(call.records("stop")["Media-Name"], start["Media-Name"]);
-    for name in ["answer", "play", "tts", "play", "play", "noop", "tones"] {
+    for name in ["answer", "play", "say", "play", "play", "noop", "tones"] {
         call.runs(name);
     }
     let record = call.runs("record");
@@ -231,7 +231,7 @@ fn a_caller_who_presses_a_key_need_not_hear_the_greeting_out() {
         call.runs("answer");
         call.runs("play");
         call.played();
-        call.runs("tts");
+        call.runs("say");
         call.runs("play");
         call.presses('5');
         // The rest of the greeting waits in the queue, and is flushed from it.

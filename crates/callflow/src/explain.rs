@@ -273,7 +273,7 @@ fn how_long(application: &Application) -> Duration {
             let times = loop_count.unwrap_or(1).clamp(1, 1000);
             Duration::from_secs(3 * times)
         }
-        Application::Tts { text, .. } => {
+        Application::Tts { text, .. } | Application::Say { text, .. } => {
             Duration::from_secs(text.chars().count().div_ceil(15) as u64)
         }
         Application::Tones { .. } => Duration::from_millis(600),

@@ -190,6 +190,7 @@ impl Display for Line<'_> {
                 }
                 keys(f, terminators)
             }
+            Application::Say { text, kind, .. } => write!(f, " {kind} {text:?}"),
             Application::Tones { tones, .. } => {
                 for tone in tones {
                     let ms = &tone.duration_on;

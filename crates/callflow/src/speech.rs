@@ -3,6 +3,7 @@
 use callreel_proto::{AccountId, Application, Terminators, Tone};
 
 use crate::data::Data;
+use crate::stage::Stage;
 
 /// Kazoo's schema limits a text to this many characters; an engine needs seconds for it.
 const LONGEST_TEXT: usize = 1000;
@@ -81,26 +82,35 @@ fn voice(data: &mut Data<'_>) -> String {
 /// are refused: a tenant's document must not reach them.
 pub(crate) fn media(data: &mut Data<'_>, key: &str, account: &AccountId) -> Option<String> {
     let id = data.text(key)?;
-    let own = format!("/{account}/");
-    if let Some((scheme, _)) = id.split_once("://") {
-        if matches!(scheme, "http" | "https" | "tone_stream" | "silence_stream") {
-            return Some(id);
+    match named(&id, account) {
+        Ok(name) => Some(name),
+        Err(reason) => {
+            data.warn_of(key, format!("{reason}; skipped"));
+            None
         }
-        let message = format!("media of the kind {scheme}:// cannot be played; skipped");
-        data.warn_of(key, message);
-        return None;
+    }
+}
+
+/// The same of an id that stands in a document; the error is a sentence for its author.
+pub(crate) fn named(id: &str, account: &AccountId) -> Result<String, String> {
+    let own = format!("/{account}/");
+    if let Some((scheme, rest)) = id.split_once("://") {
+        return match scheme {
+            "http" | "https" | "tone_stream" | "silence_stream" => Ok(id.to_owned()),
+            "prompt" if rest.starts_with(&own[1..]) || rest.starts_with("system_media/") => {
+                Ok(id.to_owned())
+            }
+            "prompt" => Err("the prompts of another account cannot be played".to_owned()),
+            _ => Err(format!("media of the kind {scheme}:// cannot be played")),
+        };
     }
     if id.starts_with("/system_media/") || id.starts_with(&own) {
-        return Some(id);
+        return Ok(id.to_owned());
     }
-    if id.starts_with('/') {
-        data.warn_of(
-            key,
-            "only the account's own media and /system_media/ can be played; skipped",
-        );
-        return None;
+    match id.starts_with('/') {
+        true => Err("only the account's own media and /system_media/ can be played".to_owned()),
+        false => Ok(format!("{own}{id}")),
     }
-    Some(format!("{own}{id}"))
 }
 
 /// The beep that asks to speak, or that tells of a recording.
@@ -112,7 +122,117 @@ pub(crate) fn beep() -> Application {
     }
 }
 
-/// A prompt of the system.
-pub(crate) fn prompt(name: &str) -> String {
-    format!("/system_media/{name}")
+/// The name of a prompt of Kazoo's, such as `vm-saved`: the account's own words if it has a media document for them, else the
+/// system's. What is a whole name already, stays.
+pub(crate) fn prompt(id: &str, stage: &Stage) -> String {
+    if id.starts_with("prompt://") {
+        return id.to_owned();
+    }
+    let id = id.strip_prefix("/system_media/").unwrap_or(id);
+    let language = stage.language();
+    match stage.settings.media.support_account_overrides {
+        true => format!("prompt://{}/{id}/{language}", stage.call.account_id),
+        false => format!("prompt://system_media/{id}/{language}"),
+    }
+}
+
+impl Stage {
+    /// The language of prompts and texts: the call's, else the system's; in small letters.
+    pub(crate) fn language(&self) -> String {
+        let language = self.call.language.as_deref();
+        let language = language.unwrap_or(&self.settings.media.default_language);
+        language.to_lowercase()
+    }
+
+    /// Queues a prompt of Kazoo's, such as `vm-saved`, in the call's language; any key ends it.
+    pub(crate) fn prompt(&mut self, id: &str) {
+        let media_name = prompt(id, self);
+        self.play(media_name);
+    }
+
+    /// Queues media by their whole name, as [`Stage::media`] and [`named`] give it; any key ends it.
+    pub(crate) fn play(&mut self, media_name: String) {
+        self.command(Application::Play {
+            media_name,
+            terminators: Terminators::any(),
+            endless: None,
+            loop_count: None,
+            leg: None,
+        });
+    }
+
+    /// Queues something that is no text: a number, a date and the like, in the call's language. `kind` is Kazoo's `Type`:
+    /// `number`, `name_spelled`, `telephone_number`, `current_date_time` and so on.
+    pub(crate) fn say(&mut self, text: impl Into<String>, kind: &str) {
+        let language = Some(self.language());
+        self.command(Application::Say {
+            text: text.into(),
+            kind: kind.to_owned(),
+            method: "pronounced".to_owned(),
+            language,
+            leg: None,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use callreel_proto::{CallId, MediaConfig};
+    use serde_json::json;
+
+    use super::*;
+    use crate::talk::{CallInfo, Settings};
+
+    fn stage(media: serde_json::Value, language: Option<&str>) -> Stage {
+        let account = AccountId::parse("0123456789abcdef0123456789abcdef").unwrap();
+        let call = CallInfo {
+            language: language.map(str::to_owned),
+            ..CallInfo::new(account, CallId::new("a"), "m".to_owned(), "1".to_owned())
+        };
+        let settings = Settings {
+            media: MediaConfig::read(&media),
+            ..Settings::default()
+        };
+        Stage::new(call, settings)
+    }
+
+    #[test]
+    fn a_prompt_is_the_accounts_in_the_calls_language_unless_the_system_says_otherwise() {
+        const OWN: &str = "prompt://0123456789abcdef0123456789abcdef";
+        let name = |media, language, id: &str| prompt(id, &stage(media, language));
+        let none = || json!({});
+        assert_eq!(
+            name(none(), None, "vm-saved"),
+            format!("{OWN}/vm-saved/en-us")
+        );
+        assert_eq!(
+            name(none(), Some("fr-FR"), "/system_media/vm-saved"),
+            format!("{OWN}/vm-saved/fr-fr")
+        );
+        let elsewhere =
+            json!({"default": {"default_language": "sv-SE", "support_account_overrides": false}});
+        assert_eq!(
+            name(elsewhere, None, "vm-saved"),
+            "prompt://system_media/vm-saved/sv-se"
+        );
+        assert_eq!(name(none(), None, "prompt://a/b/c"), "prompt://a/b/c");
+    }
+
+    #[test]
+    fn the_prompts_of_others_are_not_played() {
+        let account = AccountId::parse("0123456789abcdef0123456789abcdef").unwrap();
+        for good in [
+            "prompt://system_media/vm-saved/en-us",
+            &format!("prompt://{account}/x/en-us"),
+        ] {
+            assert_eq!(named(good, &account).as_deref(), Ok(good));
+        }
+        for bad in [
+            "prompt://ffffffffffffffffffffffffffffffff/vm-saved/en-us",
+            "/etc/passwd",
+            "file:///etc/passwd",
+        ] {
+            assert!(named(bad, &account).is_err(), "{bad}");
+        }
+    }
 }

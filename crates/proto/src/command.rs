@@ -98,8 +98,8 @@ pub enum Application {
     },
     /// Play a file. Completes as `play`.
     Play {
-        /// `/<account id>/<media document id>`, `/system_media/<prompt id>`, `tone_stream://…`, `silence_stream://MS`
-        /// or an HTTP URL.
+        /// `/<account id>/<media document id>`, `prompt://<account id>/<prompt id>/<language>` (the account's own words, else the
+        /// system's), `/system_media/<prompt id>`, `tone_stream://…`, `silence_stream://MS` or an HTTP URL.
         #[serde(rename = "Media-Name", deserialize_with = "some_text")]
         media_name: String,
         /// Keys that end it; completion then carries `DTMF-Digit`.

@@ -284,6 +284,10 @@ pub struct MediaConfig {
     pub record_min_sec: u64,
     /// Format when an action names none; `mp3` by default.
     pub call_recording_extension: String,
+    /// Language of prompts where neither the call nor its account has one; `en-us` by default.
+    pub default_language: String,
+    /// Whether an account's own media documents stand in for the system's prompts; true by default.
+    pub support_account_overrides: bool,
 }
 
 impl MediaConfig {
@@ -307,6 +311,13 @@ impl MediaConfig {
                 .and_then(Value::as_str)
                 .unwrap_or("mp3")
                 .to_owned(),
+            default_language: find("/default_language")
+                .and_then(Value::as_str)
+                .unwrap_or("en-us")
+                .to_lowercase(),
+            support_account_overrides: find("/support_account_overrides")
+                .and_then(lenient_bool)
+                .unwrap_or(true),
         }
     }
 }

@@ -85,7 +85,7 @@ impl World {
                 }
                 self.played(id, name, None);
             }
-            "ring" | "progress" | "sleep" => self.complete(id, name, Fields::new()),
+            "ring" | "progress" | "sleep" | "say" => self.complete(id, name, Fields::new()),
             "break" | "playstop" => self.break_off(id),
             "hangup" => self.hang_up(id, command),
             "respond" => {

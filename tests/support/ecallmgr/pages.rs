@@ -31,6 +31,29 @@ pub(super) struct Page {
     pub(super) kinds: &'static [(&'static str, Kind)],
 }
 
+/// What `say` can say.
+const SAY_TYPES: &[&str] = &[
+    "account_number",
+    "currency",
+    "current_date",
+    "current_date_time",
+    "current_time",
+    "e-mail_address",
+    "ip_address",
+    "items",
+    "messages",
+    "name_phonetic",
+    "name_spelled",
+    "number",
+    "persons",
+    "postal_address",
+    "short_date_time",
+    "telephone_extension",
+    "telephone_number",
+    "time_measurement",
+    "url",
+];
+
 /// `dialplan`/`route_resp`, to the asker.
 pub(super) const ROUTE_RESP: Page = Page {
     name: "route_resp",
@@ -153,6 +176,18 @@ pub(super) const COMMANDS: &[Page] = &[
             ("Endless-Playback", Kind::Boolean),
             ("Loop-Count", Kind::Positive),
             ("Terminators", Kind::Terminators),
+        ],
+    ),
+    command(
+        "say",
+        &["Language", "Method", "Say-Text", "Type"],
+        &["Group-ID"],
+        &[
+            (
+                "Method",
+                Kind::OneOf(&["none", "pronounced", "iterated", "counted"]),
+            ),
+            ("Type", Kind::OneOf(SAY_TYPES)),
         ],
     ),
     command(

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use callreel_proto::{Application, AudioFormat, Channels, EndReason, InsertAt, Terminators, Vmbox};
+use callreel_proto::{AudioFormat, Channels, EndReason, InsertAt, Terminators, Vmbox};
 
 use crate::order::{OrderDestination, RecordedLeg, RecordingKind, RecordingOrder};
 use crate::recording::{MESSAGE_SILENCE, by_step};
-use crate::speech::{beep, prompt};
+use crate::speech::beep;
 use crate::stage::{Module, Stage, Turn};
 use crate::talk::{Answer, Query};
 use crate::wait::Outcome;
@@ -119,7 +119,7 @@ impl Voicemail {
             Purpose::Message => self.greet(stage),
             Purpose::Excuse(name) => {
                 self.step = Step::SayGoodbye;
-                play(stage, prompt(name));
+                stage.prompt(name);
                 Turn::Wait(stage.mark())
             }
         }
@@ -136,7 +136,7 @@ impl Voicemail {
             greeting(stage, vmbox);
         }
         if !vmbox.skip_instructions {
-            play(stage, prompt("vm-record_message"));
+            stage.prompt("vm-record_message");
         }
         self.step = Step::Greet;
         Turn::Wait(stage.mark_or_key())
@@ -169,7 +169,7 @@ impl Voicemail {
             }
             Outcome::Recorded { .. } => {
                 for name in ["vm-saved", "vm-thank_you"] {
-                    play(stage, prompt(name));
+                    stage.prompt(name);
                 }
                 self.step = Step::SayGoodbye;
                 Turn::Wait(stage.mark())
@@ -190,32 +190,14 @@ impl Voicemail {
 fn greeting(stage: &mut Stage, vmbox: &Vmbox) {
     if let Some(media) = &vmbox.greeting {
         let account = stage.call.account_id.to_string();
-        play(stage, format!("/{account}/{media}"));
+        stage.play(format!("/{account}/{media}"));
         return;
     }
-    play(stage, prompt("vm-person"));
+    stage.prompt("vm-person");
     if let Some(number) = &vmbox.mailbox {
-        // Digit by digit: an engine would read 1001 as a thousand and one.
-        let digits: Vec<_> = number.chars().map(String::from).collect();
-        stage.command(Application::Tts {
-            text: digits.join(" "),
-            voice: None,
-            language: None,
-            terminators: Terminators::any(),
-            leg: None,
-        });
+        stage.say(number.clone(), "name_spelled");
     }
-    play(stage, prompt("vm-not_available"));
-}
-
-fn play(stage: &mut Stage, media_name: String) {
-    stage.command(Application::Play {
-        media_name,
-        terminators: Terminators::any(),
-        endless: None,
-        loop_count: None,
-        leg: None,
-    });
+    stage.prompt("vm-not_available");
 }
 
 fn order(stage: &mut Stage, vmbox: &Vmbox) -> RecordingOrder {

@@ -66,15 +66,15 @@ fn the_third_sample_is_explained_for_a_call_nobody_answers() {
        < answer
        wait until 25s
     20.1s > CHANNEL_EXECUTE_COMPLETE answer
-       < play /system_media/vm-person, any key ends it
-       < tts "2 0 0 0", any key ends it
-       < play /system_media/vm-not_available, any key ends it
-       < play /system_media/vm-record_message, any key ends it
+       < play prompt://0123456789abcdef0123456789abcdef/vm-person/en-us, any key ends it
+       < say name_spelled "2000"
+       < play prompt://0123456789abcdef0123456789abcdef/vm-not_available/en-us, any key ends it
+       < play prompt://0123456789abcdef0123456789abcdef/vm-record_message/en-us, any key ends it
        < noop mark-1
        wait
     23.1s > CHANNEL_EXECUTE_COMPLETE play
        wait
-    24.1s > CHANNEL_EXECUTE_COMPLETE tts
+    24.1s > CHANNEL_EXECUTE_COMPLETE say
        wait
     27.1s > CHANNEL_EXECUTE_COMPLETE play
        wait
@@ -87,8 +87,8 @@ fn the_third_sample_is_explained_for_a_call_nobody_answers() {
     30.7s > CHANNEL_EXECUTE_COMPLETE tones
        wait until 590.1s
     40.7s > RecordingEnded #2: Silence after 10000 ms
-       < play /system_media/vm-saved, any key ends it
-       < play /system_media/vm-thank_you, any key ends it
+       < play prompt://0123456789abcdef0123456789abcdef/vm-saved/en-us, any key ends it
+       < play prompt://0123456789abcdef0123456789abcdef/vm-thank_you/en-us, any key ends it
        < noop mark-2
        wait
     43.7s > CHANNEL_EXECUTE_COMPLETE play

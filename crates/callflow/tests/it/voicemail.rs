@@ -40,10 +40,10 @@ fn a_message_is_taken_from_greeting_to_thanks() {
        < answer
        wait until 5s
     0.1s > CHANNEL_EXECUTE_COMPLETE answer
-       < play /system_media/vm-person, any key ends it
-       < tts "1 0 0 1", any key ends it
-       < play /system_media/vm-not_available, any key ends it
-       < play /system_media/vm-record_message, any key ends it
+       < play prompt://0123456789abcdef0123456789abcdef/vm-person/en-us, any key ends it
+       < say name_spelled "1001"
+       < play prompt://0123456789abcdef0123456789abcdef/vm-not_available/en-us, any key ends it
+       < play prompt://0123456789abcdef0123456789abcdef/vm-record_message/en-us, any key ends it
        < noop m-1
        wait
     4s > CHANNEL_EXECUTE_COMPLETE play
@@ -53,8 +53,8 @@ fn a_message_is_taken_from_greeting_to_thanks() {
        < record the caller #1: mp3 caller only, at most 500s, at least 0.5s, any key ends it, 5s of silence ends it, for box box, to the account's database
        wait until 569s
     20s > RecordingEnded #1: Stopped after 10000 ms
-       < play /system_media/vm-saved, any key ends it
-       < play /system_media/vm-thank_you, any key ends it
+       < play prompt://0123456789abcdef0123456789abcdef/vm-saved/en-us, any key ends it
+       < play prompt://0123456789abcdef0123456789abcdef/vm-thank_you/en-us, any key ends it
        < noop m-2
        wait
     24s > CHANNEL_EXECUTE_COMPLETE noop m-2
@@ -78,7 +78,7 @@ fn a_key_skips_to_the_beep() {
        wait
     0s > Found box box
        < play /0123456789abcdef0123456789abcdef/my-words, any key ends it
-       < play /system_media/vm-record_message, any key ends it
+       < play prompt://0123456789abcdef0123456789abcdef/vm-record_message/en-us, any key ends it
        < noop m-1
        wait
     1s > DTMF 1
@@ -130,7 +130,7 @@ fn a_missing_box_and_a_full_one_excuse_themselves() {
        < answer
        wait until 5s
     0.1s > CHANNEL_EXECUTE_COMPLETE answer
-       < play /system_media/vm-not_available_no_voicemail, any key ends it
+       < play prompt://0123456789abcdef0123456789abcdef/vm-not_available_no_voicemail/en-us, any key ends it
        < noop m-1
        wait
     3s > CHANNEL_EXECUTE_COMPLETE noop m-1
@@ -151,7 +151,7 @@ fn a_missing_box_and_a_full_one_excuse_themselves() {
        wait
     0s > Found 2 messages
        < warn at (root): the voicemail box is full: it may hold 2 messages
-       < play /system_media/vm-mailbox_full, any key ends it
+       < play prompt://0123456789abcdef0123456789abcdef/vm-mailbox_full/en-us, any key ends it
        < noop m-1
        wait
     3s > CHANNEL_EXECUTE_COMPLETE noop m-1
