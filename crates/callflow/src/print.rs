@@ -222,6 +222,7 @@ fn print_bridge(f: &mut Formatter<'_>, bridge: &Application) -> fmt::Result {
         fail_on_single_reject,
         caller_id_name,
         caller_id_number,
+        ..
     } = bridge
     else {
         return Ok(());

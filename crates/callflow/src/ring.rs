@@ -63,6 +63,11 @@ fn ring(stage: &mut Stage, found: Endpoints, strategy: &str) -> Turn {
         fail_on_single_reject,
         caller_id_name: name,
         caller_id_number: number,
+        ignore_early_media: None,
+        ringback: None,
+        ignore_forward: None,
+        custom_channel_vars: serde_json::Map::new(),
+        custom_sip_headers: serde_json::Map::new(),
     });
     let give_up = stage.after(Duration::from_secs(timeout_s) + RING_GUARD);
     Turn::Wait(Await::Bridge {

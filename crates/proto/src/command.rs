@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 
 use crate::lenient::{loose, loose_by_serde, loose_or_default, readable, some_text, spelled};
 use crate::{
-    CallId, Endpoint, Envelope, HangupCause, Headers, Hearers, MediaFork, RecordAction, RecordCall,
-    Terminators, Tone,
+    CallId, Endpoint, Envelope, HangupCause, Headers, Hearers, MediaFork, Page, RecordAction,
+    RecordCall, SoftHold, Terminators, Tone, Transfer,
 };
 
 /// Where a command goes in the switch's queue for the call.
@@ -339,6 +339,71 @@ pub enum Application {
             skip_serializing_if = "Option::is_none"
         )]
         caller_id_number: Option<String>,
+        /// The caller hears ringing, whatever the callee's side sends before it answers.
+        #[serde(
+            rename = "Ignore-Early-Media",
+            default,
+            deserialize_with = "loose",
+            skip_serializing_if = "Option::is_none"
+        )]
+        ignore_early_media: Option<bool>,
+        /// What the caller hears while it rings, as in `play`; the caller's phone rings by itself when absent.
+        #[serde(
+            rename = "Ringback",
+            default,
+            deserialize_with = "loose",
+            skip_serializing_if = "Option::is_none"
+        )]
+        ringback: Option<String>,
+        /// A callee that sends the call elsewhere (3xx) is not followed.
+        #[serde(
+            rename = "Ignore-Forward",
+            default,
+            deserialize_with = "loose",
+            skip_serializing_if = "Option::is_none"
+        )]
+        ignore_forward: Option<bool>,
+        /// Variables of all B legs.
+        #[serde(
+            rename = "Custom-Channel-Vars",
+            default,
+            deserialize_with = "loose_or_default",
+            skip_serializing_if = "Map::is_empty"
+        )]
+        custom_channel_vars: Map<String, Value>,
+        /// Headers of all B legs' INVITEs.
+        #[serde(
+            rename = "Custom-SIP-Headers",
+            default,
+            deserialize_with = "loose_or_default",
+            skip_serializing_if = "Map::is_empty"
+        )]
+        custom_sip_headers: Map<String, Value>,
+    },
+    /// Ring endpoints that answer by themselves, and let all of them hear the caller. Completes as `page`, after the last has
+    /// gone.
+    Page(Box<Page>),
+    /// Send a leg to another number of its account, which finds a controller of its own. No completion event:
+    /// `CHANNEL_TRANSFEREE` tells of the leg that goes.
+    Transfer(Box<Transfer>),
+    /// Part two legs that talk; those named are parked, the other one ends. Always `now`. Completes as the bridge does.
+    Unbridge {
+        /// Who is parked; the leg the command is about when absent.
+        #[serde(
+            rename = "Leg",
+            default,
+            deserialize_with = "loose",
+            skip_serializing_if = "Option::is_none"
+        )]
+        leg: Option<Hearers>,
+    },
+    /// Put the other leg on hold, until a key takes it back. Always `now`.
+    SoftHold(SoftHold),
+    /// Keys that end the next playbacks. No completion event.
+    SetTerminators {
+        /// Which; none of them when empty.
+        #[serde(rename = "Terminators", default, deserialize_with = "loose_or_default")]
+        terminators: Terminators,
     },
     /// A marker: completes as `noop` with its `Msg-ID` in `Application-Response`, after everything queued before it.
     Noop {
@@ -406,35 +471,6 @@ pub enum Application {
     Playstop,
 }
 
-impl Application {
-    /// The `Application-Name`.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Answer => "answer",
-            Self::Ring => "ring",
-            Self::Progress => "progress",
-            Self::Hangup { .. } => "hangup",
-            Self::Respond { .. } => "respond",
-            Self::Play { .. } => "play",
-            Self::Tts { .. } => "tts",
-            Self::Say { .. } => "say",
-            Self::Hold { .. } => "hold",
-            Self::Tones { .. } => "tones",
-            Self::Record { .. } => "record",
-            Self::RecordCall { .. } => "record_call",
-            Self::Bridge { .. } => "bridge",
-            Self::Noop { .. } => "noop",
-            Self::Sleep { .. } => "sleep",
-            Self::Park { .. } => "park",
-            Self::SendDtmf { .. } => "send_dtmf",
-            Self::Queue { .. } => "queue",
-            Self::Set { .. } => "set",
-            Self::Break => "break",
-            Self::Playstop => "playstop",
-        }
-    }
-}
-
 /// A dialplan command. Exchange `callctl`, category `call`, name `command`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Command {
@@ -459,5 +495,6 @@ impl Command {
     }
 }
 
+mod names;
 #[cfg(test)]
 mod tests;

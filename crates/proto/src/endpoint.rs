@@ -9,7 +9,9 @@ use crate::lenient::{loose, loose_by_serde, loose_or_default, some_text, spelled
 /// One place a bridge may ring.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Endpoint {
-    /// `username`: resolve `To-Username`@`To-Realm` by registration. `route`: use `Route` as the request URI.
+    /// `username`: resolve `To-Username`@`To-Realm` by registration. `route`: use `Route` as the request URI. `loopback`: run the
+    /// callflow that the account in `Account-ID` of its variables has for the number in `Route`; so does `route` with
+    /// `loopback/NUMBER`.
     #[serde(rename = "Invite-Format", deserialize_with = "some_text")]
     pub invite_format: String,
     /// User part of the request URI, when it differs from the registration's.
@@ -36,7 +38,7 @@ pub struct Endpoint {
         skip_serializing_if = "Option::is_none"
     )]
     pub to_realm: Option<String>,
-    /// A SIP URI, for `route`.
+    /// A SIP URI, for `route`; a number, for `loopback`.
     #[serde(
         rename = "Route",
         default,
@@ -62,6 +64,55 @@ pub struct Endpoint {
         skip_serializing_if = "Option::is_none"
     )]
     pub timeout_s: Option<u64>,
+    /// Seconds it may take until this endpoint rings or can be heard; a string, too.
+    #[serde(
+        rename = "Endpoint-Progress-Timeout",
+        default,
+        deserialize_with = "loose",
+        serialize_with = "spelled",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub progress_timeout_s: Option<u64>,
+    /// The caller hears ringing, whatever this endpoint sends before it answers.
+    #[serde(
+        rename = "Ignore-Early-Media",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub ignore_early_media: Option<bool>,
+    /// Caller's name as this endpoint sees it.
+    #[serde(
+        rename = "Outbound-Caller-ID-Name",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub caller_id_name: Option<String>,
+    /// Caller's number as this endpoint sees it.
+    #[serde(
+        rename = "Outbound-Caller-ID-Number",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub caller_id_number: Option<String>,
+    /// The number that was dialled to get here.
+    #[serde(
+        rename = "To-DID",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub to_did: Option<String>,
+    /// Codecs to offer it, by Kazoo's names; those of its registration or of the switch when empty.
+    #[serde(
+        rename = "Codecs",
+        default,
+        deserialize_with = "loose_or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub codecs: Vec<String>,
     /// The B leg's Call-ID, so that its orderer knows it by its events; the switch's own choice when absent. Where several
     /// phones are registered, the second has it with `-2` at its end, and so on.
     #[serde(

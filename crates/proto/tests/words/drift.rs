@@ -6,10 +6,10 @@ use callreel_proto::{
     ActionStatus, Application, CallEvent, CallId, ChannelQueryReq, ChannelQueryResp, ChannelStatus,
     ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder, EndReason,
     EventName, HangupCause, Headers, Hearers, HttpMethod, InsertAt, LiveRecording, LiveState,
-    MediaFork, MetaflowAction, MetaflowActionResp, RecordAction, RecordCall, RecordingFact,
-    RecordingInfo, RecordingNotice, RecordingSource, RegSuccess, RouteMethod, RouteReq, RouteResp,
-    RouteWin, SendHttp, SetVars, SwitchCommand, SwitchReply, Terminators, Tone, UsurpControl,
-    schema::Schema,
+    MediaFork, MetaflowAction, MetaflowActionResp, Page, PageOptions, RecordAction, RecordCall,
+    RecordingFact, RecordingInfo, RecordingNotice, RecordingSource, RegSuccess, RouteMethod,
+    RouteReq, RouteResp, RouteWin, SendHttp, SetVars, SoftHold, SwitchCommand, SwitchReply,
+    Terminators, Tone, Transfer, TransferKind, TransferLeg, UsurpControl, schema::Schema,
 };
 use serde::{
     Deserialize, Deserializer,
@@ -107,14 +107,6 @@ fn commands() -> Vec<Application> {
             code: String::new(),
             message: text(),
         },
-        Application::Bridge {
-            endpoints: Vec::new(),
-            timeout_s: Some(1),
-            method: text(),
-            fail_on_single_reject: some(),
-            caller_id_name: text(),
-            caller_id_number: text(),
-        },
         Application::Noop {
             filter: vec![Value::Null],
         },
@@ -132,11 +124,45 @@ fn commands() -> Vec<Application> {
         Application::Set {
             vars: Box::default(),
         },
+        Application::SetTerminators {
+            terminators: Terminators::any(),
+        },
         Application::Break,
         Application::Playstop,
     ];
     all.extend(media());
+    all.extend(parties());
     all
+}
+
+/// Those of them that join and part legs.
+fn parties() -> [Application; 5] {
+    [
+        Application::Bridge {
+            endpoints: Vec::new(),
+            timeout_s: Some(1),
+            method: text(),
+            fail_on_single_reject: some(),
+            caller_id_name: text(),
+            caller_id_number: text(),
+            ignore_early_media: some(),
+            ringback: text(),
+            ignore_forward: some(),
+            custom_channel_vars: variables(),
+            custom_sip_headers: variables(),
+        },
+        Application::Page(Box::default()),
+        Application::Transfer(Box::new(Transfer {
+            kind: TransferKind::Blind,
+            to: String::new(),
+            leg: None,
+            caller_id_name: None,
+            caller_id_number: None,
+            custom_channel_vars: Map::new(),
+        })),
+        Application::Unbridge { leg: hearers() },
+        Application::SoftHold(SoftHold::default()),
+    ]
 }
 
 /// Those of them that sound and record.
@@ -195,6 +221,10 @@ fn text() -> Option<String> {
     Some("x".to_owned())
 }
 
+fn variables() -> Map<String, Value> {
+    Map::from_iter([("X".to_owned(), Value::Null)])
+}
+
 fn hearers() -> Option<Hearers> {
     Some(Hearers::Both)
 }
@@ -211,6 +241,9 @@ fn command_fields() -> Vec<(String, BTreeSet<String>)> {
         let terms = match application {
             Application::RecordCall { .. } => parts::<RecordCall>(),
             Application::Set { .. } => parts::<SetVars>(),
+            Application::Page(_) => parts::<Page>(),
+            Application::Transfer(_) => parts::<Transfer>(),
+            Application::SoftHold(_) => parts::<SoftHold>(),
             _ => BTreeSet::new(),
         };
         let command = Command {
@@ -333,6 +366,11 @@ fn objects_within_messages_have_the_fields_of_their_types() {
             parts::<Tone>(),
         ),
         (
+            "call.command.page",
+            "/$defs/sent/properties/Page-Options",
+            parts::<PageOptions>(),
+        ),
+        (
             "switch_event.command",
             "/$defs/sent/properties/Args",
             parts::<SendHttp>(),
@@ -380,6 +418,21 @@ fn enums_have_the_words_of_their_types() {
             "call.command.record_call",
             "/properties/Record-Action/enum".to_owned(),
             parts::<RecordAction>(),
+        ),
+        (
+            "call.command.transfer",
+            sent("Transfer-Type"),
+            parts::<TransferKind>(),
+        ),
+        (
+            "call.command.transfer",
+            "/properties/Transfer-Type/enum".to_owned(),
+            parts::<TransferKind>(),
+        ),
+        (
+            "call.command.transfer",
+            sent("Transfer-Leg"),
+            parts::<TransferLeg>(),
         ),
         (
             "call_event.channel_status_resp",

@@ -104,6 +104,7 @@ impl Channel {
             fail_on_single_reject,
             caller_id_name,
             caller_id_number,
+            ..
         } = application
         else {
             return Execution::Done;
