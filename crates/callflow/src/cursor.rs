@@ -202,7 +202,8 @@ impl Cursor {
         }
     }
 
-    /// Walks from action to action until one has to wait. Bounded: a flow is finite and a branch waits for its document.
+    /// Walks from action to action until one has to wait. Bounded: a flow is finite, a branch waits for its document, and a
+    /// module that goes on at once has used up a key of the caller or answered the call.
     fn follow(&mut self, mut turn: Turn) {
         loop {
             turn = match turn {
@@ -213,6 +214,7 @@ impl Cursor {
                     }
                     return;
                 }
+                Turn::Resume(outcome) => self.resume(outcome),
                 Turn::Continue(key) => self.continue_at(&key),
                 Turn::Attempt(keys) => self.attempt(&keys),
                 Turn::Branch(flow) => self.branch(&flow),
@@ -223,6 +225,13 @@ impl Cursor {
                     return;
                 }
             };
+        }
+    }
+
+    fn resume(&mut self, outcome: Outcome) -> Turn {
+        match &mut self.phase {
+            Phase::Walking(module, _) => module.resume(&mut self.stage, outcome),
+            Phase::Fresh | Phase::Leaving(_) | Phase::Over => Turn::Stop,
         }
     }
 

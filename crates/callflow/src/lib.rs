@@ -6,6 +6,7 @@
 mod cursor;
 mod data;
 pub mod destination;
+mod dialogue;
 mod digits;
 pub mod explain;
 mod flow;

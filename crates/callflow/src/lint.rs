@@ -35,7 +35,6 @@ const NOT_BUILT: &[&str] = &[
     "dead_air",
     "directory",
     "disa",
-    "do_not_disturb",
     "dynamic_cid",
     "eavesdrop",
     "eavesdrop_feature",

@@ -4,6 +4,7 @@ mod answer;
 mod callflow;
 mod collect_dtmf;
 mod device;
+mod do_not_disturb;
 mod hangup;
 mod noop;
 mod play;
@@ -41,6 +42,7 @@ registered! {
     callflow: Callflow,
     collect_dtmf: CollectDtmf,
     device: Device,
+    do_not_disturb: DoNotDisturb,
     hangup: Hangup,
     noop: Noop,
     play: Play,

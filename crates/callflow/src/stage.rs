@@ -48,6 +48,8 @@ pub(crate) trait Module: Debug + Send + Sync {
 pub(crate) enum Turn {
     /// Stay here until this has happened.
     Wait(Await),
+    /// Stay here and go on with this: there is nothing to wait for.
+    Resume(Outcome),
     /// Go to the child of this name, else to `_`.
     Continue(String),
     /// Go to the first child of these names that is not empty, else to `_`.
@@ -345,6 +347,11 @@ impl Stage {
     /// A data key's whole number.
     pub(crate) fn whole(&mut self, key: &str) -> Option<u64> {
         self.data(|data| data.whole(key))
+    }
+
+    /// A data key's time, given in milliseconds.
+    pub(crate) fn millis(&mut self, key: &str) -> Option<Duration> {
+        self.whole(key).map(Duration::from_millis)
     }
 
     /// A data key's truth.

@@ -66,6 +66,10 @@ const PROMPTS: &[(&str, &str)] = &[
     ("dnd-activated", "Do not disturb is on."),
     ("dnd-deactivated", "Do not disturb is off."),
     (
+        "dnd-not_available",
+        "Do not disturb cannot be switched here.",
+    ),
+    (
         "fault-can_not_be_completed_as_dialed",
         "There is no such number. Check it and dial again.",
     ),

@@ -10,6 +10,7 @@ mod bridges;
 mod cursor;
 mod digits;
 mod explained;
+mod features;
 mod keys;
 mod lint;
 mod mandates;
