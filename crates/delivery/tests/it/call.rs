@@ -118,7 +118,7 @@ pub(crate) fn ticket(to: Destination, change: Change<'_>) -> Ticket {
     let mut promise = Promise {
         recording_id: RecordingId::random(now),
         source: Source::Capture(CaptureId::random()),
-        account_id: AccountId::parse("abcd0123456789abcdef0123456789ab").unwrap(),
+        account_id: account(),
         call_id: CallId::new("ab12@10.0.0.5"),
         kind: TicketKind::Recording,
         format: AudioFormat::Wav,
@@ -137,6 +137,11 @@ pub(crate) fn ticket(to: Destination, change: Change<'_>) -> Ticket {
     change(&mut promise);
     let known = json!({"owner_id": "u1", "from": "1001@realm"});
     Ticket::new(promise, known.as_object().unwrap().clone()).unwrap()
+}
+
+/// Whose recordings these are.
+pub(crate) fn account() -> AccountId {
+    AccountId::parse("abcd0123456789abcdef0123456789ab").unwrap()
 }
 
 /// PUT to this receiver.
