@@ -66,6 +66,21 @@ fn a_hangup_while_the_broker_is_away_ends_the_recording_where_the_call_ended() {
 }
 
 #[test]
+fn a_recording_that_ended_before_delivery_was_back_to_hear_of_it_is_found() {
+    let receiver = Receiver::start();
+    let (mut talk, mut broker, mut cluster) = talking_without_a_broker(&receiver);
+    let seconds = talk.end();
+    cluster.member("delivery").suspend();
+    broker.resume();
+    eventually("the recording to end", || {
+        let mut tickets = cluster.tickets().into_iter();
+        tickets.find(|ticket| ticket["state"] == "ended")
+    });
+    cluster.member("delivery").go_on();
+    whole(&listen(&receiver.accepted().body), seconds);
+}
+
+#[test]
 fn a_switch_that_dies_costs_its_calls_and_nothing_that_was_recorded_of_them() {
     let receiver = Receiver::start();
     let checks = |node| (node, "CALLREEL_CALLS_CHANNEL_CHECK_S", "2");

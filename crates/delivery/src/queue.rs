@@ -37,9 +37,6 @@ mod work;
 
 use receivers::Receivers;
 
-/// How often the spool is read for tickets nobody told of: a notice may be lost on a bus that drops the oldest, and a
-/// process that died tells nobody.
-const RESCAN: Duration = Duration::from_secs(60);
 /// Wait after the spool's own disk refused something.
 const DISK_PAUSE: Duration = Duration::from_secs(5);
 /// Wait until it is looked again whether the disk has room for a switch's file.
@@ -55,8 +52,6 @@ const DESCRIBED: usize = 100;
 /// What the queue hears.
 #[derive(Debug)]
 pub(crate) enum QueueMsg {
-    /// From itself, at the start and every minute: walk through the spool.
-    Scan,
     /// From the walk: which of these recordings are not known?
     Unknown(Vec<RecordingId>, RpcReplyPort<Vec<RecordingId>>),
     /// From the walk: what tickets said; answered when it has been dealt with.
@@ -118,8 +113,8 @@ pub(crate) struct State {
     ledger: Ledger,
     book: Book,
     watch: Watch,
-    /// The walk through the spool that is under way, or was last.
-    walk: Option<tokio::task::JoinHandle<()>>,
+    /// Walks through the spool, again and again.
+    walker: JoinHandle<()>,
     /// Orders to drop what was under way when they came: no more than are.
     dropping: HashMap<RecordingId, DeliveryOrder>,
     receivers: Receivers,
@@ -134,7 +129,6 @@ pub(crate) struct State {
     capacities: [usize; Stage::ALL.len()],
     cut_off: CancellationToken,
     timer: Option<(Tick, JoinHandle<()>)>,
-    rescan: JoinHandle<()>,
     counters: Counters,
     stopping: bool,
 }
@@ -172,18 +166,21 @@ impl Actor for Queue {
         let upload =
             upload::start(config.upload_workers, Arc::new(desk), myself.get_cell()).await?;
         let capacities = [config.fetches, encode.capacity(), config.upload_workers];
-        myself.cast(QueueMsg::Scan)?;
+        let ledger = Ledger {
+            spool: parts.spool.clone(),
+            policy: config.policy(),
+            keep_undeliverable: config.keep_undeliverable,
+        };
+        let reconnects = parts.bus.reconnects();
+        let walking =
+            walk::keep_walking(ledger.clone(), myself.clone(), cut_off.clone(), reconnects);
         Ok(State {
             bus: parts.bus,
             node: parts.node,
-            ledger: Ledger {
-                spool: parts.spool.clone(),
-                policy: config.policy(),
-                keep_undeliverable: config.keep_undeliverable,
-            },
+            ledger,
             book: Book::new(config.policy()),
             watch: Watch::start(),
-            walk: None,
+            walker: tokio::spawn(walking),
             dropping: HashMap::new(),
             receivers: Receivers::start(parts.spool.clone()),
             attachments: parts.attachments.clone(),
@@ -199,7 +196,6 @@ impl Actor for Queue {
             capacities,
             cut_off,
             timer: None,
-            rescan: myself.send_interval(RESCAN, || QueueMsg::Scan),
             counters: Counters::default(),
             stopping: false,
         })
@@ -212,7 +208,6 @@ impl Actor for Queue {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            QueueMsg::Scan => state.scan(&myself),
             QueueMsg::Unknown(mut ids, reply) => {
                 ids.retain(|id| !state.book.knows(id));
                 // A walk that has ended asks no more.
@@ -258,16 +253,13 @@ impl Actor for Queue {
         _: ActorRef<QueueMsg>,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        state.rescan.abort();
         if let Some((_, timer)) = state.timer.take() {
             timer.abort();
         }
         // The spool's lock is free only when the last worker has let go of it.
         state.cut_off.cancel();
-        if let Some(walk) = state.walk.take() {
-            // A panic in it is in the log already.
-            drop(walk.await);
-        }
+        // A panic in it is in the log already.
+        drop((&mut state.walker).await);
         state.fetcher.stop().await;
         state.receivers.stop().await;
         state.upload.get_cell().stop_and_wait(None, None).await?;

@@ -1,6 +1,9 @@
 //! The walk through the spool, beside the queue and never in its way: names first, then the tickets the queue does not know,
 //! a few at a time, so that what is found first is worked on while the rest is still being read.
 
+use std::time::Duration;
+
+use callreel_bus::Reconnects;
 use callreel_proto::Utc;
 use callreel_spool::Error as SpoolError;
 use ractor::{ActorRef, RpcReplyPort, rpc::CallResult};
@@ -12,25 +15,32 @@ use crate::ledger::{Found, Ledger};
 
 /// Tickets read between two words with the queue: some hundredths of a second of work, less than a megabyte.
 const AT_ONCE: usize = 256;
+/// How often the spool is walked through for tickets nobody told of: a notice may be lost on a bus that drops the oldest,
+/// and a process that died tells nobody.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// Walks through the spool now, every minute, and each time the bus is there again: who ended a recording may have been back
+/// before us, and have told nobody. Ends when the queue stops.
+pub(super) async fn keep_walking(
+    ledger: Ledger,
+    queue: ActorRef<QueueMsg>,
+    stop: CancellationToken,
+    mut reconnects: Reconnects,
+) {
+    let line = Line { queue, stop };
+    while !line.stop.is_cancelled() {
+        if let Err(error) = walk(&ledger, &line).await {
+            error!(%error, "cannot read the spool; trying again in a minute");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = reconnects.next() => {}
+            () = line.stop.cancelled() => {}
+        }
+    }
+}
 
 impl State {
-    /// Sets off on a walk, unless one is under way.
-    pub(super) fn scan(&mut self, myself: &ActorRef<QueueMsg>) {
-        if self.walk.as_ref().is_some_and(|walk| !walk.is_finished()) || self.stopping {
-            return;
-        }
-        let ledger = self.ledger.clone();
-        let queue = Line {
-            queue: myself.clone(),
-            stop: self.cut_off.clone(),
-        };
-        self.walk = Some(tokio::spawn(async move {
-            if let Err(error) = walk(&ledger, &queue).await {
-                error!(%error, "cannot read the spool; trying again in a minute");
-            }
-        }));
-    }
-
     /// Takes over what was found; what has become known meanwhile is known better.
     pub(super) async fn found(&mut self, found: Found) {
         let (wall, now) = (Utc::now(), self.watch.now());
