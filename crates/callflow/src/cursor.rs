@@ -139,6 +139,7 @@ impl Cursor {
             }
             EventName::ChannelBridge => {
                 self.stage.set_bridged(true);
+                self.stage.missed.bridged = true;
                 if let Some(leg) = &event.other_leg_call_id {
                     self.stage.joined(leg);
                 }
@@ -150,6 +151,7 @@ impl Cursor {
             // Kazoo takes a channel whose switch is lost for one that is gone.
             EventName::ChannelDestroy | EventName::ChannelDisconnected => {
                 self.stage.abandon();
+                self.stage.tell_missed(event);
                 self.phase = Phase::Over;
             }
             EventName::ChannelReplaced => {

@@ -156,6 +156,7 @@ impl Rehearsal {
             | Effect::Mask { .. }
             | Effect::Unmask { .. }
             | Effect::Skipped { .. }
+            | Effect::Notification { .. }
             | Effect::Warn { .. } => {}
         }
     }

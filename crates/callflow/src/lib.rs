@@ -15,6 +15,7 @@ pub mod lint;
 pub mod mandate;
 mod mandated;
 pub mod metaflow;
+mod missed;
 mod modules;
 mod order;
 mod pending;

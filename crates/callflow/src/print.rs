@@ -142,6 +142,11 @@ impl Display for Effect {
             } => {
                 write!(f, "not recording at {}: {reason}", place(pointer))
             }
+            Self::Notification { name, fields } => {
+                write!(f, "notify {}", name.name())?;
+                let to = fields.to.as_deref().unwrap_or_default();
+                to.iter().try_for_each(|address| write!(f, " {address}"))
+            }
             Self::Warn { pointer, message } => write!(f, "warn at {}: {message}", place(pointer)),
         }
     }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::data::Data;
 use crate::flow::{Flow, Node};
 use crate::mandated::Callees;
+use crate::missed::Missed;
 use crate::order::{Meant, RecordingOrder, Slot};
 use crate::pending::Recordings;
 use crate::speech;
@@ -93,6 +94,8 @@ pub(crate) struct Stage {
     pub(crate) answered: bool,
     /// Whether it talks to a B leg.
     pub(crate) bridged: bool,
+    /// Whether it was missed, and who wants to know.
+    pub(crate) missed: Missed,
     /// Why the last bridge failed.
     pub(crate) last_failure: Option<HangupCause>,
     /// What the caller was asked to dial, by the name of the collection.
@@ -115,6 +118,7 @@ impl Stage {
             outbox: VecDeque::new(),
             recordings: Recordings::default(),
             callees: Callees::default(),
+            missed: Missed::default(),
             last_failure: None,
             collections: BTreeMap::new(),
             early_keys: VecDeque::new(),

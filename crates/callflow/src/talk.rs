@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use callreel_proto::{
     AccountId, Application, CallEvent, CallId, Device, EndReason, EventName, InsertAt, MediaConfig,
-    OrderedBy, User, Vmbox,
+    Notification, NotificationName, OrderedBy, User, Vmbox,
 };
 use jiff::civil::DateTime;
 use serde::Serialize;
@@ -225,6 +225,13 @@ pub enum Effect {
         reason: String,
         /// Who wanted it.
         by: OrderedBy,
+    },
+    /// Publish this for whoever writes to people. Who publishes adds the time. Answered by nothing.
+    Notification {
+        /// What happened.
+        name: NotificationName,
+        /// What is known of it.
+        fields: Box<Notification>,
     },
     /// Something was accepted, skipped or changed that the flow's author should know of: log it.
     Warn {

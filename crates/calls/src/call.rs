@@ -388,6 +388,9 @@ impl State {
                 reason,
                 by,
             } => self.skipped(&pointer, reason, by).await,
+            Effect::Notification { name, fields } => {
+                self.context.notify_people(name, *fields).await;
+            }
             Effect::Warn { pointer, message } => {
                 tracing::warn!(call_id = %self.route.call_id, account_id = %self.account, pointer, message, "callflow");
             }

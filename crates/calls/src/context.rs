@@ -2,7 +2,7 @@
 
 use callreel_attachments::Outside;
 use callreel_bus::{Binder, Bus};
-use callreel_proto::{Exchange, RecordingNotice};
+use callreel_proto::{Exchange, Notification, NotificationName, RecordingNotice, Utc};
 use callreel_spool::Writer;
 use callreel_store::Store;
 
@@ -50,6 +50,24 @@ impl Context {
             .await
         {
             tracing::warn!(%error, key, "recording notice not published");
+        }
+    }
+
+    /// Tells whoever writes to people what happened in a call, and when: now.
+    pub(crate) async fn notify_people(&self, name: NotificationName, mut fields: Notification) {
+        let now = Utc::now().gregorian_seconds();
+        match name {
+            NotificationName::MissedCall => fields.timestamp = Some(now),
+            NotificationName::VoicemailNew | NotificationName::VoicemailSaved => {
+                fields.voicemail_timestamp.get_or_insert(now);
+            }
+            NotificationName::VoicemailFull => {}
+        }
+        let mut envelope = fields.into_envelope(name);
+        envelope.headers.node.clone_from(&self.node);
+        let (key, bytes) = (name.routing_key(), envelope.to_bytes());
+        if let Err(error) = self.bus.publish(Exchange::Notifications, key, bytes).await {
+            tracing::warn!(%error, key, "notification not published");
         }
     }
 }

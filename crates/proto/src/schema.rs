@@ -41,6 +41,7 @@ common! {
     "common/endpoint"
     "common/call_event"
     "common/recording_info"
+    "common/notification"
 }
 
 messages! {
@@ -110,6 +111,10 @@ messages! {
     "delivery"
     "metaflow.action"
     "metaflow.action_resp"
+    "notification.missed_call"
+    "notification.voicemail_new"
+    "notification.voicemail_saved"
+    "notification.voicemail_full"
 }
 
 /// The schema of one kind of message.

@@ -6,8 +6,9 @@ use callreel_proto::{
     ActionStatus, Application, CallEvent, ChannelQuery, ChannelQueryReq, ChannelQueryResp,
     ChannelStatus, ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder,
     EndReason, Envelope, EventName, Headers, InsertAt, LiveState, MetaflowAction,
-    MetaflowActionResp, RecordAction, RecordRequest, RecordingFact, RecordingNotice, RegSuccess,
-    RouteMethod, RouteReq, RouteResp, RouteWin, SwitchCommand, SwitchReply, UsurpControl,
+    MetaflowActionResp, Notification, NotificationName, RecordAction, RecordRequest, RecordingFact,
+    RecordingNotice, RegSuccess, RouteMethod, RouteReq, RouteResp, RouteWin, SwitchCommand,
+    SwitchReply, UsurpControl,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -147,6 +148,13 @@ variants!(CHANNEL_STATUSES, channel_status, ChannelStatus, {
     ChannelStatus::Terminated => "terminated",
 }, not {});
 
+variants!(NOTIFICATIONS, notification, NotificationName, {
+    NotificationName::MissedCall => "missed_call",
+    NotificationName::VoicemailNew => "voicemail_new",
+    NotificationName::VoicemailSaved => "voicemail_saved",
+    NotificationName::VoicemailFull => "voicemail_full",
+}, not {});
+
 /// Messages without variants.
 const PLAIN: &[&str] = &[
     "RouteReq",
@@ -253,6 +261,12 @@ fn shown_by(stem: &str, bytes: &[u8]) -> (Headers, Vec<&'static str>) {
             assert_eq!(headers.event_name, body.action.name(), "{stem}");
             (headers, vec![delivery_action(&body.action)])
         }
+        ["notification", name] => {
+            let headers = read::<Notification>(stem, bytes).headers;
+            let shown = NotificationName::of(name).expect(stem);
+            assert_eq!(headers.event_name, shown.name(), "{stem}");
+            (headers, vec![notification(&shown)])
+        }
         ["metaflow", "action", ..] => plain::<MetaflowAction>(stem, bytes, "MetaflowAction"),
         ["metaflow", "action_resp", ..] => {
             let Envelope { headers, body } = read::<MetaflowActionResp>(stem, bytes);
@@ -328,6 +342,7 @@ fn every_message_and_every_variant_has_an_example() {
         DELIVERY_ACTIONS,
         ACTION_STATUSES,
         LIVE_STATES,
+        NOTIFICATIONS,
     ]
     .into_iter()
     .flatten()

@@ -6,10 +6,11 @@ use callreel_proto::{
     ActionStatus, Application, CallEvent, CallId, ChannelQueryReq, ChannelQueryResp, ChannelStatus,
     ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder, EndReason,
     EventName, HangupCause, Headers, Hearers, HttpMethod, InsertAt, LiveRecording, LiveState,
-    MediaFork, MetaflowAction, MetaflowActionResp, Page, PageOptions, RecordAction, RecordCall,
-    RecordingFact, RecordingInfo, RecordingNotice, RecordingSource, RegSuccess, RouteMethod,
-    RouteReq, RouteResp, RouteWin, SendHttp, SetVars, SoftHold, SwitchCommand, SwitchReply,
-    Terminators, Tone, Transfer, TransferKind, TransferLeg, UsurpControl, schema::Schema,
+    MediaFork, MetaflowAction, MetaflowActionResp, Notification, NotificationName, Page,
+    PageOptions, RecordAction, RecordCall, RecordingFact, RecordingInfo, RecordingNotice,
+    RecordingSource, RegSuccess, RouteMethod, RouteReq, RouteResp, RouteWin, SendHttp, SetVars,
+    SoftHold, SwitchCommand, SwitchReply, Terminators, Tone, Transfer, TransferKind, TransferLeg,
+    UsurpControl, schema::Schema,
 };
 use serde::{
     Deserialize, Deserializer,
@@ -308,8 +309,9 @@ fn a_message_has_the_fields_of_its_type() {
     for schema in rest {
         let is_query = schema.name.starts_with("call_event.query_");
         let is_event = schema.name.starts_with("call_event.") || schema.name == "error.dialplan";
+        let is_notification = schema.name.starts_with("notification.");
         assert!(
-            is_query || is_event,
+            is_query || is_event || is_notification,
             "{} is held against no type",
             schema.name
         );
@@ -326,10 +328,13 @@ fn assert_shared(fields: BTreeSet<String>, is_one: impl Fn(&str) -> bool) {
 }
 
 #[test]
-fn events_and_queries_have_the_fields_of_their_types_among_them() {
+fn events_queries_and_notifications_have_the_fields_of_their_types_among_them() {
     let is_query = |name: &str, end| name.starts_with("call_event.query_") && name.ends_with(end);
     assert_shared(parts::<ChannelQueryReq>(), |name| is_query(name, "_req"));
     assert_shared(parts::<ChannelQueryResp>(), |name| is_query(name, "_resp"));
+    assert_shared(parts::<Notification>(), |name| {
+        name.starts_with("notification.")
+    });
     let upper = |name: &str| name.starts_with(char::is_uppercase);
     assert_shared(parts::<CallEvent>(), |name| {
         name == "error.dialplan" || name.strip_prefix("call_event.").is_some_and(upper)
@@ -401,6 +406,14 @@ fn enums_have_the_words_of_their_types() {
         .collect();
     // What stands for everything else is no word of its own.
     assert_eq!(&events | &words(["UNKNOWN"]), parts::<EventName>());
+    let notifications = Schema::all()
+        .iter()
+        .filter_map(|schema| schema.name.strip_prefix("notification."))
+        .map(str::to_owned);
+    assert_eq!(
+        notifications.collect::<BTreeSet<_>>(),
+        parts::<NotificationName>()
+    );
     let sent = |field| format!("/$defs/sent/properties/{field}/enum");
     for (page, pointer, expected) in [
         (

@@ -2,9 +2,9 @@
 
 use callreel_proto::{
     CallEvent, ChannelQueryReq, ChannelQueryResp, ChannelStatusReq, ChannelStatusResp, Command,
-    DeliveryOrder, Envelope, MalformedMessage, MetaflowAction, MetaflowActionResp, RecordRequest,
-    RecordingNotice, RegSuccess, RouteReq, RouteResp, RouteWin, SwitchCommand, SwitchReply,
-    UsurpControl,
+    DeliveryOrder, Envelope, MalformedMessage, MetaflowAction, MetaflowActionResp, Notification,
+    RecordRequest, RecordingNotice, RegSuccess, RouteReq, RouteResp, RouteWin, SwitchCommand,
+    SwitchReply, UsurpControl,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -52,6 +52,7 @@ pub(crate) fn of(schema: &str) -> Reader {
         ["recording"] => reader::<RecordingNotice>(),
         ["metaflow", "action"] => reader::<MetaflowAction>(),
         ["metaflow", "action_resp"] => reader::<MetaflowActionResp>(),
+        ["notification", _] => reader::<Notification>(),
         ["delivery"] => reader::<DeliveryOrder>(),
         _ => panic!("no type reads {schema}: name it here"),
     }
