@@ -73,6 +73,19 @@ impl<'a> Data<'a> {
         }
     }
 
+    /// A key's array; empty when it has none.
+    pub(crate) fn list(&mut self, key: &str) -> &'a [Value] {
+        match self.value(key) {
+            None => &[],
+            Some(Value::Array(items)) => items,
+            Some(other) => {
+                let message = format!("wanted an array, found {}; ignored", kind(other));
+                self.warn_of(key, message);
+                &[]
+            }
+        }
+    }
+
     /// The keys that end a playback; all of them when the data names none.
     pub(crate) fn terminators(&mut self) -> Terminators {
         let read = |value: &Value| serde_json::from_value::<Terminators>(value.clone()).ok();

@@ -54,7 +54,6 @@ const NOT_BUILT: &[&str] = &[
     "lookupcidname",
     "manual_presence",
     "menu",
-    "missed_call_alert",
     "move",
     "nomorobo",
     "notification",

@@ -6,6 +6,7 @@ mod collect_dtmf;
 mod device;
 mod do_not_disturb;
 mod hangup;
+mod missed_call_alert;
 mod noop;
 mod play;
 mod record_call;
@@ -44,6 +45,7 @@ registered! {
     device: Device,
     do_not_disturb: DoNotDisturb,
     hangup: Hangup,
+    missed_call_alert: MissedCallAlert,
     noop: Noop,
     play: Play,
     record_call: RecordCall,

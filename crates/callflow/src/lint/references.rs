@@ -19,7 +19,8 @@ pub struct Reference {
     pub pvt_type: String,
 }
 
-/// The documents of the account that a flow names; what is told by a placeholder, a URL or a path is none.
+/// The documents of the account that a flow names; what is told by a placeholder, a URL, a path or a mail
+/// address is none.
 ///
 /// Which data keys name documents their schemas say (`x-callreel-document`).
 pub fn references(document: &Value) -> Vec<Reference> {
@@ -95,7 +96,7 @@ fn named(schema: &Value, value: &Value, pointer: &str, found: &mut Vec<Reference
 
 fn name(pvt_type: &str, value: &Value, pointer: String, found: &mut Vec<Reference>) {
     let id = value.as_str().unwrap_or_default();
-    if id.is_empty() || id.contains('/') || !placeholders(id).is_empty() {
+    if id.is_empty() || id.contains(['/', '@']) || !placeholders(id).is_empty() {
         return;
     }
     found.push(Reference {

@@ -168,6 +168,7 @@ impl Voicemail {
                 Turn::next()
             }
             Outcome::Recorded { .. } => {
+                stage.missed.message_left = true;
                 for name in ["vm-saved", "vm-thank_you"] {
                     stage.prompt(name);
                 }

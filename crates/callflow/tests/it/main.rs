@@ -17,6 +17,7 @@ mod mandates;
 mod matrix;
 mod media;
 mod metaflows;
+mod missed;
 mod properties;
 mod recordings;
 mod source;
