@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use callreel_callflow::explain::{self, World};
-use callreel_callflow::{Flow, Settings};
+use callreel_callflow::explain::{self, Script, World};
+use callreel_callflow::{Answer, Flow, Query, Settings};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
@@ -143,7 +143,9 @@ fn endless_flows_are_explained_in_finite_words() {
 
 #[test]
 fn worlds_that_make_no_difference_are_not_told_apart() {
-    let explained = |document: &Value| explain::explain(document, Instant::now()).unwrap();
+    let explained = |document: &Value| {
+        explain::explain(document, &Script::default(), &mut |_| None, Instant::now()).unwrap()
+    };
     let quiet = explained(&sample("4-caller"));
     assert!(quiet.starts_with("0s > Started\n"), "{quiet}");
     let rings = explained(&json!({"flow": {"module": "device", "data": {"id": "d"}}}));
@@ -197,5 +199,81 @@ fn worlds_that_make_no_difference_are_not_told_apart() {
     1s > CHANNEL_DESTROY
        finished
     "#);
-    assert!(explain::explain(&json!({}), Instant::now()).is_err());
+    let nothing = explain::explain(
+        &json!({}),
+        &Script::default(),
+        &mut |_| None,
+        Instant::now(),
+    );
+    assert!(nothing.is_err());
+}
+
+fn scripted(flow: &Value, script: &str) -> String {
+    let script = Script::read(script).unwrap();
+    explain::explain(flow, &script, &mut |_| None, Instant::now()).unwrap()
+}
+
+#[test]
+fn a_script_says_what_people_do() {
+    let flow = json!({"module": "play", "data": {"id": "long"}, "children": {
+        "_": {"module": "user", "data": {"id": "bob"}, "children": {
+            "USER_BUSY": {"module": "device", "data": {"id": "desk"}, "children": {}}
+        }}
+    }});
+    assert_snapshot!(scripted(&flow, "1s press 5\n4s busy\n6s answer\n8s part\n"), @r#"
+    0s > Started
+       < answer
+       at play (root)
+       wait until 5s
+    0.1s > CHANNEL_EXECUTE_COMPLETE answer
+       wait until 0.2s
+    0.2s > Tick
+       < play /0123456789abcdef0123456789abcdef/long, any key ends it
+       < noop mark-1
+       wait
+    1s > DTMF 5
+       wait
+    1s > CHANNEL_EXECUTE_COMPLETE play
+       wait
+    1s > CHANNEL_EXECUTE_COMPLETE noop mark-1
+       < look up devices of user bob
+       at user /children/_
+       wait
+    1s > Found devices [phone] in example.com
+       < bridge phone@example.com for 20s, simultaneous, from Alice 1000
+       wait until 41s
+    4s > CHANNEL_EXECUTE_COMPLETE bridge USER_BUSY sip:486
+       < look up device desk
+       at device /children/_/children/USER_BUSY
+       wait
+    4s > Found devices [desk] in example.com
+       < bridge phone@example.com for 20s, simultaneous, from Alice 1000
+       wait until 44s
+    6s > CHANNEL_ANSWER
+       wait until 44s
+    6s > CHANNEL_BRIDGE
+       wait
+    8s > CHANNEL_EXECUTE_COMPLETE bridge SUCCESS
+       < hangup
+       wait until 48s
+    8s > CHANNEL_DESTROY
+       finished
+    "#);
+}
+
+#[test]
+fn what_is_known_of_the_account_is_not_made_up() {
+    let flow = json!({"module": "callflow", "data": {"id": "other"}});
+    let mut asked = Vec::new();
+    let mut known = |query: &Query| {
+        asked.push(query.clone());
+        Some(Answer::Flow(
+            json!({"flow": {"module": "hangup", "data": {}}}),
+        ))
+    };
+    let talk = explain::explain(&flow, &Script::default(), &mut known, Instant::now()).unwrap();
+    assert!(talk.contains("hangup") && !talk.contains("noop"), "{talk}");
+    assert!(asked.contains(&Query::Callflow {
+        id: "other".to_owned()
+    }));
 }
