@@ -113,11 +113,24 @@ pub(crate) enum Flow {
         /// Refuse what is only accepted for leniency
         #[arg(long)]
         strict: bool,
+        /// Say which documents it names that this account does not have
+        #[arg(long, value_name = "ID")]
+        account: Option<String>,
+        #[command(flatten)]
+        place: Place,
     },
     /// Walk it with a made-up call and print what would happen
     Explain {
         /// A callflow document, or a bare flow
         file: PathBuf,
+        /// What people do: lines such as `2s press 1`, `5s answer`, `busy`, `no_answer`, `refuse CAUSE`, `part`, `hangup`
+        #[arg(long, value_name = "FILE")]
+        script: Option<PathBuf>,
+        /// With the documents of this account, instead of made-up ones
+        #[arg(long, value_name = "ID")]
+        account: Option<String>,
+        #[command(flatten)]
+        place: Place,
     },
 }
 

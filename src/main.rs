@@ -51,7 +51,7 @@ async fn answer(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args).await,
         Command::Serve(args) => serve::run(args).await,
         Command::Import(args) => import::run(&args).await,
-        Command::Flow(command) => flow::run(&command),
+        Command::Flow(command) => flow::run(command).await,
         Command::Recordings(command) => stored::recordings(command).await,
         Command::Calls(command) => live::calls(command).await,
         Command::Deliveries(command) => owed::deliveries(command).await,

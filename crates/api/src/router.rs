@@ -18,12 +18,15 @@ use callreel_store::Store;
 use tokio::sync::watch;
 
 use crate::{
-    Asker, Gate, Switches, auth, channels, deliveries, envelope, health, holds, recordings,
+    Asker, Gate, Switches, auth, channels, deliveries, envelope, flows, health, holds, recordings,
     refusal::{Refusal, Why},
 };
 
 /// Largest body of a request. The longest thing that may be asked for is a `record_call` with headers of its own.
 const MAX_BODY_BYTES: usize = 64 << 10;
+
+/// Largest callflow that may be sent: the largest IVRs have a few hundred actions of a few hundred bytes each.
+const MAX_CALLFLOW_BYTES: usize = 1 << 20;
 
 type Routes = Router<Arc<Shared>>;
 
@@ -101,6 +104,7 @@ fn of_accounts(shared: &Arc<Shared>) -> Routes {
             "/v2/accounts/{account}/users/{user}/recordings/{id}",
             one_of_user,
         )
+        .merge(drafts())
         .route("/v2/accounts/{account}/channels", get(channels::list))
         .route("/v2/accounts/{account}/channels/{call_id}", one_channel)
         .route(
@@ -117,6 +121,18 @@ fn of_accounts(shared: &Arc<Shared>) -> Routes {
             auth::keep_to_account,
         ))
         .route_layer(from_fn_with_state(Arc::clone(shared), auth::identify))
+}
+
+/// Callflows that somebody is writing.
+fn drafts() -> Routes {
+    Router::new()
+        .route("/v2/accounts/{account}/callflows/check", post(flows::check))
+        .route(
+            "/v2/accounts/{account}/callflows/explain",
+            post(flows::explain),
+        )
+        // The largest callflows have some thousand actions.
+        .layer(DefaultBodyLimit::max(MAX_CALLFLOW_BYTES))
 }
 
 /// What the node owes, to whichever account.

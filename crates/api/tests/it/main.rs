@@ -8,6 +8,7 @@ mod channels;
 mod control;
 #[cfg(test)]
 mod deliveries;
+mod flows;
 #[cfg(test)]
 mod holds;
 #[cfg(test)]
