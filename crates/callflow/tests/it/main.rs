@@ -19,6 +19,7 @@ mod media;
 mod metaflows;
 mod missed;
 mod properties;
+mod published;
 mod recordings;
 mod source;
 mod twins;

@@ -33,7 +33,7 @@ fn every_module_has_its_file_its_page_and_its_schema() {
 #[test]
 fn a_page_names_every_key_with_its_default_and_no_other() {
     for module in lint::modules() {
-        let page = std::fs::read_to_string(root(&format!("docs/modules/{module}.md"))).unwrap();
+        let page = page(module);
         assert!(
             page.starts_with(&format!("# {module}\n")),
             "{module}: the title"
@@ -76,7 +76,13 @@ fn row(line: &str) -> Option<(String, String)> {
     Some((key.to_owned(), default))
 }
 
-fn examples(page: &str) -> Vec<String> {
+/// A module's page.
+pub(crate) fn page(module: &str) -> String {
+    std::fs::read_to_string(root(&format!("docs/modules/{module}.md"))).unwrap()
+}
+
+/// The JSON documents of a page.
+pub(crate) fn examples(page: &str) -> Vec<String> {
     let blocks: Vec<_> = page
         .split("```json\n")
         .skip(1)
