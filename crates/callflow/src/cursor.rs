@@ -276,12 +276,11 @@ impl Cursor {
 
     /// Kazoo's `attempt`, key after key: the first child that is there and not `{}`, else as `continue`.
     fn attempt(&mut self, keys: &[String]) -> Turn {
-        let wanted = self.stage.node.as_ref().and_then(|node| {
-            keys.iter().find_map(|key| match node.child(key) {
-                Some(Child::Action(action)) => Some(action.clone()),
-                Some(Child::Empty) | None => None,
-            })
-        });
+        let wanted = self
+            .stage
+            .node
+            .as_ref()
+            .and_then(|node| keys.iter().find_map(|key| node.action(key).cloned()));
         match wanted {
             Some(action) => self.enter(action),
             None => self.continue_at("_"),
@@ -299,7 +298,7 @@ impl Cursor {
         self.branches_left -= 1;
         self.repeat_warnings(flow.warnings());
         if let Some(node) = &self.stage.node
-            && let Some(Child::Action(after)) = node.child("_")
+            && let Some(after) = node.action("_")
         {
             self.saved.push(after.clone());
         }

@@ -126,6 +126,14 @@ impl Node {
             .find_map(|(name, child)| (name == key).then_some(child))
     }
 
+    /// The action under this key; none if there is none, or `{}`.
+    pub(crate) fn action(&self, key: &str) -> Option<&Arc<Self>> {
+        match self.child(key)? {
+            Child::Action(action) => Some(action),
+            Child::Empty => None,
+        }
+    }
+
     /// The place of one of its data keys.
     pub(crate) fn pointer_to(&self, key: &str) -> String {
         format!("{}/data/{}", self.pointer, escaped(key))

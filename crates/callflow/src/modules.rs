@@ -1,11 +1,13 @@
 //! The callflow modules: one file, one doc page and one schema each, all of the same stem. Never walks from one to another.
 
 mod answer;
+mod branch_bnumber;
 mod callflow;
 mod collect_dtmf;
 mod device;
 mod do_not_disturb;
 mod hangup;
+mod menu;
 mod missed_call_alert;
 mod noop;
 mod play;
@@ -40,11 +42,13 @@ macro_rules! registered {
 
 registered! {
     answer: Answer,
+    branch_bnumber: BranchBnumber,
     callflow: Callflow,
     collect_dtmf: CollectDtmf,
     device: Device,
     do_not_disturb: DoNotDisturb,
     hangup: Hangup,
+    menu: Menu,
     missed_call_alert: MissedCallAlert,
     noop: Noop,
     play: Play,

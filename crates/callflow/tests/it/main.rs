@@ -16,6 +16,7 @@ mod lint;
 mod mandates;
 mod matrix;
 mod media;
+mod menus;
 mod metaflows;
 mod missed;
 mod properties;
