@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cursor::Cursor;
 use crate::flow::{Flow, MalformedFlow};
+use crate::ring::{Member, MemberKind};
 use crate::talk::{Answer, CallInfo, Captures, Dialled, Effect, Endpoints, Input, Query, Settings};
 use crate::transcript::Transcript;
 
@@ -137,16 +138,7 @@ fn example_call() -> CallInfo {
 fn look_up(query: &Query) -> Answer {
     match query {
         Query::Callflow { .. } => Answer::Flow(json!({"flow": {"module": "noop", "data": {}}})),
-        Query::UserEndpoints { id } => Answer::Endpoints(Endpoints {
-            realm: "example.com".to_owned(),
-            owner: Some(User::read(&json!({"_id": id}))),
-            devices: vec![device("phone", "phone")],
-        }),
-        Query::DeviceEndpoint { id } => Answer::Endpoints(Endpoints {
-            realm: "example.com".to_owned(),
-            owner: None,
-            devices: vec![device(id, "phone")],
-        }),
+        Query::Endpoints { members } => Answer::Endpoints(endpoints(members)),
         Query::Vmbox { id } => Answer::Vmbox(Vmbox::read(&json!({"_id": id, "mailbox": NUMBER}))),
         Query::MessageCount { .. } => Answer::Count(0),
         Query::Document { id } | Query::Change { id, .. } => Answer::Document(json!({"_id": id})),
@@ -161,6 +153,32 @@ fn look_up(query: &Query) -> Answer {
     }
 }
 
-fn device(id: &str, username: &str) -> Device {
-    Device::read(&json!({"_id": id, "sip": {"username": username}}))
+/// Every user has a phone, every group a user.
+fn endpoints(members: &[Member]) -> Endpoints {
+    let mut found = Endpoints {
+        realm: "example.com".to_owned(),
+        ..Endpoints::default()
+    };
+    for Member { kind, id } in members {
+        match kind {
+            MemberKind::Device => found.devices.push(device(id, None)),
+            MemberKind::User => add_user(&mut found, id),
+            MemberKind::Group => {
+                let user = format!("member-of-{id}");
+                let entries = json!({ &user: {"type": "user", "weight": 1} });
+                found.groups.push(json!({"_id": id, "endpoints": entries}));
+                add_user(&mut found, &user);
+            }
+        }
+    }
+    found
+}
+
+fn add_user(found: &mut Endpoints, id: &str) {
+    found.users.push(User::read(&json!({"_id": id})));
+    found.devices.push(device("phone", Some(id)));
+}
+
+fn device(id: &str, owner_id: Option<&str>) -> Device {
+    Device::read(&json!({"_id": id, "owner_id": owner_id, "sip": {"username": "phone"}}))
 }

@@ -3,7 +3,6 @@
 //! [`Cursor`] is told what happened by [`Cursor::handle_input`] and asked what to do by [`Cursor::poll_output`].
 //! `docs/modules/` describes each module; [`lint`] checks a document, [`explain`] walks one with a made-up call.
 
-mod branching;
 mod cursor;
 mod data;
 pub mod destination;
@@ -42,6 +41,7 @@ pub use order::{
 };
 pub use problem::{Problem, Severity};
 pub use recording::http_url;
+pub use ring::{Member, MemberKind, members_of};
 pub use source::{NoJson, Source};
 pub use talk::{
     Answer, CallInfo, Captures, Dialled, Effect, Endpoints, Input, Output, Query, Settings,

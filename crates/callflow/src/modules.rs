@@ -1,21 +1,24 @@
 //! The callflow modules: one file, one doc page and one schema each, all of the same stem. Never walks from one to another.
 
 mod answer;
-mod branch_bnumber;
 mod callflow;
 mod collect_dtmf;
 mod device;
 mod do_not_disturb;
+mod group;
 mod hangup;
-mod menu;
 mod missed_call_alert;
 mod noop;
+mod page_group;
 mod play;
 mod record_call;
 mod record_caller;
 mod response;
+mod ring_group;
+mod route_to_cid;
 mod say;
 mod sleep;
+mod transfer;
 mod tts;
 mod user;
 mod voicemail;
@@ -42,21 +45,24 @@ macro_rules! registered {
 
 registered! {
     answer: Answer,
-    branch_bnumber: BranchBnumber,
     callflow: Callflow,
     collect_dtmf: CollectDtmf,
     device: Device,
     do_not_disturb: DoNotDisturb,
+    group: Group,
     hangup: Hangup,
-    menu: Menu,
     missed_call_alert: MissedCallAlert,
     noop: Noop,
+    page_group: PageGroup,
     play: Play,
     record_call: RecordCall,
     record_caller: RecordCaller,
     response: Response,
+    ring_group: RingGroup,
+    route_to_cid: RouteToCid,
     say: Say,
     sleep: Sleep,
+    transfer: Transfer,
     tts: Tts,
     user: User,
     voicemail: Voicemail,

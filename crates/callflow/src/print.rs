@@ -4,11 +4,12 @@ use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use callreel_proto::{
-    Application, CallEvent, Channels, Endpoint, EventName, InsertAt, Terminators,
+    Application, CallEvent, Channels, Endpoint, EventName, InsertAt, Terminators, TransferKind,
 };
 use serde_json::Value;
 
 use crate::order::{Meant, OrderDestination, RecordedLeg, RecordingKind, RecordingOrder, Slot};
+use crate::ring::{Member, MemberKind};
 use crate::talk::{Answer, Effect, Input, Query};
 
 impl Display for Slot {
@@ -87,8 +88,10 @@ impl Display for Query {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Callflow { id } => write!(f, "callflow {id}"),
-            Self::UserEndpoints { id } => write!(f, "devices of user {id}"),
-            Self::DeviceEndpoint { id } => write!(f, "device {id}"),
+            Self::Endpoints { members } => {
+                let words: Vec<_> = members.iter().map(ToString::to_string).collect();
+                f.write_str(&words.join(", "))
+            }
             Self::Vmbox { id } => write!(f, "voicemail box {id}"),
             Self::MessageCount { box_id } => write!(f, "messages in box {box_id}"),
             Self::Document { id } => write!(f, "document {id}"),
@@ -104,6 +107,17 @@ impl Display for Query {
                 Some(place) => write!(f, "the time in {place}"),
                 None => f.write_str("the time"),
             },
+        }
+    }
+}
+
+impl Display for Member {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (kind, id) = (self.kind, &self.id);
+        match kind {
+            MemberKind::Device => write!(f, "device {id}"),
+            MemberKind::User => write!(f, "devices of user {id}"),
+            MemberKind::Group => write!(f, "members of group {id}"),
         }
     }
 }
@@ -204,6 +218,19 @@ impl Display for Line<'_> {
                 Ok(())
             }
             Application::Bridge { .. } => print_bridge(f, self.0),
+            Application::Page(page) => {
+                let two_way = page.options.two_way_audio == Some(true);
+                let who: Vec<_> = page.endpoints.iter().map(print_endpoint).collect();
+                let audio = if two_way { "two-way" } else { "one-way" };
+                write!(f, " {}, {audio}", who.join(", "))
+            }
+            Application::Transfer(transfer) => {
+                let kind = match transfer.kind {
+                    TransferKind::Blind => "blind",
+                    TransferKind::Attended => "attended",
+                };
+                write!(f, " {kind} to {}", transfer.to)
+            }
             _ => Ok(()),
         }
     }
@@ -253,6 +280,13 @@ fn print_bridge(f: &mut Formatter<'_>, bridge: &Application) -> fmt::Result {
 
 fn print_endpoint(endpoint: &Endpoint) -> String {
     let mut text = match &endpoint.route {
+        Some(number) if endpoint.invite_format == "loopback" => {
+            let mut text = format!("the callflow of {number}");
+            if endpoint.custom_channel_vars.contains_key("Confirm-Key") {
+                text += " if confirmed";
+            }
+            text
+        }
         Some(route) => route.clone(),
         None => format!(
             "{}@{}",

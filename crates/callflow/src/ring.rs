@@ -1,13 +1,25 @@
-//! Rings devices and reads how that ended: what `user` and `device` have in common. Never looks a device up.
+//! Rings people and reads how that ended: what all modules that bridge have in common. Never looks anybody up.
+
+mod chance;
+mod endpoint;
+mod forward;
+mod members;
+mod rounds;
 
 use std::time::Duration;
 
-use callreel_proto::{Application, CallEvent, Device, Endpoint, HangupCause, InsertAt};
+use callreel_proto::{Application, CallEvent, Endpoint, HangupCause, InsertAt};
 use serde_json::{Map, Value, json};
 
+use crate::data::Data;
 use crate::stage::{Stage, Turn};
-use crate::talk::{Answer, Endpoints};
+use crate::talk::{Answer, Endpoints, Query};
 use crate::wait::{Await, Outcome};
+use endpoint::Terms;
+
+pub use members::{Member, MemberKind, members_of};
+pub(crate) use members::{Wanted, wanted};
+pub(crate) use rounds::Rounds;
 
 /// Kazoo's ring time, seconds.
 const RING_S: u64 = 20;
@@ -15,212 +27,228 @@ const RING_S: u64 = 20;
 const LONGEST_RING_S: u64 = 86_400;
 /// Kazoo's `bridge_timeout_extended_ms`: so long after the ring time the switch counts as silent.
 const RING_GUARD: Duration = Duration::from_secs(20);
+/// So many endpoints fit in one command: the switch takes 256 KiB, and fifty with all their variables are a third of that.
+const MOST_ENDPOINTS: usize = 100;
 
-/// Goes on after the lookup, and after the bridge. `strategy` names the data key of the dial strategy.
-pub(crate) fn resume(stage: &mut Stage, outcome: Outcome, strategy: &str) -> Turn {
-    match outcome {
-        Outcome::Reply(Answer::Endpoints(found)) => ring(stage, found, strategy),
-        Outcome::Reply(_) => {
-            stage.warn_of(
-                "id",
-                "there is no such document in the account; nobody is rung",
-            );
-            Turn::next()
+/// Who of those that are rung is rung when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Strategy {
+    /// All at once.
+    #[default]
+    Simultaneous,
+    /// One after the other.
+    Single,
+    /// One after the other in an order that chance makes: who weighs more is likely to be rung sooner.
+    WeightedRandom,
+}
+
+impl Strategy {
+    /// The strategy a data key names, out of these; all at once if it names none.
+    pub(crate) fn read(data: &mut Data<'_>, key: &str, known: &[Self]) -> Self {
+        let Some(asked) = data.text(key) else {
+            return Self::default();
+        };
+        let found = known.iter().find(|strategy| strategy.name() == asked);
+        found.copied().unwrap_or_else(|| {
+            let names: Vec<_> = known.iter().map(|s| format!("{:?}", s.name())).collect();
+            let names = names.join(" or ");
+            data.warn_of(key, format!("{asked:?} is no strategy; use {names}"));
+            Self::default()
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Simultaneous => "simultaneous",
+            Self::Single => "single",
+            Self::WeightedRandom => "weighted_random",
         }
-        Outcome::Talked => Turn::Stop,
-        Outcome::NotAnswered(event) => failed(stage, &event),
-        Outcome::TimedOut => {
-            stage.warn("the switch did not say how the bridge ended; going on without it");
-            Turn::next()
+    }
+
+    /// The `Dial-Endpoint-Method`.
+    fn method(self) -> &'static str {
+        match self {
+            Self::Simultaneous => "simultaneous",
+            Self::Single | Self::WeightedRandom => "single",
         }
-        _ => Turn::next(),
     }
 }
 
-fn ring(stage: &mut Stage, found: Endpoints, strategy: &str) -> Turn {
-    let timeout_s = match stage.whole("timeout") {
+/// What a module wants of a bridge.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ringing {
+    /// Whom to ring, in the order of the data.
+    pub(crate) members: Vec<Wanted>,
+    /// How long, seconds.
+    pub(crate) timeout_s: u64,
+    pub(crate) strategy: Strategy,
+    /// A group is rung, not a person: forwards of direct calls alone do not hold, and no ringing tone of a callee is heard.
+    pub(crate) group: bool,
+    /// A phone's own redirection (3xx) is not followed.
+    pub(crate) ignore_forward: Option<bool>,
+    /// What the caller hears meanwhile, as the switch names media.
+    pub(crate) ringback: Option<String>,
+    /// How the phones ring: the `Alert-Info` for calls of the account's own, and for those from outside.
+    pub(crate) ringtones: Map<String, Value>,
+}
+
+/// Nobody was reached; the flow may try again.
+#[derive(Debug)]
+pub(crate) struct Unreached {
+    /// The children that would say what to do: by the cause, by the SIP code.
+    keys: Vec<String>,
+}
+
+impl Unreached {
+    /// Whether the flow says what to do for just this reason.
+    pub(crate) fn is_provided_for(&self, stage: &Stage) -> bool {
+        let node = stage.node.as_ref();
+        let has = |key: &String| node.is_some_and(|node| node.action(key).is_some());
+        self.keys.iter().any(has)
+    }
+
+    /// The child named by the cause, else by the SIP code, else `_`.
+    pub(crate) fn turn(self) -> Turn {
+        Turn::Attempt(self.keys)
+    }
+}
+
+/// A ring time of a data key: 0 means Kazoo's usual time.
+pub(crate) fn ring_time(asked: Option<u64>) -> u64 {
+    match asked {
         None | Some(0) => RING_S,
         Some(s) => s.min(LONGEST_RING_S),
-    };
-    let endpoints = endpoints(stage, &found, timeout_s);
-    if endpoints.is_empty() {
-        return Turn::next();
-    }
-    let method = method(stage, strategy);
-    // RFC 3323 §4.1: what an anonymous caller is called.
-    let hidden = stage.flag("suppress_clid") == Some(true);
-    let (name, number) = if hidden {
-        (Some("Anonymous".to_owned()), Some("anonymous".to_owned()))
-    } else {
-        let call = &stage.call;
-        (call.caller_id_name.clone(), call.caller_id_number.clone())
-    };
-    let fail_on_single_reject = stage.flag("fail_on_single_reject");
-    stage.command(Application::Bridge {
-        endpoints,
-        timeout_s: Some(timeout_s),
-        method: Some(method),
-        fail_on_single_reject,
-        caller_id_name: name,
-        caller_id_number: number,
-        ignore_early_media: None,
-        ringback: None,
-        ignore_forward: None,
-        custom_channel_vars: serde_json::Map::new(),
-        custom_sip_headers: serde_json::Map::new(),
-    });
-    let give_up = stage.after(Duration::from_secs(timeout_s) + RING_GUARD);
-    Turn::Wait(Await::Bridge {
-        give_up: Some(give_up),
-    })
-}
-
-fn method(stage: &mut Stage, key: &str) -> String {
-    let usual = "simultaneous".to_owned();
-    match stage.text(key) {
-        None => usual,
-        Some(method) if matches!(method.as_str(), "single" | "simultaneous") => method,
-        Some(other) => {
-            let message = format!("{other:?} is no strategy; use \"single\" or \"simultaneous\"");
-            stage.warn_of(key, message);
-            usual
-        }
     }
 }
 
-/// The devices that may be rung, as the switch is told of them.
-fn endpoints(stage: &mut Stage, found: &Endpoints, timeout_s: u64) -> Vec<Endpoint> {
-    let willing = found
-        .owner
-        .as_ref()
-        .is_none_or(|owner| owner.enabled && !owner.do_not_disturb);
-    if !willing {
-        return Vec::new();
-    }
-    let can_call_self = stage.flag("can_call_self").unwrap_or(false);
-    let wishes = Wishes {
-        realm: &found.realm,
-        to_user: stage.text("static_invite"),
-        delay_s: stage.whole("delay").filter(|s| *s > 0),
-        timeout_s,
-        headers: headers(stage),
-        account_id: stage.call.account_id.to_string(),
-    };
-    let caller = stage.call.calling_device.clone();
-    let mut endpoints = Vec::new();
-    stage.ring_anew();
-    for device in &found.devices {
-        let is_caller = caller.as_deref() == Some(&device.id);
-        if !device.enabled || device.do_not_disturb || (is_caller && !can_call_self) {
-            continue;
-        }
-        match wishes.endpoint(device) {
-            Ok(endpoint) => endpoints.push(Endpoint {
-                outbound_call_id: Some(stage.ring(device, found.owner.as_ref())),
-                ..endpoint
-            }),
-            Err(reason) => stage.warn(format!("device {} is not rung: {reason}", device.id)),
-        }
-    }
-    endpoints
-}
-
-/// Headers for the B leg: plain, or in Kazoo's later form below `out`.
-fn headers(stage: &mut Stage) -> Map<String, Value> {
-    match stage.value("custom_sip_headers") {
-        None => Map::new(),
-        Some(Value::Object(headers)) => outbound(headers),
-        Some(_) => {
-            stage.warn_of("custom_sip_headers", "not an object; ignored");
-            Map::new()
-        }
-    }
-}
-
-fn outbound(mut headers: Map<String, Value>) -> Map<String, Value> {
-    let nested = ["in", "out"]
-        .iter()
-        .any(|side| headers.get(*side).is_some_and(Value::is_object));
-    if !nested {
-        return headers;
-    }
-    match headers.remove("out") {
-        Some(Value::Object(out)) => out,
-        _ => Map::new(),
-    }
-}
-
-/// What holds for every endpoint of one bridge.
-struct Wishes<'a> {
-    realm: &'a str,
-    to_user: Option<String>,
-    delay_s: Option<u64>,
-    timeout_s: u64,
-    headers: Map<String, Value>,
-    account_id: String,
-}
-
-impl Wishes<'_> {
-    fn endpoint(&self, device: &Device) -> Result<Endpoint, String> {
-        let mut custom_sip_headers = outbound(device.custom_sip_headers.clone());
-        custom_sip_headers.extend(self.headers.clone());
-        let endpoint = Endpoint {
-            delay_s: self.delay_s,
-            timeout_s: Some(self.timeout_s),
-            custom_channel_vars: self.variables(device),
-            custom_sip_headers,
-            ..Endpoint::default()
+impl Ringing {
+    /// A person or a phone, as the modules `user` and `device` ring them.
+    pub(crate) fn direct(stage: &mut Stage, kind: MemberKind, strategy: &str) -> Option<Self> {
+        let id = stage.text("id")?;
+        let known = [Strategy::Simultaneous, Strategy::Single];
+        let timeout_s = ring_time(stage.whole("timeout"));
+        let member = Wanted {
+            delay_s: stage.whole("delay"),
+            timeout_s: Some(timeout_s),
+            ..Wanted::of(kind, id)
         };
-        match device.invite_format.as_str() {
-            "route" => Ok(Endpoint {
-                invite_format: "route".to_owned(),
-                route: Some(device.route.clone().ok_or("it has no sip.route")?),
-                ..endpoint
-            }),
-            // A contact is what a registration holds, so both find the phone by its registration.
-            "username" | "contact" => {
-                let username = device.username.clone().ok_or("it has no sip.username")?;
-                let realm = device
-                    .realm
-                    .clone()
-                    .unwrap_or_else(|| self.realm.to_owned());
-                Ok(Endpoint {
-                    invite_format: "username".to_owned(),
-                    to_user: Some(self.to_user.clone().unwrap_or_else(|| username.clone())),
-                    to_username: Some(username),
-                    to_realm: Some(realm),
-                    ..endpoint
-                })
+        Some(Self {
+            members: vec![member],
+            timeout_s,
+            strategy: stage.data(|data| Strategy::read(data, strategy, &known)),
+            ..Self::default()
+        })
+    }
+
+    /// Asks for the documents of all who are wanted.
+    pub(crate) fn begin(&self, stage: &mut Stage) -> Turn {
+        let members = self.members.iter().map(|m| m.member.clone()).collect();
+        Turn::Wait(stage.ask(Query::Endpoints { members }))
+    }
+
+    /// Goes on after the documents came, and after the bridge.
+    pub(crate) fn resume(&self, stage: &mut Stage, outcome: Outcome) -> Result<Turn, Unreached> {
+        match outcome {
+            Outcome::Reply(Answer::Endpoints(found)) => Ok(self.ring(stage, &found)),
+            Outcome::Reply(_) => {
+                stage.warn("the account's documents cannot be read; nobody is rung");
+                Ok(Turn::next())
             }
-            other => Err(format!("sip.invite_format {other:?} is not supported")),
+            Outcome::Talked => Ok(Turn::Stop),
+            Outcome::NotAnswered(event) => unreached_by(stage, &event),
+            Outcome::TimedOut => {
+                stage.warn("the switch did not say how the bridge ended; going on without it");
+                Err(Unreached { keys: Vec::new() })
+            }
+            _ => Ok(Turn::next()),
         }
     }
 
-    /// The variables Kazoo gives a device's leg.
-    fn variables(&self, device: &Device) -> Map<String, Value> {
-        let mut variables = Map::new();
-        variables.insert("Account-ID".into(), json!(self.account_id));
-        variables.insert("Authorizing-ID".into(), json!(device.id));
-        variables.insert("Authorizing-Type".into(), json!("device"));
-        if let Some(owner) = &device.owner_id {
-            variables.insert("Owner-ID".into(), json!(owner));
+    /// Rings those whose documents these are.
+    pub(crate) fn ring(&self, stage: &mut Stage, found: &Endpoints) -> Turn {
+        let endpoints = self.endpoints(stage, found);
+        if endpoints.is_empty() {
+            return Turn::next();
         }
-        variables
+        let give_up = stage.after(self.longest(&endpoints) + RING_GUARD);
+        let (caller_id_name, caller_id_number) = caller(stage);
+        let fail_on_single_reject = stage.flag("fail_on_single_reject");
+        stage.command(Application::Bridge {
+            endpoints,
+            timeout_s: Some(self.timeout_s),
+            method: Some(self.strategy.method().to_owned()),
+            fail_on_single_reject,
+            caller_id_name,
+            caller_id_number,
+            // The phones of a group ring each in their way.
+            ignore_early_media: self.group.then_some(true),
+            ringback: self.ringback.clone(),
+            ignore_forward: self.ignore_forward,
+            custom_channel_vars: Map::new(),
+            custom_sip_headers: Map::new(),
+        });
+        Turn::Wait(Await::Bridge {
+            give_up: Some(give_up),
+        })
+    }
+
+    /// The phones and numbers to be rung, as the switch is told of them.
+    pub(crate) fn endpoints(&self, stage: &mut Stage, found: &Endpoints) -> Vec<Endpoint> {
+        stage.ring_anew();
+        let terms = Terms::read(stage, self, found);
+        let mut endpoints = Vec::new();
+        for rung in self.resolve(stage, found) {
+            terms.add(stage, &rung, &mut endpoints);
+        }
+        if endpoints.len() > MOST_ENDPOINTS {
+            let message =
+                format!("a bridge rings at most {MOST_ENDPOINTS} phones; others are left out");
+            stage.warn(message);
+            endpoints.truncate(MOST_ENDPOINTS);
+        }
+        endpoints
+    }
+
+    /// How long it may ring: one by one, each has its own time.
+    fn longest(&self, endpoints: &[Endpoint]) -> Duration {
+        let each = |endpoint: &Endpoint| {
+            let own = endpoint.timeout_s.unwrap_or(self.timeout_s);
+            own.min(self.timeout_s)
+                .saturating_add(endpoint.delay_s.unwrap_or_default())
+        };
+        Duration::from_secs(match self.strategy {
+            Strategy::Simultaneous => self.timeout_s,
+            Strategy::Single | Strategy::WeightedRandom => {
+                endpoints.iter().map(each).fold(0, u64::saturating_add)
+            }
+        })
     }
 }
 
-/// The child named by the cause, else by the SIP code, else `_`.
-fn failed(stage: &mut Stage, event: &CallEvent) -> Turn {
+/// Who calls, as the callee is told.
+pub(crate) fn caller(stage: &mut Stage) -> (Option<String>, Option<String>) {
+    // RFC 3323 §4.1: what an anonymous caller is called.
+    if stage.flag("suppress_clid") == Some(true) {
+        return (Some("Anonymous".to_owned()), Some("anonymous".to_owned()));
+    }
+    let call = &stage.call;
+    (call.caller_id_name.clone(), call.caller_id_number.clone())
+}
+
+/// Why nobody was reached, as the switch says; a caller who gave up is not led on.
+pub(crate) fn unreached_by(stage: &mut Stage, event: &CallEvent) -> Result<Turn, Unreached> {
     let result = event.application_response.as_deref().filter(is_cause);
     stage.last_failure = event.hangup_cause.or_else(|| result.and_then(known_cause));
     let cause = result.or(event.hangup_cause.map(HangupCause::name));
     // The caller gave up: whatever the flow holds for a callee who does not answer, nobody is left to hear it.
     if cause == Some(HangupCause::OriginatorCancel.name()) {
-        return stage.hang_up(InsertAt::Tail, None);
+        return Ok(stage.hang_up(InsertAt::Tail, None));
     }
     let code = event.hangup_code.as_deref();
     let keys = cause.into_iter().chain(code).map(str::to_owned);
-    Turn::Attempt(keys.collect())
+    Err(Unreached {
+        keys: keys.collect(),
+    })
 }
 
 /// `NONE` and `FAIL` are what a switch says for want of a cause.

@@ -295,13 +295,6 @@ impl Stage {
             .unwrap_or_default()
     }
 
-    /// Whether an action stands under this branch key of the running one.
-    pub(crate) fn leads_to(&self, key: &str) -> bool {
-        self.node
-            .as_ref()
-            .is_some_and(|node| node.action(key).is_some())
-    }
-
     /// Warns about the running action.
     pub(crate) fn warn(&mut self, message: impl Into<String>) {
         let pointer = self.pointer();
@@ -328,9 +321,25 @@ impl Stage {
 
     /// Reads the running action's data; what is wrong with it is told.
     pub(crate) fn data<T>(&mut self, read: impl FnOnce(&mut Data<'_>) -> T) -> T {
-        let none = Map::new();
+        self.data_under(Map::new(), read)
+    }
+
+    /// The same, where something else goes before what the data says.
+    pub(crate) fn data_under<T>(
+        &mut self,
+        before: Map<String, Value>,
+        read: impl FnOnce(&mut Data<'_>) -> T,
+    ) -> T {
         let node = self.node.clone();
-        let map = node.as_ref().map_or(&none, |node| &node.data);
+        let none = Map::new();
+        let own = node.as_ref().map_or(&none, |node| &node.data);
+        let merged;
+        let map = if before.is_empty() {
+            own
+        } else {
+            merged = own.clone().into_iter().chain(before).collect();
+            &merged
+        };
         let mut data = Data::new(map, format!("{}/data", self.pointer()));
         let found = read(&mut data);
         for (pointer, message) in data.warnings {

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::mandate::Standing;
 use crate::order::{Meant, RecordingOrder, Slot};
+use crate::ring::Member;
 
 /// What the cursor is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,7 +61,7 @@ pub enum Input {
 pub enum Answer {
     /// A callflow document.
     Flow(Value),
-    /// Devices that may be rung.
+    /// Whom a bridge may ring.
     Endpoints(Endpoints),
     /// A voicemail box.
     Vmbox(Vmbox),
@@ -100,15 +101,23 @@ pub struct Captures {
     pub named: BTreeMap<String, String>,
 }
 
-/// The devices of a user, or one device.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The documents of whom a bridge may ring, whatever their state. What does not exist is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Endpoints {
     /// The account's SIP realm, for devices without their own.
     pub realm: String,
-    /// The user asked for, or the device's owner. A disabled owner, or one who must not be disturbed, is not rung.
-    pub owner: Option<User>,
-    /// The devices as stored, whatever their state.
+    /// How the account's phones ring: `internal` and `external`, an `Alert-Info` each.
+    pub ringtones: Map<String, Value>,
+    /// The users asked for, those of groups, and the owners of devices.
+    pub users: Vec<User>,
+    /// The group documents asked for, and those in them.
+    pub groups: Vec<Value>,
+    /// The devices asked for, those of groups, and all that belong to a user asked for.
     pub devices: Vec<Device>,
+    /// The time, gregorian seconds.
+    pub now_s: u64,
+    /// A number that nobody can foretell, for those who are rung in an order of chance.
+    pub chance: u64,
 }
 
 /// What the cursor wants to know. At most one is outstanding.
@@ -120,15 +129,11 @@ pub enum Query {
         /// Document id.
         id: String,
     },
-    /// A user's devices → [`Answer::Endpoints`].
-    UserEndpoints {
-        /// The user's document id.
-        id: String,
-    },
-    /// One device → [`Answer::Endpoints`] with one device.
-    DeviceEndpoint {
-        /// The device's document id.
-        id: String,
+    /// Whom a bridge may ring, and everybody they lead to: the devices of users, the members of groups →
+    /// [`Answer::Endpoints`].
+    Endpoints {
+        /// Whom.
+        members: Vec<Member>,
     },
     /// A voicemail box → [`Answer::Vmbox`].
     Vmbox {
@@ -178,6 +183,10 @@ pub enum Query {
 /// What the cursor wants done.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an effect lives until it is done; most are commands, and so are the largest"
+)]
 pub enum Effect {
     /// Send this to the call's control queue.
     Command {
@@ -244,6 +253,10 @@ pub enum Effect {
 
 /// What comes out of the cursor.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an output is looked at once; most are effects, and so are the largest"
+)]
 pub enum Output {
     /// Do this, then ask again.
     Effect(Effect),

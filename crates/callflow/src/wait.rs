@@ -24,6 +24,11 @@ pub(crate) enum Await {
     Digits(Collecting),
     /// The bridge is over. Endless once the legs are joined.
     Bridge { give_up: Option<Instant> },
+    /// The switch has done this command, or refuses it.
+    Command {
+        application: &'static str,
+        give_up: Option<Instant>,
+    },
     /// The message recording is over.
     Recording { slot: Slot, give_up: Instant },
     /// The recording beside the flow has begun.
@@ -59,6 +64,10 @@ pub(crate) enum Outcome {
     Talked,
     /// The bridge was not answered.
     NotAnswered(Box<CallEvent>),
+    /// The command is done.
+    Completed(Box<CallEvent>),
+    /// The switch will not do it, and has said so.
+    Refused,
     /// The message recording has ended.
     Recorded { reason: EndReason, length_ms: u64 },
     /// The recording never began.
@@ -73,7 +82,7 @@ impl Await {
             | Self::Recording { give_up, .. }
             | Self::Begun { give_up, .. }
             | Self::Gone { give_up } => Some(*give_up),
-            Self::Bridge { give_up } => *give_up,
+            Self::Bridge { give_up } | Self::Command { give_up, .. } => *give_up,
             Self::Until(instant) => Some(*instant),
             Self::Digits(collecting) => collecting.deadline(),
             Self::Nothing | Self::Mark { .. } | Self::Reply => None,
@@ -162,6 +171,12 @@ impl Await {
                 }
                 refuses(name, &event, "bridge", None).then_some(Outcome::NotAnswered(event))
             }
+            Self::Command { application, .. } => {
+                if completes(name, &event, application) {
+                    return Some(Outcome::Completed(event));
+                }
+                refuses(name, &event, application, None).then_some(Outcome::Refused)
+            }
             // Nobody is being asked: whoever knows the way presses the next key already.
             Self::Nothing | Self::Reply | Self::Begun { .. } => {
                 if name == EventName::Dtmf
@@ -228,6 +243,7 @@ impl Display for Await {
             Self::Digits(_) => "keys of the caller",
             Self::Bridge { give_up: Some(_) } => "the bridge to be answered",
             Self::Bridge { .. } => "the bridge to end",
+            Self::Command { .. } => "the switch to do what it was told",
             Self::Recording { .. } => "the end of the message",
             Self::Begun { .. } => "the recording to begin",
             Self::Reply => "a document",

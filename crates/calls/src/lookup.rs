@@ -1,8 +1,9 @@
 //! Answers a cursor's questions from the account's documents, and finds the callflow of a new call.
 
+mod endpoints;
+
 use callreel_callflow::{
-    Answer, Captures, Dialled, EndpointRules, Endpoints, Network, Query, Standing,
-    metaflow::MetaflowRules,
+    Answer, Captures, Dialled, EndpointRules, Network, Query, Standing, metaflow::MetaflowRules,
 };
 use callreel_proto::{
     Account, AccountDb, AccountId, Device, MediaConfig, RouteReq, User, Vmbox, lenient_bool,
@@ -116,8 +117,10 @@ async fn look_up(
         Query::Vmbox { id } => live(store, &db, id)
             .await?
             .map(|doc| Answer::Vmbox(Vmbox::read(&doc))),
-        Query::UserEndpoints { id } => user_endpoints(store, account, id).await?,
-        Query::DeviceEndpoint { id } => device_endpoint(store, account, id).await?,
+        Query::Endpoints { members } => {
+            let found = endpoints::endpoints(store, account, members).await?;
+            Some(Answer::Endpoints(found))
+        }
         Query::MessageCount { box_id } => {
             Some(Answer::Count(messages(store, account, box_id).await?))
         }
@@ -179,49 +182,6 @@ async fn local_time(
         })
     });
     Ok(Timestamp::now().to_zoned(zone).datetime())
-}
-
-async fn user_endpoints(
-    store: &Store,
-    account: &AccountId,
-    id: &str,
-) -> Result<Option<Answer>, Error> {
-    let db = AccountDb::name(account);
-    let Some(user) = live(store, &db, id).await? else {
-        return Ok(None);
-    };
-    let devices = store
-        .query(&db, View::DevicesByOwner(id.to_owned()))
-        .await?
-        .iter()
-        .map(Device::read)
-        .collect();
-    Ok(Some(Answer::Endpoints(Endpoints {
-        realm: realm(store, account).await?,
-        owner: Some(User::read(&user)),
-        devices,
-    })))
-}
-
-async fn device_endpoint(
-    store: &Store,
-    account: &AccountId,
-    id: &str,
-) -> Result<Option<Answer>, Error> {
-    let db = AccountDb::name(account);
-    let Some(doc) = live(store, &db, id).await? else {
-        return Ok(None);
-    };
-    let device = Device::read(&doc);
-    let owner = match &device.owner_id {
-        Some(owner) => live(store, &db, owner).await?.map(|doc| User::read(&doc)),
-        None => None,
-    };
-    Ok(Some(Answer::Endpoints(Endpoints {
-        realm: realm(store, account).await?,
-        owner,
-        devices: vec![device],
-    })))
 }
 
 /// The documents that say what holds for a party of a call: the account's, and its device's and user's if it is one of the
@@ -359,15 +319,6 @@ pub(crate) async fn recipient(store: &Store, account: &AccountId) -> Option<Stri
 pub(crate) fn calling_device(route: &RouteReq) -> Option<&str> {
     let is_device = route.channel_var("Authorizing-Type") == Some("device");
     route.channel_var("Authorizing-ID").filter(|_| is_device)
-}
-
-/// The account's SIP realm; empty if it has none.
-async fn realm(store: &Store, account: &AccountId) -> Result<String, Error> {
-    let doc = store
-        .get(&AccountDb::name(account), account.as_str())
-        .await?
-        .unwrap_or_default();
-    Ok(Account::read(&doc).realm.unwrap_or_default())
 }
 
 /// Messages of a box over all months, without the deleted ones.

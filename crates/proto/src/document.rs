@@ -58,17 +58,22 @@ pub fn month_db(account: &AccountId, month: &str) -> String {
     format!("{}-{month}", AccountDb::name(account))
 }
 
-pub(crate) fn text(doc: &Value, pointer: &str) -> Option<String> {
+fn text(doc: &Value, pointer: &str) -> Option<String> {
     doc.pointer(pointer)
         .and_then(Value::as_str)
         .filter(|s| !s.is_empty())
         .map(str::to_owned)
 }
 
-pub(crate) fn flag(doc: &Value, pointer: &str, default: bool) -> bool {
+fn flag(doc: &Value, pointer: &str, default: bool) -> bool {
     doc.pointer(pointer)
         .and_then(lenient_bool)
         .unwrap_or(default)
+}
+
+fn map(doc: &Value, pointer: &str) -> Map<String, Value> {
+    let found = doc.pointer(pointer).and_then(Value::as_object);
+    found.cloned().unwrap_or_default()
 }
 
 /// A user's or device's `call_recording`. Where there is none, Kazoo's older `record_call` is read: `true`, or an object that
@@ -104,6 +109,8 @@ pub struct Account {
     pub enabled: bool,
     /// What the account wants recorded, as the document has it; null if it says nothing.
     pub call_recording: Value,
+    /// How its phones ring: `internal` and `external`, an `Alert-Info` each.
+    pub ringtones: Map<String, Value>,
 }
 
 impl Account {
@@ -114,6 +121,7 @@ impl Account {
             name: text(doc, "/name"),
             enabled: flag(doc, "/enabled", true),
             call_recording: doc.get("call_recording").cloned().unwrap_or_default(),
+            ringtones: map(doc, "/ringtones"),
         }
     }
 
@@ -141,6 +149,10 @@ pub struct User {
     pub do_not_disturb: bool,
     /// Which calls of the user's devices are recorded, as the document has it; null if it says nothing.
     pub call_recording: Value,
+    /// Where the user's calls are forwarded, as the document has it.
+    pub call_forward: Map<String, Value>,
+    /// How phones ring for the user: `internal` and `external`, an `Alert-Info` each.
+    pub ringtones: Map<String, Value>,
 }
 
 impl User {
@@ -159,6 +171,8 @@ impl User {
             enabled: flag(doc, "/enabled", true),
             do_not_disturb: flag(doc, "/do_not_disturb/enabled", false),
             call_recording: endpoint_recording(doc),
+            call_forward: map(doc, "/call_forward"),
+            ringtones: map(doc, "/ringtones"),
         }
     }
 }
@@ -192,6 +206,10 @@ pub struct Device {
     pub custom_sip_headers: Map<String, Value>,
     /// Which of its calls are recorded, as the document has it; null if it says nothing.
     pub call_recording: Value,
+    /// Where its calls are forwarded, as the document has it.
+    pub call_forward: Map<String, Value>,
+    /// How it rings: `internal` and `external`, an `Alert-Info` each.
+    pub ringtones: Map<String, Value>,
 }
 
 impl Device {
@@ -220,12 +238,10 @@ impl Device {
             invite_format: text(doc, "/sip/invite_format").unwrap_or_else(|| "username".into()),
             route: text(doc, "/sip/route"),
             codecs,
-            custom_sip_headers: doc
-                .pointer("/sip/custom_sip_headers")
-                .and_then(Value::as_object)
-                .cloned()
-                .unwrap_or_default(),
+            custom_sip_headers: map(doc, "/sip/custom_sip_headers"),
             call_recording: endpoint_recording(doc),
+            call_forward: map(doc, "/call_forward"),
+            ringtones: map(doc, "/ringtones"),
         }
     }
 }

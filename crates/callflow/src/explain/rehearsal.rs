@@ -183,7 +183,8 @@ impl Rehearsal {
         }
         match application {
             Application::Bridge { timeout_s, .. } => self.bridge(done_at, timeout_s.unwrap_or(20)),
-            Application::Hangup { .. } | Application::Respond { .. } => {
+            // A call that is transferred is another controller's: for this flow it is gone.
+            Application::Hangup { .. } | Application::Respond { .. } | Application::Transfer(_) => {
                 let gone = self.event(EventName::ChannelDestroy, |_| {});
                 self.say(done_at, gone);
             }

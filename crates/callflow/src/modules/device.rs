@@ -1,23 +1,26 @@
 //! `device`: rings one device and connects it if it answers.
 
-use crate::ring;
+use crate::ring::{MemberKind, Ringing, Unreached};
 use crate::stage::{Module, Stage, Turn};
-use crate::talk::Query;
 use crate::wait::Outcome;
 
 #[derive(Debug, Default)]
-pub(crate) struct Device;
+pub(crate) struct Device {
+    ringing: Ringing,
+}
 
 impl Module for Device {
     fn start(&mut self, stage: &mut Stage) -> Turn {
-        let Some(id) = stage.text("id") else {
+        let Some(ringing) = Ringing::direct(stage, MemberKind::Device, "dial_strategy") else {
             stage.warn_of("id", "no device is named; skipped");
             return Turn::next();
         };
-        Turn::Wait(stage.ask(Query::DeviceEndpoint { id }))
+        self.ringing = ringing;
+        self.ringing.begin(stage)
     }
 
     fn resume(&mut self, stage: &mut Stage, outcome: Outcome) -> Turn {
-        ring::resume(stage, outcome, "dial_strategy")
+        let rung = self.ringing.resume(stage, outcome);
+        rung.unwrap_or_else(Unreached::turn)
     }
 }

@@ -1,17 +1,25 @@
 //! `user` and `device`: who is rung, and where the flow goes after.
 
-use callreel_callflow::{Answer, Effect, Endpoints, Input};
-use callreel_proto::{Application, EventName, User};
+use callreel_callflow::{Answer, Effect, Input};
+use callreel_proto::{Application, EventName};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::support::{Talk, devices, phone, sample};
+use crate::support::{Talk, devices, documents_of, phone, sample};
 
 fn ring(module: &str, data: Value) -> Value {
     let say = |text: &str| json!({"module": "tts", "data": {"text": text}});
     json!({"module": module, "data": data, "children": {
         "_": say("nobody there"), "USER_BUSY": say("busy"), "sip:404": say("unknown"), "CALL_REJECTED": {}
     }})
+}
+
+/// The phones of the sample's user.
+fn of_the_sample(ids: &[&str]) -> Answer {
+    let user = "{USER_ID}";
+    let phone = |id: &&str| json!({"_id": id, "owner_id": user, "sip": {"username": id}});
+    let phones: Vec<_> = ids.iter().map(phone).collect();
+    Answer::Endpoints(documents_of(&[json!({"_id": user})], &phones))
 }
 
 fn answered(flow: &Value) -> Talk {
@@ -21,7 +29,7 @@ fn answered(flow: &Value) -> Talk {
 #[test]
 fn the_third_sample_ends_with_the_talk_of_an_answered_call() {
     let mut talk = Talk::through(&sample("3-per-user"));
-    talk.found(0.0, devices(&[phone("desk"), phone("mobile")]));
+    talk.found(0.0, of_the_sample(&["desk", "mobile"]));
     talk.event(5.0, EventName::ChannelAnswer, |_| {});
     talk.event(5.0, EventName::ChannelBridge, |_| {});
     talk.event(65.0, EventName::ChannelUnbridge, |_| {});
@@ -54,7 +62,7 @@ fn the_third_sample_ends_with_the_talk_of_an_answered_call() {
 #[test]
 fn the_third_sample_takes_a_message_when_nobody_answers() {
     let mut talk = Talk::through(&sample("3-per-user"));
-    talk.found(0.0, devices(&[phone("desk")]));
+    talk.found(0.0, of_the_sample(&["desk"]));
     talk.bridged(20.0, "NO_ANSWER", Some("sip:480"));
     assert_snapshot!(talk.text(), @r#"
     0s > Started
@@ -170,7 +178,7 @@ fn the_unwilling_are_not_rung() {
     dnd["do_not_disturb"] = json!({"enabled": true});
     let mut fax = phone("gateway");
     fax["sip"] = json!({"invite_format": "e164"});
-    let nameless = json!({"_id": "nameless"});
+    let nameless = json!({"_id": "nameless", "owner_id": "bob"});
     let mut route = phone("trunk");
     route["sip"] = json!({"invite_format": "route", "route": "sip:4930@gw.example"});
     let all = [
@@ -193,7 +201,7 @@ fn the_unwilling_are_not_rung() {
        < warn at (root): device gateway is not rung: sip.invite_format "e164" is not supported
        < warn at (root): device nameless is not rung: it has no sip.username
        < bridge sip:4930@gw.example, desk@acme.example for 20s, single, from Alice 1000
-       wait until 40s
+       wait until 60s
     "#);
 }
 
@@ -210,13 +218,10 @@ fn a_caller_may_ring_their_own_phone_on_request() {
 
 #[test]
 fn nobody_to_ring_goes_on_at_once() {
-    let busy_owner = Answer::Endpoints(Endpoints {
-        realm: "acme.example".to_owned(),
-        owner: Some(User::read(
-            &json!({"_id": "bob", "do_not_disturb": {"enabled": true}}),
-        )),
-        devices: vec![callreel_proto::Device::read(&phone("desk"))],
-    });
+    let busy_owner = Answer::Endpoints(documents_of(
+        &[json!({"_id": "bob", "do_not_disturb": {"enabled": true}})],
+        &[phone("desk")],
+    ));
     for answer in [
         devices(&[]),
         devices(&[phone("alices-phone")]),
@@ -259,7 +264,7 @@ fn an_endpoint_carries_what_the_switch_needs() {
        wait
     0s > Found devices [desk] in acme.example
        < bridge desk@other.example as 4711 after 2s for 30s, single, one refusal is enough, from Anonymous anonymous
-       wait until 50s
+       wait until 52s
     "#);
     let effects = talk.last.unwrap().effects;
     let Some(Effect::Command {

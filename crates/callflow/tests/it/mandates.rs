@@ -236,9 +236,9 @@ fn a_called_endpoints_recording_that_is_over_is_not_ended_again() {
 
 #[test]
 fn no_two_legs_of_one_call_are_rung_under_one_id() {
-    let device =
-        |then: Value| json!({"module": "device", "data": {"id": "d"}, "children": {"_": then}});
-    let mut talk = Talk::through(&device(device(sleep())));
+    let user =
+        |then: Value| json!({"module": "user", "data": {"id": "bob"}, "children": {"_": then}});
+    let mut talk = Talk::through(&user(user(sleep())));
     talk.found(0.0, devices(&[phone("one"), phone("two")]));
     let mut ids = rung(&talk);
     talk.bridged(1.0, "NO_ANSWER", Some("sip:480"));

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use callreel_callflow::explain::{self, World};
 use callreel_callflow::metaflow::{MetaflowRules, Metaflows, Party};
 use callreel_callflow::{
-    Answer, CallInfo, Cursor, Effect, EndpointRules, Endpoints, Flow, Input, Network, Output,
-    Query, Settings, Slot, Standing, lint,
+    Answer, CallInfo, Cursor, Effect, EndpointRules, Flow, Input, Network, Output, Query, Settings,
+    Slot, Standing, lint,
 };
-use callreel_proto::{CallId, Device, EndReason, EventName, Vmbox};
+use callreel_proto::{CallId, EndReason, EventName, Vmbox};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::support::{call, event, phone};
+use crate::support::{call, devices, event, phone};
 
 /// No input may lead to more effects: one action has at most a handful, and a flow here has at most some hundred actions.
 const MOST_EFFECTS: usize = 5000;
@@ -195,11 +195,8 @@ fn answer() -> impl Strategy<Value = Answer> {
     prop_oneof![
         flow().prop_map(Answer::Flow),
         value().prop_map(Answer::Flow),
-        Just(Answer::Endpoints(Endpoints {
-            realm: "h".into(),
-            owner: None,
-            devices: vec![Device::read(&phone("desk"))]
-        })),
+        Just(devices(&[phone("desk")])),
+        value().prop_map(|doc| devices(&[doc])),
         value().prop_map(|doc| Answer::Vmbox(Vmbox::read(&doc))),
         any::<u64>().prop_map(Answer::Count),
         Just(Answer::Missing),
@@ -360,13 +357,7 @@ fn reply(effect: Effect, branch: &Value) -> Option<Input> {
             _ => None,
         },
         Effect::Lookup(Query::Callflow { .. }) => Some(Input::Found(Answer::Flow(branch.clone()))),
-        Effect::Lookup(Query::UserEndpoints { .. } | Query::DeviceEndpoint { .. }) => {
-            Some(Input::Found(Answer::Endpoints(Endpoints {
-                realm: "h".into(),
-                owner: None,
-                devices: vec![Device::read(&phone("desk"))],
-            })))
-        }
+        Effect::Lookup(Query::Endpoints { .. }) => Some(Input::Found(devices(&[phone("desk")]))),
         Effect::Lookup(Query::Vmbox { id }) => Some(Input::Found(Answer::Vmbox(Vmbox::read(
             &json!({"_id": id}),
         )))),

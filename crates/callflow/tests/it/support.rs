@@ -137,13 +137,19 @@ pub(crate) fn media(config: &Value) -> MediaConfig {
     MediaConfig::read(config)
 }
 
-/// A user's devices, as the account holds them.
+/// Bob and the devices, as the account holds them.
 pub(crate) fn devices(documents: &[Value]) -> Answer {
-    Answer::Endpoints(Endpoints {
+    Answer::Endpoints(documents_of(&[json!({"_id": "bob"})], documents))
+}
+
+/// Users and devices, as the account holds them.
+pub(crate) fn documents_of(users: &[Value], devices: &[Value]) -> Endpoints {
+    Endpoints {
         realm: "acme.example".to_owned(),
-        owner: Some(User::read(&json!({"_id": "bob"}))),
-        devices: documents.iter().map(Device::read).collect(),
-    })
+        users: users.iter().map(User::read).collect(),
+        devices: devices.iter().map(Device::read).collect(),
+        ..Endpoints::default()
+    }
 }
 
 pub(crate) fn phone(id: &str) -> Value {
