@@ -3,6 +3,7 @@
 //! [`Cursor`] is told what happened by [`Cursor::handle_input`] and asked what to do by [`Cursor::poll_output`].
 //! `docs/modules/` describes each module; [`lint`] checks a document, [`explain`] walks one with a made-up call.
 
+mod branching;
 mod cursor;
 mod data;
 pub mod destination;

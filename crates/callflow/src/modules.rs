@@ -1,12 +1,14 @@
 //! The callflow modules: one file, one doc page and one schema each, all of the same stem. Never walks from one to another.
 
 mod answer;
+mod branch_bnumber;
 mod callflow;
 mod collect_dtmf;
 mod device;
 mod do_not_disturb;
 mod group;
 mod hangup;
+mod menu;
 mod missed_call_alert;
 mod noop;
 mod page_group;
@@ -45,12 +47,14 @@ macro_rules! registered {
 
 registered! {
     answer: Answer,
+    branch_bnumber: BranchBnumber,
     callflow: Callflow,
     collect_dtmf: CollectDtmf,
     device: Device,
     do_not_disturb: DoNotDisturb,
     group: Group,
     hangup: Hangup,
+    menu: Menu,
     missed_call_alert: MissedCallAlert,
     noop: Noop,
     page_group: PageGroup,

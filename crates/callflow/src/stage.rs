@@ -295,6 +295,13 @@ impl Stage {
             .unwrap_or_default()
     }
 
+    /// Whether an action stands under this branch key of the running one.
+    pub(crate) fn leads_to(&self, key: &str) -> bool {
+        self.node
+            .as_ref()
+            .is_some_and(|node| node.action(key).is_some())
+    }
+
     /// Warns about the running action.
     pub(crate) fn warn(&mut self, message: impl Into<String>) {
         let pointer = self.pointer();

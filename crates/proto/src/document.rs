@@ -58,14 +58,14 @@ pub fn month_db(account: &AccountId, month: &str) -> String {
     format!("{}-{month}", AccountDb::name(account))
 }
 
-fn text(doc: &Value, pointer: &str) -> Option<String> {
+pub(crate) fn text(doc: &Value, pointer: &str) -> Option<String> {
     doc.pointer(pointer)
         .and_then(Value::as_str)
         .filter(|s| !s.is_empty())
         .map(str::to_owned)
 }
 
-fn flag(doc: &Value, pointer: &str, default: bool) -> bool {
+pub(crate) fn flag(doc: &Value, pointer: &str, default: bool) -> bool {
     doc.pointer(pointer)
         .and_then(lenient_bool)
         .unwrap_or(default)

@@ -1,6 +1,5 @@
 //! `callflow`: branches into another callflow of the account and comes back to `_`.
 
-use crate::flow::Flow;
 use crate::stage::{Module, Stage, Turn};
 use crate::talk::{Answer, Query};
 use crate::wait::Outcome;
@@ -26,13 +25,11 @@ impl Module for Callflow {
             stage.warn_of("id", message);
             return Turn::next();
         };
-        let origin = format!("{}#", self.id);
-        match Flow::parse_below(&origin, &document, stage.settings.strict) {
-            Ok(flow) => Turn::Branch(flow),
-            Err(malformed) => {
-                stage.warn_of("id", format!("{malformed}; skipped"));
+        stage
+            .branch_to(&self.id, &document)
+            .unwrap_or_else(|reason| {
+                stage.warn_of("id", format!("{reason}; skipped"));
                 Turn::next()
-            }
-        }
+            })
     }
 }

@@ -66,7 +66,6 @@ fn a_mistyped_document_is_told_where() {
     warning at /flow/children/_/data/strategy: "random" is not one of "simultaneous", "single"
     warning at /flow/children/_/data/delay: -1 is less than 0
     warning at /flow/children/_/children/busy: user never goes on at "busy"
-    warning at /flow/children/_/children/USER_BUSY/module: the module "menu" is not built yet; it is skipped
     warning at /flow/children/_/children/_/children/1~12: noop never goes on at "1/2"
     warning at /flow/children/_/children/_/children/1~12/module: there is no module "warp"; it is skipped
     "#);

@@ -18,6 +18,7 @@ mod lint;
 mod mandates;
 mod matrix;
 mod media;
+mod menus;
 mod metaflows;
 mod missed;
 mod properties;
