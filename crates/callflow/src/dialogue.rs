@@ -37,10 +37,6 @@ impl Stage {
         }
     }
 
-    #[expect(
-        dead_code,
-        reason = "module directory comes with one of the next commits"
-    )]
     /// Asks for one key behind what is queued. `#` counts as none, as in Kazoo.
     pub(crate) fn ask_key(&mut self, first: Duration) -> Turn {
         self.ask_keys(Wanted {

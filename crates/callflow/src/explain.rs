@@ -149,7 +149,12 @@ fn look_up(query: &Query) -> Answer {
             fallback: false,
         })),
         // A Monday at noon: most rules of time mean working hours.
-        Query::LocalTime { .. } => Answer::LocalTime(jiff::civil::date(2024, 1, 8).at(12, 0, 0, 0)),
+        Query::LocalTime { .. } => Answer::LocalTime(
+            jiff::civil::date(2024, 1, 8)
+                .at(12, 0, 0, 0)
+                .to_zoned(jiff::tz::TimeZone::UTC)
+                .expect("UTC has every time"),
+        ),
     }
 }
 

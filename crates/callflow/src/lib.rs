@@ -4,6 +4,7 @@
 //! `docs/modules/` describes each module; [`lint`] checks a document, [`explain`] walks one with a made-up call.
 
 mod branching;
+mod calendar;
 mod cursor;
 mod data;
 pub mod destination;

@@ -69,7 +69,6 @@ const NOT_BUILT: &[&str] = &[
     "set_variable",
     "set_variables",
     "skel",
-    "temporal_route",
     "wait_for_hangup",
     "webhook",
 ];

@@ -20,6 +20,7 @@ mod ring_group;
 mod route_to_cid;
 mod say;
 mod sleep;
+mod temporal_route;
 mod transfer;
 mod tts;
 mod user;
@@ -66,6 +67,7 @@ registered! {
     route_to_cid: RouteToCid,
     say: Say,
     sleep: Sleep,
+    temporal_route: TemporalRoute,
     transfer: Transfer,
     tts: Tts,
     user: User,

@@ -77,7 +77,7 @@ impl Display for Answer {
                 write!(f, "documents [{}]", ids.join(", "))
             }
             Self::Dialled(found) => write!(f, "callflow {}", id_of(&found.document)),
-            Self::LocalTime(time) => write!(f, "{time}"),
+            Self::LocalTime(time) => write!(f, "{}", time.datetime()),
             Self::Missing => f.write_str("nothing"),
             Self::Failed(reason) => write!(f, "failure: {reason}"),
         }

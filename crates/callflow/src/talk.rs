@@ -7,7 +7,7 @@ use callreel_proto::{
     AccountId, Application, CallEvent, CallId, Device, EndReason, EventName, InsertAt, MediaConfig,
     Notification, NotificationName, OrderedBy, User, Vmbox,
 };
-use jiff::civil::DateTime;
+use jiff::Zoned;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -73,8 +73,8 @@ pub enum Answer {
     Documents(Vec<Value>),
     /// The callflow of a number.
     Dialled(Box<Dialled>),
-    /// The date and time of a place.
-    LocalTime(DateTime),
+    /// The date and time of a place; it can tell those of other instants there, too.
+    LocalTime(Zoned),
     /// There is no such document, or it could not be read.
     Missing,
     /// It was tried and failed, for this reason.
@@ -170,7 +170,7 @@ pub enum Query {
     Change {
         /// Document id.
         id: String,
-        /// JSON pointers and what is to be there; objects on the way are made, null removes.
+        /// JSON pointers and what is to be there; objects on the way are made, items of arrays are not, null removes.
         set: Vec<(String, Value)>,
     },
     /// The date and time → [`Answer::LocalTime`].

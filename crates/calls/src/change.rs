@@ -32,20 +32,36 @@ pub(crate) async fn change(
     }
 }
 
-/// Puts a value where a JSON pointer says (RFC 6901), making the objects on the way; null removes.
+/// Puts a value where a JSON pointer says (RFC 6901), making the objects on the way; null removes. What an array does not have
+/// is not put anywhere.
 fn put(doc: &mut Value, pointer: &str, value: Value) {
-    let mut place = doc;
     let keys: Vec<_> = pointer.split('/').skip(1).map(unescaped).collect();
     let Some((last, way)) = keys.split_last() else {
         return;
     };
+    let mut place = doc;
     for key in way {
-        place = object(place).entry(key.clone()).or_insert(Value::Null);
+        place = match within(place, key) {
+            Some(place) => place,
+            None => return,
+        };
     }
-    let object = object(place);
-    match value {
-        Value::Null => drop(object.remove(last)),
-        value => drop(object.insert(last.clone(), value)),
+    match (place, value) {
+        (Value::Array(_), Value::Null) => {}
+        (place, Value::Null) => drop(object(place).remove(last)),
+        (place, value) => {
+            if let Some(place) = within(place, last) {
+                *place = value;
+            }
+        }
+    }
+}
+
+/// The value under a key, made if it is not there; of an array, the item of that number, if there is one.
+fn within<'a>(place: &'a mut Value, key: &str) -> Option<&'a mut Value> {
+    match place {
+        Value::Array(items) => items.get_mut(key.parse::<usize>().ok()?),
+        place => Some(object(place).entry(key.to_owned()).or_insert(Value::Null)),
     }
 }
 
@@ -79,6 +95,17 @@ mod tests {
         assert_eq!(doc, expected);
         put(&mut doc, "/a", Value::Null);
         assert_eq!(doc.get("a"), None);
+    }
+
+    #[test]
+    fn items_of_an_array_are_changed_and_none_is_made() {
+        let mut doc = json!({"endpoints": [{"id": "a"}, {"id": "b"}]});
+        put(&mut doc, "/endpoints/1/disable_until", json!(5));
+        put(&mut doc, "/endpoints/2/disable_until", json!(5));
+        put(&mut doc, "/endpoints/x", json!(5));
+        put(&mut doc, "/endpoints/0", Value::Null);
+        let expected = json!({"endpoints": [{"id": "a"}, {"id": "b", "disable_until": 5}]});
+        assert_eq!(doc, expected);
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use callreel_proto::{
     Account, AccountDb, AccountId, Device, MediaConfig, RouteReq, User, Vmbox, lenient_bool,
 };
 use callreel_store::{Error, Store, View, is_soft_deleted};
-use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use jiff::{Timestamp, Zoned, tz::TimeZone};
 use serde_json::Value;
 
 use crate::{change, pattern};
@@ -164,7 +164,7 @@ async fn local_time(
     store: &Store,
     account: &AccountId,
     place: Option<&str>,
-) -> Result<DateTime, Error> {
+) -> Result<Zoned, Error> {
     let own = match place {
         Some(place) => Some(place.to_owned()),
         None => {
@@ -181,7 +181,7 @@ async fn local_time(
             TimeZone::UTC
         })
     });
-    Ok(Timestamp::now().to_zoned(zone).datetime())
+    Ok(Timestamp::now().to_zoned(zone))
 }
 
 /// The documents that say what holds for a party of a call: the account's, and its device's and user's if it is one of the

@@ -122,6 +122,22 @@ const PROMPTS: &[(&str, &str)] = &[
     ("queue-about_to_be_connected", "You are next."),
     ("queue-the_estimated_wait_time_is", "You will wait about"),
     ("queue-you_are_at_position", "You are number"),
+    (
+        "temporal-marked_disabled",
+        "These opening hours are off until further notice.",
+    ),
+    (
+        "temporal-marked_enabled",
+        "These opening hours are on until further notice.",
+    ),
+    (
+        "temporal-marker_reset",
+        "The opening hours follow the clock again.",
+    ),
+    (
+        "temporal-menu",
+        "Press one to switch these opening hours on, two to switch them off, three to let them follow the clock.",
+    ),
     ("vm-abort", "That was wrong too often. Goodbye."),
     ("vm-deleted", "The message is deleted."),
     (

@@ -29,6 +29,7 @@ mod routing_key;
 pub mod schema;
 mod secret;
 mod switch_command;
+mod temporal_rule;
 mod time;
 
 pub use channel_query::{ChannelQuery, ChannelQueryReq, ChannelQueryResp, FoundChannels};
@@ -58,4 +59,5 @@ pub use route::{RouteMethod, RouteReq, RouteResp, RouteWin};
 pub use routing_key::{encode_word, topic_matches};
 pub use secret::Secret;
 pub use switch_command::{SendHttp, SwitchCommand, SwitchReply};
+pub use temporal_rule::{TemporalRule, temporal_rules};
 pub use time::{GREGORIAN_UNIX_OFFSET, Utc};

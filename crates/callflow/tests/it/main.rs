@@ -25,6 +25,7 @@ mod properties;
 mod published;
 mod recordings;
 mod source;
+mod temporal;
 mod transfers;
 mod twins;
 mod voicemail;
