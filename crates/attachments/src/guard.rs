@@ -1,4 +1,4 @@
-//! Keeps recordings from being sent to addresses a callflow's author must not reach through us: loopback, link-local,
+//! Keeps recordings and requests from being sent to addresses a callflow's author must not reach through us: loopback, link-local,
 //! cloud metadata and the like. Judges the address connected to, never the name.
 
 use std::{
@@ -19,10 +19,10 @@ const METADATA: [IpAddr; 4] = [
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
 ];
 
-/// An address recordings are not sent to.
+/// An address that nothing is sent to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{host} is {kind} ({address}), where recordings are not sent; if that is meant, add its network to delivery.allow_networks"
+    "{host} is {kind} ({address}), which is not reached from here; if that is meant, add its network to delivery.allow_networks"
 )]
 pub struct Forbidden {
     /// The host as the URL names it.

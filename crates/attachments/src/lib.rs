@@ -8,6 +8,7 @@ mod error;
 pub mod guard;
 mod handler;
 mod holding;
+pub mod hop;
 mod keeping;
 mod naming;
 mod objects;

@@ -10,7 +10,10 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use callreel_attachments::{Outside, answer, explain};
+use callreel_attachments::{
+    Outside, answer, explain,
+    hop::{self, next_hop},
+};
 use callreel_proto::{HttpMethod, RecordingId, Utc};
 use futures::TryStreamExt as _;
 use reqwest::{
@@ -22,7 +25,6 @@ use url::{Position, Url};
 
 use crate::{DeliveryConfig, access::Access, rendition::Rendition, schedule::Verdict};
 
-mod hop;
 mod metadata;
 mod signature;
 #[cfg(test)]
@@ -30,7 +32,6 @@ mod tests;
 
 pub(crate) use metadata::metadata;
 
-use hop::next_hop;
 use signature::{Signed, signature};
 
 /// Redirects followed in one try; as many as Kazoo follows.

@@ -11,7 +11,10 @@ use url::Url;
 ///
 /// Credentials stay with their origin: those of `from` go on to the same one, and what a `Location` brings along is not used
 /// (RFC 9110 §4.2.4). Encryption is never given up.
-pub(super) fn next_hop(
+///
+/// # Errors
+/// It leads to where nothing is sent. The text says why.
+pub fn next_hop(
     from: &Url,
     status: StatusCode,
     headers: &HeaderMap,
@@ -57,7 +60,7 @@ fn judged(from: &Url, next: Option<Url>) -> Result<Url, String> {
 }
 
 /// What an answer that leads elsewhere, but not to where a file could follow, has to say for itself.
-pub(super) fn explain(status: StatusCode) -> Option<&'static str> {
+pub fn explain(status: StatusCode) -> Option<&'static str> {
     Some(match status {
         StatusCode::SEE_OTHER => {
             "a redirect that drops the file is not followed; answer 307 or 308 to have it sent elsewhere"
