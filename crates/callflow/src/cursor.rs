@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use callreel_proto::{CallEvent, CallId, EventName, InsertAt};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::flow::{Child, Flow, Node};
 use crate::modules;
@@ -78,6 +79,12 @@ impl Cursor {
                 return;
             }
             self.note(*name, event);
+            if *name == EventName::ChannelPivot && self.pivot(event) {
+                return;
+            }
+        }
+        if let Input::Recorded(recorded) = &input {
+            self.stage.last_recording = Some(recorded.clone());
         }
         if let Input::RecordingEnded { slot, .. } | Input::RecordingRefused { slot, .. } = &input {
             self.stage.recording_over(*slot);
@@ -315,6 +322,34 @@ impl Cursor {
         let turn = self.branch(flow);
         self.saved.clear();
         turn
+    }
+
+    /// Another application has a flow for this call (Kazoo's Pivot): it runs from here on, and what is queued on the switch is
+    /// not heard any more. One that cannot be run changes nothing. Whether it runs.
+    fn pivot(&mut self, event: &CallEvent) -> bool {
+        if !matches!(self.phase, Phase::Walking(..)) {
+            return false;
+        }
+        let text = event.application_data.as_deref().unwrap_or_default();
+        let read = serde_json::from_str::<Value>(text).map_err(|error| error.to_string());
+        let strict = self.stage.settings.strict;
+        let flow = read.and_then(|document| {
+            Flow::parse_below("CHANNEL_PIVOT#", &document, strict).map_err(|m| m.to_string())
+        });
+        match flow {
+            Ok(flow) => {
+                self.stage.flush();
+                let turn = self.replace(&flow);
+                self.follow(turn);
+                true
+            }
+            Err(reason) => {
+                self.stage.warn(format!(
+                    "another application's flow for this call cannot be run ({reason}); this one goes on"
+                ));
+                false
+            }
+        }
     }
 
     /// Goes on where the last branch left off, else hangs up.

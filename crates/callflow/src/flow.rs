@@ -107,6 +107,22 @@ impl Flow {
         })
     }
 
+    /// The same flow, behind another callflow of the account (Kazoo's `preflow.always`): where that one stops, this begins.
+    #[must_use]
+    pub fn after(self, id: &str) -> Self {
+        let first = self.root.map_or(Child::Empty, Child::Action);
+        let before = Node {
+            pointer: "(preflow)".to_owned(),
+            module: "callflow".to_owned(),
+            data: Map::from_iter([("id".to_owned(), Value::from(id))]),
+            children: vec![("_".to_owned(), first)],
+        };
+        Self {
+            root: Some(Arc::new(before)),
+            warnings: self.warnings,
+        }
+    }
+
     /// What leniency put right, in the order of the document. The cursor repeats it as [`crate::Effect::Warn`].
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings

@@ -32,6 +32,7 @@ mod stage;
 mod talk;
 mod transcript;
 mod wait;
+pub mod web;
 pub mod wish;
 
 pub use cursor::{Cursor, Position};
@@ -46,7 +47,8 @@ pub use recording::http_url;
 pub use ring::{Member, MemberKind, members_of};
 pub use source::{NoJson, Source};
 pub use talk::{
-    Answer, CallInfo, Captures, Dialled, Effect, Endpoints, Input, Output, Query, Settings,
+    Answer, CallInfo, Captures, Dialled, Effect, Endpoints, Input, Output, Query, Recorded,
+    Settings,
 };
 pub use transcript::{Heard, Transcript};
 pub use wish::{Asker, Want, Wish};

@@ -56,7 +56,6 @@ const NOT_BUILT: &[&str] = &[
     "notification",
     "offnet",
     "park",
-    "pivot",
     "prepend_cid",
     "privacy",
     "receive_fax",
@@ -70,7 +69,6 @@ const NOT_BUILT: &[&str] = &[
     "set_variables",
     "skel",
     "wait_for_hangup",
-    "webhook",
 ];
 
 /// Everything worth knowing about a callflow document, or a bare action.

@@ -12,6 +12,7 @@ mod menu;
 mod missed_call_alert;
 mod noop;
 mod page_group;
+mod pivot;
 mod play;
 mod record_call;
 mod record_caller;
@@ -25,6 +26,7 @@ mod transfer;
 mod tts;
 mod user;
 mod voicemail;
+mod webhook;
 
 use crate::stage::Module;
 
@@ -59,6 +61,7 @@ registered! {
     missed_call_alert: MissedCallAlert,
     noop: Noop,
     page_group: PageGroup,
+    pivot: Pivot,
     play: Play,
     record_call: RecordCall,
     record_caller: RecordCaller,
@@ -72,6 +75,7 @@ registered! {
     tts: Tts,
     user: User,
     voicemail: Voicemail,
+    webhook: Webhook,
 }
 
 /// The names of all modules, in alphabetical order.

@@ -29,6 +29,7 @@ impl Display for Input {
                 reason,
                 length_ms,
             } => write!(f, "RecordingEnded {slot}: {reason:?} after {length_ms} ms"),
+            Self::Recorded(made) => write!(f, "Recorded {}", made.id),
             Self::RecordingStarted { slot } => write!(f, "RecordingStarted {slot}"),
             Self::RecordingRefused { slot, reason } => {
                 write!(f, "RecordingRefused {slot}: {reason}")
@@ -103,6 +104,7 @@ impl Display for Query {
                 set.iter()
                     .try_for_each(|(pointer, value)| write!(f, " {pointer}={value}"))
             }
+            Self::Pivot(pivot) => write!(f, "the callflow that is served by {}", pivot.request),
             Self::LocalTime { timezone } => match timezone {
                 Some(place) => write!(f, "the time in {place}"),
                 None => f.write_str("the time"),
@@ -151,6 +153,7 @@ impl Display for Effect {
             Self::Mask { meant, .. } => write!(f, "mask {meant}"),
             Self::Unmask { meant, .. } => write!(f, "unmask {meant}"),
             Self::RecordMessage(order) => write!(f, "record the caller {order}"),
+            Self::Webhook { request, tries } => write!(f, "tell {request}, {tries} tries"),
             Self::Skipped {
                 pointer, reason, ..
             } => {

@@ -15,7 +15,7 @@ use crate::missed::Missed;
 use crate::order::{Meant, RecordingOrder, Slot};
 use crate::pending::Recordings;
 use crate::speech;
-use crate::talk::{CallInfo, Effect, Query, Settings};
+use crate::talk::{CallInfo, Effect, Query, Recorded, Settings};
 use crate::wait::{Await, Outcome};
 
 /// Kazoo waits this long for an answer command; no completion is not fatal.
@@ -58,7 +58,6 @@ pub(crate) enum Turn {
     /// Run that flow, then go to `_`.
     Branch(Flow),
     /// Run that flow instead of this one.
-    #[expect(dead_code, reason = "module pivot comes with one of the next commits")]
     Replace(Flow),
     /// The flow ends here.
     Stop,
@@ -100,6 +99,10 @@ pub(crate) struct Stage {
     pub(crate) last_failure: Option<HangupCause>,
     /// What the caller was asked to dial, by the name of the collection.
     pub(crate) collections: BTreeMap<String, String>,
+    /// The last recording that has ended.
+    pub(crate) last_recording: Option<Recorded>,
+    /// How often a Pivot server was asked.
+    pub(crate) pivots: u32,
     /// Keys that were pressed while the flow was between two questions.
     early_keys: VecDeque<char>,
     marks: u32,
@@ -121,6 +124,8 @@ impl Stage {
             missed: Missed::default(),
             last_failure: None,
             collections: BTreeMap::new(),
+            last_recording: None,
+            pivots: 0,
             early_keys: VecDeque::new(),
             marks: 0,
             slots: 0,

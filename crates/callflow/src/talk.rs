@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::mandate::Standing;
 use crate::order::{Meant, RecordingOrder, Slot};
 use crate::ring::Member;
+use crate::web::{PivotRequest, WebRequest};
 
 /// What the cursor is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +44,8 @@ pub enum Input {
         /// Which one.
         slot: Slot,
     },
+    /// What became of a recording that ends: told before [`Input::RecordingEnded`].
+    Recorded(Recorded),
     /// A recording could not be begun.
     RecordingRefused {
         /// Which one.
@@ -56,10 +59,21 @@ pub enum Input {
     Tick,
 }
 
+/// A recording that has ended, as others know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its id.
+    pub id: String,
+    /// Where it goes, without credentials; none if into the account's database.
+    pub url: Option<String>,
+    /// How much audio it has, milliseconds.
+    pub length_ms: u64,
+}
+
 /// What was found in the account's documents.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
-    /// A callflow document.
+    /// A callflow document, or what a Pivot server has answered.
     Flow(Value),
     /// Whom a bridge may ring.
     Endpoints(Endpoints),
@@ -173,6 +187,9 @@ pub enum Query {
         /// JSON pointers and what is to be there; objects on the way are made, items of arrays are not, null removes.
         set: Vec<(String, Value)>,
     },
+    /// The callflow that a web server serves for this call → [`Answer::Flow`], or [`Answer::Failed`] with the reason. It is
+    /// answered within the request's patience.
+    Pivot(Box<PivotRequest>),
     /// The date and time → [`Answer::LocalTime`].
     LocalTime {
         /// IANA name, such as `Europe/Stockholm`; the account's own when absent, else UTC.
@@ -226,6 +243,13 @@ pub enum Effect {
     /// Record the caller alone, after what is already queued on the switch; answer with [`Input::RecordingEnded`] or
     /// [`Input::RecordingRefused`].
     RecordMessage(Box<RecordingOrder>),
+    /// Tell a web server of the call, beside the flow; one that fails is told again. Answered by nothing.
+    Webhook {
+        /// What is said, and to whom.
+        request: Box<WebRequest>,
+        /// How often it is tried at most.
+        tries: u32,
+    },
     /// A recording will not be made: tell those who ask where it is.
     Skipped {
         /// The place of the order in its document.
@@ -303,6 +327,8 @@ pub struct CallInfo {
     pub channel_vars: Map<String, Value>,
     /// Variables of applications (CAVs): set by flows and by Pivot.
     pub application_vars: Map<String, Value>,
+    /// `X-` headers of the INVITE.
+    pub sip_headers: Map<String, Value>,
     /// Whether the A leg is answered already.
     pub answered: bool,
     /// What the account's documents want recorded, whatever the flow says.
@@ -330,6 +356,7 @@ impl CallInfo {
             language: None,
             channel_vars: Map::new(),
             application_vars: Map::new(),
+            sip_headers: Map::new(),
             answered: false,
             standing: Standing::default(),
         }

@@ -1,14 +1,16 @@
 //! What a bid says: the `route_resp` of a call we can run, in the words stock callflow uses. Sends nothing.
 
 use callreel_proto::{RouteMethod, RouteReq, RouteResp};
-use callreel_store::Store;
 use serde_json::{Map, Value, json};
 
-use crate::lookup::{self, PartyDocs};
+use crate::{
+    documents::Documents,
+    lookup::{self, PartyDocs},
+};
 
 /// "Park it, it is ours."
 pub(crate) async fn park(
-    store: &Store,
+    store: &Documents,
     route: &RouteReq,
     caller: &PartyDocs,
     flow_id: &str,
@@ -23,7 +25,7 @@ pub(crate) async fn park(
 }
 
 /// A caller from outside hears at once that it rings (Kazoo's `callflow/ring_ready_offnet`).
-async fn pre_park(store: &Store, route: &RouteReq) -> &'static str {
+async fn pre_park(store: &Documents, route: &RouteReq) -> &'static str {
     let from_outside = route.channel_var("Inception").is_some();
     if from_outside && lookup::ring_ready_offnet(store).await {
         "ring_ready"

@@ -98,6 +98,14 @@ pub(crate) async fn consider(context: Arc<Context>, request: Envelope<RouteReq>)
     };
     let device = lookup::calling_device(&body);
     let caller = lookup::party(&context.store, &account, device).await;
+    if !context.grants(&account, 1) {
+        tracing::warn!(call_id = %body.call_id, account_id = %account, number = body.dialled(), "no bid: the account runs more calls and actions than it may (calls.flow_tokens)");
+        return None;
+    }
+    let flow = match caller.preflow() {
+        Some(id) => flow.after(&id),
+        None => flow,
+    };
     let standing = caller.standing(&body, &found);
     let flow_id = text("_id").unwrap_or_default();
     let fetch_id = fetch_id(&headers, &body).to_owned();

@@ -24,9 +24,10 @@ mod recording;
 use std::{sync::Arc, time::Instant};
 
 use callreel_callflow::{
-    CallInfo, Captures, Cursor, Effect, Flow, Input, Meant, Output, Query, RecordingOrder,
+    Answer, CallInfo, Captures, Cursor, Effect, Flow, Input, Meant, Output, Query, RecordingOrder,
     Settings, Standing,
     metaflow::{MetaflowRules, Party},
+    web::{Hidden, PivotRequest},
 };
 use callreel_proto::{
     AccountId, CallEvent, CallId, Envelope, EventName, MetaflowAction, OrderedBy, RecordRequest,
@@ -44,7 +45,11 @@ use crate::{
     lookup::{self, CallerFacts},
     orphans,
     recorder::{self, RecorderMsg},
+    web::{letter::Letter, pivot},
 };
+
+/// Places that are told of one call's end at most: each Pivot server of a long chain may name one.
+const MOST_TOLD: usize = 16;
 
 /// The actor; all it knows is in [`State`].
 pub(crate) struct Call;
@@ -111,6 +116,8 @@ pub(crate) struct State {
     peer: Option<CallId>,
     timer: Option<JoinHandle<()>>,
     keys: Keys,
+    /// Who is told of the call's end (Pivot's `cdr_url`).
+    told_at_end: Vec<Hidden>,
     /// The flow is over; the actor ends with its recorder.
     finished: bool,
 }
@@ -209,6 +216,7 @@ impl State {
             language: args.caller.language,
             channel_vars: route.custom_channel_vars.clone(),
             application_vars: route.custom_application_vars.clone(),
+            sip_headers: route.custom_sip_headers.clone(),
             standing: args.standing,
             ..CallInfo::new(args.account.clone(), call_id, talk_id, number)
         };
@@ -223,6 +231,7 @@ impl State {
             peer: None,
             timer: None,
             keys: Keys::default(),
+            told_at_end: Vec::new(),
             finished: false,
         };
         state.joined(Party::Caller, &args.metaflows);
@@ -272,6 +281,10 @@ impl State {
         if own != Some(&event.call_id) {
             // Of a leg that is recorded in the place of ours.
             return;
+        }
+        if gone {
+            self.tell_of_end(&event);
+            self.stop_when_done(myself);
         }
         let peer = event.other_leg_call_id.clone();
         // Before the flow hears of it: what it then starts is of a bridged call.
@@ -351,7 +364,12 @@ impl State {
             return;
         }
         let now = tokio::time::Instant::now().into_std();
+        let before = self.cursor.steps();
         self.cursor.handle_input(now, input);
+        let steps = self.cursor.steps() - before;
+        if steps > 0 && !self.context.grants(&self.account, steps) {
+            self.cursor.handle_input(now, Input::Exhausted);
+        }
         loop {
             match self.cursor.poll_output() {
                 Output::Effect(effect) => self.perform(effect, myself).await,
@@ -373,6 +391,12 @@ impl State {
                 control.send(insert_at, application, msg_id).await;
             }
             Effect::Lookup(query) => self.look_up(query, myself),
+            Effect::Webhook { request, tries } => self.context.web.post(Letter {
+                what: "a webhook of its callflow",
+                call_id: self.call_id().clone(),
+                request: *request,
+                tries,
+            }),
             Effect::StartRecording(order) | Effect::RecordMessage(order) => {
                 self.record(order, myself).await;
             }
@@ -397,17 +421,49 @@ impl State {
         }
     }
 
-    fn look_up(&self, query: Query, myself: &ActorRef<CallMsg>) {
-        let (context, account, myself) = (
+    fn look_up(&mut self, query: Query, myself: &ActorRef<CallMsg>) {
+        if let Query::Pivot(pivot) = &query {
+            self.remember_end(pivot);
+        }
+        let (context, account, call_id) = (
             Arc::clone(&self.context),
             self.account.clone(),
-            myself.clone(),
+            self.call_id().clone(),
         );
+        let asked = tokio::spawn(async move {
+            match query {
+                Query::Pivot(pivot) => pivot::serve(&context, &account, &call_id, &pivot).await,
+                query => lookup::answer(&context.store, &account, &query).await,
+            }
+        });
+        let myself = myself.clone();
         tokio::spawn(async move {
-            let answer = lookup::answer(&context.store, &account, &query).await;
+            // Whatever breaks there, the caller is not left in silence.
+            let broken = |error| Answer::Failed(format!("the look-up broke off: {error}"));
+            let answer = asked.await.unwrap_or_else(broken);
             // The call may have ended meanwhile.
             drop(myself.cast(CallMsg::Tell(Box::new(Input::Found(answer)))));
         });
+    }
+
+    /// Its end is told there, whatever flow runs by then.
+    fn remember_end(&mut self, pivot: &PivotRequest) {
+        if let Some(url) = &pivot.cdr_url
+            && !self.told_at_end.contains(url)
+        {
+            if self.told_at_end.len() >= MOST_TOLD {
+                tracing::error!(call_id = %self.call_id(), to = %url, "the end of the call is not told there (cdr_url): {MOST_TOLD} others are told already");
+                return;
+            }
+            self.told_at_end.push(url.clone());
+        }
+    }
+
+    /// The channel is gone: those who wanted to know are told.
+    fn tell_of_end(&mut self, event: &CallEvent) {
+        for url in self.told_at_end.drain(..) {
+            self.context.web.post(Letter::cdr(url, event));
+        }
     }
 
     async fn record(&mut self, order: Box<RecordingOrder>, myself: &ActorRef<CallMsg>) {
@@ -456,9 +512,9 @@ impl State {
         self.stop_when_done(myself);
     }
 
-    /// A call outlives its flow until its recorder has sealed.
+    /// A call outlives its flow until its recorder has sealed, and those who want to know of its end can be told.
     fn stop_when_done(&self, myself: &ActorRef<CallMsg>) {
-        if self.finished && self.recorder.is_none() {
+        if self.finished && self.recorder.is_none() && self.told_at_end.is_empty() {
             tracing::info!(call_id = %self.route.call_id, account_id = %self.account, "call over");
             myself.stop(None);
         }

@@ -1,15 +1,17 @@
 //! Changes a document of an account for a flow: a feature code that somebody dialled, a greeting that somebody recorded.
 
 use callreel_proto::{AccountDb, AccountId};
-use callreel_store::{Error, Store, is_soft_deleted};
+use callreel_store::{Error, is_soft_deleted};
 use serde_json::{Map, Value};
+
+use crate::documents::Documents;
 
 /// How often somebody else may be faster: two phones of one user are, a dozen is a storm.
 const TRIES: usize = 8;
 
 /// Sets these places of the document and gives it as it is then; none if there is no such document.
 pub(crate) async fn change(
-    store: &Store,
+    store: &Documents,
     account: &AccountId,
     id: &str,
     set: &[(String, Value)],
@@ -17,7 +19,7 @@ pub(crate) async fn change(
     let db = AccountDb::name(account);
     let mut tries = 1;
     loop {
-        let found = store.get(&db, id).await?;
+        let found = store.raw().get(&db, id).await?;
         let Some(mut doc) = found.filter(|doc| !is_soft_deleted(doc)) else {
             return Ok(None);
         };
@@ -78,6 +80,8 @@ fn unescaped(key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use callreel_bus::Bus;
+    use callreel_store::Store;
     use serde_json::json;
 
     use super::*;
@@ -112,6 +116,7 @@ mod tests {
     async fn a_document_is_changed_and_what_is_not_there_stays_so() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
+        let store = Documents::new(store, Bus::embedded());
         let account = AccountId::random();
         let db = AccountDb::name(&account);
         let user = json!({"_id": "bob", "pvt_type": "user", "do_not_disturb": {"enabled": false}});

@@ -20,6 +20,10 @@ pub struct CallsConfig {
     pub record_stop_timeout_s: u64,
     /// Seconds a call may be silent before the switches are asked whether its channel is still there.
     pub channel_check_s: u64,
+    /// Calls and actions an account may run at once, beyond what flows in; 0 limits nobody.
+    pub flow_tokens: u32,
+    /// Calls and actions it may run each second, for as long as it likes.
+    pub flow_tokens_per_s: u32,
 }
 
 impl Default for CallsConfig {
@@ -30,6 +34,8 @@ impl Default for CallsConfig {
             record_start_timeout_s: 5,
             record_stop_timeout_s: 30,
             channel_check_s: 60,
+            flow_tokens: 20_000,
+            flow_tokens_per_s: 2000,
         }
     }
 }
@@ -141,6 +147,14 @@ pub const CALLS_CONFIG_KEYS: &[(&str, &str)] = &[
     (
         "channel_check_s",
         "seconds without an event after which the switches are asked whether a call's channel is still there",
+    ),
+    (
+        "flow_tokens",
+        "calls and actions of callflows an account may run at once on this node, beyond flow_tokens_per_s; then its new calls are left alone and its flows stop; 0 limits nobody",
+    ),
+    (
+        "flow_tokens_per_s",
+        "calls and actions an account may run each second for as long as it likes",
     ),
 ];
 

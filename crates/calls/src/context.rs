@@ -1,28 +1,32 @@
 //! What every actor of this role shares: the bus, the store, the spool, the capture thread and the settings.
 
-use callreel_attachments::Outside;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use callreel_bus::{Binder, Bus};
-use callreel_proto::{Exchange, Notification, NotificationName, RecordingNotice, Utc};
+use callreel_proto::{AccountId, Exchange, Notification, NotificationName, RecordingNotice, Utc};
 use callreel_spool::Writer;
-use callreel_store::Store;
+
+use tokio::time::Instant;
 
 use crate::{
+    bucket::Buckets,
     capture::CaptureThread,
     config::{CallsConfig, RecordingConfig},
+    documents::Documents,
     files::Files,
     held::Held,
     legs::Legs,
     sockets::CapturePorts,
+    web::Web,
 };
 
 /// One per node.
 pub(crate) struct Context {
     pub(crate) bus: Bus,
-    pub(crate) store: Store,
+    pub(crate) store: Documents,
     pub(crate) spool: Writer,
     /// The way to web servers that callflows name.
-    #[expect(dead_code, reason = "module pivot comes with one of the next commits")]
-    pub(crate) outside: Outside,
+    pub(crate) web: Arc<Web>,
     pub(crate) captures: CaptureThread,
     pub(crate) ports: CapturePorts,
     pub(crate) files: Files,
@@ -32,6 +36,8 @@ pub(crate) struct Context {
     pub(crate) binder: Binder,
     pub(crate) calls: CallsConfig,
     pub(crate) config: RecordingConfig,
+    /// What each account may still do.
+    pub(crate) buckets: Mutex<Buckets>,
     /// This node's name on the bus.
     pub(crate) node: String,
     /// This node's queue: where events and replies reach it.
@@ -39,6 +45,13 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// Whether the account may still run so many more calls and actions; then it has.
+    pub(crate) fn grants(&self, account: &AccountId, tokens: u64) -> bool {
+        let buckets = self.buckets.lock();
+        let mut buckets = buckets.unwrap_or_else(PoisonError::into_inner);
+        buckets.take(account, tokens, Instant::now())
+    }
+
     /// Tells everybody what happened to a recording. A failed notice is logged: delivery also finds tickets by itself.
     pub(crate) async fn notify(&self, notice: RecordingNotice) {
         let key = notice.routing_key();

@@ -9,6 +9,7 @@
 
 mod answer;
 mod bid;
+mod bucket;
 mod call;
 mod capture;
 mod change;
@@ -17,6 +18,7 @@ mod context;
 mod control;
 mod dispatcher;
 mod document;
+mod documents;
 mod files;
 mod held;
 mod inbox;
@@ -30,6 +32,7 @@ mod recorder;
 mod registry;
 mod role;
 mod sockets;
+mod web;
 
 pub use config::{CALLS_CONFIG_KEYS, CONFIG_KEYS, CallsConfig, RecordingConfig, SwitchFormat};
 pub use role::{Calls, Error};

@@ -8,16 +8,16 @@ use callreel_callflow::{
 use callreel_proto::{
     Account, AccountDb, AccountId, Device, MediaConfig, RouteReq, User, Vmbox, lenient_bool,
 };
-use callreel_store::{Error, Store, View, is_soft_deleted};
+use callreel_store::{Error, View, is_soft_deleted};
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 use serde_json::Value;
 
-use crate::{change, pattern};
+use crate::{change, documents::Documents, pattern};
 
 /// The callflow that a dialled number runs: the one that lists it, else the one whose pattern matches most of it, else the
-/// account's `no_match`.
+/// account's `no_match`, which is for numbers that a carrier may know: digits, behind a `+` or not.
 pub(crate) async fn callflow_of(
-    store: &Store,
+    store: &Documents,
     account: &AccountId,
     number: &str,
 ) -> Result<Option<Dialled>, Error> {
@@ -31,16 +31,25 @@ pub(crate) async fn callflow_of(
     if let Some(document) = listing(number).await?.into_iter().next() {
         return Ok(Some(listed(document, false)));
     }
-    let patterns = store.query(&db, View::CallflowPatterns).await?;
-    if let Some(found) = pattern::longest(number, patterns) {
+    let patterns = store.listed(&db, View::CallflowPatterns).await?;
+    if let Some(found) = pattern::longest(number, &patterns) {
         return Ok(Some(found));
+    }
+    if !is_diallable(number) {
+        return Ok(None);
     }
     let fallback = listing("no_match").await?.into_iter().next();
     Ok(fallback.map(|document| listed(document, true)))
 }
 
+/// Whether it is a number as carriers know them (Kazoo's `cf_flow`).
+fn is_diallable(number: &str) -> bool {
+    let digits = number.strip_prefix('+').unwrap_or(number);
+    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+}
+
 /// Whether a device of the account has this SIP username.
-pub(crate) async fn is_sip_user(store: &Store, account: &AccountId, user: &str) -> bool {
+pub(crate) async fn is_sip_user(store: &Documents, account: &AccountId, user: &str) -> bool {
     let view = View::DeviceBySipUsername(user.to_owned());
     match store.query(&AccountDb::name(account), view).await {
         Ok(found) => !found.is_empty(),
@@ -52,7 +61,7 @@ pub(crate) async fn is_sip_user(store: &Store, account: &AccountId, user: &str) 
 }
 
 /// `ring_ready_offnet` in `system_config/callflow`: true unless it says otherwise.
-pub(crate) async fn ring_ready_offnet(store: &Store) -> bool {
+pub(crate) async fn ring_ready_offnet(store: &Documents) -> bool {
     let doc = match store.get("system_config", "callflow").await {
         Ok(doc) => doc.unwrap_or_default(),
         Err(error) => {
@@ -68,15 +77,15 @@ pub(crate) async fn ring_ready_offnet(store: &Store) -> bool {
 
 /// `system_config/media`, or Kazoo's defaults. An account whose storage plan says where its recordings go has them stored,
 /// whatever the settings of all accounts say.
-pub(crate) async fn media_config(store: &Store, account: &AccountId) -> MediaConfig {
+pub(crate) async fn media_config(store: &Documents, account: &AccountId) -> MediaConfig {
     let mut media = media_settings(store).await;
     media.store_recordings = media.store_recordings || has_storage_plan(store, account).await;
     media
 }
 
 /// A recording that turns out to go nowhere else is in the account's database; one that was not made is nowhere.
-async fn has_storage_plan(store: &Store, account: &AccountId) -> bool {
-    callreel_attachments::stores(store, account)
+async fn has_storage_plan(store: &Documents, account: &AccountId) -> bool {
+    callreel_attachments::stores(store.raw(), account)
         .await
         .unwrap_or_else(|error| {
             tracing::warn!(account_id = %account, %error, "storage plan not read; it counts as one that stores recordings");
@@ -84,7 +93,7 @@ async fn has_storage_plan(store: &Store, account: &AccountId) -> bool {
         })
 }
 
-async fn media_settings(store: &Store) -> MediaConfig {
+async fn media_settings(store: &Documents) -> MediaConfig {
     match store.get("system_config", "media").await {
         Ok(doc) => MediaConfig::read(&doc.unwrap_or_default()),
         Err(error) => {
@@ -95,7 +104,7 @@ async fn media_settings(store: &Store) -> MediaConfig {
 }
 
 /// The answer to a cursor's question. A store that fails counts as a document that is missing, and is logged.
-pub(crate) async fn answer(store: &Store, account: &AccountId, query: &Query) -> Answer {
+pub(crate) async fn answer(store: &Documents, account: &AccountId, query: &Query) -> Answer {
     match look_up(store, account, query).await {
         Ok(Some(answer)) => answer,
         Ok(None) => Answer::Missing,
@@ -107,7 +116,7 @@ pub(crate) async fn answer(store: &Store, account: &AccountId, query: &Query) ->
 }
 
 async fn look_up(
-    store: &Store,
+    store: &Documents,
     account: &AccountId,
     query: &Query,
 ) -> Result<Option<Answer>, Error> {
@@ -136,6 +145,8 @@ async fn look_up(
         Query::Change { id, set } => change::change(store, account, id, set)
             .await?
             .map(Answer::Document),
+        // Asked of the web, not of documents.
+        Query::Pivot(_) => None,
         Query::LocalTime { timezone } => {
             let time = local_time(store, account, timezone.as_deref()).await?;
             Some(Answer::LocalTime(time))
@@ -145,13 +156,13 @@ async fn look_up(
 }
 
 /// A document, unless it was deleted the soft way.
-async fn live(store: &Store, db: &str, id: &str) -> Result<Option<Value>, Error> {
+async fn live(store: &Documents, db: &str, id: &str) -> Result<Option<Value>, Error> {
     let doc = store.get(db, id).await?;
     Ok(doc.filter(|doc| !is_soft_deleted(doc)))
 }
 
 /// Those of the documents that are there.
-async fn several(store: &Store, db: &str, ids: &[String]) -> Result<Vec<Value>, Error> {
+async fn several(store: &Documents, db: &str, ids: &[String]) -> Result<Vec<Value>, Error> {
     let mut found = Vec::new();
     for id in ids {
         found.extend(live(store, db, id).await?);
@@ -161,7 +172,7 @@ async fn several(store: &Store, db: &str, ids: &[String]) -> Result<Vec<Value>, 
 
 /// The date and time at a place, else where the account is, else UTC.
 async fn local_time(
-    store: &Store,
+    store: &Documents,
     account: &AccountId,
     place: Option<&str>,
 ) -> Result<Zoned, Error> {
@@ -205,7 +216,11 @@ pub(crate) struct CallerFacts {
 }
 
 /// The documents of a party. What cannot be read is as if it were not there.
-pub(crate) async fn party(store: &Store, account: &AccountId, device: Option<&str>) -> PartyDocs {
+pub(crate) async fn party(
+    store: &Documents,
+    account: &AccountId,
+    device: Option<&str>,
+) -> PartyDocs {
     let mut docs = PartyDocs::default();
     if let Err(error) = docs.read(store, account, device).await {
         tracing::error!(account_id = %account, device, %error, "what is wanted recorded of a party, and its feature codes, cannot be read");
@@ -216,7 +231,7 @@ pub(crate) async fn party(store: &Store, account: &AccountId, device: Option<&st
 impl PartyDocs {
     async fn read(
         &mut self,
-        store: &Store,
+        store: &Documents,
         account: &AccountId,
         device: Option<&str>,
     ) -> Result<(), Error> {
@@ -283,6 +298,12 @@ impl PartyDocs {
         }
     }
 
+    /// The callflow that every call of the account runs first (Kazoo's `preflow.always`), if it has one.
+    pub(crate) fn preflow(&self) -> Option<String> {
+        let id = self.account.pointer("/preflow/always")?.as_str()?;
+        (!id.is_empty()).then(|| id.to_owned())
+    }
+
     /// The account's SIP realm, if it has one.
     pub(crate) fn realm(&self) -> Option<String> {
         let realm = Account::read(&self.account).realm;
@@ -307,7 +328,7 @@ impl PartyDocs {
 const UNREAD: &str = "(the account's document could not be read)";
 
 /// The account's public key, to which its recordings are sealed.
-pub(crate) async fn recipient(store: &Store, account: &AccountId) -> Option<String> {
+pub(crate) async fn recipient(store: &Documents, account: &AccountId) -> Option<String> {
     let mut docs = PartyDocs::default();
     if let Err(error) = docs.read(store, account, None).await {
         tracing::error!(account_id = %account, %error, "whether the account has a public key cannot be read; its recordings wait until it can");
@@ -322,9 +343,9 @@ pub(crate) fn calling_device(route: &RouteReq) -> Option<&str> {
 }
 
 /// Messages of a box over all months, without the deleted ones.
-async fn messages(store: &Store, account: &AccountId, box_id: &str) -> Result<u64, Error> {
+async fn messages(store: &Documents, account: &AccountId, box_id: &str) -> Result<u64, Error> {
     let mut count = 0;
-    for db in store.month_databases(account).await? {
+    for db in store.raw().month_databases(account).await? {
         let view = View::MailboxMessages(box_id.to_owned());
         count += u64::try_from(store.query(&db, view).await?.len()).unwrap_or(u64::MAX);
     }

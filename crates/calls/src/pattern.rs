@@ -9,7 +9,7 @@ const SIZE: usize = 256 << 10;
 
 /// The callflow whose pattern matches most of the number, and what the pattern took out of it: the first group of the match
 /// counts, or all of it if there are no groups. A pattern that cannot be read is passed over.
-pub(crate) fn longest(number: &str, callflows: Vec<Value>) -> Option<Dialled> {
+pub(crate) fn longest(number: &str, callflows: &[Value]) -> Option<Dialled> {
     let mut best: Option<(usize, Dialled)> = None;
     for document in callflows {
         let patterns = document.get("patterns").and_then(Value::as_array);
@@ -23,7 +23,7 @@ pub(crate) fn longest(number: &str, callflows: Vec<Value>) -> Option<Dialled> {
             best = Some((
                 length,
                 Dialled {
-                    document,
+                    document: document.clone(),
                     captures,
                     fallback,
                 },
@@ -72,7 +72,7 @@ mod tests {
             patterns.iter().map(flow).collect::<Vec<_>>()
         };
         let found = |number: &str, patterns: &[&str]| {
-            longest(number, flows(patterns))
+            longest(number, &flows(patterns))
                 .map(|found| found.document["_id"].as_str().unwrap().to_owned())
         };
         let all = ["^\\*7([0-9]*)$", "^\\+?1?(\\d{10})$", "(", "^\\d{4}$"];
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn what_a_pattern_takes_out_of_the_number_is_known() {
         let flows = vec![json!({"_id": "a", "patterns": ["^\\*5([0-9]*)(?P<rest>#?)$"]})];
-        let found = longest("*5123#", flows).unwrap();
+        let found = longest("*5123#", &flows).unwrap();
         assert_eq!(found.captures.group.as_deref(), Some("123"));
         assert_eq!(found.captures.named["rest"], "#");
     }

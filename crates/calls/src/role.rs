@@ -1,6 +1,9 @@
 //! The role as the node sees it: starts the dispatcher and its queues, drains and stops them.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use callreel_attachments::Outside;
 use callreel_bus::{Binding, Bus, QueueOptions, Subscription};
@@ -12,15 +15,18 @@ use serde_json::Value;
 use tokio::{sync::Semaphore, task::JoinHandle};
 
 use crate::{
+    bucket::Buckets,
     capture::CaptureThread,
     config::{CallsConfig, RecordingConfig},
     context::Context,
     dispatcher::{Dispatcher, DispatcherMsg},
+    documents::{self, Documents},
     files::Files,
     held::Held,
     legs::Legs,
     orphans,
     sockets::CapturePorts,
+    web::Web,
 };
 
 /// Messages taken from a queue and not yet handled. ractor's mailboxes have no bound; the inbox task stops taking at this
@@ -56,6 +62,7 @@ pub enum Error {
 pub struct Calls {
     dispatcher: ActorRef<DispatcherMsg>,
     ended: JoinHandle<()>,
+    web: Arc<Web>,
     /// Takes the requests of other applications, until the node drains.
     requests: JoinHandle<()>,
     /// What else runs as long as the role does.
@@ -82,11 +89,15 @@ impl Calls {
             ..QueueOptions::private(QUEUE)
         };
         let inbox = bus.subscribe(options, Vec::new()).await?;
+        let store = Documents::new(store, bus.clone());
+        let changes = store.notices().await?;
+        let web = Arc::new(Web::new(outside));
         let context = Arc::new(Context {
             bus,
-            store,
+            store: store.clone(),
             spool,
-            outside,
+            web: Arc::clone(&web),
+            buckets: Mutex::new(Buckets::new(calls.flow_tokens, calls.flow_tokens_per_s)),
             captures: CaptureThread::start()?,
             ports: CapturePorts::new(config.capture_bind, config.capture_ports),
             files: Files::default(),
@@ -110,11 +121,13 @@ impl Calls {
         Ok(Self {
             requests: tokio::spawn(take(requests, dispatcher.clone())),
             tasks: vec![
-                tokio::spawn(tell_of_reconnects(context.bus.clone(), dispatcher.clone())),
+                tokio::spawn(tell_of_reconnects(Arc::clone(&context), dispatcher.clone())),
+                tokio::spawn(documents::follow(store, changes)),
                 tokio::spawn(keep_looking(dispatcher.clone())),
             ],
             dispatcher,
             ended,
+            web,
         })
     }
 
@@ -152,6 +165,15 @@ impl Calls {
             .is_err()
         {
             tracing::warn!("calls that still ran were cut off; their recordings end here");
+        }
+        // The last of them are about calls that ended just now.
+        if tokio::time::timeout(patience, self.web.settled())
+            .await
+            .is_err()
+        {
+            tracing::error!(
+                "what web servers were to be told of calls (cdr_url, webhook) is not all told"
+            );
         }
         self.dispatcher.stop(None);
         self.ended().await;
@@ -202,10 +224,11 @@ async fn take(mut inbox: Subscription, dispatcher: ActorRef<DispatcherMsg>) {
 }
 
 /// Tells the dispatcher each time events may have been lost.
-async fn tell_of_reconnects(bus: Bus, dispatcher: ActorRef<DispatcherMsg>) {
-    let mut reconnects = bus.reconnects();
+async fn tell_of_reconnects(context: Arc<Context>, dispatcher: ActorRef<DispatcherMsg>) {
+    let mut reconnects = context.bus.reconnects();
     loop {
         reconnects.next().await;
+        context.store.forget_all();
         if dispatcher.cast(DispatcherMsg::Reconnected).is_err() {
             return;
         }

@@ -40,6 +40,8 @@ pub mod pvt_type {
     pub const STORAGE: &str = "storage";
     /// A voicemail message's metadata.
     pub const MAILBOX_MESSAGE: &str = "mailbox_message";
+    /// A request to a Pivot server, or what it answered.
+    pub const PIVOT_DEBUG: &str = "pivot_debug";
 }
 
 /// Names of an account's databases (Kazoo's "unencoded" form, `account/ab/cd/…`).

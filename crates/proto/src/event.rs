@@ -40,6 +40,8 @@ pub enum EventName {
     ChannelTransferor,
     /// Another leg took this one's place: `Replaced-By`.
     ChannelReplaced,
+    /// Another application has a flow for the call: `Application-Data`.
+    ChannelPivot,
     /// The switch that has the leg is lost.
     ChannelDisconnected,
     /// The switch is back.
@@ -72,6 +74,7 @@ impl EventName {
             Self::ChannelTransferee => "CHANNEL_TRANSFEREE",
             Self::ChannelTransferor => "CHANNEL_TRANSFEROR",
             Self::ChannelReplaced => "CHANNEL_REPLACED",
+            Self::ChannelPivot => "CHANNEL_PIVOT",
             Self::ChannelDisconnected => "CHANNEL_DISCONNECTED",
             Self::ChannelConnected => "CHANNEL_CONNECTED",
             Self::ChannelDestroy => "CHANNEL_DESTROY",
@@ -295,6 +298,8 @@ call_event! {
     custom_sip_headers: Map<String, Value> = "Custom-SIP-Headers";
     /// Which command is done.
     application_name: String = "Application-Name";
+    /// What comes with it: with `CHANNEL_PIVOT` a callflow as JSON.
+    application_data: String = "Application-Data";
     /// Its result: a noop's Msg-ID, a bridge's cause or `SUCCESS`, a recording's file name.
     application_response: String = "Application-Response";
     /// `SUCCESS` or a cause.

@@ -6,6 +6,7 @@
 mod channel_query;
 mod command;
 mod control;
+mod doc_notice;
 mod document;
 mod endpoint;
 mod envelope;
@@ -35,6 +36,7 @@ mod time;
 pub use channel_query::{ChannelQuery, ChannelQueryReq, ChannelQueryResp, FoundChannels};
 pub use command::{Application, Command, InsertAt, SetVars};
 pub use control::{ChannelStatus, ChannelStatusReq, ChannelStatusResp, UsurpControl};
+pub use doc_notice::DocNotice;
 pub use document::{Account, AccountDb, Device, MediaConfig, User, Vmbox, month_db, pvt_type};
 pub use endpoint::Endpoint;
 pub use envelope::{Envelope, Exchange, Headers, MalformedMessage, random_hex};

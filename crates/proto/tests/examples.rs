@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use callreel_proto::{
     ActionStatus, Application, CallEvent, ChannelQuery, ChannelQueryReq, ChannelQueryResp,
     ChannelStatus, ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder,
-    EndReason, Envelope, EventName, Headers, InsertAt, LiveState, MetaflowAction,
+    DocNotice, EndReason, Envelope, EventName, Headers, InsertAt, LiveState, MetaflowAction,
     MetaflowActionResp, Notification, NotificationName, RecordAction, RecordRequest, RecordingFact,
     RecordingNotice, RegSuccess, RouteMethod, RouteReq, RouteResp, RouteWin, SwitchCommand,
     SwitchReply, UsurpControl,
@@ -87,6 +87,7 @@ variants!(EVENTS, event, EventName, {
     EventName::ChannelTransferee => "CHANNEL_TRANSFEREE",
     EventName::ChannelTransferor => "CHANNEL_TRANSFEROR",
     EventName::ChannelReplaced => "CHANNEL_REPLACED",
+    EventName::ChannelPivot => "CHANNEL_PIVOT",
     EventName::ChannelDisconnected => "CHANNEL_DISCONNECTED",
     EventName::ChannelConnected => "CHANNEL_CONNECTED",
     EventName::DialplanError => "dialplan",
@@ -161,6 +162,7 @@ const PLAIN: &[&str] = &[
     "RouteWin",
     "RecordRequest",
     "RegSuccess",
+    "DocNotice",
     "UsurpControl",
     "ChannelStatusReq",
     "SwitchCommand",
@@ -242,6 +244,7 @@ fn shown_by(stem: &str, bytes: &[u8]) -> (Headers, Vec<&'static str>) {
         }
         ["switch_event", "command"] => plain::<SwitchCommand>(stem, bytes, "SwitchCommand"),
         ["switch_event", "reply", ..] => plain::<SwitchReply>(stem, bytes, "SwitchReply"),
+        ["configuration", ..] => plain::<DocNotice>(stem, bytes, "DocNotice"),
         ["directory", "reg_success"] => plain::<RegSuccess>(stem, bytes, "RegSuccess"),
         ["call_event", name] if name.starts_with("query_") => channel_query(stem, name, bytes),
         ["call_event" | "error", ..] => {

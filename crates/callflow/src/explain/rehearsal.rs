@@ -149,6 +149,7 @@ impl Rehearsal {
             | Effect::StopRecording { .. }
             | Effect::Mask { .. }
             | Effect::Unmask { .. }
+            | Effect::Webhook { .. }
             | Effect::Skipped { .. }
             | Effect::Notification { .. }
             | Effect::Warn { .. } => {}

@@ -29,3 +29,4 @@ mod temporal;
 mod transfers;
 mod twins;
 mod voicemail;
+mod web;

@@ -153,8 +153,18 @@ fn input() -> impl Strategy<Value = Input> {
             EndReason::Silence,
         ][..],
     );
+    let data = prop_oneof![
+        flow().prop_map(|flow| flow.to_string()),
+        value().prop_map(|value| value.to_string()),
+        ".{0,8}",
+    ];
+    let brought = data.prop_map(|data| Input::Event {
+        name: EventName::ChannelPivot,
+        event: event(&call().call_id, |event| event.application_data = Some(data)),
+    });
     prop_oneof![
         5 => happened,
+        1 => brought,
         3 => answer().prop_map(Input::Found),
         2 => (0..5_u32, reason, 0..2000_u64).prop_map(|(slot, reason, length_ms)| Input::RecordingEnded {
             slot: Slot(slot), reason, length_ms
@@ -195,6 +205,7 @@ fn answer() -> impl Strategy<Value = Answer> {
     prop_oneof![
         flow().prop_map(Answer::Flow),
         value().prop_map(Answer::Flow),
+        Just(Answer::Failed("it answered 503".to_owned())),
         Just(devices(&[phone("desk")])),
         value().prop_map(|doc| devices(&[doc])),
         value().prop_map(|doc| Answer::Vmbox(Vmbox::read(&doc))),
@@ -356,7 +367,9 @@ fn reply(effect: Effect, branch: &Value) -> Option<Input> {
             "bridge" => Some(done("bridge", Some("NO_ANSWER".to_owned()))),
             _ => None,
         },
-        Effect::Lookup(Query::Callflow { .. }) => Some(Input::Found(Answer::Flow(branch.clone()))),
+        Effect::Lookup(Query::Callflow { .. } | Query::Pivot(_)) => {
+            Some(Input::Found(Answer::Flow(branch.clone())))
+        }
         Effect::Lookup(Query::Endpoints { .. }) => Some(Input::Found(devices(&[phone("desk")]))),
         Effect::Lookup(Query::Vmbox { id }) => Some(Input::Found(Answer::Vmbox(Vmbox::read(
             &json!({"_id": id}),

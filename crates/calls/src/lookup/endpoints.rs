@@ -4,9 +4,10 @@ use std::collections::{BTreeSet, VecDeque};
 
 use callreel_callflow::{Endpoints, Member, MemberKind, members_of};
 use callreel_proto::{Account, AccountDb, AccountId, Device, User, Utc, random_hex};
-use callreel_store::{Error, Store, View};
+use callreel_store::{Error, View};
 
 use super::live;
+use crate::documents::Documents;
 
 /// One call may ask for so many users, devices and groups: each costs a read or two, and a bridge rings a hundred phones at
 /// most.
@@ -14,7 +15,7 @@ const MOST_MEMBERS: usize = 200;
 
 /// Reads them all. What does not exist, or was deleted, is left out.
 pub(super) async fn endpoints(
-    store: &Store,
+    store: &Documents,
     account: &AccountId,
     members: &[Member],
 ) -> Result<Endpoints, Error> {
@@ -46,7 +47,7 @@ pub(super) async fn endpoints(
 }
 
 async fn read(
-    store: &Store,
+    store: &Documents,
     db: &str,
     member: &Member,
     found: &mut Endpoints,
@@ -79,7 +80,7 @@ fn add_device(found: &mut Endpoints, device: Device) {
 }
 
 /// Whether a device may be rung is its owner's to say, too.
-async fn owners(store: &Store, db: &str, found: &mut Endpoints) -> Result<(), Error> {
+async fn owners(store: &Documents, db: &str, found: &mut Endpoints) -> Result<(), Error> {
     let mut ids = BTreeSet::new();
     for device in &found.devices {
         let owner = device.owner_id.as_deref();

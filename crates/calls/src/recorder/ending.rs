@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use callreel_callflow::{Input, Meant};
+use callreel_callflow::{Input, Meant, Recorded};
 use callreel_proto::{
-    Application, CallEvent, EndReason, InsertAt, OrderedBy, RecordingFact, RecordingNotice,
+    Application, CallEvent, Destination, EndReason, InsertAt, OrderedBy, RecordingFact,
+    RecordingNotice,
 };
 use callreel_spool::{Mark, Ticket};
 use ractor::ActorRef;
@@ -240,6 +241,7 @@ impl State {
             ..self.notice(RecordingFact::Ended, &running.ticket)
         };
         let slot = running.slot();
+        let recorded = recorded(&running.ticket, length_ms);
         if self.save(running.ticket.clone()).await {
             self.context().held.release(running.ticket.recording_id());
             self.context().notify(notice).await;
@@ -248,6 +250,7 @@ impl State {
             tokio::spawn(save_ended(context, running.ticket, notice));
         }
         if let Some(slot) = slot {
+            self.tell(Input::Recorded(recorded));
             self.tell(Input::RecordingEnded {
                 slot,
                 reason,
@@ -316,6 +319,17 @@ impl State {
         for ticket in tickets {
             self.save(ticket).await;
         }
+    }
+}
+
+/// What a flow may tell others of it.
+fn recorded(ticket: &Ticket, length_ms: u64) -> Recorded {
+    let destination = &ticket.promise().destination;
+    let outside = matches!(destination, Destination::Http { .. });
+    Recorded {
+        id: ticket.recording_id().as_str().to_owned(),
+        url: outside.then(|| destination.describe()),
+        length_ms,
     }
 }
 

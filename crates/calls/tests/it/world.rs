@@ -23,6 +23,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Everything around the role, and the switch's queue.
 pub(crate) struct World {
     pub(crate) bus: Bus,
+    pub(crate) store: Store,
     pub(crate) spool: Writer,
     pub(crate) calls: Calls,
     pub(crate) switch: Subscription,
@@ -87,20 +88,26 @@ impl World {
         let bindings = vec![own(Exchange::Targeted), own(Exchange::Callctl)];
         let switch = bus.subscribe(options, bindings).await.unwrap();
         let notices = queue(&bus, &[Binding::new(Exchange::Kapps, RecordingNotice::ALL)]).await;
-        let (role_bus, role_spool) = (bus.clone(), spool.clone());
+        let (role_bus, role_spool, role_store) = (bus.clone(), spool.clone(), store.clone());
+        // Servers of a test are on this machine.
+        let outside = OutsideConfig {
+            allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
+            ..OutsideConfig::default()
+        };
         let calls = Calls::start(
             config,
             recording,
             role_bus,
-            store,
+            role_store,
             role_spool,
-            Outside::new(&OutsideConfig::default()).unwrap(),
+            Outside::new(&outside).unwrap(),
             "callreel@test",
         )
         .await
         .unwrap();
         Self {
             bus,
+            store,
             spool,
             calls,
             switch,

@@ -4,9 +4,9 @@ use std::{collections::BTreeSet, fmt};
 
 use callreel_proto::{
     ActionStatus, Application, CallEvent, CallId, ChannelQueryReq, ChannelQueryResp, ChannelStatus,
-    ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder, EndReason,
-    EventName, HangupCause, Headers, Hearers, HttpMethod, InsertAt, LiveRecording, LiveState,
-    MediaFork, MetaflowAction, MetaflowActionResp, Notification, NotificationName, Page,
+    ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder, DocNotice,
+    EndReason, EventName, HangupCause, Headers, Hearers, HttpMethod, InsertAt, LiveRecording,
+    LiveState, MediaFork, MetaflowAction, MetaflowActionResp, Notification, NotificationName, Page,
     PageOptions, RecordAction, RecordCall, RecordingFact, RecordingInfo, RecordingNotice,
     RecordingSource, RegSuccess, RouteMethod, RouteReq, RouteResp, RouteWin, SendHttp, SetVars,
     SoftHold, SwitchCommand, SwitchReply, Terminators, Tone, Transfer, TransferKind, TransferLeg,
@@ -280,6 +280,7 @@ fn bodies() -> Vec<(String, BTreeSet<String>)> {
             ("switch_event.command", parts::<SwitchCommand>()),
             ("switch_event.reply", parts::<SwitchReply>()),
             ("directory.reg_success", parts::<RegSuccess>()),
+            ("configuration", parts::<DocNotice>()),
             ("recording", parts::<RecordingNotice>()),
             ("delivery", parts::<DeliveryOrder>()),
             ("metaflow.action", parts::<MetaflowAction>()),

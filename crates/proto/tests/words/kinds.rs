@@ -2,9 +2,9 @@
 
 use callreel_proto::{
     CallEvent, ChannelQueryReq, ChannelQueryResp, ChannelStatusReq, ChannelStatusResp, Command,
-    DeliveryOrder, Envelope, MalformedMessage, MetaflowAction, MetaflowActionResp, Notification,
-    RecordRequest, RecordingNotice, RegSuccess, RouteReq, RouteResp, RouteWin, SwitchCommand,
-    SwitchReply, UsurpControl,
+    DeliveryOrder, DocNotice, Envelope, MalformedMessage, MetaflowAction, MetaflowActionResp,
+    Notification, RecordRequest, RecordingNotice, RegSuccess, RouteReq, RouteResp, RouteWin,
+    SwitchCommand, SwitchReply, UsurpControl,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -49,6 +49,7 @@ pub(crate) fn of(schema: &str) -> Reader {
         ["switch_event", "command"] => reader::<SwitchCommand>(),
         ["switch_event", "reply"] => reader::<SwitchReply>(),
         ["directory", "reg_success"] => reader::<RegSuccess>(),
+        ["configuration"] => reader::<DocNotice>(),
         ["recording"] => reader::<RecordingNotice>(),
         ["metaflow", "action"] => reader::<MetaflowAction>(),
         ["metaflow", "action_resp"] => reader::<MetaflowActionResp>(),
