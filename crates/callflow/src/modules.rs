@@ -2,6 +2,7 @@
 
 mod answer;
 mod branch_bnumber;
+mod call_forward;
 mod callflow;
 mod collect_dtmf;
 mod device;
@@ -18,6 +19,7 @@ mod record_call;
 mod record_caller;
 mod response;
 mod ring_group;
+mod ring_group_toggle;
 mod route_to_cid;
 mod say;
 mod sleep;
@@ -51,6 +53,7 @@ macro_rules! registered {
 registered! {
     answer: Answer,
     branch_bnumber: BranchBnumber,
+    call_forward: CallForward,
     callflow: Callflow,
     collect_dtmf: CollectDtmf,
     device: Device,
@@ -67,6 +70,7 @@ registered! {
     record_caller: RecordCaller,
     response: Response,
     ring_group: RingGroup,
+    ring_group_toggle: RingGroupToggle,
     route_to_cid: RouteToCid,
     say: Say,
     sleep: Sleep,

@@ -27,6 +27,14 @@ const PROMPTS: &[(&str, &str)] = &[
     ("agent-resume", "Your break is over."),
     ("cf-disabled", "Your calls are no longer forwarded."),
     (
+        "cf-disabled_menu",
+        "Your calls are not forwarded. Press one to forward them, two to change the number.",
+    ),
+    (
+        "cf-enabled_menu",
+        "Your calls are forwarded. Press one to stop that, two to change the number.",
+    ),
+    (
         "cf-enter_number",
         "Enter the number that should get your calls, then press pound.",
     ),
