@@ -1,7 +1,7 @@
 //! The cursor: where in its callflow a call is. Knows Kazoo's verbs (continue, branch, stop); never a module by name.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use callreel_proto::{CallEvent, CallId, EventName, InsertAt};
 use serde::Serialize;
@@ -25,6 +25,10 @@ pub struct Position {
     pub waiting_for: String,
 }
 
+/// So long a call whose channel is gone may take to see a recording through: delivery's disk may be slow, and a caller may call
+/// again meanwhile.
+const ENDING_GUARD: Duration = Duration::from_secs(60);
+
 /// Walks one call through its callflow.
 ///
 /// The verbs are Kazoo's. An action *continues* at the child named by its result, else at `_`; where there is neither, or the
@@ -46,6 +50,8 @@ pub struct Cursor {
 enum Phase {
     Fresh,
     Walking(Box<dyn Module>, Await),
+    /// The channel is gone, and the running module sees a recording through until this instant.
+    Ending(Box<dyn Module>, Await, Instant),
     /// The flow has ended the call and waits for the channel to go.
     Leaving(Await),
     Over,
@@ -78,7 +84,7 @@ impl Cursor {
             if event.call_id != self.stage.call.call_id {
                 return;
             }
-            self.note(*name, event);
+            self.note(now, *name, event);
             if *name == EventName::ChannelPivot && self.pivot(event) {
                 return;
             }
@@ -102,6 +108,7 @@ impl Cursor {
             Phase::Walking(_, awaited) | Phase::Leaving(awaited) => {
                 Output::Wait(awaited.deadline())
             }
+            Phase::Ending(_, _, give_up) => Output::Wait(Some(*give_up)),
             Phase::Over => Output::Finished,
         }
     }
@@ -130,7 +137,7 @@ impl Cursor {
     }
 
     /// What is true of the channel whatever the running module waits for.
-    fn note(&mut self, name: EventName, event: &CallEvent) {
+    fn note(&mut self, now: Instant, name: EventName, event: &CallEvent) {
         match name {
             EventName::ChannelAnswer => self.stage.set_answered(),
             EventName::ChannelExecuteComplete
@@ -157,9 +164,19 @@ impl Cursor {
             }
             // Kazoo takes a channel whose switch is lost for one that is gone.
             EventName::ChannelDestroy | EventName::ChannelDisconnected => {
-                self.stage.abandon();
-                self.stage.tell_missed(event);
-                self.phase = Phase::Over;
+                self.stage.gone(event);
+                self.phase = match std::mem::replace(&mut self.phase, Phase::Over) {
+                    Phase::Walking(module, awaited @ Await::Recording { .. }) => {
+                        Phase::Ending(module, awaited, now + ENDING_GUARD)
+                    }
+                    Phase::Ending(module, awaited, give_up) => {
+                        Phase::Ending(module, awaited, give_up)
+                    }
+                    Phase::Fresh | Phase::Walking(..) | Phase::Leaving(_) | Phase::Over => {
+                        self.stage.tell_missed();
+                        Phase::Over
+                    }
+                };
             }
             EventName::ChannelReplaced => {
                 if let Some(successor) = &event.replaced_by {
@@ -184,6 +201,18 @@ impl Cursor {
                 };
                 let turn = module.resume(&mut self.stage, outcome);
                 self.follow(turn);
+            }
+            Phase::Ending(module, awaited, give_up) => {
+                let over = match awaited.hear(&mut self.stage, now, input) {
+                    Some(outcome) => {
+                        !sees_through(module.as_mut(), &mut self.stage, outcome, awaited)
+                    }
+                    None => now >= *give_up,
+                };
+                if over {
+                    self.stage.tell_missed();
+                    self.phase = Phase::Over;
+                }
             }
             Phase::Leaving(awaited) => {
                 if let Some(Outcome::TimedOut) = awaited.hear(&mut self.stage, now, input) {
@@ -240,7 +269,7 @@ impl Cursor {
     fn resume(&mut self, outcome: Outcome) -> Turn {
         match &mut self.phase {
             Phase::Walking(module, _) => module.resume(&mut self.stage, outcome),
-            Phase::Fresh | Phase::Leaving(_) | Phase::Over => Turn::Stop,
+            Phase::Fresh | Phase::Ending(..) | Phase::Leaving(_) | Phase::Over => Turn::Stop,
         }
     }
 
@@ -360,6 +389,26 @@ impl Cursor {
         // To a caller who never was answered, the hang-up is the answer: it says why nobody could be reached.
         let cause = self.stage.last_failure.filter(|_| !self.stage.answered);
         self.stage.hang_up(InsertAt::Tail, cause)
+    }
+}
+
+/// Lets a module whose channel is gone finish what a recording's end needs: documents, notifications. Says whether it still
+/// waits for something that comes without a channel.
+fn sees_through(
+    module: &mut dyn Module,
+    stage: &mut Stage,
+    mut outcome: Outcome,
+    awaited: &mut Await,
+) -> bool {
+    loop {
+        match module.resume(stage, outcome) {
+            Turn::Resume(next) => outcome = next,
+            Turn::Wait(next @ (Await::Recording { .. } | Await::Reply)) => {
+                *awaited = next;
+                return true;
+            }
+            _ => return false,
+        }
     }
 }
 

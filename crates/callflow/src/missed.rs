@@ -12,6 +12,8 @@ const MOST_ALERTS: usize = 16;
 /// What a call's end decides.
 #[derive(Debug, Default)]
 pub(crate) struct Missed {
+    /// The event that ended the call, once it has.
+    pub(crate) end: Option<CallEvent>,
     /// Mail addresses of each alert; none of them stands for the account's own.
     alerts: Vec<Vec<String>>,
     /// Somebody spoke with the caller.
@@ -53,13 +55,13 @@ impl Stage {
     }
 
     /// The call is gone: if nobody took it, those who wanted to know are told.
-    pub(crate) fn tell_missed(&mut self, end: &CallEvent) {
-        let missed = std::mem::take(&mut self.missed);
-        if missed.bridged || missed.message_left {
+    pub(crate) fn tell_missed(&mut self) {
+        let alerts = std::mem::take(&mut self.missed.alerts);
+        if self.missed.bridged || self.missed.message_left {
             return;
         }
-        for addresses in missed.alerts {
-            let notify = serde_json::to_value(end).unwrap_or_default();
+        for addresses in alerts {
+            let notify = serde_json::to_value(&self.missed.end).unwrap_or_default();
             let fields = Notification {
                 to: Some(addresses).filter(|to| !to.is_empty()),
                 notify: match notify {

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use callreel_proto::{Application, HangupCause, InsertAt, Terminators};
+use callreel_proto::{Application, CallEvent, HangupCause, InsertAt, Terminators};
 use serde_json::{Map, Value};
 
 use crate::data::Data;
@@ -141,6 +141,13 @@ impl Stage {
 
     /// Asks for something to be done.
     pub(crate) fn effect(&mut self, effect: Effect) {
+        let needs_a_channel = matches!(
+            effect,
+            Effect::Command { .. } | Effect::StartRecording(_) | Effect::RecordMessage(_)
+        );
+        if needs_a_channel && self.missed.end.is_some() {
+            return;
+        }
         self.outbox.push_back(effect);
     }
 
@@ -281,8 +288,9 @@ impl Stage {
         Await::Begun { slot, give_up }
     }
 
-    /// The call is gone: recordings that still waited never begin.
-    pub(crate) fn abandon(&mut self) {
+    /// The channel is gone: recordings that still waited never begin, and nothing more is said to the switch.
+    pub(crate) fn gone(&mut self, event: &CallEvent) {
+        self.missed.end.get_or_insert_with(|| event.clone());
         for order in self.recordings.abandon() {
             self.effect(Effect::Skipped {
                 pointer: order.pointer,

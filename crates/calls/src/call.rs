@@ -273,7 +273,8 @@ impl State {
         if let Some(recorder) = &self.recorder {
             // A recorder that just died is reported by supervision.
             drop(recorder.cast(RecorderMsg::Event(name, event.clone())));
-            if gone && self.finished {
+            // Also while the flow still sees a message through.
+            if gone {
                 drop(recorder.cast(RecorderMsg::CallEnded));
             }
         }

@@ -156,8 +156,12 @@ impl Voicemail {
         match outcome {
             Outcome::Recorded {
                 reason: EndReason::Hangup,
-                ..
-            } => stage.hang_up(InsertAt::Tail, None),
+                length_ms,
+            } => {
+                let long = Duration::from_millis(length_ms) >= stage.settings.min_message;
+                stage.missed.message_left |= long;
+                stage.hang_up(InsertAt::Tail, None)
+            }
             Outcome::Recorded {
                 reason: EndReason::TooShort,
                 ..

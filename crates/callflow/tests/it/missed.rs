@@ -1,7 +1,7 @@
 //! Who is told of a call that nobody took.
 
 use callreel_callflow::{Answer, CallInfo, Effect};
-use callreel_proto::{EventName, HangupCause, Notification, NotificationName};
+use callreel_proto::{EndReason, EventName, HangupCause, Notification, NotificationName};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
@@ -110,11 +110,32 @@ fn without_recipients_the_account_decides_and_the_same_alert_twice_is_one() {
 }
 
 #[test]
-fn nobody_is_told_of_a_call_that_was_taken_or_left_a_message() {
+fn nobody_is_told_of_a_call_that_was_taken() {
     let mut taken = called(&alert(desk(), ring()));
     taken.found(0.0, devices(&[phone("desk")]));
     taken.event(5.0, EventName::ChannelBridge, |_| {});
     assert_eq!(told(&mut taken), []);
+}
+
+#[test]
+fn the_alert_waits_until_what_the_caller_said_is_kept() {
+    let recording = json!({"module": "record_caller", "data": {"url": "http://h/r"}});
+    for (at, end) in [(20.1, true), (80.0, false)] {
+        let mut talk = called(&alert(desk(), recording.clone()));
+        talk.done(0.1, "answer");
+        assert!(talk.text().contains("record the caller"), "{}", talk.text());
+        talk.gone(20.0);
+        talk.event(20.1, EventName::ChannelDisconnected, |_| {});
+        assert!(!talk.last.as_ref().unwrap().finished, "{}", talk.text());
+        match end {
+            true => talk.recorded(at, 1, EndReason::Hangup, 9000),
+            false => talk.tick(at),
+        }
+        assert!(talk.last.as_ref().unwrap().finished);
+        let told = talk.text().matches("notify missed_call").count();
+        assert_eq!(told, 1, "{}", talk.text());
+        assert!(!talk.text().contains("< hangup"), "{}", talk.text());
+    }
 }
 
 #[test]
