@@ -1,14 +1,11 @@
 //! Goes into another callflow: of a document, of a number that was hunted for. Never looks one up.
 
-use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
 use crate::flow::Flow;
+use crate::numbers;
 use crate::stage::{Stage, Turn};
 use crate::talk::Dialled;
-
-/// What one pattern may cost in memory, bytes: those of extensions take a hundredth of it.
-const PATTERN_SIZE: usize = 64 << 10;
 
 /// Which numbers may be hunted for.
 #[derive(Debug, Default)]
@@ -22,23 +19,15 @@ pub(crate) struct Hunted {
 impl Hunted {
     /// Whether this number is one of them. What cannot be read allows nothing: the error says so.
     pub(crate) fn allows(&self, number: &str) -> Result<bool, String> {
-        let matches = |pattern: &String| match read(pattern) {
-            Some(pattern) => Ok(pattern.is_match(number)),
-            None => Err(format!(
-                "the pattern {pattern:?} cannot be read; nothing is hunted for"
-            )),
+        let matches = |pattern: &String| {
+            let pattern = numbers::pattern(pattern);
+            let matched = pattern.map(|pattern| pattern.is_match(number));
+            matched.map_err(|reason| format!("{reason}; nothing is hunted for"))
         };
         let allowed = self.allow.as_ref().map(matches).transpose()?;
         let denied = self.deny.as_ref().map(matches).transpose()?;
         Ok(allowed.unwrap_or(true) && !denied.unwrap_or(false))
     }
-}
-
-fn read(pattern: &str) -> Option<Regex> {
-    RegexBuilder::new(pattern)
-        .size_limit(PATTERN_SIZE)
-        .build()
-        .ok()
 }
 
 impl Stage {

@@ -5,6 +5,7 @@
 
 mod branching;
 mod calendar;
+mod caller;
 mod cursor;
 mod data;
 pub mod destination;
@@ -19,6 +20,7 @@ mod mandated;
 pub mod metaflow;
 mod missed;
 mod modules;
+mod numbers;
 mod order;
 mod pending;
 mod print;

@@ -2,19 +2,28 @@
 
 mod answer;
 mod branch_bnumber;
+mod branch_variable;
 mod call_forward;
 mod callflow;
+mod check_cid;
+mod cidlistmatch;
 mod collect_dtmf;
+mod dead_air;
 mod device;
 mod do_not_disturb;
+mod flush_dtmf;
 mod group;
 mod hangup;
+mod language;
+mod lookupcidname;
 mod menu;
 mod missed_call_alert;
 mod noop;
 mod page_group;
 mod pivot;
 mod play;
+mod prepend_cid;
+mod privacy;
 mod record_call;
 mod record_caller;
 mod response;
@@ -22,12 +31,17 @@ mod ring_group;
 mod ring_group_toggle;
 mod route_to_cid;
 mod say;
+mod set_alert_info;
+mod set_cid;
+mod set_variable;
+mod set_variables;
 mod sleep;
 mod temporal_route;
 mod transfer;
 mod tts;
 mod user;
 mod voicemail;
+mod wait_for_hangup;
 mod webhook;
 
 use crate::stage::Module;
@@ -53,19 +67,28 @@ macro_rules! registered {
 registered! {
     answer: Answer,
     branch_bnumber: BranchBnumber,
+    branch_variable: BranchVariable,
     call_forward: CallForward,
     callflow: Callflow,
+    check_cid: CheckCid,
+    cidlistmatch: Cidlistmatch,
     collect_dtmf: CollectDtmf,
+    dead_air: DeadAir,
     device: Device,
     do_not_disturb: DoNotDisturb,
+    flush_dtmf: FlushDtmf,
     group: Group,
     hangup: Hangup,
+    language: Language,
+    lookupcidname: Lookupcidname,
     menu: Menu,
     missed_call_alert: MissedCallAlert,
     noop: Noop,
     page_group: PageGroup,
     pivot: Pivot,
     play: Play,
+    prepend_cid: PrependCid,
+    privacy: Privacy,
     record_call: RecordCall,
     record_caller: RecordCaller,
     response: Response,
@@ -73,12 +96,17 @@ registered! {
     ring_group_toggle: RingGroupToggle,
     route_to_cid: RouteToCid,
     say: Say,
+    set_alert_info: SetAlertInfo,
+    set_cid: SetCid,
+    set_variable: SetVariable,
+    set_variables: SetVariables,
     sleep: Sleep,
     temporal_route: TemporalRoute,
     transfer: Transfer,
     tts: Tts,
     user: User,
     voicemail: Voicemail,
+    wait_for_hangup: WaitForHangup,
     webhook: Webhook,
 }
 

@@ -227,6 +227,12 @@ impl Display for Line<'_> {
                 let audio = if two_way { "two-way" } else { "one-way" };
                 write!(f, " {}, {audio}", who.join(", "))
             }
+            Application::Set { vars } => {
+                let all = [&vars.channel, &vars.call, &vars.application];
+                all.into_iter()
+                    .flatten()
+                    .try_for_each(|(name, value)| write!(f, " {name}={value}"))
+            }
             Application::Transfer(transfer) => {
                 let kind = match transfer.kind {
                     TransferKind::Blind => "blind",

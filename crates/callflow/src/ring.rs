@@ -171,20 +171,20 @@ impl Ringing {
             return Turn::next();
         }
         let give_up = stage.after(self.longest(&endpoints) + RING_GUARD);
-        let (caller_id_name, caller_id_number) = caller(stage);
+        let caller = stage.caller_shown();
         let fail_on_single_reject = stage.flag("fail_on_single_reject");
         stage.command(Application::Bridge {
             endpoints,
             timeout_s: Some(self.timeout_s),
             method: Some(self.strategy.method().to_owned()),
             fail_on_single_reject,
-            caller_id_name,
-            caller_id_number,
+            caller_id_name: caller.name,
+            caller_id_number: caller.number,
             // The phones of a group ring each in their way.
             ignore_early_media: self.group.then_some(true),
             ringback: self.ringback.clone(),
             ignore_forward: self.ignore_forward,
-            custom_channel_vars: Map::new(),
+            custom_channel_vars: caller.vars,
             custom_sip_headers: Map::new(),
         });
         Turn::Wait(Await::Bridge {
@@ -223,16 +223,6 @@ impl Ringing {
             }
         })
     }
-}
-
-/// Who calls, as the callee is told.
-pub(crate) fn caller(stage: &mut Stage) -> (Option<String>, Option<String>) {
-    // RFC 3323 §4.1: what an anonymous caller is called.
-    if stage.flag("suppress_clid") == Some(true) {
-        return (Some("Anonymous".to_owned()), Some("anonymous".to_owned()));
-    }
-    let call = &stage.call;
-    (call.caller_id_name.clone(), call.caller_id_number.clone())
 }
 
 /// Why nobody was reached, as the switch says; a caller who gave up is not led on.

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use callreel_proto::{Application, CallEvent, HangupCause, InsertAt, Terminators};
 use serde_json::{Map, Value};
 
+use crate::caller::Caller;
 use crate::data::Data;
-use crate::flow::{Flow, Node};
+use crate::flow::{Child, Flow, Node};
 use crate::mandated::Callees;
 use crate::missed::Missed;
 use crate::order::{Meant, RecordingOrder, Slot};
@@ -93,6 +94,8 @@ pub(crate) struct Stage {
     pub(crate) answered: bool,
     /// Whether it talks to a B leg.
     pub(crate) bridged: bool,
+    /// Who the flow makes of the caller.
+    pub(crate) caller: Caller,
     /// Whether it was missed, and who wants to know.
     pub(crate) missed: Missed,
     /// Why the last bridge failed.
@@ -114,6 +117,7 @@ impl Stage {
         Self {
             answered: call.answered,
             bridged: false,
+            caller: Caller::of(&call),
             call,
             settings,
             now: None,
@@ -298,6 +302,18 @@ impl Stage {
                 by: order.by,
             });
         }
+    }
+
+    /// Whether the running action has a child of this name, be it `{}`.
+    pub(crate) fn has_child(&self, key: &str) -> bool {
+        let node = self.node.as_ref();
+        node.is_some_and(|node| node.child(key).is_some())
+    }
+
+    /// Whether it has one that is not `{}`.
+    pub(crate) fn has_action(&self, key: &str) -> bool {
+        let node = self.node.as_ref();
+        node.is_some_and(|node| matches!(node.child(key), Some(Child::Action(_))))
     }
 
     /// The running action's place.

@@ -37,6 +37,8 @@ pub(crate) enum Await {
     Reply,
     /// This instant.
     Until(Instant),
+    /// The caller to hang up: nothing else ends it.
+    Hangup,
     /// The channel to go.
     Gone { give_up: Instant },
 }
@@ -85,7 +87,7 @@ impl Await {
             Self::Bridge { give_up } | Self::Command { give_up, .. } => *give_up,
             Self::Until(instant) => Some(*instant),
             Self::Digits(collecting) => collecting.deadline(),
-            Self::Nothing | Self::Mark { .. } | Self::Reply => None,
+            Self::Nothing | Self::Mark { .. } | Self::Reply | Self::Hangup => None,
         }
     }
 
@@ -186,7 +188,11 @@ impl Await {
                 }
                 None
             }
-            Self::Digits(_) | Self::Recording { .. } | Self::Until(_) | Self::Gone { .. } => None,
+            Self::Digits(_)
+            | Self::Recording { .. }
+            | Self::Until(_)
+            | Self::Hangup
+            | Self::Gone { .. } => None,
         }
     }
 }
@@ -248,7 +254,7 @@ impl Display for Await {
             Self::Begun { .. } => "the recording to begin",
             Self::Reply => "a document",
             Self::Until(_) => "time to pass",
-            Self::Gone { .. } => "the channel to go",
+            Self::Hangup | Self::Gone { .. } => "the channel to go",
         })
     }
 }

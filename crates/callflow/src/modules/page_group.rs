@@ -3,7 +3,7 @@
 use callreel_proto::{Application, CallEvent, Page, PageOptions};
 use serde_json::{Map, json};
 
-use crate::ring::{Ringing, caller, unreached_by, wanted};
+use crate::ring::{Ringing, unreached_by, wanted};
 use crate::stage::{Module, Stage, Turn};
 use crate::talk::{Answer, Endpoints};
 use crate::wait::{Await, Outcome};
@@ -52,10 +52,10 @@ impl PageGroup {
         if endpoints.is_empty() {
             return Turn::next();
         }
-        let (caller_id_name, caller_id_number) = caller(stage);
+        let caller = stage.caller_shown();
         let two_way_audio = Some(two_way(stage));
         let barge = stage.flag("barge_calls") == Some(true);
-        let mut custom_channel_vars = Map::new();
+        let mut custom_channel_vars = caller.vars;
         custom_channel_vars.insert(
             "Auto-Answer-Suppress-Notify".to_owned(),
             json!((!barge).to_string()),
@@ -63,8 +63,8 @@ impl PageGroup {
         stage.command(Application::Page(Box::new(Page {
             endpoints,
             timeout_s: Some(self.ringing.timeout_s),
-            caller_id_name,
-            caller_id_number,
+            caller_id_name: caller.name,
+            caller_id_number: caller.number,
             custom_channel_vars,
             custom_sip_headers: Map::new(),
             options: PageOptions { two_way_audio },

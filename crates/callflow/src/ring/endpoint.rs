@@ -230,14 +230,15 @@ fn owner_id<'a>(rung: &'a Rung<'_>) -> Option<&'a str> {
 
 /// Headers for the B leg: plain, or in Kazoo's later form below `out`.
 fn headers(stage: &mut Stage) -> Map<String, Value> {
+    let alert = stage.alert_info();
+    let alert = alert.map(|text| ("Alert-Info".to_owned(), Value::String(text)));
+    let mut headers: Map<_, _> = alert.into_iter().collect();
     match stage.value("custom_sip_headers") {
-        None => Map::new(),
-        Some(Value::Object(headers)) => outbound(headers),
-        Some(_) => {
-            stage.warn_of("custom_sip_headers", "not an object; ignored");
-            Map::new()
-        }
+        None => {}
+        Some(Value::Object(own)) => headers.extend(outbound(own)),
+        Some(_) => stage.warn_of("custom_sip_headers", "not an object; ignored"),
     }
+    headers
 }
 
 fn outbound(mut headers: Map<String, Value>) -> Map<String, Value> {

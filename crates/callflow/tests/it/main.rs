@@ -7,6 +7,7 @@
 mod support;
 
 mod bridges;
+mod callers;
 mod cursor;
 mod digits;
 mod explained;
@@ -25,6 +26,7 @@ mod properties;
 mod published;
 mod recordings;
 mod source;
+mod steps;
 mod temporal;
 mod transfers;
 mod twins;
