@@ -1,5 +1,10 @@
 //! Callflow modules on real calls: what the caller hears and how the call ends.
 
+mod feature_codes;
+mod groups;
+mod menus;
+mod times;
+
 use serde_json::{Value, json};
 
 use crate::support::{

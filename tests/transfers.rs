@@ -6,7 +6,7 @@ use crate::support::{
     audio::{Heard, listen},
     baresip::{Baresip, Habits},
     callee::Callee,
-    estate::{CALLEE, CALLEE_USER, CALLER, Estate, NUMBER, PASSWORD},
+    estate::{CALLEE, CALLEE_USER, CALLER, Estate, NUMBER, THIRD, THIRD_USER},
     node::Node,
     phone::Phone,
     receiver::Receiver,
@@ -18,9 +18,7 @@ use crate::support::{
 const ALICE: f32 = 1000.0;
 const BOB: f32 = 440.0;
 const CAROL: f32 = 620.0;
-/// The third party's SIP username, its user, and the number that rings it.
-const THIRD: &str = "carol";
-const THIRD_USER: &str = "c0000000000000000000000000000003";
+/// The number that rings the third party.
 const THIRD_NUMBER: &str = "3000";
 
 /// A recorded call to the callee, and a number of the third party's.
@@ -32,15 +30,6 @@ fn estate(receiver: &Receiver, keys: &Value) -> Estate {
         |user: &str| json!({"module": "user", "data": {"id": user, "timeout": 10}, "children": {}});
     let estate = Estate::with_flow(
         &json!({"module": "record_call", "data": data, "children": {"_": ring(CALLEE_USER)}}),
-    );
-    estate.write(
-        "users/carol.json",
-        &json!({"id": THIRD_USER, "first_name": THIRD, "last_name": "Test", "username": THIRD}),
-    );
-    estate.write(
-        "devices/carol.json",
-        &json!({"id": "d0000000000000000000000000000003", "name": THIRD, "owner_id": THIRD_USER,
-            "sip": {"username": THIRD, "password": PASSWORD}}),
     );
     estate.flow(THIRD_NUMBER, &ring(THIRD_USER));
     estate

@@ -14,13 +14,19 @@ pub(crate) const REALM: &str = "acme.test";
 pub(crate) const CALLER_USER: &str = "c0000000000000000000000000000001";
 /// The callee's user, whose device is [`CALLEE`].
 pub(crate) const CALLEE_USER: &str = "c0000000000000000000000000000002";
+/// The callee's device.
+pub(crate) const CALLEE_DEVICE: &str = "d0000000000000000000000000000002";
+/// A third party's user, whose device is [`THIRD`].
+pub(crate) const THIRD_USER: &str = "c0000000000000000000000000000003";
 /// The callee's mailbox.
 pub(crate) const MAILBOX: &str = "b0000000000000000000000000000001";
 /// SIP username of the caller's device.
 pub(crate) const CALLER: &str = "alice";
 /// SIP username of the callee's device.
 pub(crate) const CALLEE: &str = "bob";
-/// Both devices' password.
+/// SIP username of the third party's device.
+pub(crate) const THIRD: &str = "carol";
+/// All devices' password.
 pub(crate) const PASSWORD: &str = "s3cret-word";
 /// What the caller dials to run the flow under test.
 pub(crate) const NUMBER: &str = "2000";
@@ -42,12 +48,10 @@ impl Estate {
         );
         for (user, device, name) in [
             (CALLER_USER, "d0000000000000000000000000000001", CALLER),
-            (CALLEE_USER, "d0000000000000000000000000000002", CALLEE),
+            (CALLEE_USER, CALLEE_DEVICE, CALLEE),
+            (THIRD_USER, "d0000000000000000000000000000003", THIRD),
         ] {
-            estate.write(
-                &format!("users/{name}.json"),
-                &json!({"id": user, "first_name": name, "last_name": "Test", "username": name}),
-            );
+            estate.user(name, user, &json!({}));
             estate.write(
                 &format!("devices/{name}.json"),
                 &json!({"id": device, "name": name, "owner_id": user, "sip": {"username": name, "password": PASSWORD}}),
@@ -59,6 +63,28 @@ impl Estate {
         );
         estate.flow(NUMBER, flow);
         estate
+    }
+
+    /// A user, with these keys besides its names.
+    pub(crate) fn user(&self, name: &str, id: &str, more: &Value) {
+        let mut doc = json!({"id": id, "first_name": name, "last_name": "Test", "username": name});
+        let keys = doc.as_object_mut().unwrap();
+        keys.extend(more.as_object().unwrap().clone());
+        self.write(&format!("users/{name}.json"), &doc);
+    }
+
+    /// A media document of two seconds of this tone; gives its id.
+    pub(crate) fn tone(&self, hz: u16) -> String {
+        let id = format!("e{hz:0>31}");
+        self.write(
+            &format!("media/tone-{hz}.json"),
+            &json!({"id": id, "name": format!("{hz} Hz"), "content_type": "audio/wav"}),
+        );
+        self.audio(
+            &format!("media/tone-{hz}.wav"),
+            &super::audio::sine(f32::from(hz), 2.0),
+        );
+        id
     }
 
     /// Adds a callflow for a number.

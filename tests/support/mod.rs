@@ -4,6 +4,7 @@ pub(crate) mod audio;
 pub(crate) mod baresip;
 pub(crate) mod broker;
 pub(crate) mod callee;
+pub(crate) mod caller;
 pub(crate) mod clock;
 pub(crate) mod cluster;
 pub(crate) mod couch;

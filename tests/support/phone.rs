@@ -1,8 +1,10 @@
 //! A phone whose signalling is sipp's and whose audio is ours ([`Voice`]): for tests that must know every packet.
 
 use super::{
+    audio::Heard,
     callee::Callee,
     estate::{CALLEE, CALLER, NUMBER},
+    eventually,
     sipp::{Caller, Run, Sipp},
     site::Site,
     voice::{Speech, Voice},
@@ -32,6 +34,35 @@ impl Phone {
         let calling = caller.runs("call", &stays.scenario());
         caller.speaks(&calling, speech);
         (caller, calling)
+    }
+
+    /// Dials a number as this user, registered or not, and stays until it is hung up on; answered when this returns.
+    pub(crate) fn dials(user: &'static str, node: &Site, number: &str) -> InCall {
+        let phone = Self {
+            sipp: Sipp::new(user, node.sip()),
+            voice: Voice::new(),
+        };
+        let stays = Caller::of(user, number).answered(number).awaits_bye();
+        let run = phone.runs("call", &stays.scenario());
+        run.established();
+        InCall { phone, run }
+    }
+
+    /// A registered phone of this user, which answers the next call at once, and stays until it is hung up on.
+    pub(crate) fn answers(user: &'static str, node: &Site) -> InCall {
+        Self::callee(user, node, Callee::rings(0).answers().awaits_bye())
+    }
+
+    /// The same, but it hangs up after so long.
+    pub(crate) fn answers_for(user: &'static str, node: &Site, ms: u32) -> InCall {
+        Self::callee(user, node, Callee::rings(0).answers().waits(ms).hangs_up())
+    }
+
+    /// A registered phone of this user, which does this when it is called.
+    pub(crate) fn callee(user: &'static str, node: &Site, does: Callee) -> InCall {
+        let phone = Self::registered(user, node);
+        let run = phone.runs("answer", &does.scenario());
+        InCall { phone, run }
     }
 
     /// Runs a scenario with its own audio.
@@ -87,5 +118,42 @@ impl Talk {
         self.calling.completed();
         self.answering.completed();
         [self.caller, self.callee]
+    }
+}
+
+/// A phone in a call that others end.
+pub(crate) struct InCall {
+    pub(crate) phone: Phone,
+    run: Run,
+}
+
+impl InCall {
+    /// Presses keys, one after the other.
+    pub(crate) fn presses(&self, keys: &str) {
+        self.says(Speech::keys(keys));
+    }
+
+    /// Begins to say this, once it is in the call.
+    pub(crate) fn says(&self, speech: Speech) {
+        self.phone.speaks(&self.run, speech);
+    }
+
+    /// Waits until it has heard a tone.
+    pub(crate) fn hears(&self, hz: u16) {
+        eventually(&format!("{hz} Hz to be heard"), || {
+            let spans = self.heard().tone(0, f32::from(hz));
+            (!spans.is_empty()).then_some(())
+        });
+    }
+
+    /// What it has heard so far.
+    pub(crate) fn heard(&self) -> Heard {
+        self.phone.voice.heard()
+    }
+
+    /// Waits until it was hung up on.
+    pub(crate) fn ends(self) -> Phone {
+        self.run.completed();
+        self.phone
     }
 }

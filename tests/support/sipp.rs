@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(crate) use super::caller::Caller;
 use super::{
     Reaped, audio,
     callee::Callee,
@@ -60,14 +61,19 @@ impl Run {
 
     /// Waits until it has sent a message with these words.
     pub(crate) fn sent(&self, words: &str) {
-        eventually(&format!("{words:?} to be sent"), || {
+        self.noted("message sent", "message received", words);
+    }
+
+    /// Waits for a message that begins with one heading and ends before the other, and has these words.
+    fn noted(&self, heading: &str, other: &str, words: &str) {
+        eventually(&format!("{heading} with {words:?}"), || {
             let messages = super::text_of(&self.messages);
-            let mut sent = messages.split("message sent").skip(1);
-            let sent = sent.any(|text| {
-                let own = text.split("message received").next();
+            let mut noted = messages.split(heading).skip(1);
+            let noted = noted.any(|text| {
+                let own = text.split(other).next();
                 own.is_some_and(|own| own.contains(words))
             });
-            sent.then_some(())
+            noted.then_some(())
         });
     }
 
@@ -237,141 +243,6 @@ impl Sipp {
     }
 }
 
-/// A caller's scenario: dial, authenticate, then whatever `steps` add.
-pub(crate) struct Caller {
-    text: String,
-    cseq: u32,
-}
-
-impl Caller {
-    /// Dials a number and answers the challenge.
-    pub(crate) fn dials(number: &str) -> Self {
-        let mut caller = Self {
-            text: header("caller"),
-            cseq: 1,
-        };
-        caller.send(&invite(number, 1, ""));
-        caller.push(
-            "<recv response=\"100\" optional=\"true\"/>\n<recv response=\"407\" auth=\"true\"/>\n",
-        );
-        caller.send(&ack(number, 1));
-        caller.cseq = 2;
-        let auth = format!("[authentication username={CALLER} password={PASSWORD}]\n");
-        caller.send(&invite(number, 2, &auth));
-        caller.optional(&[100])
-    }
-
-    /// Further steps of a call that has come to this `CSeq`.
-    pub(crate) fn goes_on(cseq: u32) -> Self {
-        Self {
-            text: String::new(),
-            cseq,
-        }
-    }
-
-    /// Accepts these provisional answers.
-    fn optional(mut self, codes: &[u16]) -> Self {
-        for code in codes {
-            self.push(&format!("<recv response=\"{code}\" optional=\"true\"/>\n"));
-        }
-        self
-    }
-
-    /// Waits until the callee rings.
-    pub(crate) fn rings(mut self) -> Self {
-        self.push("<recv response=\"180\"/>\n");
-        self
-    }
-
-    /// Waits for the answer and acknowledges it.
-    pub(crate) fn answered(mut self, number: &str) -> Self {
-        self = self.optional(&[180, 183]);
-        self.push("<recv response=\"200\" rrs=\"true\"/>\n");
-        let ack = in_dialog("ACK", number, self.cseq, "");
-        self.send(&ack);
-        self
-    }
-
-    /// Waits for this refusal and acknowledges it.
-    pub(crate) fn refused(mut self, number: &str, code: u16) -> Self {
-        self = self.optional(&[180, 183]);
-        self.push(&format!("<recv response=\"{code}\"/>\n"));
-        let ack = ack(number, self.cseq);
-        self.send(&ack);
-        self
-    }
-
-    /// Streams a file of µ-law from here on.
-    pub(crate) fn streams(mut self, file: &str) -> Self {
-        self.push(&stream(file));
-        self
-    }
-
-    /// Lets time pass.
-    pub(crate) fn waits(mut self, ms: u32) -> Self {
-        self.push(&pause(ms));
-        self
-    }
-
-    /// Hangs up and waits for the confirmation.
-    pub(crate) fn hangs_up(mut self, number: &str) -> Self {
-        self.cseq += 1;
-        let bye = in_dialog("BYE", number, self.cseq, "");
-        self.send(&bye);
-        self.push("<recv response=\"200\"/>\n");
-        self
-    }
-
-    /// Gives up before the answer.
-    pub(crate) fn cancels(mut self, number: &str) -> Self {
-        let cancel = format!(
-            "CANCEL sip:{number}@[realm] SIP/2.0\n[last_Via:]\n{}CSeq: {} CANCEL\nContent-Length: 0\n",
-            identity(number, ""),
-            self.cseq
-        );
-        self.send(&cancel);
-        self.push("<recv response=\"200\"/>\n<recv response=\"487\"/>\n");
-        let ack = ack(number, self.cseq);
-        self.send(&ack);
-        self
-    }
-
-    /// Waits to be hung up on.
-    pub(crate) fn awaits_bye(mut self) -> Self {
-        self.push("<recv request=\"BYE\"/>\n");
-        self.send("SIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]\nContent-Length: 0\n");
-        self
-    }
-
-    /// Sends a re-INVITE whose SDP has this direction, and waits for its answer.
-    pub(crate) fn reinvites(mut self, number: &str, direction: &str) -> Self {
-        self.cseq += 1;
-        let body = sdp(direction);
-        let invite = in_dialog("INVITE", number, self.cseq, &body);
-        self.send(&invite);
-        self.push(
-            "<recv response=\"100\" optional=\"true\"/>\n<recv response=\"200\" rrs=\"true\"/>\n",
-        );
-        let ack = in_dialog("ACK", number, self.cseq, "");
-        self.send(&ack);
-        self
-    }
-
-    /// The scenario's text.
-    pub(crate) fn scenario(mut self) -> String {
-        self.push("</scenario>\n");
-        self.text
-    }
-
-    fn send(&mut self, message: &str) {
-        self.text.push_str(&send(message));
-    }
-
-    fn push(&mut self, xml: &str) {
-        self.text.push_str(xml);
-    }
-}
-
 /// A callee's scenario: rings for `ring_ms`, answers, streams `file`, and waits for (or sends) the BYE.
 pub(crate) fn callee_answers(ring_ms: u32, file: &str, hang_up_after_ms: Option<u32>) -> String {
     let talks = Callee::rings(ring_ms).answers().streams(file);
@@ -435,39 +306,6 @@ pub(super) fn send(message: &str) -> String {
 pub(super) fn sdp(direction: &str) -> String {
     format!(
         "v=0\no=sipp 1 1 IN IP4 [local_ip]\ns=-\nc=IN IP4 [media_ip]\nt=0 0\nm=audio [rtpstream_audio_port] RTP/AVP 0 8 101\na=rtpmap:0 PCMU/8000\na=rtpmap:8 PCMA/8000\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-15\na=ptime:20\na={direction}\n"
-    )
-}
-
-fn identity(number: &str, to_tag: &str) -> String {
-    format!(
-        "Max-Forwards: 70\nFrom: \"Alice\" <sip:[me]@[realm]>;tag=[call_number]caller\nTo: <sip:{number}@[realm]>{to_tag}\nCall-ID: [call_id]\n"
-    )
-}
-
-fn invite(number: &str, cseq: u32, auth: &str) -> String {
-    format!(
-        "INVITE sip:{number}@[realm] SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n{}CSeq: {cseq} INVITE\nContact: <sip:[me]@[local_ip]:[local_port];transport=[transport]>\n{auth}Content-Type: application/sdp\nContent-Length: [len]\n\n{}",
-        identity(number, ""),
-        sdp("sendrecv")
-    )
-}
-
-/// The ACK of a refusal has the branch of the INVITE (RFC 3261 §17.1.1.3), which every answer to it repeats.
-fn ack(number: &str, cseq: u32) -> String {
-    format!(
-        "ACK sip:{number}@[realm] SIP/2.0\n[last_Via:]\nMax-Forwards: 70\n[last_From:]\n[last_To:]\nCall-ID: [call_id]\nCSeq: {cseq} ACK\nContent-Length: 0\n"
-    )
-}
-
-fn in_dialog(method: &str, number: &str, cseq: u32, body: &str) -> String {
-    let content = if body.is_empty() {
-        "Content-Length: 0\n".to_owned()
-    } else {
-        format!("Content-Type: application/sdp\nContent-Length: [len]\n\n{body}")
-    };
-    format!(
-        "{method} [next_url] SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n[routes]\n{}CSeq: {cseq} {method}\nContact: <sip:[me]@[local_ip]:[local_port];transport=[transport]>\n{content}",
-        identity(number, "[peer_tag_param]")
     )
 }
 

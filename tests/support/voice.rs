@@ -123,6 +123,24 @@ impl Speech {
         self
     }
 
+    /// These keys, one after the other; nothing else is said.
+    pub(crate) fn keys(keys: &str) -> Self {
+        Self::default().with_keys(keys, 0)
+    }
+
+    /// These keys, one after the other, each for 80 ms and as far from the next.
+    pub(crate) fn with_keys(self, keys: &str, at_ms: u64) -> Self {
+        let keys = keys.chars().enumerate();
+        keys.fold(self, |speech, (n, key)| {
+            let event = match key {
+                '*' => STAR,
+                '#' => STAR + 1,
+                digit => u8::try_from(digit.to_digit(10).expect("a key")).unwrap(),
+            };
+            speech.with_key(event, at_ms + 160 * n as u64, 80)
+        })
+    }
+
     /// The packets as they leave the phone: numbered, and then what the network does to them, by the same dice every time.
     fn sent(self, network: Network, ssrc: u32) -> Vec<(u64, Vec<u8>)> {
         let mut dice = seeded(self.packets.len() as u64);
