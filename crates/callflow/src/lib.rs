@@ -23,6 +23,7 @@ mod modules;
 mod numbers;
 mod order;
 mod pending;
+mod people;
 mod print;
 mod problem;
 mod recording;

@@ -27,7 +27,6 @@ const NOT_BUILT: &[&str] = &[
     "camping_feature",
     "conference",
     "conference_feature",
-    "directory",
     "disa",
     "dynamic_cid",
     "eavesdrop",

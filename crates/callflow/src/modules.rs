@@ -10,6 +10,7 @@ mod cidlistmatch;
 mod collect_dtmf;
 mod dead_air;
 mod device;
+mod directory;
 mod do_not_disturb;
 mod flush_dtmf;
 mod group;
@@ -75,6 +76,7 @@ registered! {
     collect_dtmf: CollectDtmf,
     dead_air: DeadAir,
     device: Device,
+    directory: Directory,
     do_not_disturb: DoNotDisturb,
     flush_dtmf: FlushDtmf,
     group: Group,

@@ -62,11 +62,36 @@ const PROMPTS: &[(&str, &str)] = &[
     ("conf-welcome", "Welcome to the conference."),
     ("cw-activated", "Call waiting is on."),
     ("cw-deactivated", "Call waiting is off."),
+    ("dir-confirm_menu", "press one. To start over, press three."),
     (
         "dir-enter_person",
         "Spell the name of the person on your keypad.",
     ),
+    (
+        "dir-enter_person_firstname",
+        "Spell the person's first name on your keypad.",
+    ),
+    (
+        "dir-enter_person_lastname",
+        "Spell the person's last name on your keypad.",
+    ),
+    (
+        "dir-enter_person_name",
+        "Spell the person's first or last name on your keypad.",
+    ),
+    ("dir-found", "To be connected to"),
+    ("dir-invalid_key", "That is not one of the choices."),
+    ("dir-no_more_results", "There is nobody else of that name."),
     ("dir-no_results_found", "Nobody of that name was found."),
+    (
+        "dir-result_menu",
+        "press one. For the next person, press two. To start over, press three.",
+    ),
+    ("dir-result_number", "To be connected to"),
+    (
+        "dir-specify_minimum",
+        "That was too short. A few more letters are needed.",
+    ),
     ("disa-enter_pin", "Enter your pin, then press pound."),
     ("disa-invalid_extension", "That extension cannot be called."),
     ("disa-invalid_pin", "That pin is wrong."),

@@ -6,6 +6,7 @@
 mod channel_query;
 mod command;
 mod control;
+mod directory;
 mod doc_notice;
 mod document;
 mod endpoint;
@@ -36,6 +37,7 @@ mod time;
 pub use channel_query::{ChannelQuery, ChannelQueryReq, ChannelQueryResp, FoundChannels};
 pub use command::{Application, Command, InsertAt, SetVars};
 pub use control::{ChannelStatus, ChannelStatusReq, ChannelStatusResp, UsurpControl};
+pub use directory::Directory;
 pub use doc_notice::DocNotice;
 pub use document::{Account, AccountDb, Device, MediaConfig, User, Vmbox, month_db, pvt_type};
 pub use endpoint::Endpoint;

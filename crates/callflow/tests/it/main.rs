@@ -10,6 +10,7 @@ mod bridges;
 mod callers;
 mod cursor;
 mod digits;
+mod directory;
 mod explained;
 mod features;
 mod forwards;
