@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::CallId;
 use crate::lenient::{loose, loose_by_serde, loose_or_default, some_text, spelled};
+use crate::{CallId, Secret};
 
 /// One place a bridge may ring.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -113,6 +113,22 @@ pub struct Endpoint {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub codecs: Vec<String>,
+    /// Whom the B leg's INVITE says to be, when it is asked (a trunk's `username`).
+    #[serde(
+        rename = "Auth-User",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub auth_user: Option<String>,
+    /// And the password.
+    #[serde(
+        rename = "Auth-Password",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub auth_password: Option<Secret>,
     /// The B leg's Call-ID, so that its orderer knows it by its events; the switch's own choice when absent. Where several
     /// phones are registered, the second has it with `-2` at its end, and so on.
     #[serde(

@@ -4,6 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::lenient::loose_by_serde;
+
+loose_by_serde!(Secret);
+
 /// A key or password. Debuggers and logs see that there is one, and not which; serde writes it, because settings and
 /// tickets must hold it.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -231,7 +231,14 @@ fn tell_other_leg(event: &mut CallEvent, other: &OtherLeg) {
 }
 
 /// Makes an event a `dialplan` error about this command.
-pub(crate) fn complain(event: &mut CallEvent, command: Map<String, Value>, reason: String) {
+pub(crate) fn complain(event: &mut CallEvent, mut command: Map<String, Value>, reason: String) {
+    // Everybody hears events; the passwords of trunks are for the switch.
+    let endpoints = command.get_mut("Endpoints").and_then(Value::as_array_mut);
+    for endpoint in endpoints.into_iter().flatten() {
+        endpoint
+            .as_object_mut()
+            .and_then(|e| e.shift_remove("Auth-Password"));
+    }
     let name = command.get("Application-Name").and_then(Value::as_str);
     event.application_name = name.map(str::to_owned);
     event.request = Some(Requested::Command(command));

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 
 use callreel_proto::HangupCause;
 
+/// Whoever is to press a key has this long: for a prompt of some seconds, heard twice.
+const CONFIRMING: Duration = Duration::from_secs(30);
+
 /// One leg a bridge may ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Target {
@@ -14,6 +17,10 @@ pub(crate) struct Target {
     pub(crate) delay: Duration,
     /// How long it rings at most.
     pub(crate) timeout: Option<Duration>,
+    /// How long it may take until it rings or can be heard.
+    pub(crate) progress: Option<Duration>,
+    /// It is a way to the public network: what it says of the callee holds for the others, too.
+    pub(crate) trunk: bool,
 }
 
 /// What a `bridge` command asked for.
@@ -25,13 +32,17 @@ pub(crate) struct Plan {
     pub(crate) one_by_one: bool,
     /// How long it may ring in all (all at once), or each endpoint (one by one).
     pub(crate) timeout: Duration,
-    /// A busy or refusing phone ends the hunt.
+    /// A busy or refusing callee ends the hunt.
     pub(crate) fail_on_single_reject: bool,
 }
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Input {
+    /// This leg rings, or can be heard.
+    Progressed(usize),
+    /// This leg was answered by somebody who has yet to press a key.
+    Confirming(usize),
     /// This leg was answered.
     Answered(usize),
     /// This leg failed, with the SIP status if there was one.
@@ -59,8 +70,8 @@ enum Leg {
     Idle,
     /// To be rung at this instant.
     Due(Instant),
-    /// Ringing, until this instant at most.
-    Ringing(Instant),
+    /// Ringing, until this instant at most; and it must say so until the other.
+    Ringing(Instant, Option<Instant>),
     Gone,
 }
 
@@ -117,7 +128,19 @@ impl Hunt {
             return;
         }
         match input {
-            Input::Answered(leg) if matches!(self.legs[leg], Leg::Ringing(_)) => {
+            Input::Progressed(leg) => {
+                if let Leg::Ringing(_, progress) = &mut self.legs[leg] {
+                    *progress = None;
+                }
+            }
+            Input::Confirming(leg) => {
+                if matches!(self.legs[leg], Leg::Ringing(..)) {
+                    let until = now + CONFIRMING;
+                    self.legs[leg] = Leg::Ringing(until, None);
+                    self.until = self.until.max(until);
+                }
+            }
+            Input::Answered(leg) if matches!(self.legs[leg], Leg::Ringing(..)) => {
                 self.legs[leg] = Leg::Gone;
                 self.cancel_all(HangupCause::LoseRace);
                 self.finish(Act::Won(leg));
@@ -128,11 +151,7 @@ impl Hunt {
                 if self.legs[leg] == Leg::Gone {
                     return;
                 }
-                self.legs[leg] = Leg::Gone;
-                self.failures.push((cause, status));
-                if self.plan.fail_on_single_reject && is_reject(cause) {
-                    self.cancel_all(cause);
-                    self.finish(Act::Lost(cause, status));
+                if self.fail(leg, cause, status) {
                     return;
                 }
             }
@@ -152,7 +171,8 @@ impl Hunt {
             return None;
         }
         let legs = self.legs.iter().filter_map(|leg| match leg {
-            Leg::Due(at) | Leg::Ringing(at) => Some(*at),
+            Leg::Due(at) => Some(*at),
+            Leg::Ringing(until, progress) => Some(progress.map_or(*until, |p| p.min(*until))),
             Leg::Idle | Leg::Gone => None,
         });
         legs.chain([self.until]).min()
@@ -167,7 +187,7 @@ impl Hunt {
             if self
                 .legs
                 .iter()
-                .any(|l| matches!(l, Leg::Due(_) | Leg::Ringing(_)))
+                .any(|l| matches!(l, Leg::Due(_) | Leg::Ringing(..)))
             {
                 return;
             }
@@ -186,15 +206,24 @@ impl Hunt {
         for index in 0..self.legs.len() {
             match self.legs[index] {
                 Leg::Due(at) if at <= now && now < self.until => {
-                    let limit = self.plan.targets[index].timeout.map(|t| now + t);
-                    self.legs[index] = Leg::Ringing(limit.unwrap_or(self.until).min(self.until));
+                    let target = self.plan.targets[index];
+                    let limit = target.timeout.map(|t| now + t);
+                    let until = limit.unwrap_or(self.until).min(self.until);
+                    self.legs[index] = Leg::Ringing(until, target.progress.map(|t| now + t));
                     self.acts.push_back(Act::Dial(index));
                 }
-                Leg::Ringing(until) if until <= now => {
-                    self.legs[index] = Leg::Gone;
-                    self.failures.push((HangupCause::NoAnswer, None));
-                    self.acts
-                        .push_back(Act::Cancel(index, HangupCause::NoAnswer));
+                Leg::Ringing(until, progress) => {
+                    let cause = if until <= now {
+                        HangupCause::NoAnswer
+                    } else if progress.is_some_and(|p| p <= now) {
+                        HangupCause::NoUserResponse
+                    } else {
+                        continue;
+                    };
+                    self.acts.push_back(Act::Cancel(index, cause));
+                    if self.fail(index, cause, None) {
+                        return;
+                    }
                 }
                 Leg::Due(_) if now >= self.until => {
                     self.legs[index] = Leg::Gone;
@@ -203,6 +232,19 @@ impl Hunt {
                 _ => {}
             }
         }
+    }
+
+    /// This leg has failed; true if that ends the hunt.
+    fn fail(&mut self, leg: usize, cause: HangupCause, status: Option<u16>) -> bool {
+        self.legs[leg] = Leg::Gone;
+        self.failures.push((cause, status));
+        let trunk = self.plan.targets[leg].trunk;
+        let ends = self.plan.fail_on_single_reject && is_reject(trunk, cause, status);
+        if ends {
+            self.cancel_all(cause);
+            self.finish(Act::Lost(cause, status));
+        }
+        ends
     }
 
     fn begin_turn(&mut self, now: Instant) {
@@ -216,7 +258,7 @@ impl Hunt {
 
     fn cancel_all(&mut self, cause: HangupCause) {
         for (index, leg) in self.legs.iter_mut().enumerate() {
-            if matches!(leg, Leg::Ringing(_)) {
+            if matches!(leg, Leg::Ringing(..)) {
                 self.acts.push_back(Act::Cancel(index, cause));
             }
             *leg = Leg::Gone;
@@ -247,8 +289,15 @@ impl Hunt {
     }
 }
 
-fn is_reject(cause: HangupCause) -> bool {
-    matches!(cause, HangupCause::UserBusy | HangupCause::CallRejected)
+/// Whether the callee does not want the call. A trunk says so with 486, 600 and 603, or rings in vain; that it wants no call of ours
+/// (401, 403) is no word of the callee.
+fn is_reject(trunk: bool, cause: HangupCause, status: Option<u16>) -> bool {
+    match cause {
+        HangupCause::UserBusy => true,
+        HangupCause::CallRejected => !trunk || matches!(status, Some(600 | 603)),
+        HangupCause::NoAnswer => trunk,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -265,6 +314,8 @@ mod tests {
                     endpoint: *endpoint,
                     delay: Duration::ZERO,
                     timeout: None,
+                    progress: None,
+                    trunk: false,
                 })
                 .collect(),
             one_by_one,
@@ -376,6 +427,49 @@ mod tests {
                 Act::Cancel(1, HangupCause::UserBusy),
                 Act::Lost(HangupCause::UserBusy, Some(486))
             ]
+        );
+    }
+
+    #[test]
+    fn a_trunk_that_says_nothing_makes_room_and_one_that_rings_in_vain_does_not() {
+        let now = Instant::now();
+        let mut wanted = plan(&[0, 1, 2], true);
+        wanted.fail_on_single_reject = true;
+        for target in &mut wanted.targets {
+            target.progress = Some(8 * S);
+            target.trunk = true;
+        }
+        let mut hunt = Hunt::new(now, wanted);
+        assert_eq!(acts(&mut hunt), [Act::Dial(0)]);
+        assert_eq!(hunt.deadline(), Some(now + 8 * S));
+        hunt.handle_input(now + 8 * S, Input::Tick);
+        let silent = HangupCause::NoUserResponse;
+        assert_eq!(acts(&mut hunt), [Act::Cancel(0, silent), Act::Dial(1)]);
+        let refused = Input::Failed(1, HangupCause::CallRejected, Some(403));
+        hunt.handle_input(now + 9 * S, refused);
+        assert_eq!(acts(&mut hunt), [Act::Dial(2)]);
+        hunt.handle_input(now + 10 * S, Input::Progressed(2));
+        assert_eq!(hunt.deadline(), Some(now + 29 * S));
+        hunt.handle_input(now + 29 * S, Input::Tick);
+        let vain = HangupCause::NoAnswer;
+        assert_eq!(
+            acts(&mut hunt),
+            [Act::Cancel(2, vain), Act::Lost(vain, None)]
+        );
+    }
+
+    #[test]
+    fn a_busy_callee_is_busy_over_every_trunk() {
+        let now = Instant::now();
+        let mut wanted = plan(&[0, 1], true);
+        wanted.fail_on_single_reject = true;
+        wanted.targets[0].trunk = true;
+        let mut hunt = Hunt::new(now, wanted);
+        acts(&mut hunt);
+        hunt.handle_input(now, Input::Failed(0, HangupCause::UserBusy, Some(486)));
+        assert_eq!(
+            acts(&mut hunt),
+            [Act::Lost(HangupCause::UserBusy, Some(486))]
         );
     }
 }

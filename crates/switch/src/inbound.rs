@@ -3,25 +3,24 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use callreel_proto::{CallId, Utc, random_hex};
+use callreel_proto::{CallId, random_hex};
 use ractor::Actor;
-use rsipstack::sip::headers::untyped::ToTypedHeader;
 use rsipstack::sip::prelude::HeadersExt;
-use rsipstack::sip::{Header, Request, StatusCode, Unsupported, Uri, Warning};
+use rsipstack::sip::{Header, Request, StatusCode, Unsupported, Warning};
 use rsipstack::transaction::Transaction;
 
+use crate::caller::Caller;
 use crate::channel::{Begin, ChannelActor, Inbound};
 use crate::controls::is_addressable;
-use crate::directory::Phone;
-use crate::events::{Direction, Parties};
+use crate::events::Direction;
 use crate::message::{custom_headers, sdp_of, user_agent};
-use crate::peer::{Peer, reachable, unescaped, user_at_host};
+use crate::peer::{Peer, reachable, unescaped};
 use crate::requests::{authenticated, busy};
 use crate::rtp::{MediaEvent, MediaLeg};
 use crate::sdp::{Allowed, Theirs};
 use crate::session_timer::{Verdict, negotiate};
 use crate::shared::{Entry, Shared, count};
-use crate::vars::Vars;
+use crate::trunks;
 
 /// Option tags a caller may require of us.
 const SUPPORTED: [&str; 1] = ["timer"];
@@ -32,7 +31,7 @@ pub(crate) async fn invite(shared: &Arc<Shared>, mut tx: Transaction) -> rsipsta
     if let Some((status, headers)) = unacceptable(&tx.original) {
         return refuse(shared, &mut tx, status, headers).await;
     }
-    let Some(phone) = authenticated(shared, &mut tx).await? else {
+    let Some(caller) = caller(shared, &mut tx).await? else {
         return Ok(());
     };
     let full = shared.channels.calls() >= shared.config.max_calls;
@@ -40,11 +39,11 @@ pub(crate) async fn invite(shared: &Arc<Shared>, mut tx: Transaction) -> rsipsta
         count(&shared.counters.refused);
         return busy(&mut tx).await;
     }
-    let call_id = match unique_call(shared, &tx.original) {
+    let call_id = match unique_call(shared, &caller, &tx.original) {
         Ok(call_id) => call_id,
         Err(status) => return refuse(shared, &mut tx, status, Vec::new()).await,
     };
-    let (timer, theirs, allowed) = match negotiated(shared, &tx.original, &phone) {
+    let (timer, theirs, allowed) = match negotiated(shared, &tx.original, &caller) {
         Ok(agreed) => agreed,
         Err((status, headers)) => return refuse(shared, &mut tx, status, headers).await,
     };
@@ -58,7 +57,7 @@ pub(crate) async fn invite(shared: &Arc<Shared>, mut tx: Transaction) -> rsipsta
     };
     let offer = Offer {
         call_id,
-        phone,
+        caller,
         timer,
         theirs,
         allowed,
@@ -68,9 +67,39 @@ pub(crate) async fn invite(shared: &Arc<Shared>, mut tx: Transaction) -> rsipsta
     begin(shared, tx, offer).await
 }
 
+/// Who calls; none if the INVITE has been refused, or has yet to prove it.
+async fn caller(shared: &Shared, tx: &mut Transaction) -> rsipstack::Result<Option<Caller>> {
+    if let Some(looped) = shared.loopbacks.take(&tx.original) {
+        return Ok(Some(Caller::Looped(Box::new(looped))));
+    }
+    let Some(peer) = Peer::of(tx) else {
+        tx.reply(StatusCode::BadRequest).await?;
+        return Ok(None);
+    };
+    let trunks = &shared.trunks;
+    match trunks.recognise(&shared.store, &tx.original, peer).await {
+        Ok(trunks::Inbound::Call(carrier)) => Ok(Some(Caller::Carrier(carrier))),
+        Ok(trunks::Inbound::Unknown) => {
+            count(&shared.counters.refused);
+            tracing::info!(number = %tx.original.uri, from = %peer.addr, "a trunk calls a number that is no account's");
+            tx.reply(StatusCode::NotFound).await?;
+            Ok(None)
+        }
+        Ok(trunks::Inbound::Stranger) => {
+            let phone = authenticated(shared, tx).await?;
+            Ok(phone.map(|phone| Caller::Phone(Box::new(phone))))
+        }
+        Err(error) => {
+            tracing::error!(%error, "trunks and numbers could not be looked up");
+            tx.reply(StatusCode::ServerInternalError).await?;
+            Ok(None)
+        }
+    }
+}
+
 struct Offer {
     call_id: CallId,
-    phone: Phone,
+    caller: Caller,
     timer: Option<crate::session_timer::Timer>,
     theirs: Option<Theirs>,
     allowed: Allowed,
@@ -97,7 +126,9 @@ async fn begin(shared: &Arc<Shared>, mut tx: Transaction, offer: Offer) -> rsips
             .set_remote_target(reachable(&uri, peer), contact);
     }
     let fetch_id = random_hex(32);
-    let parties = parties(&tx.original, &offer.phone);
+    let parties = offer.caller.parties(&tx.original);
+    let caller = &offer.caller;
+    let channel_vars = caller.channel_vars(&tx.original, &offer.call_id, &fetch_id);
     let max_forwards = tx
         .original
         .max_forwards_header()
@@ -109,7 +140,7 @@ async fn begin(shared: &Arc<Shared>, mut tx: Transaction, offer: Offer) -> rsips
         dialog: dialog.clone(),
         states: states_of,
         parties,
-        channel_vars: channel_vars(&offer.phone, &offer.call_id, &fetch_id),
+        channel_vars,
         fetch_id,
         sip_headers: custom_headers(&tx.original),
         user_agent: user_agent(&tx.original),
@@ -190,7 +221,11 @@ fn caller_contact(request: &Request) -> Option<rsipstack::sip::Uri> {
 
 /// The call's id, unless it is so long that no message could be about it, or a call with it is here already: then the request has come
 /// back to us, or by two ways (RFC 3261 §8.2.2.2).
-fn unique_call(shared: &Shared, request: &Request) -> Result<CallId, StatusCode> {
+fn unique_call(shared: &Shared, caller: &Caller, request: &Request) -> Result<CallId, StatusCode> {
+    if matches!(caller, Caller::Looped(_)) {
+        // Its Call-ID is that of the leg that sent it.
+        return Ok(CallId::new(random_hex(32)));
+    }
     let header = request.call_id_header().ok();
     let call_id = header.and_then(|h| CallId::parse(h.value()).ok());
     let call_id = call_id.filter(is_addressable);
@@ -203,7 +238,7 @@ fn unique_call(shared: &Shared, request: &Request) -> Result<CallId, StatusCode>
 
 type Negotiated = (Option<crate::session_timer::Timer>, Option<Theirs>, Allowed);
 
-fn negotiated(shared: &Shared, request: &Request, phone: &Phone) -> Result<Negotiated, Refusal> {
+fn negotiated(shared: &Shared, request: &Request, caller: &Caller) -> Result<Negotiated, Refusal> {
     let timer = match negotiate(request, shared.config.session_timer_min_s) {
         Verdict::None => None,
         Verdict::Kept(timer) => Some(timer),
@@ -214,7 +249,7 @@ fn negotiated(shared: &Shared, request: &Request, phone: &Phone) -> Result<Negot
             ));
         }
     };
-    let allowed = Allowed::from_names(&phone.device.codecs, &shared.config.codecs.0);
+    let allowed = Allowed::from_names(caller.codecs(), &shared.config.codecs.0);
     let body = sdp_of(request).unwrap_or_default();
     let theirs = match body.map(Theirs::read).transpose() {
         Ok(theirs) => theirs,
@@ -235,56 +270,6 @@ pub(crate) fn sdp_refusal(error: &crate::sdp::Error) -> Refusal {
     let text = error.to_string().replace(['"', '\\', '\r', '\n'], "'");
     let warning = Warning::new(format!("{code} callreel \"{text}\""));
     (status, vec![Header::Warning(warning)])
-}
-
-fn parties(request: &Request, phone: &Phone) -> Parties {
-    let realm = Some(phone.realm.as_str());
-    let from = request.from_header().ok().and_then(|h| h.typed().ok());
-    let to = request.to_header().ok().and_then(|h| h.uri().ok());
-    let number = from
-        .as_ref()
-        .and_then(|f| unescaped(f.uri.clone()).auth)
-        .map_or_else(|| phone.username.clone(), |auth| auth.user);
-    let name = from.as_ref().and_then(|f| f.display_name.clone());
-    let party = |uri: Option<&Uri>, realm| uri.map_or_else(String::new, |u| user_at_host(u, realm));
-    let caller = from.as_ref().map(|f| &f.uri);
-    let dialled = unescaped(request.uri.clone()).auth.map(|auth| auth.user);
-    Parties {
-        from: party(caller, realm),
-        to: party(to.as_ref(), realm),
-        request: user_at_host(&request.uri, realm),
-        from_uri: party(caller, None),
-        to_uri: party(to.as_ref(), None),
-        phone: format!("{}@{}", phone.username, phone.realm),
-        caller_name: name
-            .filter(|n| !n.is_empty())
-            .or_else(|| phone.device.name.clone())
-            .unwrap_or_else(|| number.clone()),
-        caller_number: number,
-        callee_name: None,
-        callee_number: dialled,
-    }
-}
-
-fn channel_vars(phone: &Phone, call_id: &CallId, fetch_id: &str) -> Vars {
-    // Kazoo's shape: all legs of a conversation share it.
-    let interaction = format!("{}-{}", Utc::now().gregorian_seconds(), random_hex(8));
-    let vars = [
-        ("Account-ID", Some(phone.account.as_str().to_owned())),
-        ("Account-Realm", Some(phone.realm.clone())),
-        ("Realm", Some(phone.realm.clone())),
-        ("Username", Some(phone.username.clone())),
-        ("Authorizing-ID", Some(phone.device.id.clone())),
-        ("Authorizing-Type", Some("device".to_owned())),
-        ("Owner-ID", phone.device.owner_id.clone()),
-        ("Fetch-ID", Some(fetch_id.to_owned())),
-        ("Call-Interaction-ID", Some(interaction)),
-        ("Bridge-ID", Some(call_id.to_string())),
-        ("Channel-Authorized", Some("true".to_owned())),
-    ];
-    vars.into_iter()
-        .filter_map(|(key, value)| Some((key.to_owned(), value?)))
-        .collect()
 }
 
 /// The registry's entry for a new channel.

@@ -5,6 +5,7 @@
 
 mod admission;
 mod auth;
+mod caller;
 mod channel;
 mod config;
 mod controls;
@@ -18,6 +19,7 @@ mod identity;
 mod inbound;
 mod limits;
 mod location;
+mod loopback;
 mod message;
 mod nonce;
 mod peer;
@@ -39,6 +41,7 @@ mod status;
 mod streams;
 mod switch;
 mod transport;
+mod trunks;
 mod vars;
 mod watch;
 

@@ -81,7 +81,7 @@ pub(crate) fn custom_headers(request: &Request) -> Vars {
         start.is_some_and(|start| start.eq_ignore_ascii_case("X-"))
     };
     others
-        .filter(|(name, _)| is_custom(name))
+        .filter(|(name, _)| is_custom(name) && !crate::loopback::is_header(name))
         .map(|(name, value)| (name.clone(), value.trim().to_owned()))
         .collect()
 }

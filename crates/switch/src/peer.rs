@@ -65,6 +65,27 @@ impl OwnAddress {
         self.advertised.is_some() || !self.bind.ip().is_unspecified()
     }
 
+    /// Where the switch reaches itself.
+    pub(crate) fn itself(&self) -> Peer {
+        let ip = match self.bind.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            own => own,
+        };
+        Peer {
+            transport: Transport::Udp,
+            addr: SocketAddr::new(ip, self.port()),
+        }
+    }
+
+    /// The address of media for this peer: no advertised one for the switch itself, which might not get there.
+    pub(crate) fn for_media(&self, peer: Peer) -> IpAddr {
+        match peer == self.itself() {
+            true => peer.addr.ip(),
+            false => self.towards(peer.addr.ip()),
+        }
+    }
+
     /// The address when no peer is known.
     pub(crate) fn in_general(&self) -> IpAddr {
         // A documentation address (RFC 5737): only the routing table is asked, nothing is sent.

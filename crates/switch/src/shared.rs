@@ -19,11 +19,13 @@ use crate::channel::ChannelMsg;
 use crate::events::Direction;
 use crate::identity::Identity;
 use crate::location::Location;
+use crate::loopback::Loopbacks;
 use crate::nonce::Nonces;
 use crate::peer::OwnAddress;
 use crate::routing::Askings;
 use crate::rtp::MediaEngine;
 use crate::sounds::Sounds;
+use crate::trunks::Trunks;
 
 /// Locks a mutex whose holder may have panicked: the data is plain and stays usable.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -44,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) channels: Channels,
     pub(crate) askings: Askings,
     pub(crate) sounds: Sounds,
+    pub(crate) loopbacks: Loopbacks,
+    pub(crate) trunks: Trunks,
     pub(crate) counters: Arc<Counters>,
     /// Bus messages nothing could be done with.
     pub(crate) mishaps: Mishaps,

@@ -159,6 +159,8 @@ impl Switch {
             channels: Channels::default(),
             askings: Default::default(),
             sounds: Default::default(),
+            loopbacks: Default::default(),
+            trunks: Default::default(),
             counters,
             mishaps: Mishaps::default(),
             queue: commands.queue().to_owned(),

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use callreel_media::Codec;
-use callreel_proto::{Application, CallId, Endpoint, EventName, HangupCause};
+use callreel_proto::{AccountId, Application, CallId, Endpoint, EventName, HangupCause};
 use ractor::ActorRef;
 use rsipstack::sip::Uri;
+use serde_json::{Map, Value};
 
 use super::commands::Execution;
 use super::waiting::seconds;
@@ -25,12 +26,24 @@ pub(super) struct Bridge {
     pub(super) number: u64,
     hunt: Hunt,
     pub(super) legs: Vec<Leg>,
-    pub(super) caller_name: Option<String>,
-    pub(super) caller_number: Option<String>,
+    pub(super) wishes: Wishes,
     /// Which leg is heard before anybody answers.
     early: Option<usize>,
     joined: Option<usize>,
     now: bool,
+}
+
+/// What a bridge wants of all its legs.
+#[derive(Debug, Default)]
+pub(super) struct Wishes {
+    pub(super) caller_name: Option<String>,
+    pub(super) caller_number: Option<String>,
+    /// What is sent before an answer is not heard.
+    pub(super) ignore_early_media: bool,
+    /// What the caller hears while it rings.
+    pub(super) ringback: Option<String>,
+    pub(super) vars: Map<String, Value>,
+    pub(super) headers: Map<String, Value>,
 }
 
 /// One leg a bridge may ring.
@@ -51,6 +64,8 @@ pub(super) struct Way {
     pub(super) destination: Option<Peer>,
     pub(super) allowed: Allowed,
     pub(super) vars: Vec<(String, String)>,
+    /// It is a call of this switch to itself, of this account.
+    pub(super) loops: Option<AccountId>,
 }
 
 /// Another leg, as this one holds it: one that is being rung, or that it is joined to.
@@ -75,12 +90,23 @@ impl Bridge {
             number,
             hunt: Hunt::over(Instant::now()),
             legs: vec![leg],
-            caller_name: None,
-            caller_number: None,
+            wishes: Wishes::default(),
             early: None,
             joined: Some(0),
             now,
         }
+    }
+
+    /// Whether the caller does not hear what this leg sends before it answers.
+    fn ignores_early(&self, leg: usize) -> bool {
+        let own = self.legs[leg].endpoint.ignore_early_media;
+        own.unwrap_or(self.wishes.ignore_early_media)
+    }
+
+    /// What the caller shall hear while it rings, unless it hears somebody already.
+    pub(super) fn ringback(&self) -> Option<Option<&str>> {
+        let heard = self.joined.is_some() || self.early.is_some();
+        (!heard).then_some(self.wishes.ringback.as_deref())
     }
 
     /// It runs beside the queue.
@@ -104,7 +130,11 @@ impl Channel {
             fail_on_single_reject,
             caller_id_name,
             caller_id_number,
-            ..
+            ignore_early_media,
+            ringback,
+            ignore_forward: _,
+            custom_channel_vars,
+            custom_sip_headers,
         } = application
         else {
             return Execution::Done;
@@ -131,8 +161,14 @@ impl Channel {
             number: self.number(),
             hunt: Hunt::new(Instant::now(), plan),
             legs,
-            caller_name: caller_id_name,
-            caller_number: caller_id_number,
+            wishes: Wishes {
+                caller_name: caller_id_name,
+                caller_number: caller_id_number,
+                ignore_early_media: ignore_early_media == Some(true),
+                ringback,
+                vars: custom_channel_vars,
+                headers: custom_sip_headers,
+            },
             early: None,
             joined: None,
             now,
@@ -207,15 +243,20 @@ impl Channel {
             return;
         };
         match fact {
-            LegFact::Ringing if bridge.joined.is_none() => {
+            LegFact::Ringing | LegFact::EarlyMedia if bridge.joined.is_some() => {}
+            LegFact::EarlyMedia if !bridge.ignores_early(leg) => {
+                if bridge.early.is_none() {
+                    bridge.early = Some(leg);
+                    self.hear_early(leg).await;
+                }
+                self.drive(Input::Progressed(leg)).await;
+            }
+            LegFact::Ringing | LegFact::EarlyMedia => {
                 self.ring();
-                self.start_ringback().await;
+                self.start_ringback();
+                self.drive(Input::Progressed(leg)).await;
             }
-            LegFact::EarlyMedia if bridge.early.is_none() && bridge.joined.is_none() => {
-                bridge.early = Some(leg);
-                self.hear_early(leg).await;
-            }
-            LegFact::Ringing | LegFact::EarlyMedia => {}
+            LegFact::Confirming => self.drive(Input::Confirming(leg)).await,
             LegFact::Answered(codec) => {
                 bridge.legs[leg].codec = Some(codec);
                 self.drive(Input::Answered(leg)).await;

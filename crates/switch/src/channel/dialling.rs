@@ -3,23 +3,31 @@
 use std::time::Instant;
 
 use callreel_media::Codec;
-use callreel_proto::{CallId, Endpoint, HangupCause, random_hex};
+use callreel_proto::{AccountId, CallId, Endpoint, HangupCause, random_hex};
 use ractor::Actor;
+use rsipstack::dialog::authenticate::Credential;
 use rsipstack::sip::{Header, Uri};
 use serde_json::Value;
+use tokio::sync::mpsc;
 
 use super::bridging::{Bridge, Leg, Live, Way};
+use super::confirm::Confirm;
 use super::outbound::{Outbound, Owner};
 use super::waiting::seconds;
 use super::{Begin, Channel, ChannelActor};
 use crate::controls::is_addressable;
 use crate::events::{Direction, OtherLeg, Parties};
 use crate::hunt::Target;
+use crate::loopback::{self, Looped};
 use crate::message::custom_header;
-use crate::peer::{reachable, user_at_host, way_to};
+use crate::peer::{reachable, uri_of, user_at_host, way_to};
+use crate::rtp::{MediaEvent, MediaLeg};
 use crate::sdp::Allowed;
 use crate::vars::Vars;
 
+/// Calls a call may become by being forwarded within the switch: nobody forwards further, and those who forward to each other end
+/// here.
+const MAX_LOOPS: u32 = 10;
 /// Legs one bridge may dial: more would be a broadcast.
 const MAX_LEGS: usize = 50;
 
@@ -43,6 +51,8 @@ impl Channel {
                     endpoint: index,
                     delay: seconds(endpoint.delay_s.unwrap_or_default()),
                     timeout: endpoint.timeout_s.filter(|s| *s > 0).map(seconds),
+                    progress: endpoint.progress_timeout_s.filter(|s| *s > 0).map(seconds),
+                    trunk: endpoint.custom_channel_vars.contains_key("Resource-ID"),
                 });
                 legs.push(Leg {
                     call_id: named(&endpoint, registration),
@@ -72,6 +82,9 @@ impl Channel {
 
     /// Every registration of an endpoint, or its route.
     fn ways_to(&self, endpoint: &Endpoint) -> Vec<Way> {
+        if let Some(number) = loopback::number_of(endpoint) {
+            return self.way_to_itself(endpoint, number).into_iter().collect();
+        }
         if endpoint.invite_format == "route" {
             let uri = endpoint
                 .route
@@ -82,8 +95,9 @@ impl Channel {
                 .map(|target| Way {
                     target,
                     destination: None,
-                    allowed: self.allowed_to(&[]),
+                    allowed: self.allowed_to(&endpoint.codecs),
                     vars: Vec::new(),
+                    loops: None,
                 })
                 .collect();
         }
@@ -94,13 +108,7 @@ impl Channel {
         let Some(username) = username else {
             return Vec::new();
         };
-        let text = |vars: &serde_json::Map<String, Value>| {
-            vars.get("Account-ID")
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-        };
-        let account = text(&endpoint.custom_channel_vars);
-        let account = account.or_else(|| self.channel_vars.get("Account-ID").map(str::to_owned));
+        let account = self.account_of(endpoint);
         let location = crate::shared::locked(&self.shared.location);
         let now = Instant::now();
         let realm = endpoint.to_realm.as_deref();
@@ -110,7 +118,10 @@ impl Channel {
             .map(|binding| Way {
                 target: reachable(&binding.contact, binding.peer),
                 destination: Some(way_to(&binding.contact, binding.peer)),
-                allowed: self.allowed_to(&binding.codecs),
+                allowed: self.allowed_to(match endpoint.codecs.as_slice() {
+                    [] => &binding.codecs,
+                    codecs => codecs,
+                }),
                 vars: [
                     ("Account-ID", Some(binding.account.as_str().to_owned())),
                     ("Authorizing-ID", Some(binding.device.clone())),
@@ -122,14 +133,35 @@ impl Channel {
                 .into_iter()
                 .filter_map(|(key, value)| Some((key.to_owned(), value?)))
                 .collect(),
+                loops: None,
             })
             .collect()
+    }
+
+    /// Whose phone an endpoint is.
+    fn account_of(&self, endpoint: &Endpoint) -> Option<String> {
+        let named = endpoint.custom_channel_vars.get("Account-ID");
+        let named = named.and_then(Value::as_str);
+        let named = named.or_else(|| self.channel_vars.get("Account-ID"));
+        named.map(str::to_owned)
+    }
+
+    /// The way of a leg that is a call of this switch to itself.
+    fn way_to_itself(&self, endpoint: &Endpoint, number: &str) -> Option<Way> {
+        let account = AccountId::parse(&self.account_of(endpoint)?).ok()?;
+        let own = self.shared.own.itself();
+        Some(Way {
+            target: uri_of(number, &own.addr.to_string()),
+            destination: Some(own),
+            allowed: self.allowed_to(&[]),
+            vars: Vec::new(),
+            loops: Some(account),
+        })
     }
 
     /// Rings one leg.
     pub(super) async fn dial(&mut self, index: usize) -> Result<(), (HangupCause, Option<u16>)> {
         let failed = (HangupCause::NormalTemporaryFailure, Some(503));
-        let first = self.codecs();
         let Some(bridge) = &self.bridge else {
             return Err(failed);
         };
@@ -149,28 +181,8 @@ impl Channel {
         if self.shared.channels.find(&call_id).is_some() {
             return Err((HangupCause::NormalTemporaryFailure, Some(482)));
         }
-        let parties = self.parties_of(bridge, leg, way);
-        let b_leg = other_leg(&call_id, Direction::Outbound, &parties);
-        let outbound = Outbound {
-            owner: Owner {
-                actor: self.me.clone(),
-                media: self.media.clone(),
-                bridge: bridge.number,
-                leg: index,
-            },
-            a_leg: other_leg(&self.call_id, self.direction, &self.parties),
-            first,
-            target: way.target.clone(),
-            destination: way.destination,
-            realm: self.realm(),
-            parties,
-            channel_vars: self.vars_of(leg, way),
-            headers: headers_of(&leg.endpoint),
-            allowed: way.allowed.clone(),
-            media: media.clone(),
-            events,
-            max_forwards: self.max_forwards - 1,
-        };
+        let outbound = self.outbound(bridge, index, way, (media.clone(), events));
+        let b_leg = other_leg(&call_id, Direction::Outbound, &outbound.parties);
         let begin = Begin::Outbound(Box::new(outbound));
         let arguments = (self.shared.clone(), call_id.clone(), begin);
         let supervisor = self.shared.supervisor.clone();
@@ -190,6 +202,61 @@ impl Channel {
             });
         }
         Ok(())
+    }
+
+    /// What a leg is made of.
+    fn outbound(
+        &self,
+        bridge: &Bridge,
+        index: usize,
+        way: &Way,
+        (media, events): (MediaLeg, mpsc::Receiver<MediaEvent>),
+    ) -> Outbound {
+        let leg = &bridge.legs[index];
+        let parties = self.parties_of(bridge, leg, way);
+        let channel_vars = self.vars_of(bridge, leg, way);
+        let mut headers = headers_of(bridge, &leg.endpoint);
+        let looped = way.loops.clone().map(|account| Looped {
+            account,
+            realm: self.realm(),
+            channel_vars: channel_vars.clone(),
+        });
+        let looped = looped.map(|looped| self.shared.loopbacks.open(looped));
+        headers.extend(looped.as_ref().map(|token| loopback::header(token)));
+        if leg.endpoint.custom_channel_vars.contains_key("Resource-ID") {
+            headers.extend(asserted(&parties, &self.realm()));
+        }
+        Outbound {
+            owner: Owner {
+                actor: self.me.clone(),
+                media: self.media.clone(),
+                bridge: bridge.number,
+                leg: index,
+            },
+            a_leg: other_leg(&self.call_id, self.direction, &self.parties),
+            first: self.codecs(),
+            target: way.target.clone(),
+            destination: way.destination,
+            realm: self.realm(),
+            parties,
+            channel_vars,
+            headers,
+            from: leg
+                .endpoint
+                .custom_channel_vars
+                .get("From-URI")
+                .and_then(uri_from),
+            credential: credential_of(&leg.endpoint),
+            confirm: Confirm::of(&leg.endpoint),
+            looped,
+            allowed: way.allowed.clone(),
+            media,
+            events,
+            max_forwards: match way.loops {
+                Some(_) => (self.max_forwards - 1).min(MAX_LOOPS),
+                None => self.max_forwards - 1,
+            },
+        }
     }
 
     /// The codecs this leg has, or may still be answered with.
@@ -220,7 +287,11 @@ impl Channel {
             .to_realm
             .clone()
             .unwrap_or_else(|| self.realm());
-        let number = bridge.caller_number.clone();
+        let wishes = &bridge.wishes;
+        let number = leg.endpoint.caller_id_number.clone();
+        let number = number.or_else(|| wishes.caller_number.clone());
+        let name = leg.endpoint.caller_id_name.clone();
+        let name = name.or_else(|| wishes.caller_name.clone());
         let user = leg
             .endpoint
             .to_username
@@ -238,10 +309,7 @@ impl Channel {
             to_uri: user_at_host(&way.target, None),
             phone: to.clone(),
             to,
-            caller_name: bridge
-                .caller_name
-                .clone()
-                .unwrap_or_else(|| own.caller_name.clone()),
+            caller_name: name.unwrap_or_else(|| own.caller_name.clone()),
             caller_number,
             callee_name: None,
             callee_number: user,
@@ -249,7 +317,7 @@ impl Channel {
     }
 
     /// The variables of a B leg: those of the conversation, of the phone, and those its controller gives it.
-    fn vars_of(&self, leg: &Leg, way: &Way) -> Vars {
+    fn vars_of(&self, bridge: &Bridge, leg: &Leg, way: &Way) -> Vars {
         let mut vars = Vars::default();
         for key in [
             "Account-ID",
@@ -266,6 +334,7 @@ impl Channel {
         }
         vars.set("Bridge-ID", self.call_id.as_str());
         vars.extend(self.exported_vars.map().clone());
+        vars.extend(bridge.wishes.vars.clone());
         vars.extend(leg.endpoint.custom_channel_vars.clone());
         vars
     }
@@ -297,10 +366,38 @@ pub(super) fn other_leg(call_id: &CallId, direction: Direction, parties: &Partie
     }
 }
 
-fn headers_of(endpoint: &Endpoint) -> Vec<Header> {
-    endpoint
-        .custom_sip_headers
+/// Headers that the controller gives a leg: an endpoint's own before those of all.
+fn headers_of(bridge: &Bridge, endpoint: &Endpoint) -> Vec<Header> {
+    let mut headers = bridge.wishes.headers.clone();
+    headers.extend(endpoint.custom_sip_headers.clone());
+    headers
         .iter()
         .filter_map(|(name, value)| custom_header(name, value.as_str()?))
         .collect()
+}
+
+/// Who calls, for those who trust us (RFC 3325): trunks do, and some know the caller by nothing else.
+fn asserted(parties: &Parties, realm: &str) -> Option<Header> {
+    let number = &parties.caller_number;
+    if number.eq_ignore_ascii_case("anonymous") {
+        return None;
+    }
+    let uri = uri_of(number, realm);
+    custom_header("P-Asserted-Identity", &format!("<{uri}>"))
+}
+
+/// Kazoo's `From-URI`: what the From header has in place of the caller's number at the account's realm.
+fn uri_from(value: &Value) -> Option<Uri> {
+    Uri::try_from(value.as_str()?)
+        .ok()
+        .filter(|uri| uri.auth.is_some())
+}
+
+fn credential_of(endpoint: &Endpoint) -> Option<Credential> {
+    Some(Credential {
+        username: endpoint.auth_user.clone()?,
+        password: endpoint.auth_password.as_ref()?.reveal().to_owned(),
+        realm: None,
+        auth_username: None,
+    })
 }

@@ -141,7 +141,12 @@ impl Channel {
         self.media.close();
         self.over = true;
         self.publish_destroy(cause, status).await;
+        if let Some(token) = &self.looped {
+            self.shared.loopbacks.close(token);
+        }
         let fact = match self.answered {
+            // The callee's side went before anybody pressed the key.
+            Some(_) if self.confirm.is_some() => LegFact::Failed(HangupCause::NoAnswer, None),
             Some(_) => LegFact::Gone,
             None => LegFact::Failed(cause, Some(status)),
         };

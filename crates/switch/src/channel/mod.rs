@@ -1,7 +1,9 @@
 //! One leg of a call as an actor: owns its dialog, its media and its command queue; hears of everything through messages.
 
+mod aside;
 mod bridging;
 mod commands;
+mod confirm;
 mod dialling;
 mod dialog;
 mod facts;
@@ -81,6 +83,13 @@ pub(crate) enum ChannelMsg {
         /// The sound, or why there is none.
         sound: Result<Sound, String>,
     },
+    /// From the task that made a sound no command asked for: here it is.
+    Aside {
+        /// What it is for.
+        aside: aside::Aside,
+        /// The sound, or why there is none.
+        sound: Result<Sound, String>,
+    },
     /// From the task that waits for it: a command handed on to a recorder did not arrive.
     NotTaken {
         /// The command.
@@ -120,6 +129,8 @@ pub(crate) enum LegFact {
     Ringing,
     /// 183 with a session description: it can be heard.
     EarlyMedia,
+    /// 200, but whoever answered has yet to press a key.
+    Confirming,
     /// 200, with this codec.
     Answered(Codec),
     /// It never was answered.
@@ -238,6 +249,12 @@ pub(crate) struct Channel {
     waits: waiting::Waits,
     recordings: recording::Recordings,
     bridge: Option<bridging::Bridge>,
+    /// What is heard while it rings.
+    ringback: Option<PlayId>,
+    /// Whoever answered must press a key first.
+    confirm: Option<confirm::Confirm>,
+    /// What the switch knows its own INVITE by, if this is the leg that sends it.
+    looped: Option<String>,
     owner: Option<outbound::Owner>,
     referring: Option<referring::Referring>,
     transferred: Option<transferred::Transferred>,
@@ -262,7 +279,7 @@ struct Parts {
 impl Channel {
     fn new(parts: Parts) -> Self {
         let shared = parts.shared;
-        let address = shared.own.towards(parts.peer.addr.ip());
+        let address = shared.own.for_media(parts.peer);
         let rtp = (address, parts.media.local_port()).into();
         let session_id = u64::from(rand::random::<u32>());
         Self {
@@ -305,6 +322,9 @@ impl Channel {
             waits: waiting::Waits::default(),
             recordings: recording::Recordings::default(),
             bridge: None,
+            ringback: None,
+            confirm: None,
+            looped: None,
             owner: None,
             referring: None,
             transferred: None,
@@ -357,6 +377,7 @@ impl Channel {
             ChannelMsg::Relieved(to) => self.on_relieved(to).await,
             ChannelMsg::Told(number) => self.on_told(number).await,
             ChannelMsg::Fetched { token, sound } => self.on_fetched(token, sound).await,
+            ChannelMsg::Aside { aside, sound } => self.on_aside(aside, sound).await,
             ChannelMsg::NotTaken { slip, reason } => {
                 self.fail(slip, &reason).await;
             }

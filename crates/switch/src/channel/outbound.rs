@@ -5,12 +5,14 @@ use std::sync::Arc;
 use callreel_media::Codec;
 use callreel_proto::{CallId, EventName, HangupCause};
 use ractor::ActorRef;
+use rsipstack::dialog::authenticate::Credential;
 use rsipstack::dialog::dialog::Dialog;
 use rsipstack::dialog::invitation::InviteOption;
 use rsipstack::sip::prelude::HeadersExt;
 use rsipstack::sip::{Header, MaxForwards, Response, Uri};
 use tokio::sync::mpsc;
 
+use super::confirm::Confirm;
 use super::{Channel, ChannelMsg, LegFact, LegOrder, Parts, Progress, pump_dialog, pump_media};
 use crate::events::{Direction, OtherLeg, Parties};
 use crate::inbound::entry;
@@ -36,6 +38,14 @@ pub(crate) struct Outbound {
     pub(crate) parties: Parties,
     pub(crate) channel_vars: Vars,
     pub(crate) headers: Vec<Header>,
+    /// The URI of From; that of the caller's number at `realm` when absent.
+    pub(crate) from: Option<Uri>,
+    /// For whoever challenges the INVITE.
+    pub(crate) credential: Option<Credential>,
+    /// Whoever answers must press a key.
+    pub(crate) confirm: Option<Confirm>,
+    /// What the switch knows its own INVITE by.
+    pub(crate) looped: Option<String>,
     pub(crate) allowed: Allowed,
     pub(crate) media: MediaLeg,
     pub(crate) events: mpsc::Receiver<MediaEvent>,
@@ -77,6 +87,8 @@ impl Channel {
         });
         channel.owner = Some(outbound.owner);
         channel.other_leg = Some(outbound.a_leg);
+        channel.confirm = outbound.confirm;
+        channel.looped = outbound.looped;
         channel
             .shared
             .channels
@@ -88,17 +100,17 @@ impl Channel {
             allow(),
         ];
         headers.extend(outbound.headers);
+        let offered = channel.allowed.offered(&outbound.first);
         let parties = &channel.parties;
         let options = InviteOption {
             caller_display_name: Some(quotable(&parties.caller_name)),
-            caller: uri_of(&parties.caller_number, &outbound.realm),
+            caller: outbound
+                .from
+                .unwrap_or_else(|| uri_of(&parties.caller_number, &outbound.realm)),
+            credential: outbound.credential,
             callee: outbound.target,
             destination: outbound.destination.map(Peer::sip_addr),
-            offer: Some(
-                channel
-                    .ours
-                    .offer(&channel.allowed.offered(&outbound.first)),
-            ),
+            offer: Some(channel.ours.offer(&offered)),
             contact: channel.shared.own.contact(peer),
             headers: Some(headers),
             support_prack: false,
@@ -108,10 +120,8 @@ impl Channel {
         let (states, states_of) = channel.shared.dialogs.new_dialog_state_channel();
         match channel.shared.dialogs.do_invite_async(options, states) {
             Ok((dialog, outcome)) => {
-                channel
-                    .shared
-                    .channels
-                    .set_dialog(&channel.call_id, &dialog);
+                let channels = &channel.shared.channels;
+                channels.set_dialog(&channel.call_id, &dialog);
                 channel.dialog = Some(dialog);
                 pump_dialog(&me, states_of);
                 watch(me, outcome);
@@ -158,7 +168,10 @@ impl Channel {
         };
         self.note_answer().await;
         match self.agreed.filter(|_| usable) {
-            Some(agreed) => self.tell_owner(LegFact::Answered(agreed.codec)),
+            Some(agreed) if self.confirm.is_none() => {
+                self.tell_owner(LegFact::Answered(agreed.codec));
+            }
+            Some(_) => self.ask_to_confirm(),
             None => {
                 self.tell_owner(LegFact::Failed(
                     HangupCause::IncompatibleDestination,

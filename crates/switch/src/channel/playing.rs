@@ -13,8 +13,6 @@ use crate::sounds::{Request, Sound};
 #[derive(Default)]
 pub(super) struct Playing {
     sounds: Vec<Item>,
-    /// The ringback an answered caller hears while phones ring.
-    ringback: Option<PlayId>,
 }
 
 /// A media command.
@@ -338,6 +336,9 @@ impl Channel {
             event.dtmf_duration = Some(ticks);
         })
         .await;
+        if self.confirm_digit(digit) {
+            return;
+        }
         let mut ends = false;
         for sound in &mut self.playing.sounds {
             if sound.terminator.is_none() && sound.what.terminators.contains(digit) {
@@ -354,26 +355,5 @@ impl Channel {
             self.heard(item).await;
         }
         self.message_digit(digit).await;
-    }
-
-    /// An answered caller hears that phones ring: nobody else tells it.
-    pub(super) async fn start_ringback(&mut self) {
-        // The cadence of North America, Kazoo's default.
-        const RINGBACK: &str = "tone_stream://%(2000,4000,440,480)";
-        if self.answered.is_none() || self.playing.ringback.is_some() {
-            return;
-        }
-        let request = Request::Named(RINGBACK.to_owned());
-        if let Ok(sound) = self.shared.sounds.fetch(&self.shared.store, request).await {
-            let pcm = sound.pcm;
-            self.playing.ringback = Some(self.media.play(Playback { pcm, times: None }));
-        }
-    }
-
-    /// Somebody answered, or can be heard, or nobody will.
-    pub(super) fn stop_ringback(&mut self) {
-        if self.playing.ringback.take().is_some() {
-            self.media.stop_playback();
-        }
     }
 }

@@ -4,6 +4,7 @@
 
 mod bridging;
 mod calling;
+mod forwarding;
 mod hardship;
 mod holding;
 mod joins;
@@ -15,4 +16,5 @@ mod registering;
 mod status;
 mod support;
 mod transfers;
+mod trunks;
 mod unreadable;
