@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use callreel_callflow::explain::{self, World};
 use callreel_callflow::metaflow::{MetaflowRules, Metaflows, Party};
 use callreel_callflow::{
-    Answer, CallInfo, Cursor, Effect, EndpointRules, Flow, Input, Network, Output, Query, Settings,
-    Slot, Standing, lint,
+    Answer, CallInfo, Captures, Cursor, Dialled, Effect, EndpointRules, Flow, Input, Network,
+    Output, Query, Settings, Slot, Standing, lint,
 };
 use callreel_proto::{CallId, EndReason, EventName, Vmbox};
 use proptest::prelude::*;
@@ -132,18 +132,21 @@ fn input() -> impl Strategy<Value = Input> {
             "NONE",
         ][..],
     );
+    let key = prop::sample::select(&["1", "2", "3", "5", "5", "#"][..]);
     let happened =
-        (name, application, response).prop_map(|(name, application, response)| Input::Event {
-            name,
-            event: event(&call().call_id, |event| {
-                event.application_name = Some(application.to_owned());
-                event.application_response = Some(response.to_owned());
-                event.dtmf_digit = Some("5".to_owned());
-                event.other_leg_call_id = Some(CallId::new("m-b1"));
-                event.request = crate::support::refused(
-                    json!({"Application-Name": application, "Msg-ID": response}),
-                );
-            }),
+        (name, application, response, key).prop_map(|(name, application, response, key)| {
+            Input::Event {
+                name,
+                event: event(&call().call_id, |event| {
+                    event.application_name = Some(application.to_owned());
+                    event.application_response = Some(response.to_owned());
+                    event.dtmf_digit = Some(key.to_owned());
+                    event.other_leg_call_id = Some(CallId::new("m-b1"));
+                    event.request = crate::support::refused(
+                        json!({"Application-Name": application, "Msg-ID": response}),
+                    );
+                }),
+            }
         });
     let reason = prop::sample::select(
         &[
@@ -210,8 +213,65 @@ fn answer() -> impl Strategy<Value = Answer> {
         value().prop_map(|doc| devices(&[doc])),
         value().prop_map(|doc| Answer::Vmbox(Vmbox::read(&doc))),
         any::<u64>().prop_map(Answer::Count),
+        document().prop_map(Answer::Document),
+        prop::collection::vec(document(), 0..3).prop_map(Answer::Documents),
+        (flow(), any::<bool>()).prop_map(|(flow, fallback)| dialled(flow, fallback)),
+        Just(noon()),
         Just(Answer::Missing),
     ]
+}
+
+/// A document of the account: fields that modules read, with values that fit and values that do not.
+fn document() -> impl Strategy<Value = Value> {
+    let fields = prop::sample::select(
+        &[
+            "retries",
+            "timeout",
+            "max_extension_length",
+            "hunt",
+            "hunt_allow",
+            "media",
+            "enabled",
+            "cycle",
+            "interval",
+            "wdays",
+            "days",
+            "start_date",
+            "temporal_rules",
+            "min_dtmf",
+            "confirm_match",
+            "users",
+            "directories",
+            "first_name",
+            "call_forward",
+            "flow",
+        ][..],
+    );
+    let cycle = prop::sample::select(&["date", "daily", "weekly", "monthly", "yearly"][..]);
+    let id = prop::sample::select(&["h", "a word", "start"][..]);
+    let fields = prop::collection::vec((fields.prop_map(str::to_owned), value()), 0..6);
+    (id, cycle, fields).prop_map(|(id, cycle, fields)| {
+        let mut document = json!({
+            "_id": id, "pvt_type": "user", "cycle": cycle, "hunt": true, "first_name": "Jjj", "directories": {id: id}
+        });
+        let document_fields = document.as_object_mut().unwrap();
+        document_fields.extend(fields);
+        document
+    })
+}
+
+fn dialled(document: Value, fallback: bool) -> Answer {
+    let captures = Captures::default();
+    Answer::Dialled(Box::new(Dialled {
+        document,
+        captures,
+        fallback,
+    }))
+}
+
+fn noon() -> Answer {
+    let noon = jiff::civil::date(2024, 3, 1).at(12, 0, 0, 0);
+    Answer::LocalTime(noon.to_zoned(jiff::tz::TimeZone::UTC).unwrap())
 }
 
 /// Everything the cursor has to say now.
@@ -375,6 +435,18 @@ fn reply(effect: Effect, branch: &Value) -> Option<Input> {
             &json!({"_id": id}),
         )))),
         Effect::Lookup(Query::MessageCount { .. }) => Some(Input::Found(Answer::Count(0))),
+        Effect::Lookup(Query::Document { id } | Query::Change { id, .. }) => {
+            Some(Input::Found(Answer::Document(found(&id))))
+        }
+        Effect::Lookup(Query::Documents { ids }) => {
+            let documents = ids.iter().map(|id| found(id)).collect();
+            Some(Input::Found(Answer::Documents(documents)))
+        }
+        Effect::Lookup(Query::DocumentsOf { .. }) => {
+            Some(Input::Found(Answer::Documents(vec![found("u")])))
+        }
+        Effect::Lookup(Query::Dialled { .. }) => Some(Input::Found(dialled(branch.clone(), false))),
+        Effect::Lookup(Query::LocalTime { .. }) => Some(Input::Found(noon())),
         Effect::StartRecording(order) => Some(Input::RecordingStarted { slot: order.slot }),
         Effect::RecordMessage(order) => Some(Input::RecordingEnded {
             slot: order.slot,
@@ -383,4 +455,12 @@ fn reply(effect: Effect, branch: &Value) -> Option<Input> {
         }),
         _ => None,
     }
+}
+
+/// A document that is whatever a module takes it for.
+fn found(id: &str) -> Value {
+    json!({
+        "_id": id, "pvt_type": "user", "hunt": true, "cycle": "daily", "first_name": "Al",
+        "directories": {"h": "c", "a word": "c", "start": "c"}, "endpoints": {}
+    })
 }
