@@ -1,7 +1,7 @@
 # The verbs of this repository. `make test` is what CI runs.
 
 # program:Debian package that has it. sipp and baresip call, ffmpeg listens, rabbitmq-server carries, node runs NODE_TOOLS.
-TOOLS := sipp:sip-tester baresip:baresip-core ffmpeg:ffmpeg faketime:faketime git:git rabbitmq-server:rabbitmq-server node:nodejs npm:npm
+TOOLS := python3:python3 sipp:sip-tester baresip:baresip-core ffmpeg:ffmpeg faketime:faketime git:git rabbitmq-server:rabbitmq-server node:nodejs npm:npm
 # Azurite's databases and telemetry, which no test uses, are overridden by an empty package there: they are half of all packages.
 # Where the servers of tests/tools/package.json are installed; the tests look for them here.
 NODE_TOOLS := target/test-tools

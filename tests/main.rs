@@ -28,6 +28,7 @@ mod manifest;
 mod mask;
 mod network;
 mod patience;
+mod pivot;
 mod platform;
 mod recording;
 mod registration;

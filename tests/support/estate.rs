@@ -87,6 +87,13 @@ impl Estate {
         id
     }
 
+    /// One of the accounts in `examples`, with words replaced in its documents.
+    pub(crate) fn example(name: &str, words: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        copy(&root().join("examples").join(name), dir.path(), words);
+        Self { dir }
+    }
+
     /// Adds a callflow for a number.
     pub(crate) fn flow(&self, number: &str, flow: &Value) {
         let id = format!("f{number:0>31}");
@@ -119,6 +126,25 @@ impl Estate {
     /// The folder `callreel import` is given.
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
+    }
+}
+
+fn copy(from: &Path, to: &Path, words: &[(&str, &str)]) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (from, to) = {
+            let entry = entry.unwrap();
+            (entry.path(), to.join(entry.file_name()))
+        };
+        if from.is_dir() {
+            copy(&from, &to, words);
+            continue;
+        }
+        let mut text = std::fs::read_to_string(&from).unwrap();
+        for (word, other) in words {
+            text = text.replace(word, other);
+        }
+        std::fs::write(to, text).unwrap();
     }
 }
 

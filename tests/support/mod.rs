@@ -13,6 +13,7 @@ pub(crate) mod ecallmgr;
 pub(crate) mod estate;
 pub(crate) mod node;
 pub(crate) mod phone;
+pub(crate) mod pivot_server;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod receiver;

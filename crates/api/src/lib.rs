@@ -19,6 +19,7 @@ mod health;
 mod holds;
 mod listing;
 mod metaflow;
+mod pivot;
 mod range;
 mod recordings;
 mod refusal;

@@ -18,7 +18,8 @@ use callreel_store::Store;
 use tokio::sync::watch;
 
 use crate::{
-    Asker, Gate, Switches, auth, channels, deliveries, envelope, flows, health, holds, recordings,
+    Asker, Gate, Switches, auth, channels, deliveries, envelope, flows, health, holds, pivot,
+    recordings,
     refusal::{Refusal, Why},
 };
 
@@ -105,6 +106,11 @@ fn of_accounts(shared: &Arc<Shared>) -> Routes {
             one_of_user,
         )
         .merge(drafts())
+        .route("/v2/accounts/{account}/pivot/debug", get(pivot::list))
+        .route(
+            "/v2/accounts/{account}/pivot/debug/{call_id}",
+            get(pivot::show),
+        )
         .route("/v2/accounts/{account}/channels", get(channels::list))
         .route("/v2/accounts/{account}/channels/{call_id}", one_channel)
         .route(

@@ -87,8 +87,16 @@ impl Linter {
     fn action(&mut self, node: &Arc<Node>) {
         self.module(node);
         self.placeholders(node);
+        match node.module.as_str() {
+            "pivot" => {
+                self.web_url(node, "voice_url", "nobody is asked");
+                self.web_url(node, "cdr_url", "nobody is told of the end");
+            }
+            "webhook" => self.web_url(node, "uri", "nobody is told"),
+            _ => {}
+        }
         if node.module.starts_with("record_") {
-            self.url(node);
+            self.web_url(node, "url", "nothing is recorded");
             self.headers(node);
             self.failure(node);
         }
@@ -139,11 +147,14 @@ impl Linter {
         }
     }
 
-    fn url(&mut self, node: &Node) {
-        let url = node.data.get("url").and_then(Value::as_str);
+    fn web_url(&mut self, node: &Node, key: &str, otherwise: &str) {
+        let url = node.data.get(key).and_then(Value::as_str);
         if let Some(Err(reason)) = url.filter(|url| !url.is_empty()).map(http_url) {
-            let message = format!("{reason}; nothing is recorded");
-            self.remark(Severity::Error, node.pointer_to("url"), message);
+            let message = format!(
+                "{}; {otherwise}",
+                reason.replace("\"url\"", &format!("{key:?}"))
+            );
+            self.remark(Severity::Error, node.pointer_to(key), message);
         }
     }
 

@@ -18,16 +18,17 @@
 //!
 //! If its recorder dies, the call goes on and the recordings are finished as interrupted.
 
+mod asking;
 mod keys;
 mod recording;
 
 use std::{sync::Arc, time::Instant};
 
 use callreel_callflow::{
-    Answer, CallInfo, Captures, Cursor, Effect, Flow, Input, Meant, Output, Query, RecordingOrder,
-    Settings, Standing,
+    CallInfo, Captures, Cursor, Effect, Flow, Input, Meant, Output, RecordingOrder, Settings,
+    Standing,
     metaflow::{MetaflowRules, Party},
-    web::{Hidden, PivotRequest},
+    web::Hidden,
 };
 use callreel_proto::{
     AccountId, CallEvent, CallId, Envelope, EventName, MetaflowAction, OrderedBy, RecordRequest,
@@ -45,11 +46,7 @@ use crate::{
     lookup::{self, CallerFacts},
     orphans,
     recorder::{self, RecorderMsg},
-    web::{letter::Letter, pivot},
 };
-
-/// Places that are told of one call's end at most: each Pivot server of a long chain may name one.
-const MOST_TOLD: usize = 16;
 
 /// The actor; all it knows is in [`State`].
 pub(crate) struct Call;
@@ -392,12 +389,7 @@ impl State {
                 control.send(insert_at, application, msg_id).await;
             }
             Effect::Lookup(query) => self.look_up(query, myself),
-            Effect::Webhook { request, tries } => self.context.web.post(Letter {
-                what: "a webhook of its callflow",
-                call_id: self.call_id().clone(),
-                request: *request,
-                tries,
-            }),
+            Effect::Webhook { request, tries } => self.tell_web(*request, tries),
             Effect::StartRecording(order) | Effect::RecordMessage(order) => {
                 self.record(order, myself).await;
             }
@@ -419,51 +411,6 @@ impl State {
             Effect::Warn { pointer, message } => {
                 tracing::warn!(call_id = %self.route.call_id, account_id = %self.account, pointer, message, "callflow");
             }
-        }
-    }
-
-    fn look_up(&mut self, query: Query, myself: &ActorRef<CallMsg>) {
-        if let Query::Pivot(pivot) = &query {
-            self.remember_end(pivot);
-        }
-        let (context, account, call_id) = (
-            Arc::clone(&self.context),
-            self.account.clone(),
-            self.call_id().clone(),
-        );
-        let asked = tokio::spawn(async move {
-            match query {
-                Query::Pivot(pivot) => pivot::serve(&context, &account, &call_id, &pivot).await,
-                query => lookup::answer(&context.store, &account, &query).await,
-            }
-        });
-        let myself = myself.clone();
-        tokio::spawn(async move {
-            // Whatever breaks there, the caller is not left in silence.
-            let broken = |error| Answer::Failed(format!("the look-up broke off: {error}"));
-            let answer = asked.await.unwrap_or_else(broken);
-            // The call may have ended meanwhile.
-            drop(myself.cast(CallMsg::Tell(Box::new(Input::Found(answer)))));
-        });
-    }
-
-    /// Its end is told there, whatever flow runs by then.
-    fn remember_end(&mut self, pivot: &PivotRequest) {
-        if let Some(url) = &pivot.cdr_url
-            && !self.told_at_end.contains(url)
-        {
-            if self.told_at_end.len() >= MOST_TOLD {
-                tracing::error!(call_id = %self.call_id(), to = %url, "the end of the call is not told there (cdr_url): {MOST_TOLD} others are told already");
-                return;
-            }
-            self.told_at_end.push(url.clone());
-        }
-    }
-
-    /// The channel is gone: those who wanted to know are told.
-    fn tell_of_end(&mut self, event: &CallEvent) {
-        for url in self.told_at_end.drain(..) {
-            self.context.web.post(Letter::cdr(url, event));
         }
     }
 

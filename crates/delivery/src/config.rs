@@ -94,7 +94,7 @@ pub const CONFIG_KEYS: &[(&str, &str)] = &[
     ),
     (
         "allow_networks",
-        "networks (CIDR) recordings may be sent to although they are loopback, link-local, multicast or cloud metadata",
+        "networks (CIDR) that recordings are sent to, and web servers of callflows asked in, although they are loopback, link-local, multicast or cloud metadata",
     ),
     (
         "backoff_first_s",

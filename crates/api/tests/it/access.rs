@@ -88,6 +88,7 @@ fn routes_of(account: &str, recording: &str) -> Vec<(&'static str, String)> {
         ("PUT", path("channels/c%40h")),
         ("POST", path("channels/c%40h")),
         ("GET", path("users/u1/channels")),
+        ("GET", path("pivot/debug")),
         ("GET", path("devices/d1/channels")),
         ("PUT", path(&format!("{one}/hold"))),
         ("DELETE", path(&format!("{one}/hold"))),

@@ -12,6 +12,7 @@ mod flows;
 #[cfg(test)]
 mod holds;
 #[cfg(test)]
+mod pivot;
 mod recordings;
 #[cfg(test)]
 mod server;

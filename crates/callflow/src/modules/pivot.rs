@@ -84,7 +84,13 @@ pub(super) fn url(stage: &mut Stage, key: &str) -> Option<Url> {
     match http_url(&text) {
         Ok(url) => Some(url),
         Err(reason) => {
-            stage.warn_of(key, format!("{}; skipped", reason.replace("\"url\"", key)));
+            stage.warn_of(
+                key,
+                format!(
+                    "{}; skipped",
+                    reason.replace("\"url\"", &format!("{key:?}"))
+                ),
+            );
             None
         }
     }

@@ -117,7 +117,7 @@ fn whom_nobody_can_ask_is_not_asked() {
         ),
         (
             json!({"voice_url": "nowhere"}),
-            "the voice_url cannot be read",
+            "the \"voice_url\" cannot be read",
         ),
         (
             json!({"req_format": "twiml"}),
@@ -290,4 +290,20 @@ fn the_linter_knows_both() {
         .map(|p| p.pointer)
         .collect();
     assert_eq!(found, ["/data/req_timeout_ms", "/data/method"]);
+    for (module, key) in [
+        ("pivot", "voice_url"),
+        ("pivot", "cdr_url"),
+        ("webhook", "uri"),
+    ] {
+        let mut data = json!({"voice_url": "http://h", "uri": "http://h"});
+        data[key] = json!("ftp://h/");
+        let found = lint::check(&json!({"module": module, "data": data}), false);
+        let place = format!("/data/{key}");
+        let said = found.iter().find(|p| p.pointer == place).unwrap();
+        assert!(
+            said.message.contains("http or https, not ftp"),
+            "{}",
+            said.message
+        );
+    }
 }

@@ -265,6 +265,7 @@ fn bodies() -> Vec<(String, BTreeSet<String>)> {
         .iter()
         .find(|(name, _)| name.ends_with(".record_call"));
     let handed_on = &record_call.unwrap().1 | &words(["Control-Queue", "Call"]);
+    let status = parts::<ChannelStatusResp>();
     found.extend(
         [
             ("call.command.record_call.handed_on", handed_on),
@@ -273,10 +274,7 @@ fn bodies() -> Vec<(String, BTreeSet<String>)> {
             ("dialplan.route_win", parts::<RouteWin>()),
             ("call_event.usurp_control", parts::<UsurpControl>()),
             ("call_event.channel_status_req", parts::<ChannelStatusReq>()),
-            (
-                "call_event.channel_status_resp",
-                parts::<ChannelStatusResp>(),
-            ),
+            ("call_event.channel_status_resp", status),
             ("switch_event.command", parts::<SwitchCommand>()),
             ("switch_event.reply", parts::<SwitchReply>()),
             ("directory.reg_success", parts::<RegSuccess>()),
@@ -464,10 +462,8 @@ fn enums_have_the_words_of_their_types() {
         assert_words(page, &pointer, &expected);
     }
     let methods = pages::page("dialplan.route_resp");
-    assert_eq!(
-        methods.pointer(&sent("Method")),
-        Some(&serde_json::json!(["park", "error"]))
-    );
+    let sent = methods.pointer(&sent("Method"));
+    assert_eq!(sent, Some(&serde_json::json!(["park", "error"])));
     assert_eq!(parts::<RouteMethod>(), words(["park", "error", "other"]));
 }
 

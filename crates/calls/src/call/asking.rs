@@ -1,0 +1,76 @@
+//! What a call asks for its cursor, documents and web servers, and which web servers it tells of itself. Never says what is asked.
+
+use std::sync::Arc;
+
+use callreel_callflow::{
+    Answer, Input, Query,
+    web::{PivotRequest, WebRequest},
+};
+use callreel_proto::CallEvent;
+use ractor::ActorRef;
+
+use super::{CallMsg, State};
+use crate::{
+    lookup,
+    web::{letter::Letter, pivot},
+};
+
+/// Places that are told of one call's end at most: each Pivot server of a long chain may name one.
+const MOST_TOLD: usize = 16;
+
+impl State {
+    pub(super) fn look_up(&mut self, query: Query, myself: &ActorRef<CallMsg>) {
+        if let Query::Pivot(pivot) = &query {
+            self.remember_end(pivot);
+        }
+        let (context, account, call_id) = (
+            Arc::clone(&self.context),
+            self.account.clone(),
+            self.call_id().clone(),
+        );
+        let asked = tokio::spawn(async move {
+            match query {
+                Query::Pivot(pivot) => pivot::serve(&context, &account, &call_id, &pivot).await,
+                query => lookup::answer(&context.store, &account, &query).await,
+            }
+        });
+        let myself = myself.clone();
+        tokio::spawn(async move {
+            // Whatever breaks there, the caller is not left in silence.
+            let broken = |error| Answer::Failed(format!("the look-up broke off: {error}"));
+            let answer = asked.await.unwrap_or_else(broken);
+            // The call may have ended meanwhile.
+            drop(myself.cast(CallMsg::Tell(Box::new(Input::Found(answer)))));
+        });
+    }
+
+    /// Its end is told there, whatever flow runs by then.
+    fn remember_end(&mut self, pivot: &PivotRequest) {
+        if let Some(url) = &pivot.cdr_url
+            && !self.told_at_end.contains(url)
+        {
+            if self.told_at_end.len() >= MOST_TOLD {
+                tracing::error!(call_id = %self.call_id(), to = %url, "the end of the call is not told there (cdr_url): {MOST_TOLD} others are told already");
+                return;
+            }
+            self.told_at_end.push(url.clone());
+        }
+    }
+
+    /// The channel is gone: those who wanted to know are told.
+    pub(super) fn tell_of_end(&mut self, event: &CallEvent) {
+        for url in self.told_at_end.drain(..) {
+            self.context.web.post(Letter::cdr(url, event));
+        }
+    }
+
+    /// Beside the flow.
+    pub(super) fn tell_web(&self, request: WebRequest, tries: u32) {
+        self.context.web.post(Letter {
+            what: "a webhook of its callflow",
+            call_id: self.call_id().clone(),
+            request,
+            tries,
+        });
+    }
+}
