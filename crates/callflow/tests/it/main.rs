@@ -11,6 +11,7 @@ mod callers;
 mod cursor;
 mod digits;
 mod directory;
+mod drawn;
 mod explained;
 mod features;
 mod forwards;
