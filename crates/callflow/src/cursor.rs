@@ -12,6 +12,7 @@ use crate::modules;
 use crate::problem::Problem;
 use crate::stage::{Module, Stage, Turn};
 use crate::talk::{CallInfo, Input, Output, Settings};
+use crate::unbuilt;
 use crate::wait::{Await, Outcome};
 
 /// Where a call is in its flow, for people and for the API.
@@ -289,7 +290,7 @@ impl Cursor {
         let Some(mut module) = modules::build(&node.module) else {
             let message = match node.module.as_str() {
                 "" => "an action without a module is skipped".to_owned(),
-                name => format!("there is no module {name:?}; skipped"),
+                name => format!("{}; skipped", unbuilt::why(name)),
             };
             self.stage.warn(message);
             return Turn::next();

@@ -34,6 +34,7 @@ mod speech;
 mod stage;
 mod talk;
 mod transcript;
+mod unbuilt;
 mod wait;
 pub mod web;
 pub mod wish;

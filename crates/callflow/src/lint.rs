@@ -11,48 +11,9 @@ use crate::data::Data;
 use crate::flow::{Child, Node, escaped, read};
 use crate::problem::{Problem, Severity};
 use crate::recording::http_url;
-use crate::{destination, headers, modules, schema};
+use crate::{destination, headers, modules, schema, unbuilt};
 
 pub use references::{Reference, missing, references};
-
-/// Kazoo's modules that are not built here. They are skipped to `_`, like any unknown module.
-const NOT_BUILT: &[&str] = &[
-    "acdc_agent",
-    "acdc_member",
-    "acdc_queue",
-    "acdc_wait_time",
-    "after_bridge",
-    "audio_macro",
-    "call_waiting",
-    "camping_feature",
-    "conference",
-    "conference_feature",
-    "disa",
-    "dynamic_cid",
-    "eavesdrop",
-    "eavesdrop_feature",
-    "edr",
-    "fax_detect",
-    "faxbox",
-    "function",
-    "group_pickup",
-    "group_pickup_feature",
-    "hotdesk",
-    "intercept",
-    "intercept_feature",
-    "intercom",
-    "manual_presence",
-    "move",
-    "nomorobo",
-    "notification",
-    "offnet",
-    "park",
-    "receive_fax",
-    "resources",
-    "send_dtmf",
-    "set",
-    "skel",
-];
 
 /// Everything worth knowing about a callflow document, or a bare action.
 ///
@@ -117,14 +78,11 @@ impl Linter {
             return;
         }
         let name = &node.module;
-        let message = if name.is_empty() {
+        if name.is_empty() {
             // The reader has said so.
             return;
-        } else if NOT_BUILT.contains(&name.as_str()) {
-            format!("the module {name:?} is not built yet; it is skipped")
-        } else {
-            format!("there is no module {name:?}; it is skipped")
-        };
+        }
+        let message = format!("{}; it is skipped", unbuilt::why(name));
         let place = format!("{}/module", node.pointer);
         self.remark(Severity::Warning.when(self.strict), place, message);
     }

@@ -52,6 +52,33 @@ fn unknown_modules_are_passed_by() {
 }
 
 #[test]
+fn conferences_and_faxes_are_refused_with_a_word_and_passed_by() {
+    for (module, why) in [
+        ("conference", "there are no conferences here"),
+        ("conference_feature", "there are no conferences here"),
+        ("faxbox", "faxes are neither taken nor sent here"),
+        ("receive_fax", "faxes are neither taken nor sent here"),
+        ("fax_detect", "faxes are neither taken nor sent here"),
+        ("eavesdrop", "is not built here"),
+    ] {
+        let flow = json!({"module": module, "data": {}, "children": {"ON_FAX": {}, "_": sleep(1, json!({}))}});
+        let talk = Talk::through(&flow);
+        assert!(talk.text().contains(why), "{}", talk.text());
+        assert!(
+            talk.text().contains("at sleep /children/_"),
+            "{}",
+            talk.text()
+        );
+        let problems = callreel_callflow::lint::check(&flow, false);
+        assert!(
+            problems
+                .iter()
+                .any(|p| p.pointer == "/module" && p.message.contains(why))
+        );
+    }
+}
+
+#[test]
 fn a_branch_comes_back_to_where_it_left() {
     let flow = branch("inner", json!({"_": sleep(9, json!({}))}));
     let mut talk = Talk::through(&flow);

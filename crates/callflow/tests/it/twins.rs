@@ -38,6 +38,11 @@ fn a_page_names_every_key_with_its_default_and_no_other() {
             page.starts_with(&format!("# {module}\n")),
             "{module}: the title"
         );
+        let first = |text: &str| page.find(text).unwrap_or(usize::MAX);
+        assert!(
+            first("```json\n") < first("\n## "),
+            "{module}: JSON comes first"
+        );
         let rows: BTreeMap<_, _> = page.lines().filter_map(row).collect();
         let schema = lint::schema(module).unwrap();
         let required = schema["required"].as_array().cloned().unwrap_or_default();
