@@ -94,7 +94,10 @@ impl Documents {
         }
         let since = self.kept().since();
         let found: Arc<[Value]> = read.await?.into();
-        self.kept().keep(db, question, &found, now + OLDEST, since);
+        // Who looks for a document that is not there yet waits for it.
+        if !found.is_empty() || matches!(question, Question::View(_)) {
+            self.kept().keep(db, question, &found, now + OLDEST, since);
+        }
         Ok(found)
     }
 
@@ -218,6 +221,16 @@ mod tests {
         tokio::time::advance(OLDEST).await;
         tokio::time::resume();
         assert_eq!(world.n().await, 2);
+    }
+
+    #[tokio::test]
+    async fn a_document_that_was_not_there_is_looked_for_again() {
+        let world = world().await;
+        let (db, documents) = (&world.db, &world.documents);
+        assert_eq!(documents.get(db, "eve").await.unwrap(), None);
+        let doc = json!({"_id": "eve", "pvt_type": "user"});
+        documents.raw().save(db, doc).await.unwrap();
+        assert!(documents.get(db, "eve").await.unwrap().is_some());
     }
 
     #[tokio::test]

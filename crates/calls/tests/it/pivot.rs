@@ -8,6 +8,7 @@ use callreel_store::View;
 use serde_json::{Value, json};
 
 use crate::{
+    kazoo::{Kazoo, TREES, forever},
     web::{Does, Server, answer, json as serves, redirect},
     world::{ACCOUNT, PATIENCE, World, pass},
 };
@@ -56,6 +57,20 @@ async fn a_served_flow_runs_and_the_server_knows_of_the_call() {
 }
 
 #[tokio::test]
+async fn as_a_guest_of_kazoo_we_ask_by_ourselves() {
+    for tree in TREES {
+        let server = Server::doing([serves(&response(486))]).await;
+        let mut kazoo = Kazoo::with_call(tree, pivot(&server.url("/in"), &json!({}))).await;
+        let respond = kazoo.commanded("respond").await;
+        assert_eq!(respond["Response-Code"], "486", "{respond}");
+        let event = json!({"Application-Data": response(480).to_string()});
+        let mut kazoo = Kazoo::with_call(tree, forever()).await;
+        kazoo.event("CHANNEL_PIVOT", &event).await;
+        assert_eq!(kazoo.commanded("respond").await["Response-Code"], "480");
+    }
+}
+
+#[tokio::test]
 async fn a_post_says_it_in_its_body_as_a_form_or_json() {
     for (format, kind, starts) in [
         (
@@ -92,7 +107,8 @@ async fn a_post_says_it_in_its_body_as_a_form_or_json() {
 
 #[tokio::test]
 async fn no_bad_answer_leaves_the_caller_in_silence() {
-    let large = vec![b' '; (1 << 20) + 1];
+    let mut large = response(486).to_string().into_bytes();
+    large.resize((1 << 20) + 1, b' ');
     for (what, does) in [
         ("a refusal", answer(404, "text/plain", b"no")),
         (
@@ -116,7 +132,7 @@ async fn no_bad_answer_leaves_the_caller_in_silence() {
         ("an object without an action", serves(&json!({"data": {}}))),
         ("too much", answer(200, "application/json", &large)),
         (
-            "more than was announced",
+            "less than was announced",
             Does::Says(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}".to_vec()),
         ),
         ("no HTTP", Does::Says(b"hello\r\n\r\n".to_vec())),
