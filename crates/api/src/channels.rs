@@ -75,7 +75,7 @@ pub(crate) async fn act(
     Posted(body): Posted,
 ) -> Answered {
     let account = scope::account(&shared, &id).await?;
-    let data = metaflow::read(&body)?;
+    let step = metaflow::read(&body, &account)?;
     let channel = find(&shared, &account, &call_id).await?;
     let action = MetaflowAction {
         account_id: Some(account),
@@ -83,7 +83,8 @@ pub(crate) async fn act(
             who,
             ..OrderedBy::new(RecordingSource::Api)
         }),
-        ..MetaflowAction::record_call(channel.call(), data)
+        action: step.module,
+        ..MetaflowAction::record_call(channel.call(), step.data)
     };
     let done = order(&shared, action).await?;
     answer_action(&shared, &call_id, done)
@@ -118,7 +119,7 @@ async fn find(shared: &Shared, account: &AccountId, call_id: &str) -> Result<Cha
 /// Tells the call's controller, and waits for what it says.
 async fn order(shared: &Shared, action: MetaflowAction) -> Result<MetaflowActionResp, Refusal> {
     let (call_id, key) = (action.call_id.clone(), action.routing_key());
-    tracing::info!(%call_id, by = ?action.ordered_by, what = ?action.data.get("action"), "ordered by the API");
+    tracing::info!(%call_id, by = ?action.ordered_by, what = action.action, how = ?action.data.get("action"), "ordered by the API");
     let ask = shared
         .asker
         .ask(Exchange::Metaflow, &key, action.into_envelope());

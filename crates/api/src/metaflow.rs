@@ -1,8 +1,9 @@
-//! Reads what a request wants done with a live call: the shapes Crossbar and its clients use for a metaflow. Only
-//! `record_call` is done here; its data is held to the schema that callflows are held to.
+//! Reads what a request wants done with a live call: the shapes Crossbar and its clients use for a metaflow. The data of a
+//! `record_call` is held to the schema that callflows are held to; that of others is read as feature codes' is.
 
+use callreel_callflow::metaflow::{Party, Step, chain};
 use callreel_callflow::{Severity, lint};
-use callreel_proto::{MetaflowAction, RecordingId};
+use callreel_proto::{AccountId, MetaflowAction, RecordingId};
 use serde_json::{Map, Value, json};
 
 use crate::refusal::{Refusal, Why};
@@ -14,9 +15,8 @@ const ACTIONS: [&str; 6] = ["start", "stop", "mask", "unmask", "toggle", "toggle
 /// How a request looks, for those who sent another.
 const SHAPE: &str = r#"{"data": {"module": "record_call", "data": {"action": "mask"}}}"#;
 
-/// The data of the `record_call` that a body asks for: `{"data": METAFLOW}`, or with `"action": "metaflow"` beside or around
-/// the metaflow.
-pub(crate) fn read(body: &[u8]) -> Result<Object, Refusal> {
+/// The one step that a body asks for: `{"data": METAFLOW}`, or with `"action": "metaflow"` beside or around the metaflow.
+pub(crate) fn read(body: &[u8], account: &AccountId) -> Result<Step, Refusal> {
     let body: Value = serde_json::from_slice(body)
         .map_err(|e| wrong("", format!("the body is no JSON: {e}; send {SHAPE}")))?;
     named_metaflow(&body, "")?;
@@ -29,21 +29,26 @@ pub(crate) fn read(body: &[u8]) -> Result<Object, Refusal> {
         (data, "/data")
     };
     let place_of = |key: &str| format!("{place}/{key}");
-    if flow.get("module").and_then(Value::as_str) != Some(MetaflowAction::RECORD_CALL) {
-        let message = format!(
-            "the module must be \"record_call\", the only one for live calls here; send {SHAPE}"
-        );
-        return Err(wrong(&place_of("module"), message));
-    }
     let children = flow.get("children").and_then(Value::as_object);
     if children.is_some_and(|children| !children.is_empty()) {
         let message = "a metaflow's children are not run here; leave them out";
         return Err(wrong(&place_of("children"), message));
     }
+    let (steps, problems) = chain(&Value::Object(flow.clone()), "");
+    let Some(step) = steps.into_iter().next() else {
+        let why = problems.first().map(|problem| problem.message.as_str());
+        let why = why.unwrap_or_default();
+        let message = format!("{why}; send {SHAPE}");
+        return Err(wrong(&place_of("module"), message));
+    };
     let place = place_of("data");
     let data = object(flow.get("data"), &place)?;
-    check(data, &place)?;
-    Ok(data.clone())
+    if step.module == MetaflowAction::RECORD_CALL {
+        check(data, &place)?;
+    } else if let (Err(reason), _) = step.act(Party::Caller, account) {
+        return Err(wrong(&place, reason));
+    }
+    Ok(step)
 }
 
 /// `action`, where it is Crossbar's and not the module's, can only be this.
@@ -116,7 +121,8 @@ mod tests {
     use super::*;
 
     fn read(body: Value) -> Result<Object, Refusal> {
-        super::read(body.to_string().as_bytes())
+        let account = AccountId::parse("0123456789abcdef0123456789abcdef").unwrap();
+        super::read(body.to_string().as_bytes(), &account).map(|step| step.data)
     }
 
     #[test]
@@ -133,6 +139,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_call_is_held_transferred_and_hung_up_too() {
+        for (module, data) in [
+            ("hold", json!({"unhold_key": "2"})),
+            ("transfer", json!({"target": "2000"})),
+            ("hangup", json!({})),
+        ] {
+            let account = AccountId::random();
+            let body = json!({"data": {"module": module, "data": data}}).to_string();
+            let step = super::read(body.as_bytes(), &account).unwrap();
+            assert_eq!(
+                (step.module.as_str(), Value::Object(step.data)),
+                (module, data)
+            );
+        }
+    }
+
     fn flow(data: Value) -> Value {
         json!({"data": {"module": "record_call", "data": data}})
     }
@@ -146,16 +169,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_call_is_refused_with_its_place() {
+    fn what_is_no_metaflow_is_refused_with_its_place() {
         let children =
             json!({"module": "record_call", "data": {"action": "stop"}, "children": {"_": {}}});
         for (body, place, says) in [
             (json!(7), "/data", "object"),
             (json!({"data": {}}), "/data/module", "record_call"),
             (
-                json!({"data": {"module": "hangup", "data": {}}}),
+                json!({"data": {"module": "park", "data": {}}}),
                 "/data/module",
-                "record_call",
+                "not built",
+            ),
+            (
+                json!({"data": {"module": "transfer", "data": {}}}),
+                "/data/data",
+                "nobody is named",
             ),
             (
                 json!({"action": "hangup", "data": {}}),
@@ -181,7 +209,9 @@ mod tests {
         ] {
             refused(body, place, says);
         }
-        assert!(super::read(b"{").unwrap_err().message.contains("no JSON"));
+        let account = AccountId::random();
+        let broken = super::read(b"{", &account);
+        assert!(broken.unwrap_err().message.contains("no JSON"));
     }
 
     #[test]

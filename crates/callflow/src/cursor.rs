@@ -93,6 +93,9 @@ impl Cursor {
         if let Input::Recorded(recorded) = &input {
             self.stage.last_recording = Some(recorded.clone());
         }
+        if let Input::Overlay(document) = &input {
+            return self.overlay(document);
+        }
         if let Input::RecordingEnded { slot, .. } | Input::RecordingRefused { slot, .. } = &input {
             self.stage.recording_over(*slot);
         }
@@ -130,6 +133,11 @@ impl Cursor {
             module: node.module.clone(),
             waiting_for: awaited.to_string(),
         })
+    }
+
+    /// How many flows wait until what runs is over.
+    pub fn to_come(&self) -> usize {
+        self.saved.len()
     }
 
     /// The id of the device that the flow rang under this Call-ID, in its newest bridge.
@@ -342,6 +350,24 @@ impl Cursor {
         match flow.root() {
             Some(root) => self.enter(root.clone()),
             None => Turn::Stop,
+        }
+    }
+
+    /// Runs another flow when the one that runs would end (Kazoo's konami `callflow`). It counts as a branch, so that keys cannot
+    /// pile up flows.
+    fn overlay(&mut self, document: &Value) {
+        if !matches!(self.phase, Phase::Walking(..)) || self.branches_left == 0 {
+            return self.stage.warn("the flow is over; no other is run");
+        }
+        let id = document.get("_id").and_then(Value::as_str);
+        let origin = format!("{}#", id.unwrap_or_default());
+        match Flow::parse_below(&origin, document, self.stage.settings.strict) {
+            Ok(flow) => {
+                self.branches_left -= 1;
+                self.repeat_warnings(flow.warnings());
+                self.saved.extend(flow.root().cloned());
+            }
+            Err(malformed) => self.stage.warn(format!("{malformed}; it is not run")),
         }
     }
 

@@ -1,16 +1,18 @@
-//! Mid-call feature codes (Kazoo's metaflows): hears the keys of both parties and says what a code wants of the recordings.
-//! Never knows what runs.
+//! Mid-call feature codes (Kazoo's metaflows): hears the keys of both parties and says what a code wants. Never knows what runs.
 
 mod codes;
+mod step;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use callreel_proto::{CallId, OrderedBy, RecordingSource};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::problem::Problem;
 use codes::Codes;
+
+pub use step::{Act, Step, chain};
 
 /// Whoever dials more than this dials no feature code.
 const LONGEST: usize = 32;
@@ -51,8 +53,8 @@ pub struct Dialled {
     pub party: Party,
     /// The keys, the binding key first.
     pub keys: String,
-    /// The data of its `record_call`: see [`crate::wish::read`].
-    pub data: Map<String, Value>,
+    /// What it means, one after the other.
+    pub steps: Vec<Step>,
 }
 
 impl Dialled {
@@ -189,11 +191,11 @@ impl Ear {
     }
 
     fn dialled(&self, digits: &str) -> Option<Dialled> {
-        let data = self.codes.find(digits)?.clone();
+        let steps = self.codes.find(digits)?;
         Some(Dialled {
             party: self.hears,
             keys: format!("{}{digits}", self.codes.binding()),
-            data,
+            steps,
         })
     }
 }

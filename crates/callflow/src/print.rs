@@ -34,6 +34,7 @@ impl Display for Input {
             Self::RecordingRefused { slot, reason } => {
                 write!(f, "RecordingRefused {slot}: {reason}")
             }
+            Self::Overlay(document) => write!(f, "Overlay callflow {}", id_of(document)),
             Self::Exhausted => f.write_str("Exhausted"),
             Self::Tick => f.write_str("Tick"),
         }

@@ -53,6 +53,8 @@ pub enum Input {
         /// Why, for people.
         reason: String,
     },
+    /// A party or a program wants this callflow run once what the flow does now is over: its document.
+    Overlay(Value),
     /// The account has used up its share of actions (Kazoo's token bucket): the flow stops at its next action.
     Exhausted,
     /// The instant named by [`Output::Wait`] has come. Harmless at any other time.

@@ -7,7 +7,7 @@
 //! | the dispatcher | `Replaced` | the channel goes on under another id |
 //! | the dispatcher | `Released`, `Transferred` | another controller has it now |
 //! | the dispatcher | `Asked` | another application wants it recorded |
-//! | the dispatcher | `Act` | a program wants something of its recordings |
+//! | the dispatcher | `Act`, `Flow` | a program wants something of the live call |
 //! | the dispatcher | `Pressed` | the other party pressed a key |
 //! | its own look-up task | `Met` | the other party's feature codes are known |
 //! | its own timer | `NoMoreKeys` | a feature code is complete, or none |
@@ -20,6 +20,7 @@
 
 mod asking;
 mod keys;
+mod metaflow;
 mod recording;
 
 use std::{sync::Arc, time::Instant};
@@ -31,8 +32,8 @@ use callreel_callflow::{
     web::Hidden,
 };
 use callreel_proto::{
-    AccountId, CallEvent, CallId, Envelope, EventName, MetaflowAction, OrderedBy, RecordRequest,
-    RouteReq, RouteWin,
+    AccountId, CallEvent, CallId, Envelope, EventName, MetaflowAction, MetaflowFlow, OrderedBy,
+    RecordRequest, RouteReq, RouteWin,
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use serde_json::{Value, json};
@@ -67,6 +68,8 @@ pub(crate) enum CallMsg {
     Asked(Box<Envelope<RecordRequest>>),
     /// From the dispatcher: what a program wants of the live call.
     Act(Box<Envelope<MetaflowAction>>),
+    /// From the dispatcher: the metaflow that a program wants run.
+    Flow(Box<Envelope<MetaflowFlow>>),
     /// From the dispatcher: a key was pressed on the leg that the call is bridged with.
     Pressed(Box<CallEvent>),
     /// From this actor's look-up task: the feature codes of whoever is on that leg.
@@ -150,6 +153,7 @@ impl Actor for Call {
             }
             CallMsg::Asked(request) => state.asked(request, &myself).await,
             CallMsg::Act(request) => state.act(request, &myself).await,
+            CallMsg::Flow(request) => state.flow(*request, &myself).await,
             CallMsg::Pressed(event) => state.pressed(&event, &myself).await,
             CallMsg::Met(leg, rules) => state.met(leg, &rules, &myself).await,
             CallMsg::NoMoreKeys => state.no_more_keys(&myself).await,
@@ -344,18 +348,6 @@ impl State {
         }
     }
 
-    async fn act(&mut self, request: Box<Envelope<MetaflowAction>>, myself: &ActorRef<CallMsg>) {
-        if self.control.is_none() || (self.finished && self.recorder.is_none()) {
-            return;
-        }
-        match self.recorder(myself).await {
-            Ok(recorder) => drop(recorder.cast(RecorderMsg::Act(request))),
-            Err(error) => {
-                tracing::error!(call_id = %self.route.call_id, %error, "no recorder: a program is not answered");
-            }
-        }
-    }
-
     /// Tells the cursor one thing and does all it wants because of it.
     async fn feed(&mut self, input: Input, myself: &ActorRef<CallMsg>) {
         if self.finished {
@@ -481,6 +473,7 @@ impl State {
             "won": self.control.is_some(),
             "over": self.finished,
             "position": self.cursor.position(),
+            "flows_to_come": self.cursor.to_come(),
             "keys_heard_of": self.keys.other_leg(),
             "recorder": recording,
         })

@@ -48,6 +48,14 @@ impl Owner {
 }
 
 impl Control {
+    /// The same, for commands about another leg of the call.
+    pub(crate) fn about(&self, leg: &CallId) -> Self {
+        Self {
+            call_id: leg.clone(),
+            ..self.clone()
+        }
+    }
+
     /// Sends a command to the switch. One that never gets there comes back to the owner as the dialplan error the switch
     /// would have sent.
     pub(crate) async fn send(

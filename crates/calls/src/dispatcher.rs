@@ -18,7 +18,7 @@ use std::{sync::Arc, time::Duration};
 use callreel_bus::{Binding, Delivery, Mishaps};
 use callreel_proto::{
     Application, CallEvent, CallId, Envelope, Exchange, HangupCause, Headers, InsertAt,
-    MetaflowAction, RecordRequest, RecordingId, RouteReq, RouteResp, RouteWin,
+    MetaflowAction, MetaflowFlow, RecordRequest, RecordingId, RouteReq, RouteResp, RouteWin,
 };
 use ractor::{
     Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent, rpc::CallResult,
@@ -153,6 +153,7 @@ impl State {
             Ok(Heard::Status(msg_id, status)) => self.status(&msg_id, &status),
             Ok(Heard::Record(request)) => self.record(request, myself).await,
             Ok(Heard::Action(request)) => self.act(request),
+            Ok(Heard::Flow(request)) => self.flow(request),
             Ok(Heard::Nothing) => {}
             Err(refusal) if self.refused.count(&refusal.kind) => {
                 tracing::warn!(
@@ -321,6 +322,25 @@ impl State {
             Some(Listener::Call(call)) => drop(call.cast(CallMsg::Act(request))),
             Some(Listener::Recorder(recorder)) => drop(recorder.cast(RecorderMsg::Act(request))),
             None => {}
+        }
+    }
+
+    /// The metaflow that a program wants run: for the controller of the leg, or of the leg it talks to.
+    fn flow(&self, request: Box<Envelope<MetaflowFlow>>) {
+        let leg = &request.body.call_id;
+        let controls = |session: &&Session| session.control_queue.is_some();
+        let listener = self
+            .registry
+            .of(leg)
+            .find(controls)
+            .map(|s| s.listener.clone());
+        let call = match listener {
+            Some(Listener::Call(call)) => Some(call),
+            Some(Listener::Recorder(_)) => None,
+            None => self.context.legs.call(leg),
+        };
+        if let Some(call) = call {
+            drop(call.cast(CallMsg::Flow(request)));
         }
     }
 

@@ -3,7 +3,7 @@
 use callreel_bus::Delivery;
 use callreel_proto::{
     CallEvent, ChannelStatusResp, Envelope, EventName, Exchange, Headers, MalformedMessage,
-    MetaflowAction, RecordRequest, Requested, RouteReq, RouteWin, UsurpControl,
+    MetaflowAction, MetaflowFlow, RecordRequest, Requested, RouteReq, RouteWin, UsurpControl,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -25,6 +25,8 @@ pub(crate) enum Heard {
     Record(Box<Envelope<RecordRequest>>),
     /// A program wants something of a live call, ours or another's.
     Action(Box<Envelope<MetaflowAction>>),
+    /// Several things that a program wants of a live call.
+    Flow(Box<Envelope<MetaflowFlow>>),
     /// Nothing for us: topics carry the talk of others, too.
     Nothing,
 }
@@ -76,6 +78,9 @@ pub(crate) fn read(delivery: &Delivery) -> Result<Heard, Refusal> {
         }
         (Exchange::Metaflow, MetaflowAction::CATEGORY, MetaflowAction::NAME) => {
             Ok(Heard::Action(body(delivery)?))
+        }
+        (Exchange::Metaflow, MetaflowAction::CATEGORY, MetaflowFlow::NAME) => {
+            Ok(Heard::Flow(body(delivery)?))
         }
         (Exchange::Callevt, "call_event", UsurpControl::NAME) => {
             let usurp: Box<Envelope<UsurpControl>> = body(delivery)?;

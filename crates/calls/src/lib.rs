@@ -32,6 +32,7 @@ mod recorder;
 mod registry;
 mod role;
 mod sockets;
+mod told;
 mod web;
 
 pub use config::{CALLS_CONFIG_KEYS, CONFIG_KEYS, CallsConfig, RecordingConfig, SwitchFormat};

@@ -7,7 +7,7 @@ use std::{
 
 use callreel_attachments::Outside;
 use callreel_bus::{Binding, Bus, QueueOptions, Subscription};
-use callreel_proto::{CallEvent, EventName, Exchange, MetaflowAction, RecordRequest};
+use callreel_proto::{CallEvent, EventName, Exchange, MetaflowAction, MetaflowFlow, RecordRequest};
 use callreel_spool::Writer;
 use callreel_store::Store;
 use ractor::{Actor, ActorRef};
@@ -203,8 +203,9 @@ fn bindings(context: &Context) -> Vec<Binding> {
     // The same holds for the beginning of a file that is recorded from the other leg.
     let files = [EventName::RecordStart, EventName::RecordStop]
         .map(|name| Binding::new(Exchange::Callevt, CallEvent::pattern_of(name)));
-    let live = Binding::new(Exchange::Metaflow, MetaflowAction::RECORDS);
-    let own = files.into_iter().chain([replies, live]);
+    let live = [MetaflowAction::ACTIONS, MetaflowFlow::FLOWS]
+        .map(|pattern| Binding::new(Exchange::Metaflow, pattern));
+    let own = files.into_iter().chain(live).chain([replies]);
     own.chain(requests).collect()
 }
 

@@ -48,7 +48,9 @@ pub use hangup_cause::HangupCause;
 pub use ids::{AccountId, CallId, CaptureId, MalformedId, RecordingId};
 pub use lenient::{lenient_bool, lenient_f64, lenient_u64};
 pub use menu::{Menu, MenuMedia};
-pub use metaflow::{ActionStatus, LiveRecording, LiveState, MetaflowAction, MetaflowActionResp};
+pub use metaflow::{
+    ActionStatus, LiveRecording, LiveState, MetaflowAction, MetaflowActionResp, MetaflowFlow,
+};
 pub use notice::{DeliveryAction, DeliveryOrder, RecordingFact, RecordingNotice};
 pub use notification::{Notification, NotificationName};
 pub use number::E164;

@@ -13,7 +13,7 @@ use crate::{
 /// the headers name a `Server-ID`, a controller of ours answers with a [`MetaflowActionResp`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetaflowAction {
-    /// What to do, a module's name: of the many Callreel does [`MetaflowAction::RECORD_CALL`].
+    /// What to do, a module's name: [`MetaflowAction::RECORD_CALL`], `hangup`, `hold`, `transfer`, ….
     #[serde(rename = "Action", deserialize_with = "some_text")]
     pub action: String,
     /// The call: the Call-ID of its A leg.
@@ -54,6 +54,8 @@ impl MetaflowAction {
     pub const RECORD_CALL: &str = "record_call";
     /// The topic pattern that hears what any call's recordings are asked for.
     pub const RECORDS: &str = "metaflow.action.*.record_call";
+    /// The topic pattern that hears whatever any call is asked for.
+    pub const ACTIONS: &str = "metaflow.action.*.*";
 
     /// A `record_call` with this data.
     pub fn record_call(call_id: CallId, data: Map<String, Value>) -> Self {
@@ -80,6 +82,38 @@ impl MetaflowAction {
     pub fn into_envelope(self) -> Envelope<Self> {
         Envelope {
             headers: Headers::new(Self::CATEGORY, Self::NAME),
+            body: self,
+        }
+    }
+}
+
+/// "Do these things with that call, one after the other." Category `metaflow`, name `flow`. Sent by whoever wants it (Kazoo's
+/// Crossbar); heard by whoever controls the call, and answered by nobody.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetaflowFlow {
+    /// The call: the Call-ID of either leg; that leg's party is who wants it.
+    #[serde(rename = "Call-ID")]
+    pub call_id: CallId,
+    /// The first step, as in a document's `metaflows`: `module`, `data` and `children`.
+    #[serde(rename = "Flow")]
+    pub flow: Map<String, Value>,
+}
+
+impl MetaflowFlow {
+    /// The `Event-Name`.
+    pub const NAME: &str = "flow";
+    /// The topic pattern that hears the flows of all calls.
+    pub const FLOWS: &str = "metaflow.flow.*";
+
+    /// `metaflow.flow.<call id>`.
+    pub fn routing_key(&self) -> String {
+        format!("metaflow.flow.{}", encode_word(self.call_id.as_str()))
+    }
+
+    /// This flow in its envelope.
+    pub fn into_envelope(self) -> Envelope<Self> {
+        Envelope {
+            headers: Headers::new(MetaflowAction::CATEGORY, Self::NAME),
             body: self,
         }
     }

@@ -113,6 +113,7 @@ messages! {
     "delivery"
     "metaflow.action"
     "metaflow.action_resp"
+    "metaflow.flow"
     "notification.missed_call"
     "notification.voicemail_new"
     "notification.voicemail_saved"

@@ -6,9 +6,9 @@ use callreel_proto::{
     ActionStatus, Application, CallEvent, ChannelQuery, ChannelQueryReq, ChannelQueryResp,
     ChannelStatus, ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder,
     DocNotice, EndReason, Envelope, EventName, Headers, InsertAt, LiveState, MetaflowAction,
-    MetaflowActionResp, Notification, NotificationName, RecordAction, RecordRequest, RecordingFact,
-    RecordingNotice, RegSuccess, RouteMethod, RouteReq, RouteResp, RouteWin, SwitchCommand,
-    SwitchReply, UsurpControl,
+    MetaflowActionResp, MetaflowFlow, Notification, NotificationName, RecordAction, RecordRequest,
+    RecordingFact, RecordingNotice, RegSuccess, RouteMethod, RouteReq, RouteResp, RouteWin,
+    SwitchCommand, SwitchReply, UsurpControl,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -168,6 +168,7 @@ const PLAIN: &[&str] = &[
     "SwitchCommand",
     "SwitchReply",
     "MetaflowAction",
+    "MetaflowFlow",
     "query_auth_id_req",
     "query_auth_id_resp",
     "query_user_channels_req",
@@ -271,6 +272,7 @@ fn shown_by(stem: &str, bytes: &[u8]) -> (Headers, Vec<&'static str>) {
             (headers, vec![notification(&shown)])
         }
         ["metaflow", "action", ..] => plain::<MetaflowAction>(stem, bytes, "MetaflowAction"),
+        ["metaflow", "flow"] => plain::<MetaflowFlow>(stem, bytes, "MetaflowFlow"),
         ["metaflow", "action_resp", ..] => {
             let Envelope { headers, body } = read::<MetaflowActionResp>(stem, bytes);
             let mut shown = vec![action_status(&body.status)];

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use callreel_proto::{Terminators, lenient_u64};
 use regex::{Regex, RegexBuilder};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::MetaflowRules;
+use super::{MetaflowRules, Step, step};
 use crate::flow::escaped;
 use crate::problem::{Problem, Severity, object};
 
@@ -19,9 +19,6 @@ const TIMEOUT_MS: u64 = 800;
 const TIMEOUTS_MS: std::ops::RangeInclusive<u64> = 100..=10_000;
 /// What one pattern may cost in memory, bytes.
 const PATTERN_SIZE: usize = 64 << 10;
-/// The only module that is built.
-const MODULE: &str = "record_call";
-
 /// What a party can dial.
 #[derive(Debug)]
 pub(super) struct Codes {
@@ -29,8 +26,8 @@ pub(super) struct Codes {
     timeout: Duration,
     /// To the party itself, and to its peer.
     listen_on: [bool; 2],
-    numbers: BTreeMap<String, Map<String, Value>>,
-    patterns: Vec<(Regex, Map<String, Value>)>,
+    numbers: BTreeMap<String, Vec<Step>>,
+    patterns: Vec<(Regex, Vec<Step>)>,
 }
 
 impl Codes {
@@ -72,11 +69,23 @@ impl Codes {
             && !self.numbers.keys().any(longer)
     }
 
-    /// What these digits mean: a number goes before a pattern.
-    pub(super) fn find(&self, digits: &str) -> Option<&Map<String, Value>> {
-        let pattern = || self.patterns.iter().find(|(p, _)| p.is_match(digits));
-        let number = self.numbers.get(digits);
-        number.or_else(|| pattern().map(|(_, data)| data))
+    /// What these digits mean: a number goes before a pattern. What a pattern takes out of them goes into the data.
+    pub(super) fn find(&self, digits: &str) -> Option<Vec<Step>> {
+        if let Some(steps) = self.numbers.get(digits) {
+            return Some(steps.clone());
+        }
+        let (pattern, steps) = self.patterns.iter().find(|(p, _)| p.is_match(digits))?;
+        let captures = pattern.captures(digits)?;
+        let captured = captures.iter().skip(1);
+        let captured: Vec<_> = captured
+            .map(|group| group.map_or("", |group| group.as_str()))
+            .collect();
+        let mut steps = steps.clone();
+        for step in &mut steps {
+            step.data.insert("collected".to_owned(), json!(digits));
+            step.data.insert("captures".to_owned(), json!(captured));
+        }
+        Some(steps)
     }
 }
 
@@ -165,32 +174,27 @@ impl Reader {
         };
     }
 
-    /// One code: `{"module": "record_call", "data": {…}}`. One that means nothing here hides those of documents read before.
+    /// One code: `{"module": …, "data": {…}, "children": {"_": …}}`. One that means nothing here hides those of documents read
+    /// before.
     fn code(&mut self, name: &str, flow: &Value, is_pattern: bool, place: &str) {
         if !is_pattern {
             self.codes.numbers.remove(name);
         }
-        let module = flow.get("module").and_then(Value::as_str);
-        if module != Some(MODULE) {
-            let message = match module {
-                Some(other) => format!("the module {other:?} is not built; the code does nothing"),
-                None => "it names no module; the code does nothing".to_owned(),
-            };
-            return self.warn(place.to_owned(), message);
+        let (steps, problems) = step::chain(flow, place);
+        self.problems.extend(problems);
+        if steps.is_empty() {
+            return;
         }
-        let data = flow.get("data").unwrap_or(&Value::Null);
-        let data = self.object(data, &format!("{place}/data"));
-        let data = data.cloned().unwrap_or_default();
         if is_pattern {
-            return self.pattern(name, data, place);
+            return self.pattern(name, steps, place);
         }
-        self.codes.numbers.insert(name.to_owned(), data);
+        self.codes.numbers.insert(name.to_owned(), steps);
     }
 
-    fn pattern(&mut self, pattern: &str, data: Map<String, Value>, place: &str) {
+    fn pattern(&mut self, pattern: &str, steps: Vec<Step>, place: &str) {
         match RegexBuilder::new(pattern).size_limit(PATTERN_SIZE).build() {
             // What is read last goes before.
-            Ok(pattern) => self.codes.patterns.insert(0, (pattern, data)),
+            Ok(pattern) => self.codes.patterns.insert(0, (pattern, steps)),
             Err(error) => self.warn(
                 place.to_owned(),
                 format!("it cannot be read and matches nothing: {error}"),

@@ -23,6 +23,7 @@ mod matrix;
 mod media;
 mod menus;
 mod metaflows;
+mod mid_call;
 mod missed;
 mod properties;
 mod published;

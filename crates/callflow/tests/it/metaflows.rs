@@ -57,7 +57,7 @@ impl Keys {
 }
 
 fn said(dialled: &Dialled) -> String {
-    let action = dialled.data["action"].as_str().unwrap();
+    let action = dialled.steps[0].data["action"].as_str().unwrap();
     format!("{:?} {} {action}", dialled.party, dialled.keys)
 }
 
@@ -242,7 +242,7 @@ fn what_cannot_be_used_is_told_and_does_nothing() {
         &MetaflowRules {
             account: json!({
                 "binding_digit": "x", "digit_timeout": 1, "listen_on": "all",
-                "numbers": {"1": {"module": "hangup"}, "2": {}, "3": {"module": "record_call", "data": 7}},
+                "numbers": {"1": {"module": "park"}, "2": {}, "3": {"module": "record_call", "data": 7}},
                 "patterns": {"(": code("mask")}
             }),
             device: json!("none"),
@@ -324,7 +324,7 @@ fn a_toggle_ends_what_runs_else_begins_it() {
     let by = Dialled {
         party: Callee,
         keys: "*2".to_owned(),
-        data: serde_json::Map::new(),
+        steps: Vec::new(),
     }
     .ordered_by(&CallId::new("b-leg"));
     assert_eq!(by.source, RecordingSource::FeatureCode);

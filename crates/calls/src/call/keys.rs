@@ -1,5 +1,4 @@
-//! The keys that the parties of a call press: hears those of both, and hands on what their feature codes want of the
-//! recordings.
+//! The keys that the parties of a call press: hears those of both, and has done what their feature codes want.
 
 use std::time::Instant;
 
@@ -10,7 +9,7 @@ use ractor::ActorRef;
 use tokio::task::JoinHandle;
 
 use super::{CallMsg, State};
-use crate::{lookup, recorder::RecorderMsg};
+use crate::lookup;
 
 /// What is known of the parties' feature codes.
 #[derive(Default)]
@@ -138,12 +137,7 @@ impl State {
             _ => &self.route.call_id,
         };
         let by = dialled.ordered_by(leg);
-        match self.recorder(myself).await {
-            Ok(recorder) => drop(recorder.cast(RecorderMsg::Dialled(dialled.data, by))),
-            Err(error) => {
-                tracing::error!(call_id = %self.route.call_id, %error, "no recorder: a feature code does nothing");
-            }
-        }
+        self.run(dialled.steps, dialled.party, &by, myself).await;
     }
 
     fn wait_for_keys(&mut self, myself: &ActorRef<CallMsg>) {

@@ -2,8 +2,7 @@
 
 use callreel_callflow::{Asker, Meant, Want, wish};
 use callreel_proto::{
-    ActionStatus, Envelope, Exchange, LiveRecording, LiveState, MetaflowAction, MetaflowActionResp,
-    OrderedBy, RecordingSource,
+    ActionStatus, Envelope, LiveRecording, LiveState, MetaflowAction, OrderedBy, RecordingSource,
 };
 use ractor::ActorRef;
 use serde_json::{Map, Value};
@@ -32,9 +31,6 @@ impl State {
             ..OrderedBy::new(RecordingSource::Api)
         });
         let outcome = self.grant(&body.data, &by, myself).await;
-        let Some(asker) = headers.server_id.as_deref().filter(|s| !s.is_empty()) else {
-            return;
-        };
         let (status, detail, recordings) = match outcome {
             Ok(recordings) => (ActionStatus::Done, None, recordings),
             Err(reason) => {
@@ -42,18 +38,15 @@ impl State {
                 (ActionStatus::Refused, Some(reason), all.map(told).collect())
             }
         };
-        let answer = MetaflowActionResp {
-            call_id: body.call_id,
-            status,
-            detail,
+        let context = self.context();
+        crate::told::answer(
+            context,
+            &headers,
+            body.call_id,
+            (status, detail),
             recordings,
-        };
-        let mut answer = answer.into_envelope(&headers.msg_id);
-        answer.headers.node.clone_from(&self.context().node);
-        let (bus, bytes) = (&self.context().bus, answer.to_bytes());
-        if let Err(error) = bus.send(Exchange::Targeted, asker, bytes).await {
-            tracing::warn!(%error, "an answer about a live call was not sent");
-        }
+        )
+        .await;
     }
 
     /// A party dialled a feature code.

@@ -169,7 +169,7 @@ async fn a_call_that_is_not_here_or_of_another_account_is_answered_by_nobody() {
 }
 
 impl World {
-    async fn presses(&self, leg: &str, keys: &str) {
+    pub(crate) async fn presses(&self, leg: &str, keys: &str) {
         for key in keys.chars() {
             self.says(EventName::Dtmf, |event| {
                 event.call_id = CallId::new(leg);

@@ -30,7 +30,7 @@ fn play(then: Value) -> Value {
 
 impl World {
     /// The next command of this name; what comes before is not of interest.
-    async fn told(&mut self, name: &str) -> Value {
+    pub(crate) async fn told(&mut self, name: &str) -> Value {
         loop {
             let command: Value = serde_json::from_slice(&self.hears().await).unwrap();
             if command["Application-Name"] == name {

@@ -6,11 +6,11 @@ use callreel_proto::{
     ActionStatus, Application, CallEvent, CallId, ChannelQueryReq, ChannelQueryResp, ChannelStatus,
     ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder, DocNotice,
     EndReason, EventName, HangupCause, Headers, Hearers, HttpMethod, InsertAt, LiveRecording,
-    LiveState, MediaFork, MetaflowAction, MetaflowActionResp, Notification, NotificationName, Page,
-    PageOptions, RecordAction, RecordCall, RecordingFact, RecordingInfo, RecordingNotice,
-    RecordingSource, RegSuccess, RouteMethod, RouteReq, RouteResp, RouteWin, SendHttp, SetVars,
-    SoftHold, SwitchCommand, SwitchReply, Terminators, Tone, Transfer, TransferKind, TransferLeg,
-    UsurpControl, schema::Schema,
+    LiveState, MediaFork, MetaflowAction, MetaflowActionResp, MetaflowFlow, Notification,
+    NotificationName, Page, PageOptions, RecordAction, RecordCall, RecordingFact, RecordingInfo,
+    RecordingNotice, RecordingSource, RegSuccess, RouteMethod, RouteReq, RouteResp, RouteWin,
+    SendHttp, SetVars, SoftHold, SwitchCommand, SwitchReply, Terminators, Tone, Transfer,
+    TransferKind, TransferLeg, UsurpControl, schema::Schema,
 };
 use serde::{
     Deserialize, Deserializer,
@@ -283,6 +283,7 @@ fn bodies() -> Vec<(String, BTreeSet<String>)> {
             ("delivery", parts::<DeliveryOrder>()),
             ("metaflow.action", parts::<MetaflowAction>()),
             ("metaflow.action_resp", parts::<MetaflowActionResp>()),
+            ("metaflow.flow", parts::<MetaflowFlow>()),
         ]
         .map(|(name, fields)| (name.to_owned(), fields)),
     );

@@ -3,8 +3,8 @@
 use callreel_proto::{
     CallEvent, ChannelQueryReq, ChannelQueryResp, ChannelStatusReq, ChannelStatusResp, Command,
     DeliveryOrder, DocNotice, Envelope, MalformedMessage, MetaflowAction, MetaflowActionResp,
-    Notification, RecordRequest, RecordingNotice, RegSuccess, RouteReq, RouteResp, RouteWin,
-    SwitchCommand, SwitchReply, UsurpControl,
+    MetaflowFlow, Notification, RecordRequest, RecordingNotice, RegSuccess, RouteReq, RouteResp,
+    RouteWin, SwitchCommand, SwitchReply, UsurpControl,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -53,6 +53,7 @@ pub(crate) fn of(schema: &str) -> Reader {
         ["recording"] => reader::<RecordingNotice>(),
         ["metaflow", "action"] => reader::<MetaflowAction>(),
         ["metaflow", "action_resp"] => reader::<MetaflowActionResp>(),
+        ["metaflow", "flow"] => reader::<MetaflowFlow>(),
         ["notification", _] => reader::<Notification>(),
         ["delivery"] => reader::<DeliveryOrder>(),
         _ => panic!("no type reads {schema}: name it here"),

@@ -78,6 +78,7 @@ impl Channel {
             | Application::Say { .. }
             | Application::Hold { .. }
             | Application::Tones { .. } => self.execute_media(application, slip, now).await,
+            Application::SoftHold(hold) => self.execute_soft_hold(hold, slip).await,
             Application::Record { .. } => self.execute_record(application, slip, now).await,
             Application::RecordCall { .. } => self.execute_record_call(application, slip).await,
             Application::Bridge { .. } => self.execute_bridge(application, slip, now).await,

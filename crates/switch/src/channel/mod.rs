@@ -16,6 +16,7 @@ mod outbound;
 mod playing;
 mod recording;
 mod referring;
+mod soft_hold;
 mod transferred;
 mod waiting;
 

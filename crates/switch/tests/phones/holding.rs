@@ -170,6 +170,68 @@ async fn the_music_of_a_callee_who_holds_is_what_the_caller_hears() {
     talk.ears.assert_deaf();
 }
 
+/// What a phone hears after whatever else.
+async fn heard_at_last(phone: &Phone, sample: u8) {
+    let heard = async { while phone.hear().await.1 != [sample; 160] {} };
+    soon("the other party", heard).await;
+}
+
+#[tokio::test]
+async fn a_party_that_is_held_by_a_key_hears_music_until_the_key_that_takes_it_back() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let mut talk = talking(&scene, &mut controller).await;
+    let id = talk.call.call_id.clone();
+    let hold =
+        json!({"Insert-At": "now", "Unhold-Key": "5", "B-MOH": "tone_stream://%(4000,0,440)"});
+    controller.command(&id, "soft_hold", hold).await;
+    let music = async { while talk.bob.hear().await.1 == [0xff; 160] {} };
+    soon("music", music).await;
+    // What Bob says nobody hears.
+    talk.bob_says(2, 0x66).await;
+    for _ in 0..10 {
+        assert_ne!(talk.alice.hear().await.1, [0x66; 160]);
+    }
+    let (alice, key) = (&talk.alice, "Content-Type: application/dtmf-relay\n");
+    alice
+        .within(&mut talk.call, "INFO", key, "Signal=5\r\nDuration=160\r\n")
+        .await;
+    alice.final_response().await;
+    controller.completion(&id, "play").await;
+    controller.completion(&id, "play").await;
+    talk.alice.speak(talk.answer.rtp(), 20, 0x31).await;
+    talk.bob_says(20, 0x32).await;
+    heard_at_last(&talk.bob, 0x31).await;
+    heard_at_last(&talk.alice, 0x32).await;
+
+    // A break takes it back, too; and without another party there is nobody to hold.
+    controller
+        .command(
+            &id,
+            "soft_hold",
+            json!({"Insert-At": "now", "Unhold-Key": "5"}),
+        )
+        .await;
+    controller
+        .command(&id, "break", json!({"Insert-At": "now"}))
+        .await;
+    controller.completion(&id, "play").await;
+    controller.completion(&id, "play").await;
+    talk.alice.speak(talk.answer.rtp(), 21, 0x33).await;
+    heard_at_last(&talk.bob, 0x33).await;
+    talk.bob.within(&mut talk.called, "BYE", "", "").await;
+    controller.event("CHANNEL_UNBRIDGE", &id).await;
+    controller
+        .command(
+            &id,
+            "soft_hold",
+            json!({"Insert-At": "now", "Unhold-Key": "5"}),
+        )
+        .await;
+    let error = controller.event("dialplan", &id).await;
+    assert_eq!(error["Request"]["Application-Name"], "soft_hold");
+}
+
 /// An RTP packet of 160 bytes.
 fn rtp(payload_type: u8, sequence: u16, ssrc: u32, sample: u8) -> Vec<u8> {
     let mut packet = vec![0x80, payload_type];
