@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cursor::Cursor;
 use crate::flow::{Flow, MalformedFlow};
+use crate::mailbox::{MailboxAnswer, MailboxQuery};
 use crate::ring::{Member, MemberKind};
 use crate::talk::{Answer, CallInfo, Captures, Dialled, Effect, Endpoints, Input, Query, Settings};
 use crate::transcript::Transcript;
@@ -141,8 +142,8 @@ fn look_up(query: &Query) -> Answer {
             Answer::Flow(json!({"flow": {"module": "noop", "data": {}}}))
         }
         Query::Endpoints { members } => Answer::Endpoints(endpoints(members)),
-        Query::Vmbox { id } => Answer::Vmbox(Vmbox::read(&json!({"_id": id, "mailbox": NUMBER}))),
-        Query::MessageCount { .. } => Answer::Count(0),
+        Query::Vmbox { id } => vmbox(&json!({"_id": id, "mailbox": NUMBER})),
+        Query::Mailbox(query) => mailbox(query),
         Query::Document { id } | Query::Change { id, .. } => Answer::Document(json!({"_id": id})),
         Query::Documents { .. } | Query::DocumentsOf { .. } => Answer::Documents(Vec::new()),
         Query::Dialled { number } => Answer::Dialled(Box::new(Dialled {
@@ -188,4 +189,27 @@ fn add_user(found: &mut Endpoints, id: &str) {
 
 fn device(id: &str, owner_id: Option<&str>) -> Device {
     Device::read(&json!({"_id": id, "owner_id": owner_id, "sip": {"username": "phone"}}))
+}
+
+fn vmbox(doc: &Value) -> Answer {
+    Answer::Vmbox(Box::new(Vmbox::read(doc)))
+}
+
+/// An empty box that is set up.
+fn mailbox(query: &MailboxQuery) -> Answer {
+    Answer::Mailbox(match query {
+        MailboxQuery::Numbered { number } => {
+            let vmbox = json!({"_id": number, "mailbox": number, "is_setup": true});
+            return self::vmbox(&vmbox);
+        }
+        MailboxQuery::OwnedBy { owner_id } => {
+            let vmbox = json!({"_id": "box", "mailbox": NUMBER, "owner_id": owner_id});
+            MailboxAnswer::Boxes(vec![Vmbox::read(&vmbox)])
+        }
+        MailboxQuery::Counts { .. } => MailboxAnswer::Counts { new: 0, saved: 0 },
+        MailboxQuery::Messages { .. } => MailboxAnswer::Messages(Vec::new()),
+        MailboxQuery::Move { .. } | MailboxQuery::Forward { .. } | MailboxQuery::SetPin { .. } => {
+            MailboxAnswer::Done
+        }
+    })
 }

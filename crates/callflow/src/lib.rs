@@ -15,6 +15,7 @@ pub mod explain;
 mod flow;
 mod headers;
 pub mod lint;
+mod mailbox;
 pub mod mandate;
 mod mandated;
 pub mod metaflow;
@@ -42,9 +43,10 @@ pub mod wish;
 pub use cursor::{Cursor, Position};
 pub use flow::{Flow, MalformedFlow};
 pub use headers::{is_of_delivery, request_headers};
+pub use mailbox::{MailboxAnswer, MailboxQuery, Message};
 pub use mandate::{EndpointRules, Mandate, Mandates, Network, Standing};
 pub use order::{
-    Meant, OrderDestination, RecordedLeg, RecordingKind, RecordingOrder, Silence, Slot,
+    Meant, OrderDestination, RecordedLeg, RecordingKind, RecordingOrder, Silence, Slot, UsedBy,
 };
 pub use problem::{Problem, Severity};
 pub use recording::http_url;

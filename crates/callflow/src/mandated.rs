@@ -22,6 +22,11 @@ pub(crate) struct Callees {
 }
 
 impl Callees {
+    /// Whether the flow has rung anybody yet.
+    pub(crate) fn any_rung(&self) -> bool {
+        self.legs > 0
+    }
+
     /// The device that answers under this Call-ID. Of several registrations the second has `-2` at its end, and so on.
     fn find(&self, leg: &CallId) -> Option<&EndpointRules> {
         let is = |own: &CallId| {

@@ -63,6 +63,35 @@ pub enum RecordingKind {
         /// The user the box belongs to.
         owner_id: Option<String>,
     },
+    /// What its owner records for a voicemail box: a greeting, a name; the flow waits for its end. Becomes a `media` document
+    /// that takes the place of the one before.
+    Greeting {
+        /// The box's document id.
+        box_id: String,
+        /// The user the box belongs to.
+        owner_id: Option<String>,
+        /// The new document's `name`.
+        name: String,
+        /// What points at it.
+        used_by: UsedBy,
+    },
+}
+
+impl RecordingKind {
+    /// Whether what its maker never decided on is kept all the same: a message is somebody's word, a greeting nobody has
+    /// approved of is none.
+    pub fn is_kept_undecided(&self) -> bool {
+        !matches!(self, Self::Greeting { .. })
+    }
+}
+
+/// Which key of which document points at a greeting, once it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UsedBy {
+    /// The document of the account.
+    pub id: String,
+    /// The place in it, as a JSON pointer.
+    pub pointer: String,
 }
 
 /// Where the file must go. The request URL is made of it by [`crate::destination::request_url`].
@@ -147,6 +176,10 @@ pub struct RecordingOrder {
     pub silence: Option<Silence>,
     /// The file name the action asks for, already safe as a file name and with its extension.
     pub media_name: Option<String>,
+    /// When it has ended, the flow decides whether it is kept, by [`crate::Effect::Keep`] or [`crate::Effect::Discard`]; until
+    /// then it rests where it is recorded. What is undecided when the call ends is kept or not by
+    /// [`RecordingKind::is_kept_undecided`].
+    pub review: bool,
     /// Whether it goes on after a transfer.
     pub follow_transfer: bool,
     /// Who wanted it, for the metadata document: `callflow : ` and a name.

@@ -28,6 +28,7 @@ impl Display for Input {
                 slot,
                 reason,
                 length_ms,
+                ..
             } => write!(f, "RecordingEnded {slot}: {reason:?} after {length_ms} ms"),
             Self::Recorded(made) => write!(f, "Recorded {}", made.id),
             Self::RecordingStarted { slot } => write!(f, "RecordingStarted {slot}"),
@@ -72,7 +73,7 @@ impl Display for Answer {
                 write!(f, "devices [{}] in {}", ids.join(", "), found.realm)
             }
             Self::Vmbox(found) => write!(f, "box {}", found.id),
-            Self::Count(n) => write!(f, "{n} messages"),
+            Self::Mailbox(found) => found.fmt(f),
             Self::Document(doc) => write!(f, "document {}", id_of(doc)),
             Self::Documents(docs) => {
                 let ids: Vec<_> = docs.iter().map(id_of).collect();
@@ -95,7 +96,7 @@ impl Display for Query {
                 f.write_str(&words.join(", "))
             }
             Self::Vmbox { id } => write!(f, "voicemail box {id}"),
-            Self::MessageCount { box_id } => write!(f, "messages in box {box_id}"),
+            Self::Mailbox(query) => query.fmt(f),
             Self::Document { id } => write!(f, "document {id}"),
             Self::Documents { ids } => write!(f, "documents {}", ids.join(", ")),
             Self::DocumentsOf { pvt_type } => write!(f, "all documents of type {pvt_type}"),
@@ -155,6 +156,8 @@ impl Display for Effect {
             Self::Unmask { meant, .. } => write!(f, "unmask {meant}"),
             Self::RecordMessage(order) => write!(f, "record the caller {order}"),
             Self::Webhook { request, tries } => write!(f, "tell {request}, {tries} tries"),
+            Self::Keep { slot } => write!(f, "keep recording {slot}"),
+            Self::Discard { slot } => write!(f, "discard recording {slot}"),
             Self::Skipped {
                 pointer, reason, ..
             } => {
@@ -355,12 +358,18 @@ impl Display for RecordingOrder {
         for announcement in &self.announcements {
             write!(f, ", telling them: {}", Line(announcement))?;
         }
+        if self.review {
+            f.write_str(", to be reviewed")?;
+        }
         if !self.follow_transfer {
             f.write_str(", not beyond a transfer")?;
         }
         match &self.kind {
             RecordingKind::Recording | RecordingKind::Message => {}
             RecordingKind::Voicemail { box_id, .. } => write!(f, ", for box {box_id}")?,
+            RecordingKind::Greeting { used_by, .. } => {
+                write!(f, ", for {} of {}", used_by.pointer, used_by.id)?;
+            }
         }
         write!(f, ", to {}", self.destination.describe())?;
         if let OrderDestination::Url { headers, .. } = &self.destination

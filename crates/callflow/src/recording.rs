@@ -87,6 +87,7 @@ pub(crate) fn order(data: &mut Data<'_>, terms: Terms<'_>) -> Result<RecordingOr
         },
         silence: message.then_some(MESSAGE_SILENCE),
         media_name: media_name(data, format),
+        review: false,
         follow_transfer: data.flag("should_follow_transfer").unwrap_or(true),
         origin: match terms.origin {
             Origin::Labelled(hand, usual) => {

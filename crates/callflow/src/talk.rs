@@ -11,6 +11,7 @@ use jiff::Zoned;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::mailbox::{MailboxAnswer, MailboxQuery};
 use crate::mandate::Standing;
 use crate::order::{Meant, RecordingOrder, Slot};
 use crate::ring::Member;
@@ -38,6 +39,8 @@ pub enum Input {
         reason: EndReason,
         /// How much audio it has, milliseconds.
         length_ms: u64,
+        /// By which media name the switch plays a message while the call lasts.
+        media_name: Option<String>,
     },
     /// A recording beside the flow has begun: its ticket is on disk, and the switch says that it gives us the audio.
     RecordingStarted {
@@ -80,9 +83,9 @@ pub enum Answer {
     /// Whom a bridge may ring.
     Endpoints(Endpoints),
     /// A voicemail box.
-    Vmbox(Vmbox),
-    /// How many messages a box holds.
-    Count(u64),
+    Vmbox(Box<Vmbox>),
+    /// What was asked of a voicemail box.
+    Mailbox(MailboxAnswer),
     /// Any other document of the account.
     Document(Value),
     /// Several, in the order asked for; those that do not exist are left out.
@@ -156,11 +159,8 @@ pub enum Query {
         /// Document id.
         id: String,
     },
-    /// How many messages (not deleted ones) a box holds → [`Answer::Count`].
-    MessageCount {
-        /// The box's document id.
-        box_id: String,
-    },
+    /// Anything else about voicemail boxes and their messages.
+    Mailbox(MailboxQuery),
     /// Any other document of the account → [`Answer::Document`].
     Document {
         /// Document id.
@@ -251,6 +251,16 @@ pub enum Effect {
         request: Box<WebRequest>,
         /// How often it is tried at most.
         tries: u32,
+    },
+    /// A message that was ordered with [`RecordingOrder::review`] and has ended is kept: it is delivered. Answered by nothing.
+    Keep {
+        /// Which one.
+        slot: Slot,
+    },
+    /// Such a message is not kept. Answered by nothing.
+    Discard {
+        /// Which one.
+        slot: Slot,
     },
     /// A recording will not be made: tell those who ask where it is.
     Skipped {

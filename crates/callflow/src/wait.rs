@@ -51,13 +51,7 @@ pub(crate) enum Outcome {
     /// At its instant.
     TimedOut,
     /// By a key of the caller.
-    Key(
-        #[expect(
-            dead_code,
-            reason = "checking a mailbox comes with one of the next commits"
-        )]
-        char,
-    ),
+    Key(char),
     /// The caller has dialled, or has not.
     Digits(Digits),
     /// With this reply.
@@ -71,7 +65,11 @@ pub(crate) enum Outcome {
     /// The switch will not do it, and has said so.
     Refused,
     /// The message recording has ended.
-    Recorded { reason: EndReason, length_ms: u64 },
+    Recorded {
+        reason: EndReason,
+        length_ms: u64,
+        media_name: Option<String>,
+    },
     /// The recording never began.
     NotRecorded(String),
 }
@@ -108,9 +106,14 @@ impl Await {
                 slot,
                 reason,
                 length_ms,
+                media_name,
             } => match self {
                 Self::Recording { slot: awaited, .. } if *awaited == slot => {
-                    Some(Outcome::Recorded { reason, length_ms })
+                    Some(Outcome::Recorded {
+                        reason,
+                        length_ms,
+                        media_name,
+                    })
                 }
                 // What has ended had begun.
                 Self::Begun { slot: awaited, .. } if *awaited == slot => Some(Outcome::Done),

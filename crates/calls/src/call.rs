@@ -392,6 +392,8 @@ impl State {
                     drop(recorder.cast(RecorderMsg::Stop { meant, by }));
                 }
             }
+            Effect::Keep { slot } => self.decided(slot, true),
+            Effect::Discard { slot } => self.decided(slot, false),
             Effect::Skipped {
                 pointer,
                 reason,

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use callreel_attachments::Attachments;
 use callreel_bus::{Binder, Bus};
 use callreel_proto::{AccountId, Exchange, Notification, NotificationName, RecordingNotice, Utc};
 use callreel_spool::Writer;
@@ -27,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) spool: Writer,
     /// The way to web servers that callflows name.
     pub(crate) web: Arc<Web>,
+    /// Stored messages, wherever their audio is.
+    pub(crate) attachments: Attachments,
     pub(crate) captures: CaptureThread,
     pub(crate) ports: CapturePorts,
     pub(crate) files: Files,

@@ -22,6 +22,22 @@ pub(crate) fn at_start(subject: &Subject<'_>) -> Map<String, Value> {
         RecordingKind::Voicemail {
             box_id, mailbox, ..
         } => message(subject, box_id, mailbox.as_deref()),
+        RecordingKind::Greeting {
+            box_id,
+            owner_id,
+            name,
+            used_by,
+        } => json!({
+            "pvt_type": pvt_type::MEDIA,
+            "name": name,
+            "description": "voicemail recorded/prompt media",
+            "source_type": "voicemail",
+            "source_id": box_id,
+            "owner_id": owner_id,
+            "media_source": "recording",
+            "streamable": true,
+            "used_by": used_by,
+        }),
         RecordingKind::Recording | RecordingKind::Message => recording(subject),
     };
     let Value::Object(doc) = doc else {

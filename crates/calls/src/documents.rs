@@ -63,20 +63,27 @@ impl Documents {
         self.remembered(db, Question::View(&name), read).await
     }
 
-    /// [`Store::put`], and everybody is told.
-    pub(crate) async fn put(&self, db: &str, doc: Value) -> Result<String, Error> {
-        let notice = notice(db, &doc);
-        let rev = self.store.put(db, doc).await?;
-        self.written(db, notice, &rev).await;
-        Ok(rev)
-    }
-
     /// [`Store::save`], and everybody is told.
     pub(crate) async fn save(&self, db: &str, doc: Value) -> Result<String, Error> {
         let notice = notice(db, &doc);
         let rev = self.store.save(db, doc).await?;
         self.written(db, notice, &rev).await;
         Ok(rev)
+    }
+
+    /// [`Store::change`], and everybody is told.
+    pub(crate) async fn change(
+        &self,
+        db: &str,
+        id: &str,
+        set: &[(String, Value)],
+    ) -> Result<Option<Value>, Error> {
+        let changed = self.store.change(db, id, set).await?;
+        if let Some(doc) = &changed {
+            let rev = doc["_rev"].as_str().unwrap_or_default();
+            self.written(db, notice(db, doc), rev).await;
+        }
+        Ok(changed)
     }
 
     async fn remembered(
@@ -245,7 +252,7 @@ mod tests {
             .unwrap()
             .unwrap();
         doc["n"] = json!(2);
-        world.documents.put(&world.db, doc).await.unwrap();
+        world.documents.save(&world.db, doc).await.unwrap();
         assert_eq!(world.n().await, 2);
         let doc = json!({"_id": "bob", "pvt_type": "user", "n": 3});
         world.documents.save(&world.db, doc).await.unwrap();

@@ -12,7 +12,7 @@ use callreel_store::{Error, View, is_soft_deleted};
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 use serde_json::Value;
 
-use crate::{change, documents::Documents, pattern};
+use crate::{documents::Documents, mailbox, pattern};
 
 /// The callflow that a dialled number runs: the one that lists it, else the one whose pattern matches most of it, else the
 /// account's `no_match`, which is for numbers that a carrier may know: digits, behind a `+` or not.
@@ -125,14 +125,12 @@ async fn look_up(
         Query::Callflow { id } => live(store, &db, id).await?.map(Answer::Flow),
         Query::Vmbox { id } => live(store, &db, id)
             .await?
-            .map(|doc| Answer::Vmbox(Vmbox::read(&doc))),
+            .map(|doc| Answer::Vmbox(Box::new(Vmbox::read(&doc)))),
         Query::Endpoints { members } => {
             let found = endpoints::endpoints(store, account, members).await?;
             Some(Answer::Endpoints(found))
         }
-        Query::MessageCount { box_id } => {
-            Some(Answer::Count(messages(store, account, box_id).await?))
-        }
+        Query::Mailbox(query) => mailbox::read(store, account, query).await?,
         Query::Document { id } => live(store, &db, id).await?.map(Answer::Document),
         Query::Documents { ids } => Some(Answer::Documents(several(store, &db, ids).await?)),
         Query::DocumentsOf { pvt_type } => {
@@ -142,9 +140,7 @@ async fn look_up(
         Query::Dialled { number } => callflow_of(store, account, number)
             .await?
             .map(|found| Answer::Dialled(Box::new(found))),
-        Query::Change { id, set } => change::change(store, account, id, set)
-            .await?
-            .map(Answer::Document),
+        Query::Change { id, set } => store.change(&db, id, set).await?.map(Answer::Document),
         // Asked of the web, not of documents.
         Query::Pivot(_) => None,
         Query::LocalTime { timezone } => {
@@ -156,7 +152,7 @@ async fn look_up(
 }
 
 /// A document, unless it was deleted the soft way.
-async fn live(store: &Documents, db: &str, id: &str) -> Result<Option<Value>, Error> {
+pub(crate) async fn live(store: &Documents, db: &str, id: &str) -> Result<Option<Value>, Error> {
     let doc = store.get(db, id).await?;
     Ok(doc.filter(|doc| !is_soft_deleted(doc)))
 }
@@ -176,6 +172,16 @@ async fn local_time(
     account: &AccountId,
     place: Option<&str>,
 ) -> Result<Zoned, Error> {
+    let zone = zone(store, account, place).await?;
+    Ok(Timestamp::now().to_zoned(zone))
+}
+
+/// The time zone of a place, else of the account, else UTC.
+pub(crate) async fn zone(
+    store: &Documents,
+    account: &AccountId,
+    place: Option<&str>,
+) -> Result<TimeZone, Error> {
     let own = match place {
         Some(place) => Some(place.to_owned()),
         None => {
@@ -186,13 +192,12 @@ async fn local_time(
                 .map(str::to_owned)
         }
     };
-    let zone = own.map_or(TimeZone::UTC, |name| {
+    Ok(own.map_or(TimeZone::UTC, |name| {
         TimeZone::get(&name).unwrap_or_else(|error| {
             tracing::warn!(account_id = %account, timezone = name, %error, "there is no such timezone; UTC is used");
             TimeZone::UTC
         })
-    });
-    Ok(Timestamp::now().to_zoned(zone))
+    }))
 }
 
 /// The documents that say what holds for a party of a call: the account's, and its device's and user's if it is one of the
@@ -342,12 +347,11 @@ pub(crate) fn calling_device(route: &RouteReq) -> Option<&str> {
     route.channel_var("Authorizing-ID").filter(|_| is_device)
 }
 
-/// Messages of a box over all months, without the deleted ones.
-async fn messages(store: &Documents, account: &AccountId, box_id: &str) -> Result<u64, Error> {
-    let mut count = 0;
-    for db in store.raw().month_databases(account).await? {
-        let view = View::MailboxMessages(box_id.to_owned());
-        count += u64::try_from(store.query(&db, view).await?.len()).unwrap_or(u64::MAX);
-    }
-    Ok(count)
+/// The account's SIP realm; empty if it has none.
+pub(crate) async fn realm(store: &Documents, account: &AccountId) -> Result<String, Error> {
+    let doc = store
+        .get(&AccountDb::name(account), account.as_str())
+        .await?
+        .unwrap_or_default();
+    Ok(Account::read(&doc).realm.unwrap_or_default())
 }

@@ -98,6 +98,7 @@ pub(crate) fn ticket(
         kind: match order.kind {
             RecordingKind::Recording | RecordingKind::Message => TicketKind::Recording,
             RecordingKind::Voicemail { .. } => TicketKind::Voicemail,
+            RecordingKind::Greeting { .. } => TicketKind::Greeting,
         },
         format: order.format,
         channels: order.channels,
@@ -211,7 +212,9 @@ pub(crate) fn start(
             };
             (InsertAt::Now, command)
         }
-        RecordingKind::Message | RecordingKind::Voicemail { .. } => (
+        RecordingKind::Message
+        | RecordingKind::Voicemail { .. }
+        | RecordingKind::Greeting { .. } => (
             InsertAt::Tail,
             Application::Record {
                 media_name,

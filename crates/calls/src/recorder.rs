@@ -3,7 +3,7 @@
 //!
 //! | Who sends | Message | Why |
 //! |---|---|---|
-//! | the call | `Start`, `Stop`, `Mask` | the flow ordered it |
+//! | the call | `Start`, `Stop`, `Mask`, `Decided` | the flow ordered it |
 //! | the call, or the dispatcher | `Asked` | another application ordered it |
 //! | another recorder of the call | `CallMasked` | the call is masked for all that record it |
 //! | the call, or the dispatcher | `Act` | a program wants it |
@@ -23,6 +23,7 @@ mod fork;
 mod live;
 mod masking;
 mod request;
+mod reviewing;
 mod running;
 mod starting;
 mod switch_file;
@@ -33,7 +34,7 @@ use std::{
     sync::Arc,
 };
 
-use callreel_callflow::{Input, Meant, RecordingOrder};
+use callreel_callflow::{Input, Meant, RecordingOrder, Slot};
 use callreel_proto::{
     AccountId, CallEvent, CallId, Envelope, EventName, MetaflowAction, OrderedBy, RecordRequest,
     RecordingFact, RecordingNotice, RouteReq,
@@ -51,6 +52,7 @@ pub(crate) use request::answer_error;
 
 use audio::Audio;
 use masking::Whom;
+use reviewing::Undecided;
 use running::{Due, Key, Orderer, Running};
 
 /// The actor; all it knows is in [`State`].
@@ -77,6 +79,13 @@ pub(crate) enum RecorderMsg {
         on: bool,
         /// Who wants it.
         by: OrderedBy,
+    },
+    /// From the call: the speaker of what has ended keeps it, or does not.
+    Decided {
+        /// Which one.
+        slot: Slot,
+        /// Whether it is delivered.
+        keep: bool,
     },
     /// From the call or the dispatcher: what another application wants of a recording.
     Asked(Box<Envelope<RecordRequest>>),
@@ -120,6 +129,9 @@ pub(crate) struct Args {
 pub(crate) struct State {
     args: Args,
     audio: Audio,
+    /// Those that have ended and are kept, or not, when the flow says so: one or two at a time, for a caller speaks one at a
+    /// time.
+    undecided: Vec<Undecided>,
     /// Running recordings, oldest first.
     running: BTreeMap<Key, Running>,
     /// How many recordings have been ordered so far.
@@ -163,6 +175,7 @@ impl Actor for Recorder {
             audio: Audio::of(&args.route),
             peer: args.peer.clone(),
             args,
+            undecided: Vec::new(),
             running: BTreeMap::new(),
             orders: 0,
             files: HashMap::new(),
@@ -192,6 +205,7 @@ impl Actor for Recorder {
             }
             RecorderMsg::Stop { meant, by } => state.stop(&meant, by, &myself).await,
             RecorderMsg::Mask { meant, on, by } => state.mask_meant(&meant, on, by).await,
+            RecorderMsg::Decided { slot, keep } => state.decided(slot, keep).await,
             RecorderMsg::Asked(request) => state.asked(request, &myself).await,
             RecorderMsg::CallMasked(on, by) => state.mask(Whom::Call, on, by).await,
             RecorderMsg::Act(request) => state.act(request, &myself).await,

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use callreel_attachments::Outside;
+use callreel_attachments::{Attachments, Outside};
 use callreel_bus::{Binding, Bus, QueueOptions, Subscription};
 use callreel_proto::{CallEvent, EventName, Exchange, MetaflowAction, MetaflowFlow, RecordRequest};
 use callreel_spool::Writer;
@@ -24,7 +24,7 @@ use crate::{
     files::Files,
     held::Held,
     legs::Legs,
-    orphans,
+    mwi, orphans,
     sockets::CapturePorts,
     web::Web,
 };
@@ -91,12 +91,14 @@ impl Calls {
         let inbox = bus.subscribe(options, Vec::new()).await?;
         let store = Documents::new(store, bus.clone());
         let changes = store.notices().await?;
+        let attachments = Attachments::new(store.raw().clone(), outside.clone());
         let web = Arc::new(Web::new(outside));
         let context = Arc::new(Context {
             bus,
             store: store.clone(),
             spool,
             web: Arc::clone(&web),
+            attachments,
             buckets: Mutex::new(Buckets::new(calls.flow_tokens, calls.flow_tokens_per_s)),
             captures: CaptureThread::start()?,
             ports: CapturePorts::new(config.capture_bind, config.capture_ports),
@@ -118,11 +120,13 @@ impl Calls {
         let options = QueueOptions::shared(REQUESTS, REQUESTS_QUEUE);
         let wanted = Binding::new(Exchange::Kapps, RecordRequest::PATTERN);
         let requests = context.bus.subscribe(options, vec![wanted]).await?;
+        let voicemail = mwi::subscribe(&context).await?;
         Ok(Self {
             requests: tokio::spawn(take(requests, dispatcher.clone())),
             tasks: vec![
                 tokio::spawn(tell_of_reconnects(Arc::clone(&context), dispatcher.clone())),
                 tokio::spawn(documents::follow(store, changes)),
+                tokio::spawn(mwi::serve(Arc::clone(&context), voicemail)),
                 tokio::spawn(keep_looking(dispatcher.clone())),
             ],
             dispatcher,

@@ -1,15 +1,31 @@
 //! The metadata document of a rendered recording, as Kazoo's applications expect it. Pure; saves nothing.
 
-use callreel_proto::{Destination, Hold, Utc, month_db, pvt_type};
+use callreel_proto::{AccountDb, Destination, Hold, Utc, month_db, pvt_type};
 use callreel_spool::{RenditionInfo, Ticket, TicketKind};
 use serde_json::{Map, Value, json};
 
 mod evidence;
 
-/// The month database the document belongs to: that of the id, so that whoever knows the id finds it.
+/// The database the document belongs to: that of its id's month, so that whoever knows the id finds it; a greeting is the
+/// account's own.
 pub(crate) fn database(ticket: &Ticket) -> String {
     let promise = ticket.promise();
-    month_db(&promise.account_id, promise.recording_id.month())
+    match promise.kind {
+        TicketKind::Greeting => AccountDb::name(&promise.account_id),
+        TicketKind::Recording | TicketKind::Voicemail => {
+            month_db(&promise.account_id, promise.recording_id.month())
+        }
+    }
+}
+
+/// The document's id: the recording's, but for a greeting, whose id is like those of all media: 32 hex digits, and no month.
+pub(crate) fn id(ticket: &Ticket) -> &str {
+    let promise = ticket.promise();
+    let whole = promise.recording_id.as_str();
+    match promise.kind {
+        TicketKind::Greeting => whole.rsplit('-').next().unwrap_or(whole),
+        TicketKind::Recording | TicketKind::Voicemail => whole,
+    }
 }
 
 /// The document: what the call knew of itself, completed with what only the end could tell. Saving it again at another
@@ -17,16 +33,18 @@ pub(crate) fn database(ticket: &Ticket) -> String {
 pub(crate) fn document(ticket: &Ticket, rendition: &RenditionInfo, now: Utc) -> Value {
     let promise = ticket.promise();
     let mut doc = ticket.document().clone();
-    doc.insert("_id".into(), promise.recording_id.as_str().into());
+    doc.insert("_id".into(), id(ticket).into());
     describe_audio(&mut doc, ticket, rendition);
     match promise.kind {
         TicketKind::Recording => describe_recording(&mut doc, ticket, rendition),
         TicketKind::Voicemail => describe_message(&mut doc, ticket, rendition),
+        TicketKind::Greeting => {}
     }
     let ended_at = promise.started_at.plus_ms(signed(rendition.duration_ms));
     let kind = match promise.kind {
         TicketKind::Recording => pvt_type::CALL_RECORDING,
         TicketKind::Voicemail => pvt_type::MAILBOX_MESSAGE,
+        TicketKind::Greeting => pvt_type::MEDIA,
     };
     doc.insert("pvt_created".into(), ended_at.gregorian_seconds().into());
     if let Some(hold) = ticket.hold() {
@@ -137,6 +155,21 @@ mod tests {
         ticket.unmasked(3_500_000_000, None).unwrap();
         ticket.end(3_520_000_000, EndReason::Stopped).unwrap();
         ticket
+    }
+
+    #[test]
+    fn a_greeting_is_a_media_document_of_the_account() {
+        let known = json!({"name": "mailbox 1001 unavailable greeting", "source_id": "box"});
+        let ticket = ticket(TicketKind::Greeting, Destination::AccountDb, &known);
+        assert_eq!(
+            database(&ticket),
+            "account/ab/cd/0123456789abcdef0123456789ab"
+        );
+        let doc: Value = serde_json::from_str(&made_of(&ticket)).unwrap();
+        assert_eq!(doc["_id"], "0123456789abcdef0123456789abcdef");
+        assert_eq!(doc["pvt_type"], "media");
+        assert_eq!(doc["content_type"], "audio/wav");
+        assert_eq!(doc["name"], "mailbox 1001 unavailable greeting");
     }
 
     fn made_of(ticket: &Ticket) -> String {

@@ -15,6 +15,7 @@ mod document;
 mod encode;
 mod error;
 mod fetch;
+mod greeting;
 mod intake;
 mod ledger;
 mod making;

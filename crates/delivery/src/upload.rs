@@ -158,12 +158,12 @@ impl Desk {
         }
     }
 
-    /// Where the account has its recordings, as its storage plan says at this moment. Messages are the database's.
+    /// Where the account has its recordings, as its storage plan says at this moment. Messages and greetings are the database's.
     async fn keep(&self, ticket: &Ticket, rendition: &RenditionInfo) -> Tried {
         let promise = ticket.promise();
         let plan = match promise.kind {
             TicketKind::Recording => self.attachments.plan(&promise.account_id).await,
-            TicketKind::Voicemail => Ok(None),
+            TicketKind::Voicemail | TicketKind::Greeting => Ok(None),
         };
         match plan {
             Ok(Some(plan)) => self.place(&plan, ticket, rendition).await,
@@ -253,13 +253,16 @@ impl Desk {
             .store()
             .put_attachment(
                 &document::database(ticket),
-                promise.recording_id.as_str(),
+                document::id(ticket),
                 &promise.delivered_name(),
                 promise.delivered_type(),
                 file.bytes(),
                 blocks,
             )
             .await?;
+        if promise.kind == TicketKind::Greeting {
+            self.put_to_use(ticket).await?;
+        }
         Ok(hold)
     }
 }

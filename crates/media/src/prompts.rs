@@ -174,6 +174,10 @@ const PROMPTS: &[(&str, &str)] = &[
     ("vm-abort", "That was wrong too often. Goodbye."),
     ("vm-deleted", "The message is deleted."),
     (
+        "vm-enter_forward_id",
+        "Enter the number of the mailbox that should get the message, then press pound.",
+    ),
+    (
         "vm-enter_id",
         "Enter the number of your mailbox, then press pound.",
     ),
@@ -187,6 +191,7 @@ const PROMPTS: &[(&str, &str)] = &[
     ),
     ("vm-enter_pass", "Enter your pin, then press pound."),
     ("vm-fail_auth", "The mailbox or the pin is wrong."),
+    ("vm-forward_abort", "The message was not passed on."),
     ("vm-goodbye", "Goodbye."),
     ("vm-greeting_intro", "Your greeting is"),
     (
@@ -195,11 +200,15 @@ const PROMPTS: &[(&str, &str)] = &[
     ),
     (
         "vm-main_menu",
-        "Press one for new messages, two for saved ones, five for your settings.",
+        "Press one for new messages, two for saved ones, five for your settings, pound to leave.",
+    ),
+    (
+        "vm-main_menu_not_configurable",
+        "Press one for new messages, two for saved ones, pound to leave.",
     ),
     (
         "vm-message_menu",
-        "Press one to keep the message, two to hear it again, seven to delete it.",
+        "Press one to keep the message, two to hear it again, three to pass it on, four for the one before, six for the next, seven to delete it, zero for the menu.",
     ),
     ("vm-message_number", "Message number"),
     ("vm-new_and", "new, and"),
@@ -215,6 +224,10 @@ const PROMPTS: &[(&str, &str)] = &[
     ),
     ("vm-not_recorded", "No message was recorded."),
     ("vm-person", "The person at extension"),
+    (
+        "vm-person_not_available",
+        "The person you call cannot take your call.",
+    ),
     ("vm-pin_invalid", "That pin cannot be used."),
     ("vm-pin_set", "Your pin is set."),
     ("vm-received", "It came in on"),
@@ -230,6 +243,10 @@ const PROMPTS: &[(&str, &str)] = &[
         "vm-record_name",
         "Say your name after the tone, then press any key.",
     ),
+    (
+        "vm-record_temp_greeting",
+        "Speak your greeting for the time being after the tone, then press any key.",
+    ),
     ("vm-recording_saved", "Your recording is saved."),
     ("vm-recording_to_short", "Your recording is too short."),
     (
@@ -241,7 +258,7 @@ const PROMPTS: &[(&str, &str)] = &[
     ("vm-saved_messages", "saved messages."),
     (
         "vm-settings_menu",
-        "Press one to record your greeting, two to record your name, three to change your pin, zero to go back.",
+        "Press one to record your greeting, two your name, three to change your pin, four to record a greeting for the time being, five to delete that, zero to go back.",
     ),
     ("vm-setup_complete", "Your mailbox is ready."),
     (

@@ -248,48 +248,6 @@ impl Device {
     }
 }
 
-/// A voicemail box document.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Vmbox {
-    /// Document id.
-    pub id: String,
-    /// Its number.
-    pub mailbox: Option<String>,
-    /// The user it belongs to.
-    pub owner_id: Option<String>,
-    /// Media document of the greeting, if one was recorded.
-    pub greeting: Option<String>,
-    /// No greeting at all.
-    pub skip_greeting: bool,
-    /// No instructions after the greeting.
-    pub skip_instructions: bool,
-    /// Messages it may hold; 0 is no limit.
-    pub max_message_count: u64,
-    /// File format of messages.
-    pub media_extension: Option<String>,
-}
-
-impl Vmbox {
-    /// Reads the fields Callreel needs.
-    pub fn read(doc: &Value) -> Self {
-        let greeting =
-            text(doc, "/media/temporary_unavailable").or_else(|| text(doc, "/media/unavailable"));
-        Self {
-            id: text(doc, "/_id").unwrap_or_default(),
-            mailbox: text(doc, "/mailbox"),
-            owner_id: text(doc, "/owner_id"),
-            greeting,
-            skip_greeting: flag(doc, "/skip_greeting", false),
-            skip_instructions: flag(doc, "/skip_instructions", false),
-            max_message_count: doc
-                .pointer("/max_message_count")
-                .and_then(lenient_u64)
-                .unwrap_or(100),
-            media_extension: text(doc, "/media_extension"),
-        }
-    }
-}
-
 /// Kazoo's `system_config/media`, with Kazoo's defaults. A key is looked up in the document's `default` section, then
 /// at its top level.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,6 +17,7 @@ mod ids;
 mod lenient;
 mod menu;
 mod metaflow;
+mod mwi;
 mod notice;
 mod notification;
 mod number;
@@ -34,13 +35,14 @@ mod secret;
 mod switch_command;
 mod temporal_rule;
 mod time;
+mod vmbox;
 
 pub use channel_query::{ChannelQuery, ChannelQueryReq, ChannelQueryResp, FoundChannels};
 pub use command::{Application, Command, InsertAt, SetVars};
 pub use control::{ChannelStatus, ChannelStatusReq, ChannelStatusResp, UsurpControl};
 pub use directory::Directory;
 pub use doc_notice::DocNotice;
-pub use document::{Account, AccountDb, Device, MediaConfig, User, Vmbox, month_db, pvt_type};
+pub use document::{Account, AccountDb, Device, MediaConfig, User, month_db, pvt_type};
 pub use endpoint::Endpoint;
 pub use envelope::{Envelope, Exchange, Headers, MalformedMessage, random_hex};
 pub use event::{CallEvent, EventName, RecordingInfo, Requested};
@@ -51,6 +53,7 @@ pub use menu::{Menu, MenuMedia};
 pub use metaflow::{
     ActionStatus, LiveRecording, LiveState, MetaflowAction, MetaflowActionResp, MetaflowFlow,
 };
+pub use mwi::{MwiQuery, MwiUpdate};
 pub use notice::{DeliveryAction, DeliveryOrder, RecordingFact, RecordingNotice};
 pub use notification::{Notification, NotificationName};
 pub use number::E164;
@@ -69,3 +72,4 @@ pub use secret::Secret;
 pub use switch_command::{SendHttp, SwitchCommand, SwitchReply};
 pub use temporal_rule::{TemporalRule, temporal_rules};
 pub use time::{GREGORIAN_UNIX_OFFSET, Utc};
+pub use vmbox::{AfterNotify, Folder, Vmbox};

@@ -118,6 +118,9 @@ messages! {
     "notification.voicemail_new"
     "notification.voicemail_saved"
     "notification.voicemail_full"
+    "presence.mwi_query"
+    "presence.mwi_unsolicited_update"
+    "presence.mwi_update"
 }
 
 /// The schema of one kind of message.

@@ -6,9 +6,9 @@ use callreel_proto::{
     ActionStatus, Application, CallEvent, ChannelQuery, ChannelQueryReq, ChannelQueryResp,
     ChannelStatus, ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder,
     DocNotice, EndReason, Envelope, EventName, Headers, InsertAt, LiveState, MetaflowAction,
-    MetaflowActionResp, MetaflowFlow, Notification, NotificationName, RecordAction, RecordRequest,
-    RecordingFact, RecordingNotice, RegSuccess, RouteMethod, RouteReq, RouteResp, RouteWin,
-    SwitchCommand, SwitchReply, UsurpControl,
+    MetaflowActionResp, MetaflowFlow, MwiQuery, MwiUpdate, Notification, NotificationName,
+    RecordAction, RecordRequest, RecordingFact, RecordingNotice, RegSuccess, RouteMethod, RouteReq,
+    RouteResp, RouteWin, SwitchCommand, SwitchReply, UsurpControl,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -247,6 +247,8 @@ fn shown_by(stem: &str, bytes: &[u8]) -> (Headers, Vec<&'static str>) {
         ["switch_event", "reply", ..] => plain::<SwitchReply>(stem, bytes, "SwitchReply"),
         ["configuration", ..] => plain::<DocNotice>(stem, bytes, "DocNotice"),
         ["directory", "reg_success"] => plain::<RegSuccess>(stem, bytes, "RegSuccess"),
+        ["presence", "mwi_query"] => plain::<MwiQuery>(stem, bytes, "MwiQuery"),
+        ["presence", _] => plain::<MwiUpdate>(stem, bytes, "MwiUpdate"),
         ["call_event", name] if name.starts_with("query_") => channel_query(stem, name, bytes),
         ["call_event" | "error", ..] => {
             let message = read::<CallEvent>(stem, bytes);

@@ -23,6 +23,8 @@ pub enum TicketKind {
     Recording,
     /// A `mailbox_message`.
     Voicemail,
+    /// A `media` document of the account: a greeting or a name that somebody recorded by phone.
+    Greeting,
 }
 
 /// What was promised when the recording was ordered. Afterwards only its start can move, to the first audio

@@ -7,6 +7,7 @@
 
 mod attachment;
 mod batch;
+mod change;
 #[doc(hidden)]
 pub mod conformance;
 mod couch;
@@ -30,7 +31,7 @@ pub use batch::{AttachmentFile, Saving};
 pub use couch::CouchConfig;
 pub use document::{MAX_DOCUMENT_BYTES, is_soft_deleted, stamp};
 pub use error::Error;
-pub use view::{RecordingKey, Recordings, View};
+pub use view::{MailboxFolder, MessageCounts, RecordingKey, Recordings, View};
 
 use couch::Couch;
 use embedded::Embedded;
@@ -186,6 +187,19 @@ impl Store {
         match &self.backend {
             Backend::Embedded(file) => file.query(db, view).await,
             Backend::Couch(couch) => couch.query(db, &view).await,
+        }
+    }
+
+    /// How many messages of a voicemail box a month database holds, counted where they are. One that does not exist holds
+    /// none.
+    ///
+    /// # Errors
+    /// The name is not valid, or the database cannot be read.
+    pub async fn message_counts(&self, db: &str, mailbox: &str) -> Result<MessageCounts, Error> {
+        names::database(db)?;
+        match &self.backend {
+            Backend::Embedded(file) => file.message_counts(db, mailbox).await,
+            Backend::Couch(couch) => couch.message_counts(db, mailbox).await,
         }
     }
 

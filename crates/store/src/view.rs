@@ -29,9 +29,12 @@ pub enum View {
     OfType(String),
     /// In a month database: recordings, newest first (`recordings/crossbar_listing`, `recordings/listing_by_user`).
     Recordings(Recordings),
-    /// In a month database: messages of this voicemail box, oldest first, those in folder `deleted` left out
-    /// (`mailbox_messages/listing_by_mailbox`).
-    MailboxMessages(String),
+    /// In a month database: messages of a voicemail box, newest first (`mailbox_messages/count_per_folder`, not reduced).
+    MailboxFolder(MailboxFolder),
+    /// Voicemail boxes with this number, of which only the value counts: `0100` is `100` (`vmboxes/listing_by_mailbox`).
+    VmboxesByNumber(u64),
+    /// Voicemail boxes with this `owner_id`, by document id (`attributes/owned`).
+    VmboxesByOwner(String),
 }
 
 impl View {
@@ -47,7 +50,12 @@ impl View {
             Self::AccountByName(name) => (Index::AccountName, letters_and_digits(name)),
             Self::WebhooksOf(account) => (Index::WebhookAccount, account.clone()),
             Self::OfType(kind) => (Index::Type, kind.clone()),
-            Self::MailboxMessages(mailbox) => (Index::MailboxMessage, mailbox.clone()),
+            Self::MailboxFolder(which) => (
+                Index::MailboxFolder,
+                folder_key(&which.mailbox, &which.folder),
+            ),
+            Self::VmboxesByNumber(number) => (Index::VmboxNumber, number.to_string()),
+            Self::VmboxesByOwner(owner) => (Index::VmboxOwner, owner.clone()),
             Self::Recordings(which) => match &which.owner {
                 Some(owner) => (Index::RecordingOwner, owner.clone()),
                 None => (Index::Recording, String::new()),
@@ -62,6 +70,45 @@ impl View {
             .iter()
             .any(|entry| entry.index == index && entry.key == key)
     }
+}
+
+/// Which messages of a month database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailboxFolder {
+    /// The voicemail box's document id.
+    pub mailbox: String,
+    /// `new`, `saved` or `deleted`.
+    pub folder: String,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// How many messages a voicemail box has, by folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MessageCounts {
+    /// Not listened to yet.
+    pub new: u64,
+    /// Kept.
+    pub saved: u64,
+}
+
+impl MessageCounts {
+    /// Both folders'.
+    pub fn total(self) -> u64 {
+        self.new.saturating_add(self.saved)
+    }
+}
+
+impl std::ops::AddAssign for MessageCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.new = self.new.saturating_add(other.new);
+        self.saved = self.saved.saturating_add(other.saved);
+    }
+}
+
+/// The key under which a folder's messages are.
+pub(crate) fn folder_key(mailbox: &str, folder: &str) -> String {
+    format!("{mailbox}/{folder}")
 }
 
 /// Which recordings of a month database, newest first.
@@ -122,10 +169,12 @@ pub(crate) enum Index {
     Type = 6,
     Recording = 7,
     RecordingOwner = 8,
-    MailboxMessage = 9,
+    MailboxFolder = 13,
     WebhookAccount = 10,
     AccountApiKey = 11,
     AccountName = 12,
+    VmboxNumber = 14,
+    VmboxOwner = 15,
 }
 
 /// One row of an index: the document is found under `key`, ordered by `at` and then by its id.
@@ -178,9 +227,16 @@ pub(crate) fn entries(doc: &Value) -> Vec<Entry> {
             rows.push(entry(Index::Recording, "", created(doc)));
             rows.extend(text("/owner_id").map(|o| entry(Index::RecordingOwner, o, created(doc))));
         }
-        pvt_type::MAILBOX_MESSAGE if text("/metadata/folder") != Some("deleted") => {
+        pvt_type::MAILBOX_MESSAGE => {
             let at = number(doc.pointer("/metadata/timestamp")).unwrap_or_else(|| created(doc));
-            rows.extend(text("/source_id").map(|b| entry(Index::MailboxMessage, b, at)));
+            let folder = text("/metadata/folder").unwrap_or("new");
+            let key = text("/source_id").map(|mailbox| folder_key(mailbox, folder));
+            rows.extend(key.map(|key| entry(Index::MailboxFolder, key, at)));
+        }
+        pvt_type::VMBOX => {
+            let number = doc.get("mailbox").and_then(lenient_u64);
+            rows.extend(number.map(|n| entry(Index::VmboxNumber, n.to_string(), 0)));
+            rows.extend(text("/owner_id").map(|o| entry(Index::VmboxOwner, o, 0)));
         }
         _ => {}
     }

@@ -150,6 +150,8 @@ impl Rehearsal {
             | Effect::Mask { .. }
             | Effect::Unmask { .. }
             | Effect::Webhook { .. }
+            | Effect::Keep { .. }
+            | Effect::Discard { .. }
             | Effect::Skipped { .. }
             | Effect::Notification { .. }
             | Effect::Warn { .. } => {}
@@ -318,6 +320,7 @@ fn recorded(slot: Slot, length: Duration) -> Input {
         slot,
         reason: EndReason::Silence,
         length_ms: length.as_secs() * 1000,
+        media_name: Some("local_stream://example".to_owned()),
     }
 }
 

@@ -1,246 +1,279 @@
-//! `voicemail`: greets the caller and takes a message for a box. Never plays messages back: that is a later issue.
+//! `voicemail`: takes a message for a box, or lets its owner listen to those that are there and change its settings. Never looks
+//! into a box by itself.
+//!
+//! One file for each thing a caller does: `compose` (be greeted), `take` (speak and review), `login`, `menu`, `listen`, `forward`,
+//! `settings` and `pin`. Each asks for keys with [`Voicemail::ask`] and names the step at which it goes on.
+
+mod compose;
+mod forward;
+mod listen;
+mod login;
+mod menu;
+mod pin;
+mod settings;
+mod take;
 
 use std::time::Duration;
 
-use callreel_proto::{AudioFormat, Channels, EndReason, InsertAt, Terminators, Vmbox};
+use callreel_proto::{Terminators, Vmbox};
 
-use crate::order::{OrderDestination, RecordedLeg, RecordingKind, RecordingOrder};
-use crate::recording::{MESSAGE_SILENCE, by_step};
-use crate::speech::beep;
+use crate::digits::{Digits, Wanted};
+use crate::flow::Flow;
+use crate::mailbox::{MailboxAnswer, MailboxQuery};
 use crate::stage::{Module, Stage, Turn};
 use crate::talk::{Answer, Query};
-use crate::wait::Outcome;
+use crate::wait::{Await, Outcome};
 
-/// Kazoo's longest message, seconds.
-const LONGEST_MESSAGE_S: u64 = 500;
+use compose::Compose;
+use forward::Forward;
+use listen::Listen;
+use login::Login;
+use menu::Menu;
+use pin::Pin;
+use settings::Settings;
+use take::Take;
+
+/// Kazoo's time until the first key, once all has been said.
+const FIRST: Duration = Duration::from_secs(5);
+/// Kazoo's time from one key to the next, milliseconds.
+const INTERDIGIT_MS: u64 = 2000;
+/// How often a caller is asked who says nothing of use: Kazoo's four rounds.
+const ROUNDS: u32 = 4;
+/// The callflow of this number is the operator's (Kazoo's `operator_key`).
+const OPERATOR: &str = "0";
 
 #[derive(Debug, Default)]
 pub(crate) struct Voicemail {
     step: Step,
-    vmbox: Option<Vmbox>,
+    vmbox: Option<Box<Vmbox>>,
+    /// Failed tries to get in.
+    failures: u32,
+    /// The owner goes through the first settings.
+    setting_up: bool,
 }
 
 /// What has been asked for; the outcome is its answer.
 #[derive(Debug, Default)]
 enum Step {
+    /// Which box it is about.
     #[default]
-    FindBox,
-    CountMessages,
-    Answer(Purpose),
-    Greet,
-    Record,
-    SayGoodbye,
+    Find,
+    /// The answer command.
+    Answer(Next),
+    Compose(Compose),
+    Take(Box<Take>),
+    Login(Login),
+    Menu(Menu),
+    Listen(Box<Listen>),
+    Forward(Box<Forward>),
+    Settings(Settings),
+    Pin(Pin),
+    /// The last words are being said; then the flow goes on.
+    Last,
+    /// The last words are being said; then the flow ends.
+    End,
 }
 
-/// Why the call is answered.
+/// What the call is answered for.
 #[derive(Debug, Clone, Copy)]
-enum Purpose {
-    /// To take a message.
-    Message,
-    /// To say why none is taken, by this prompt.
-    Excuse(&'static str),
+enum Next {
+    /// To let the caller in.
+    Login,
+    /// To take a message, or only to say the greeting.
+    Greet,
+    /// To say that the box is full.
+    Full,
+    /// To say that there is no box.
+    Excuse,
 }
 
 impl Module for Voicemail {
     fn start(&mut self, stage: &mut Stage) -> Turn {
-        if let Some(action) = stage.text("action").filter(|action| action != "compose") {
-            let message = format!("the action {action:?} is not built yet; skipped");
-            stage.warn_of("action", message);
+        let known = ["compose", "check"];
+        if let Some(action) = stage
+            .text("action")
+            .filter(|a| !known.contains(&a.as_str()))
+        {
+            stage.warn_of("action", format!("there is no action {action:?}; skipped"));
             return Turn::next();
         }
-        let Some(id) = stage.text("id") else {
-            stage.warn_of("id", "no voicemail box is named; skipped");
-            return Turn::next();
+        let query = if let Some(id) = stage.text("id") {
+            Query::Vmbox { id }
+        } else if let Some(number) = stage.call.captures.group.clone().filter(|n| !n.is_empty()) {
+            Query::Mailbox(MailboxQuery::Numbered { number })
+        } else if let Some(owner_id) = stage.call.owner_id.clone() {
+            Query::Mailbox(MailboxQuery::OwnedBy { owner_id })
+        } else {
+            return self.begin(stage);
         };
-        Turn::Wait(stage.ask(Query::Vmbox { id }))
+        Turn::Wait(stage.ask(query))
     }
 
     fn resume(&mut self, stage: &mut Stage, outcome: Outcome) -> Turn {
         match std::mem::take(&mut self.step) {
-            Step::FindBox => self.found(stage, outcome),
-            Step::CountMessages => self.counted(stage, &outcome),
-            Step::Answer(purpose) => self.answered(stage, purpose),
-            Step::Greet => {
-                if let Outcome::Key(_) = outcome {
-                    stage.flush();
-                }
-                self.record(stage)
-            }
-            Step::Record => self.recorded(stage, outcome),
-            Step::SayGoodbye => Turn::next(),
+            Step::Find => self.found(stage, outcome),
+            Step::Answer(next) => self.answered(stage, next),
+            Step::Compose(step) => self.compose_on(stage, step, outcome),
+            Step::Take(take) => self.take_on(stage, take, outcome),
+            Step::Login(step) => self.login_on(stage, step, outcome),
+            Step::Menu(step) => self.menu_on(stage, step, outcome),
+            Step::Listen(listen) => self.listen_on(stage, listen, outcome),
+            Step::Forward(forward) => self.forward_on(stage, forward, outcome),
+            Step::Settings(step) => self.settings_on(stage, step, outcome),
+            Step::Pin(pin) => self.pin_on(stage, pin, outcome),
+            Step::Last => Turn::next(),
+            Step::End => Turn::Stop,
         }
     }
 }
 
 impl Voicemail {
     fn found(&mut self, stage: &mut Stage, outcome: Outcome) -> Turn {
-        let Outcome::Reply(Answer::Vmbox(vmbox)) = outcome else {
-            stage.warn_of("id", "there is no such voicemail box in the account");
-            return self.answer(stage, Purpose::Excuse("vm-not_available_no_voicemail"));
+        let boxes = match outcome {
+            Outcome::Reply(Answer::Vmbox(vmbox)) => {
+                self.vmbox = Some(vmbox);
+                Vec::new()
+            }
+            Outcome::Reply(Answer::Mailbox(MailboxAnswer::Boxes(boxes))) => boxes,
+            _ => Vec::new(),
         };
-        let limited = vmbox.max_message_count > 0;
-        let box_id = vmbox.id.clone();
-        self.vmbox = Some(vmbox);
-        if !limited {
-            return self.answer(stage, Purpose::Message);
+        if self.vmbox.is_none() {
+            self.vmbox = the_callers(stage, boxes).map(Box::new);
         }
-        self.step = Step::CountMessages;
-        Turn::Wait(stage.ask(Query::MessageCount { box_id }))
+        self.begin(stage)
     }
 
-    fn counted(&mut self, stage: &mut Stage, outcome: &Outcome) -> Turn {
-        let most = self
-            .vmbox
-            .as_ref()
-            .map_or(0, |vmbox| vmbox.max_message_count);
-        // A count that cannot be had refuses nobody.
-        let full = matches!(outcome, Outcome::Reply(Answer::Count(n)) if *n >= most);
-        if full {
-            stage.warn(format!(
-                "the voicemail box is full: it may hold {most} messages"
-            ));
-            return self.answer(stage, Purpose::Excuse("vm-mailbox_full"));
+    /// The box is known, or there is none.
+    fn begin(&mut self, stage: &mut Stage) -> Turn {
+        if self.vmbox.is_none() && stage.text("id").is_some() {
+            stage.warn_of("id", "there is no such voicemail box in the account");
         }
-        self.answer(stage, Purpose::Message)
+        match stage.text("action").as_deref() {
+            Some("check") => self.answer(stage, Next::Login),
+            _ => self.compose(stage),
+        }
     }
 
-    fn answer(&mut self, stage: &mut Stage, purpose: Purpose) -> Turn {
+    fn answer(&mut self, stage: &mut Stage, next: Next) -> Turn {
         match stage.answer() {
             Some(answered) => {
-                self.step = Step::Answer(purpose);
+                self.step = Step::Answer(next);
                 Turn::Wait(answered)
             }
-            None => self.answered(stage, purpose),
+            None => self.answered(stage, next),
         }
     }
 
-    fn answered(&mut self, stage: &mut Stage, purpose: Purpose) -> Turn {
-        match purpose {
-            Purpose::Message => self.greet(stage),
-            Purpose::Excuse(name) => {
-                self.step = Step::SayGoodbye;
-                stage.prompt(name);
-                Turn::Wait(stage.mark())
-            }
+    fn answered(&mut self, stage: &mut Stage, next: Next) -> Turn {
+        match next {
+            Next::Login => self.login(stage),
+            Next::Greet => self.greet(stage),
+            Next::Full => self.full(stage),
+            Next::Excuse => self.last(stage, "vm-not_available_no_voicemail"),
         }
     }
 
-    fn greet(&mut self, stage: &mut Stage) -> Turn {
-        let Some(vmbox) = &self.vmbox else {
-            return Turn::next();
+    /// Asks for keys, behind what is being said; the step goes on with them. Keys that came early may answer at once: as many
+    /// questions as there are such keys.
+    fn ask(&mut self, stage: &mut Stage, max: usize, step: Step) -> Turn {
+        let wanted = Wanted {
+            max,
+            first: FIRST,
+            interdigit: self.interdigit(stage),
+            terminators: Terminators("#".to_owned()),
         };
-        if vmbox.skip_greeting && vmbox.skip_instructions {
-            return self.record(stage);
+        self.step = step;
+        match stage.collect(wanted) {
+            Ok(collecting) => Turn::Wait(Await::Digits(collecting)),
+            Err(digits) => self.resume(stage, Outcome::Digits(digits)),
         }
-        if !vmbox.skip_greeting {
-            greeting(stage, vmbox);
-        }
-        if !vmbox.skip_instructions {
-            stage.prompt("vm-record_message");
-        }
-        self.step = Step::Greet;
-        Turn::Wait(stage.mark_or_key())
     }
 
-    fn record(&mut self, stage: &mut Stage) -> Turn {
-        let Some(vmbox) = &self.vmbox else {
-            return Turn::next();
-        };
-        stage.command(beep());
-        let order = order(stage, vmbox);
-        self.step = Step::Record;
-        Turn::Wait(stage.record_message(order))
+    fn interdigit(&self, stage: &mut Stage) -> Duration {
+        let own = self.vmbox.as_ref().and_then(|v| v.interdigit_timeout);
+        let wanted = own.or_else(|| stage.whole("interdigit_timeout"));
+        Duration::from_millis(wanted.unwrap_or(INTERDIGIT_MS))
     }
 
-    fn recorded(&mut self, stage: &mut Stage, outcome: Outcome) -> Turn {
-        match outcome {
-            Outcome::Recorded {
-                reason: EndReason::Hangup,
-                length_ms,
-            } => {
-                let long = Duration::from_millis(length_ms) >= stage.settings.min_message;
-                stage.missed.message_left |= long;
-                stage.hang_up(InsertAt::Tail, None)
-            }
-            Outcome::Recorded {
-                reason: EndReason::TooShort,
-                ..
-            } => Turn::next(),
-            Outcome::Recorded { length_ms, .. }
-                if Duration::from_millis(length_ms) < stage.settings.min_message =>
-            {
-                Turn::next()
-            }
-            Outcome::Recorded { .. } => {
-                stage.missed.message_left = true;
-                for name in ["vm-saved", "vm-thank_you"] {
-                    stage.prompt(name);
-                }
-                self.step = Step::SayGoodbye;
-                Turn::Wait(stage.mark())
-            }
-            Outcome::NotRecorded(reason) => {
-                stage.warn(format!("the message could not be recorded: {reason}"));
-                Turn::next()
-            }
-            _ => {
-                stage.warn("nothing was heard of the recording's end; going on");
-                Turn::next()
-            }
-        }
+    /// Says this, and the flow goes on.
+    fn last(&mut self, stage: &mut Stage, prompt: &str) -> Turn {
+        stage.prompt(prompt);
+        self.step = Step::Last;
+        Turn::Wait(stage.mark())
+    }
+
+    /// Looks something up about boxes; the step goes on with the answer.
+    fn look_up(&mut self, stage: &mut Stage, query: MailboxQuery, step: Step) -> Turn {
+        self.step = step;
+        Turn::Wait(stage.ask(Query::Mailbox(query)))
+    }
+
+    /// Whether the caller is the user that the box belongs to.
+    fn is_owner(&self, stage: &Stage) -> bool {
+        let owner = self.vmbox.as_ref().and_then(|v| v.owner_id.as_deref());
+        owner.is_some() && owner == stage.call.owner_id.as_deref()
+    }
+
+    /// The box's document id; whoever asks is at a step that only a box leads to.
+    fn box_id(&self) -> String {
+        self.vmbox
+            .as_ref()
+            .map(|v| v.id.clone())
+            .unwrap_or_default()
     }
 }
 
-/// The owner's own words, or "the person at …, is not available".
-fn greeting(stage: &mut Stage, vmbox: &Vmbox) {
-    if let Some(media) = &vmbox.greeting {
-        let account = stage.call.account_id.to_string();
-        stage.play(format!("/{account}/{media}"));
-        return;
+/// The one of the caller's own boxes that needs no choice.
+fn the_callers(stage: &mut Stage, boxes: Vec<Vmbox>) -> Option<Vmbox> {
+    let single = stage.flag("single_mailbox_login") == Some(true);
+    if single && boxes.len() == 1 {
+        return boxes.into_iter().next();
     }
-    stage.prompt("vm-person");
-    if let Some(number) = &vmbox.mailbox {
-        stage.say(number.clone(), "name_spelled");
+    if stage.flag("callerid_match_login") != Some(true) {
+        return None;
     }
-    stage.prompt("vm-not_available");
+    let number = stage.call.caller_id_number.as_deref();
+    let matches = |vmbox: &Vmbox| number.is_some() && vmbox.mailbox.as_deref() == number;
+    boxes.into_iter().find(matches)
 }
 
-fn order(stage: &mut Stage, vmbox: &Vmbox) -> RecordingOrder {
-    let format = match vmbox.media_extension.as_deref().map(str::parse) {
-        None => AudioFormat::Mp3,
-        Some(Ok(format)) => format,
-        Some(Err(reason)) => {
-            stage.warn(format!(
-                "media_extension of the voicemail box: {reason}; mp3 is used"
-            ));
-            AudioFormat::Mp3
-        }
+/// The one key that was pressed; none if nobody pressed any in time.
+fn key_of(outcome: &Outcome) -> Option<char> {
+    let Outcome::Digits(Digits { keys, terminator }) = outcome else {
+        return None;
     };
-    let most = stage.settings.media.max_recording_time_limit;
-    let longest = stage.whole("max_message_length").filter(|s| *s > 0);
-    RecordingOrder {
-        slot: stage.slot(),
-        name: None,
-        by: by_step(stage),
-        separate: false,
-        leg: RecordedLeg::A,
-        announcements: Vec::new(),
-        kind: RecordingKind::Voicemail {
-            box_id: vmbox.id.clone(),
-            mailbox: vmbox.mailbox.clone(),
-            owner_id: vmbox.owner_id.clone(),
-        },
-        format,
-        destination: OrderDestination::AccountDb,
-        time_limit: Duration::from_secs(longest.unwrap_or(LONGEST_MESSAGE_S).min(most)),
-        min: stage.settings.min_message,
-        channels: Channels::Caller,
-        sample_rate: None,
-        terminators: Terminators::any(),
-        silence: Some(MESSAGE_SILENCE),
-        media_name: None,
-        follow_transfer: true,
-        origin: "voicemail".to_owned(),
-        pointer: stage.pointer(),
+    keys.chars().next().or(*terminator)
+}
+
+/// All keys that were pressed, without the one that ended them.
+fn keys_of(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Digits(digits) => digits.keys,
+        _ => String::new(),
+    }
+}
+
+/// Asks for the operator's callflow.
+fn ask_for_operator(stage: &mut Stage) -> Turn {
+    let number = OPERATOR.to_owned();
+    Turn::Wait(stage.ask(Query::Dialled { number }))
+}
+
+/// The operator's callflow, if the account has one: one that lists the number, not just any that takes it.
+fn operator(stage: &mut Stage, outcome: Outcome) -> Option<Flow> {
+    let Outcome::Reply(Answer::Dialled(found)) = outcome else {
+        return None;
+    };
+    let captures = &found.captures;
+    if found.fallback || captures.group.is_some() || !captures.named.is_empty() {
+        return None;
+    }
+    let id = found.document["_id"].as_str().unwrap_or(OPERATOR);
+    match Flow::parse_below(&format!("{id}#"), &found.document, stage.settings.strict) {
+        Ok(flow) => Some(flow),
+        Err(malformed) => {
+            stage.warn(format!("the operator's callflow: {malformed}"));
+            None
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The verbs: continue, stop, branch, off the end, and what is not ours to hear.
 
-use callreel_callflow::{Answer, Input};
+use callreel_callflow::{Answer, Input, MailboxAnswer};
 use callreel_proto::{CallId, EventName};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
@@ -171,7 +171,7 @@ fn a_missing_or_broken_callflow_is_passed_by() {
     for answer in [
         Answer::Missing,
         Answer::Flow(json!({"numbers": ["1"]})),
-        Answer::Count(1),
+        Answer::Mailbox(MailboxAnswer::Done),
     ] {
         let mut talk = Talk::through(&branch("inner", json!({"_": sleep(9, json!({}))})));
         talk.found(0.0, answer);

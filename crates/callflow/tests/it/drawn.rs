@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use callreel_callflow::{
-    Answer, Captures, Dialled, EndpointRules, Input, Network, Query, Recorded, Slot, Standing, lint,
+    Answer, Captures, Dialled, EndpointRules, Input, MailboxAnswer, MailboxQuery, Message, Network,
+    Query, Recorded, Slot, Standing, lint,
 };
-use callreel_proto::{CallId, EndReason, EventName, Vmbox};
+use callreel_proto::{CallId, EndReason, EventName, Folder, Vmbox};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -254,7 +255,7 @@ pub(crate) fn input() -> impl Strategy<Value = Input> {
         1 => brought,
         8 => answer().prop_map(Input::Found),
         3 => ended.prop_map(|(slot, reason, length_ms)| Input::RecordingEnded {
-            slot: Slot(slot), reason, length_ms
+            slot: Slot(slot), reason, length_ms, media_name: Some("local_stream://m".to_owned())
         }),
         1 => (0..5_u32).prop_map(|slot| Input::RecordingRefused { slot: Slot(slot), reason: "no".to_owned() }),
         2 => (0..5_u32).prop_map(|slot| Input::RecordingStarted { slot: Slot(slot) }),
@@ -312,14 +313,50 @@ pub(crate) fn answer() -> impl Strategy<Value = Answer> {
         Just(Answer::Failed("it answered 503".to_owned())),
         Just(devices(&[phone("desk")])),
         document().prop_map(|doc| devices(&[doc])),
-        document().prop_map(|doc| Answer::Vmbox(Vmbox::read(&doc))),
-        any::<u64>().prop_map(Answer::Count),
+        document().prop_map(|doc| Answer::Vmbox(Box::new(Vmbox::read(&doc)))),
+        mailbox_answer().prop_map(Answer::Mailbox),
         document().prop_map(Answer::Document),
         prop::collection::vec(document(), 0..4).prop_map(Answer::Documents),
         dialled.prop_map(|found| Answer::Dialled(Box::new(found))),
         time,
         Just(Answer::Missing),
     ]
+}
+
+fn mailbox_answer() -> impl Strategy<Value = MailboxAnswer> {
+    let folder = prop::sample::select(&[Folder::New, Folder::Saved, Folder::Deleted][..]);
+    let message = (folder, any::<i64>()).prop_map(|(folder, received)| Message {
+        id: "202401-m".to_owned(),
+        folder,
+        received,
+    });
+    prop_oneof![
+        prop::collection::vec(document(), 0..3)
+            .prop_map(|docs| MailboxAnswer::Boxes(docs.iter().map(Vmbox::read).collect())),
+        any::<(u64, u64)>().prop_map(|(new, saved)| MailboxAnswer::Counts { new, saved }),
+        prop::collection::vec(message, 0..4).prop_map(MailboxAnswer::Messages),
+        Just(MailboxAnswer::Done),
+    ]
+}
+
+/// What a well-meaning account says of its voicemail boxes.
+fn fitting_mailbox(query: &MailboxQuery, vmbox: Value) -> Answer {
+    Answer::Mailbox(match query {
+        MailboxQuery::Numbered { .. } => return Answer::Vmbox(Box::new(Vmbox::read(&vmbox))),
+        MailboxQuery::OwnedBy { .. } => MailboxAnswer::Boxes(vec![Vmbox::read(&vmbox)]),
+        MailboxQuery::Counts { .. } => MailboxAnswer::Counts { new: 1, saved: 0 },
+        MailboxQuery::Messages { folder, .. } => {
+            let id = "202401-m".to_owned();
+            MailboxAnswer::Messages(vec![Message {
+                id,
+                folder: *folder,
+                received: 0,
+            }])
+        }
+        MailboxQuery::Move { .. } | MailboxQuery::Forward { .. } | MailboxQuery::SetPin { .. } => {
+            MailboxAnswer::Done
+        }
+    })
 }
 
 /// The answer of a well-meaning account: of the kind asked for, with anything in it.
@@ -332,8 +369,8 @@ pub(crate) fn fitting(query: &Query, any: &Value, branch: &Value) -> Answer {
     match query {
         Query::Callflow { .. } | Query::Pivot(_) => Answer::Flow(branch.clone()),
         Query::Endpoints { .. } => devices(&[phone("desk")]),
-        Query::Vmbox { id } => Answer::Vmbox(Vmbox::read(&called(id))),
-        Query::MessageCount { .. } => Answer::Count(0),
+        Query::Vmbox { id } => Answer::Vmbox(Box::new(Vmbox::read(&called(id)))),
+        Query::Mailbox(query) => fitting_mailbox(query, called("box")),
         Query::Document { id } | Query::Change { id, .. } => Answer::Document(called(id)),
         Query::Documents { ids } => Answer::Documents(ids.iter().map(|id| called(id)).collect()),
         Query::DocumentsOf { .. } => Answer::Documents(vec![called("doc")]),

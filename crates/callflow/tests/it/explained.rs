@@ -42,65 +42,10 @@ fn the_third_sample_is_explained_for_an_answered_call() {
 
 #[test]
 fn the_third_sample_is_explained_for_a_call_nobody_answers() {
-    assert_snapshot!(walk(&sample("3-per-user"), World::NotAnswered), @r#"
-    0s > Started
-       < warn at /children/_/children/_/children: an action stands where a map of branches belongs; taken as if it were under "_"
-       < start recording #1: mp3 stereo, at most 360s, to http://my.recording.server/%7BACCOUNT_ID%7D/%7BUSER_ID%7D
-       < look up devices of user {USER_ID}
-       at user /children/_
-       wait
-    0s > RecordingStarted #1
-       wait
-    0s > Found devices [phone] in example.com
-       < bridge phone@example.com for 20s, simultaneous, from Alice 1000
-       wait until 40s
-    20s > CHANNEL_EXECUTE_COMPLETE bridge NO_ANSWER sip:480
-       < stop the newest recording
-       < look up voicemail box {VMBOX_ID}
-       at voicemail /children/_/children/_/children
-       wait
-    20s > Found box {VMBOX_ID}
-       < look up messages in box {VMBOX_ID}
-       wait
-    20s > Found 0 messages
-       < answer
-       wait until 25s
-    20.1s > CHANNEL_EXECUTE_COMPLETE answer
-       < play prompt://0123456789abcdef0123456789abcdef/vm-person/en-us, any key ends it
-       < say name_spelled "2000"
-       < play prompt://0123456789abcdef0123456789abcdef/vm-not_available/en-us, any key ends it
-       < play prompt://0123456789abcdef0123456789abcdef/vm-record_message/en-us, any key ends it
-       < noop mark-1
-       wait
-    23.1s > CHANNEL_EXECUTE_COMPLETE play
-       wait
-    24.1s > CHANNEL_EXECUTE_COMPLETE say
-       wait
-    27.1s > CHANNEL_EXECUTE_COMPLETE play
-       wait
-    30.1s > CHANNEL_EXECUTE_COMPLETE play
-       wait
-    30.1s > CHANNEL_EXECUTE_COMPLETE noop mark-1
-       < tones 440 Hz 500 ms
-       < record the caller #2: mp3 caller only, at most 500s, at least 0.5s, any key ends it, 5s of silence ends it, for box {VMBOX_ID}, to the account's database
-       wait until 590.1s
-    30.7s > CHANNEL_EXECUTE_COMPLETE tones
-       wait until 590.1s
-    40.7s > RecordingEnded #2: Silence after 10000 ms
-       < play prompt://0123456789abcdef0123456789abcdef/vm-saved/en-us, any key ends it
-       < play prompt://0123456789abcdef0123456789abcdef/vm-thank_you/en-us, any key ends it
-       < noop mark-2
-       wait
-    43.7s > CHANNEL_EXECUTE_COMPLETE play
-       wait
-    46.7s > CHANNEL_EXECUTE_COMPLETE play
-       wait
-    46.7s > CHANNEL_EXECUTE_COMPLETE noop mark-2
-       < hangup
-       wait until 86.7s
-    46.7s > CHANNEL_DESTROY
-       finished
-    "#);
+    assert_snapshot!(
+        "third_sample_unanswered",
+        walk(&sample("3-per-user"), World::NotAnswered)
+    );
 }
 
 #[test]

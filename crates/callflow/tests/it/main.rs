@@ -18,6 +18,7 @@ mod forwards;
 mod groups;
 mod keys;
 mod lint;
+mod mailbox;
 mod mandates;
 mod matrix;
 mod media;

@@ -274,6 +274,7 @@ fn reply(effect: Effect, any: &Value, branch: &Value) -> Option<Input> {
             slot: order.slot,
             reason: EndReason::Silence,
             length_ms: 900,
+            media_name: None,
         }),
         _ => None,
     }

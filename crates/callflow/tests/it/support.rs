@@ -94,6 +94,7 @@ impl Talk {
                 slot: Slot(slot),
                 reason,
                 length_ms,
+                media_name: Some(format!("local_stream://{slot}")),
             },
         );
     }

@@ -1,163 +1,126 @@
-//! `voicemail`: greetings, excuses, the message and what follows it.
+//! `voicemail`, taking a message: greetings, excuses, the message, its review and what follows it.
 
-use callreel_callflow::{Answer, Effect, OrderDestination, RecordingKind};
+use callreel_callflow::{Answer, Effect, MailboxAnswer, OrderDestination, RecordingKind};
 use callreel_proto::{AudioFormat, EndReason, Vmbox};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
 use crate::support::Talk;
 
-fn flow(data: Value) -> Value {
+pub(crate) fn flow(data: Value) -> Value {
     json!({"module": "voicemail", "data": data, "children": {"_": {"module": "sleep", "data": {"duration": 1}}}})
 }
 
-fn vmbox(document: &Value) -> Answer {
-    Answer::Vmbox(Vmbox::read(document))
+pub(crate) fn vmbox(document: &Value) -> Answer {
+    Answer::Vmbox(Box::new(Vmbox::read(document)))
+}
+
+pub(crate) fn counts(new: u64, saved: u64) -> Answer {
+    Answer::Mailbox(MailboxAnswer::Counts { new, saved })
+}
+
+/// An answered call to a box without a limit that has been told of it.
+fn left(document: Value) -> Talk {
+    let mut document = document;
+    document["max_message_count"] = json!(0);
+    let mut talk = Talk::with(&flow(json!({"id": "box"})), |call, _| call.answered = true);
+    talk.found(0.0, vmbox(&document));
+    talk
+}
+
+/// One whose caller has spoken.
+fn spoken() -> Talk {
+    let mut talk = left(json!({"_id": "box", "skip_greeting": true, "skip_instructions": true}));
+    talk.recorded(9.0, 1, EndReason::Stopped, 5000);
+    talk
+}
+
+fn operator(number: &str, fallback: bool) -> Answer {
+    Answer::Dialled(Box::new(callreel_callflow::Dialled {
+        document: json!({"_id": "reception", "numbers": [number], "flow": {"module": "noop", "data": {}}}),
+        captures: callreel_callflow::Captures::default(),
+        fallback,
+    }))
 }
 
 #[test]
 fn a_message_is_taken_from_greeting_to_thanks() {
     let mut talk = Talk::through(&flow(json!({"id": "box"})));
-    talk.found(
-        0.0,
-        vmbox(&json!({"_id": "box", "mailbox": "1001", "owner_id": "bob"})),
-    );
-    talk.found(0.0, Answer::Count(3));
+    let document = json!({"_id": "box", "mailbox": "1001", "owner_id": "bob"});
+    talk.found(0.0, vmbox(&document));
+    talk.found(0.0, counts(2, 1));
     talk.done(0.1, "answer");
     talk.done(4.0, "play");
     talk.marked(9.0, 1);
     talk.recorded(20.0, 1, EndReason::Stopped, 10_000);
     talk.marked(24.0, 2);
-    assert_snapshot!(talk.text(), @r#"
-    0s > Started
-       < look up voicemail box box
-       at voicemail (root)
-       wait
-    0s > Found box box
-       < look up messages in box box
-       wait
-    0s > Found 3 messages
-       < answer
-       wait until 5s
-    0.1s > CHANNEL_EXECUTE_COMPLETE answer
-       < play prompt://0123456789abcdef0123456789abcdef/vm-person/en-us, any key ends it
-       < say name_spelled "1001"
-       < play prompt://0123456789abcdef0123456789abcdef/vm-not_available/en-us, any key ends it
-       < play prompt://0123456789abcdef0123456789abcdef/vm-record_message/en-us, any key ends it
-       < noop m-1
-       wait
-    4s > CHANNEL_EXECUTE_COMPLETE play
-       wait
-    9s > CHANNEL_EXECUTE_COMPLETE noop m-1
-       < tones 440 Hz 500 ms
-       < record the caller #1: mp3 caller only, at most 500s, at least 0.5s, any key ends it, 5s of silence ends it, for box box, to the account's database
-       wait until 569s
-    20s > RecordingEnded #1: Stopped after 10000 ms
-       < play prompt://0123456789abcdef0123456789abcdef/vm-saved/en-us, any key ends it
-       < play prompt://0123456789abcdef0123456789abcdef/vm-thank_you/en-us, any key ends it
-       < noop m-2
-       wait
-    24s > CHANNEL_EXECUTE_COMPLETE noop m-2
-       at sleep /children/_
-       wait until 25s
-    "#);
+    talk.key(25.0, "1");
+    talk.marked(28.0, 3);
+    assert_snapshot!("taken", talk.text());
 }
 
 #[test]
 fn a_key_skips_to_the_beep() {
-    let mut talk = Talk::with(&flow(json!({"id": "box"})), |call, _| call.answered = true);
-    let document =
-        json!({"_id": "box", "media": {"unavailable": "my-words"}, "max_message_count": 0});
-    talk.found(0.0, vmbox(&document));
+    let mut talk = left(json!({"_id": "box", "media": {"unavailable": "my-words"}}));
     talk.key(1.0, "1");
     talk.key(1.5, "1");
-    assert_snapshot!(talk.text(), @r#"
-    0s > Started
-       < look up voicemail box box
-       at voicemail (root)
-       wait
-    0s > Found box box
-       < play /0123456789abcdef0123456789abcdef/my-words, any key ends it
-       < play prompt://0123456789abcdef0123456789abcdef/vm-record_message/en-us, any key ends it
-       < noop m-1
-       wait
-    1s > DTMF 1
-       < noop m-2 (flush)
-       < tones 440 Hz 500 ms
-       < record the caller #1: mp3 caller only, at most 500s, at least 0.5s, any key ends it, 5s of silence ends it, for box box, to the account's database
-       wait until 561s
-    1.5s > DTMF 1
-       wait until 561s
-    "#);
+    assert_snapshot!("key", talk.text());
+}
+
+#[test]
+fn a_greeting_for_the_time_being_comes_before_the_usual_one() {
+    let media = json!({"unavailable": "usual", "temporary_unavailable": "away"});
+    let talk = left(json!({"_id": "box", "media": media}));
+    assert!(talk.text().contains("/away, any key"), "{}", talk.text());
+    assert!(!talk.text().contains("usual"), "{}", talk.text());
+    let talk = left(json!({"_id": "box", "use_person_not_available": true}));
+    assert!(talk.text().contains("vm-person_not_available"));
+    let talk = left(json!({"_id": "box", "play_greeting_intro": true, "skip_greeting": true}));
+    assert!(talk.text().contains("vm-greeting_intro"), "{}", talk.text());
 }
 
 #[test]
 fn a_box_may_skip_its_greeting_and_instructions() {
     let lines = |document: Value| {
-        let mut talk = Talk::with(&flow(json!({"id": "box"})), |call, _| call.answered = true);
-        talk.found(0.0, vmbox(&document));
-        talk.text().matches("< play").count()
+        let talk = left(document);
+        let text = talk.text();
+        text.matches("< play").count() + text.matches("< say").count()
     };
-    let unlimited = |mut document: Value| {
-        document["max_message_count"] = json!(0);
-        lines(document)
-    };
-    assert_eq!(unlimited(json!({"_id": "box"})), 3);
+    assert_eq!(lines(json!({"_id": "box"})), 4);
+    assert_eq!(lines(json!({"_id": "box", "skip_instructions": true})), 3);
+    assert_eq!(lines(json!({"_id": "box", "skip_greeting": true})), 1);
     assert_eq!(
-        unlimited(json!({"_id": "box", "skip_instructions": true})),
-        2
-    );
-    assert_eq!(unlimited(json!({"_id": "box", "skip_greeting": true})), 1);
-    assert_eq!(
-        unlimited(json!({"_id": "box", "skip_greeting": true, "skip_instructions": true})),
+        lines(json!({"_id": "box", "skip_greeting": true, "skip_instructions": true})),
         0
     );
 }
 
 #[test]
-fn a_missing_box_and_a_full_one_excuse_themselves() {
+fn a_missing_box_excuses_itself() {
     let mut missing = Talk::through(&flow(json!({"id": "box"})));
     missing.found(0.0, Answer::Missing);
     missing.done(0.1, "answer");
     missing.marked(3.0, 1);
-    assert_snapshot!(missing.text(), @r#"
-    0s > Started
-       < look up voicemail box box
-       at voicemail (root)
-       wait
-    0s > Found nothing
-       < warn at /data/id: there is no such voicemail box in the account
-       < answer
-       wait until 5s
-    0.1s > CHANNEL_EXECUTE_COMPLETE answer
-       < play prompt://0123456789abcdef0123456789abcdef/vm-not_available_no_voicemail/en-us, any key ends it
-       < noop m-1
-       wait
-    3s > CHANNEL_EXECUTE_COMPLETE noop m-1
-       at sleep /children/_
-       wait until 4s
-    "#);
+    assert_snapshot!("missing", missing.text());
+    let unnamed = Talk::through(&flow(json!({})));
+    assert!(unnamed.text().contains("no voicemail box"));
+}
+
+#[test]
+fn a_full_box_says_so_to_the_caller_and_to_people() {
     let mut full = Talk::with(&flow(json!({"id": "box"})), |call, _| call.answered = true);
     full.found(0.0, vmbox(&json!({"_id": "box", "max_message_count": 2})));
-    full.found(0.0, Answer::Count(2));
+    full.found(0.0, counts(1, 1));
     full.marked(3.0, 1);
-    assert_snapshot!(full.text(), @r#"
-    0s > Started
-       < look up voicemail box box
-       at voicemail (root)
-       wait
-    0s > Found box box
-       < look up messages in box box
-       wait
-    0s > Found 2 messages
-       < warn at (root): the voicemail box is full: it may hold 2 messages
-       < play prompt://0123456789abcdef0123456789abcdef/vm-mailbox_full/en-us, any key ends it
-       < noop m-1
-       wait
-    3s > CHANNEL_EXECUTE_COMPLETE noop m-1
-       at sleep /children/_
-       wait until 4s
-    "#);
+    assert_snapshot!("full", full.text());
+    let mut owner = Talk::with(&flow(json!({"id": "box"})), |call, _| call.answered = true);
+    owner.found(
+        0.0,
+        vmbox(&json!({"_id": "box", "max_message_count": 2, "pin": "1234"})),
+    );
+    owner.found(0.0, counts(2, 0));
+    owner.key(1.0, "*");
+    assert!(owner.text().contains("vm-enter_pass"), "{}", owner.text());
 }
 
 #[test]
@@ -166,6 +129,107 @@ fn a_count_that_cannot_be_had_refuses_nobody() {
     talk.found(0.0, vmbox(&json!({"_id": "box"})));
     talk.found(0.0, Answer::Missing);
     assert!(talk.text().contains("vm-record_message"), "{}", talk.text());
+}
+
+#[test]
+fn a_box_that_only_announces_takes_no_message() {
+    let mut talk = left(json!({"_id": "box", "announcement_only": true}));
+    talk.marked(3.0, 1);
+    assert!(talk.text().contains("at sleep"), "{}", talk.text());
+    assert!(!talk.text().contains("record"), "{}", talk.text());
+}
+
+#[test]
+fn the_operator_is_a_key_away_where_there_is_one() {
+    let mut talk = left(json!({"_id": "box"}));
+    talk.key(1.0, "0");
+    talk.found(1.0, operator("0", false));
+    talk.marked(1.0, 3);
+    assert_snapshot!("operator", talk.text());
+    let mut alone = left(json!({"_id": "box"}));
+    alone.key(1.0, "0");
+    alone.found(1.0, operator("no_match", true));
+    assert!(alone.text().contains("< record the caller"));
+    let mut after = spoken();
+    after.key(10.0, "0");
+    after.found(10.0, operator("0", false));
+    assert!(
+        after.text().contains("keep recording #1"),
+        "{}",
+        after.text()
+    );
+    let mut nobody = spoken();
+    nobody.key(10.0, "0");
+    nobody.found(10.0, Answer::Missing);
+    assert!(!nobody.text().contains("keep recording"));
+    assert_eq!(nobody.text().matches("vm-review_recording").count(), 2);
+}
+
+#[test]
+fn a_message_may_be_heard_and_spoken_anew() {
+    let mut talk = spoken();
+    talk.key(10.0, "2");
+    talk.marked(15.0, 3);
+    talk.key(16.0, "3");
+    talk.recorded(20.0, 2, EndReason::Silence, 3000);
+    talk.key(21.0, "1");
+    assert_snapshot!("anew", talk.text());
+}
+
+#[test]
+fn a_key_ends_what_is_heard_and_counts() {
+    let mut talk = spoken();
+    talk.key(10.0, "2");
+    talk.key(11.0, "1");
+    assert!(talk.text().contains("keep recording #1"), "{}", talk.text());
+}
+
+#[test]
+fn who_says_nothing_of_a_message_leaves_it() {
+    let mut talk = spoken();
+    for at in [10.0, 20.0, 30.0, 40.0] {
+        crate::mailbox::silence(&mut talk, at);
+    }
+    assert!(talk.text().contains("keep recording #1"), "{}", talk.text());
+    assert!(talk.text().contains("vm-thank_you"), "{}", talk.text());
+}
+
+#[test]
+fn who_speaks_too_briefly_speaks_again_but_not_for_ever() {
+    let mut talk = left(json!({"_id": "box", "skip_greeting": true, "skip_instructions": true}));
+    for (take, reason) in [(1, EndReason::Stopped), (2, EndReason::TooShort)] {
+        talk.recorded(f64::from(take), take, reason, 499);
+        assert!(talk.text().contains(&format!("discard recording #{take}")));
+    }
+    talk.recorded(3.0, 3, EndReason::Stopped, 10);
+    assert_eq!(talk.text().matches("vm-recording_to_short").count(), 3);
+    assert_eq!(talk.text().matches("< record the caller").count(), 3);
+    talk.marked(5.0, 1);
+    assert!(talk.text().contains("at sleep"), "{}", talk.text());
+}
+
+#[test]
+fn who_hangs_up_has_left_a_message() {
+    let mut talk = left(json!({"_id": "box"}));
+    talk.key(1.0, "#");
+    talk.recorded(9.0, 1, EndReason::Hangup, 9000);
+    let effects = talk.last.unwrap().effects;
+    assert!(matches!(effects.as_slice(), [Effect::Command { .. }]));
+}
+
+#[test]
+fn what_cannot_be_recorded_ends_no_call() {
+    let mut talk = left(json!({"_id": "box"}));
+    talk.key(1.0, "#");
+    let slot = callreel_callflow::Slot(1);
+    let reason = "the disk is full".to_owned();
+    talk.hear(
+        1.1,
+        callreel_callflow::Input::RecordingRefused { slot, reason },
+    );
+    talk.marked(1.2, 3);
+    assert!(talk.text().contains("the disk is full"), "{}", talk.text());
+    assert!(talk.text().contains("at sleep"), "{}", talk.text());
 }
 
 #[test]
@@ -193,6 +257,7 @@ fn a_message_is_ordered_as_box_and_action_wish() {
     assert_eq!(plain.time_limit.as_secs(), 500);
     assert_eq!(plain.min.as_millis(), 500);
     assert_eq!(plain.destination, OrderDestination::AccountDb);
+    assert!(plain.review);
     assert_eq!(
         plain.kind,
         RecordingKind::Voicemail {
@@ -203,12 +268,17 @@ fn a_message_is_ordered_as_box_and_action_wish() {
     );
     let wished = order(
         json!({"id": "b", "max_message_length": 30}),
-        json!({"_id": "b", "media_extension": "wav"}),
+        json!({"_id": "b", "media_extension": "wav", "max_message_length": 90}),
     );
     assert_eq!(
         (wished.format, wished.time_limit.as_secs()),
         (AudioFormat::Wav, 30)
     );
+    let boxed = order(
+        json!({"id": "b"}),
+        json!({"_id": "b", "max_message_length": 90}),
+    );
+    assert_eq!(boxed.time_limit.as_secs(), 90);
     let odd = order(
         json!({"id": "b", "max_message_length": 99_999}),
         json!({"_id": "b", "media_extension": "mp4"}),
@@ -220,35 +290,8 @@ fn a_message_is_ordered_as_box_and_action_wish() {
 }
 
 #[test]
-fn thanks_are_only_for_messages_that_are_kept() {
-    let after = |reason: EndReason, length_ms: u64| {
-        let mut talk = Talk::with(&flow(json!({"id": "box"})), |call, _| call.answered = true);
-        talk.found(0.0, vmbox(&json!({"_id": "box", "max_message_count": 0})));
-        talk.key(1.0, "#");
-        talk.recorded(9.0, 1, reason, length_ms);
-        let effects = talk.last.as_ref().unwrap().effects.len();
-        (talk.text().contains("vm-saved"), effects)
-    };
-    assert!(after(EndReason::Silence, 500).0);
-    assert!(after(EndReason::TimeLimit, 500_000).0);
-    assert_eq!(after(EndReason::Stopped, 499), (false, 0));
-    assert_eq!(after(EndReason::TooShort, 0), (false, 0));
-    assert_eq!(after(EndReason::Hangup, 9000), (false, 1));
-}
-
-#[test]
-fn checking_messages_is_passed_by() {
-    let talk = Talk::through(&flow(json!({"id": "box", "action": "check"})));
-    assert_snapshot!(talk.text(), @r#"
-    0s > Started
-       < warn at /data/action: the action "check" is not built yet; skipped
-       at sleep /children/_
-       wait until 1s
-    "#);
-    let talk = Talk::through(&flow(json!({})));
-    assert!(
-        talk.text().contains("no voicemail box is named"),
-        "{}",
-        talk.text()
-    );
+fn an_action_that_nobody_knows_is_passed_by() {
+    let talk = Talk::through(&flow(json!({"id": "box", "action": "shred"})));
+    assert!(talk.text().contains("there is no action \"shred\""));
+    assert!(talk.text().contains("at sleep"), "{}", talk.text());
 }

@@ -11,7 +11,7 @@ use ractor::ActorRef;
 
 use super::{CallMsg, State};
 use crate::{
-    lookup,
+    lookup, mailbox,
     web::{letter::Letter, pivot},
 };
 
@@ -31,6 +31,7 @@ impl State {
         let asked = tokio::spawn(async move {
             match query {
                 Query::Pivot(pivot) => pivot::serve(&context, &account, &call_id, &pivot).await,
+                Query::Mailbox(query) => mailbox::answer(&context, &account, &query).await,
                 query => lookup::answer(&context.store, &account, &query).await,
             }
         });

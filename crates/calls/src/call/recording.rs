@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use callreel_callflow::Slot;
 use callreel_proto::{OrderedBy, RecordingFact, RecordingNotice};
 use ractor::{Actor, ActorRef};
 
@@ -28,6 +29,13 @@ impl State {
         let (recorder, _) = Actor::spawn_linked(None, Recorder, args, myself.get_cell()).await?;
         self.recorder = Some(recorder.clone());
         Ok(recorder)
+    }
+
+    /// What the speaker of a message or a greeting said of it.
+    pub(super) fn decided(&self, slot: Slot, keep: bool) {
+        if let Some(recorder) = &self.recorder {
+            drop(recorder.cast(RecorderMsg::Decided { slot, keep }));
+        }
     }
 
     pub(super) async fn skipped(&self, pointer: &str, reason: String, by: OrderedBy) {

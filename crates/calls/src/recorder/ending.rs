@@ -233,21 +233,13 @@ impl State {
         }
         let length_ms = running.ticket.length_ms().unwrap_or(0);
         tracing::info!(call_id = %self.call_id(), recording_id = %id, account_id = %self.args.account, ?reason, length_ms, "recording ended");
-        let notice = RecordingNotice {
-            end_reason: Some(reason),
-            ordered_by: running.ended_by.take(),
-            offset_ms: Some(length_ms),
-            detail,
-            ..self.notice(RecordingFact::Ended, &running.ticket)
-        };
-        let slot = running.slot();
+        let (slot, media_name) = (running.slot(), running.heard_as());
         let recorded = recorded(&running.ticket, length_ms);
-        if self.save(running.ticket.clone()).await {
-            self.context().held.release(running.ticket.recording_id());
-            self.context().notify(notice).await;
+        if running.review {
+            self.review(running, reason, detail).await;
         } else {
-            let context = Arc::clone(self.context());
-            tokio::spawn(save_ended(context, running.ticket, notice));
+            self.promise_kept(running.ticket, running.ended_by.take(), detail)
+                .await;
         }
         if let Some(slot) = slot {
             self.tell(Input::Recorded(recorded));
@@ -255,7 +247,31 @@ impl State {
                 slot,
                 reason,
                 length_ms,
+                media_name,
             });
+        }
+    }
+
+    /// The ticket of a recording that has ended is delivery's from here.
+    pub(super) async fn promise_kept(
+        &mut self,
+        ticket: Ticket,
+        ended_by: Option<OrderedBy>,
+        detail: Option<String>,
+    ) {
+        let notice = RecordingNotice {
+            end_reason: ticket.end_reason(),
+            ordered_by: ended_by,
+            offset_ms: ticket.length_ms(),
+            detail,
+            ..self.notice(RecordingFact::Ended, &ticket)
+        };
+        if self.save(ticket.clone()).await {
+            self.context().held.release(ticket.recording_id());
+            self.context().notify(notice).await;
+        } else {
+            let context = Arc::clone(self.context());
+            tokio::spawn(save_ended(context, ticket, notice));
         }
     }
 
@@ -278,6 +294,7 @@ impl State {
     /// ends with that.
     pub(super) async fn call_ended(&mut self, myself: &ActorRef<RecorderMsg>) {
         self.end_all(EndReason::Hangup, myself).await;
+        self.decide_all().await;
         self.close_if_idle().await;
         self.over = true;
         self.silenced = self.heir.is_none();
@@ -291,6 +308,7 @@ impl State {
         } else {
             self.let_go_of_switch().await;
         }
+        self.decide_all().await;
         self.over = true;
         self.silenced = true;
     }

@@ -182,6 +182,7 @@ fn order(
         terminators: Terminators::none(),
         silence: None,
         media_name,
+        review: false,
         follow_transfer: terms.follow_transfer.unwrap_or(true),
         origin: terms
             .origin

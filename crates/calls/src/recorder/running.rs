@@ -121,6 +121,8 @@ pub(super) struct Running {
     pub(super) leg: Option<CallId>,
     /// The recording of the other party, if both are kept separate: they begin and end together.
     pub(super) twin: Option<Key>,
+    /// Whether the flow decides, when it has ended, whether it is kept.
+    pub(super) review: bool,
     /// Whether it goes on when the call is transferred.
     pub(super) follows: bool,
     /// Its audio comes from the leg that stayed when ours left.
@@ -162,6 +164,7 @@ impl Running {
                 RecordedLeg::B { call_id } => Some(call_id.clone()),
             },
             twin: None,
+            review: order.review,
             follows: order.follow_transfer,
             inherited: false,
             announcements: order.announcements.clone().into(),
@@ -181,6 +184,12 @@ impl Running {
     /// Whether it is a `record_call`, beside the flow, and not a message for which the flow waits.
     pub(super) fn is_beside(&self) -> bool {
         self.kind == RecordingKind::Recording
+    }
+
+    /// By which media name the switch plays a message to the caller who has just spoken it.
+    pub(super) fn heard_as(&self) -> Option<String> {
+        let name = &self.names.media_name;
+        (!self.is_beside()).then(|| format!("local_stream://{name}"))
     }
 
     /// Its name in the flow, if the flow ordered it.

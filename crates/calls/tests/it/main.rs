@@ -19,5 +19,6 @@ mod rings;
 mod several;
 mod strays;
 mod transfer;
+mod voicemail;
 mod web;
 mod world;

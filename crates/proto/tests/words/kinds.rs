@@ -3,8 +3,8 @@
 use callreel_proto::{
     CallEvent, ChannelQueryReq, ChannelQueryResp, ChannelStatusReq, ChannelStatusResp, Command,
     DeliveryOrder, DocNotice, Envelope, MalformedMessage, MetaflowAction, MetaflowActionResp,
-    MetaflowFlow, Notification, RecordRequest, RecordingNotice, RegSuccess, RouteReq, RouteResp,
-    RouteWin, SwitchCommand, SwitchReply, UsurpControl,
+    MetaflowFlow, MwiQuery, MwiUpdate, Notification, RecordRequest, RecordingNotice, RegSuccess,
+    RouteReq, RouteResp, RouteWin, SwitchCommand, SwitchReply, UsurpControl,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -50,6 +50,8 @@ pub(crate) fn of(schema: &str) -> Reader {
         ["switch_event", "reply"] => reader::<SwitchReply>(),
         ["directory", "reg_success"] => reader::<RegSuccess>(),
         ["configuration"] => reader::<DocNotice>(),
+        ["presence", "mwi_query"] => reader::<MwiQuery>(),
+        ["presence", _] => reader::<MwiUpdate>(),
         ["recording"] => reader::<RecordingNotice>(),
         ["metaflow", "action"] => reader::<MetaflowAction>(),
         ["metaflow", "action_resp"] => reader::<MetaflowActionResp>(),

@@ -69,8 +69,14 @@ pub const CASES: &[Case] = &[
     ("recordings are listed by user and by time", |s| {
         Box::pin(views::recording_filters(s))
     }),
-    ("messages of a box are listed oldest first", |s| {
+    ("messages of a folder are listed newest first", |s| {
         Box::pin(views::messages(s))
+    }),
+    ("messages are counted by folder", |s| {
+        Box::pin(views::message_counts(s))
+    }),
+    ("voicemail boxes are found by number and by owner", |s| {
+        Box::pin(views::vmboxes(s))
     }),
     ("databases appear with their first document", |s| {
         Box::pin(views::databases(s))

@@ -8,7 +8,7 @@ use super::{
     attachments::{attach, read},
     get, ids, put,
 };
-use crate::{ACCOUNTS, RecordingKey, Recordings, Store, View, WEBHOOKS};
+use crate::{ACCOUNTS, MailboxFolder, RecordingKey, Recordings, Store, View, WEBHOOKS};
 
 pub(super) async fn callflows(store: Store) {
     let (_, db) = account();
@@ -153,23 +153,80 @@ pub(super) async fn recording_filters(store: Store) {
     assert_eq!(ids(&store, &db, span).await, ["b", "a"]);
 }
 
-pub(super) async fn messages(store: Store) {
-    let (account, _) = account();
-    let db = month_db(&account, "202403");
+async fn put_messages(store: &Store, db: &str) {
     for (id, mailbox, folder, at) in [
         ("m1", "box", "new", 20),
         ("m2", "box", "saved", 10),
         ("m3", "box", "deleted", 5),
         ("m4", "other", "new", 1),
+        ("m5", "box", "new", 30),
+        ("m0", "box", "new", 25),
     ] {
         let doc = json!({
             "_id": id, "pvt_type": "mailbox_message", "source_id": mailbox,
             "metadata": {"folder": folder, "timestamp": at}
         });
+        put(store, db, doc).await;
+    }
+}
+
+pub(super) async fn messages(store: Store) {
+    let (account, _) = account();
+    let db = month_db(&account, "202403");
+    put_messages(&store, &db).await;
+    let folder = |folder: &str, limit| {
+        let (mailbox, folder) = ("box".to_owned(), folder.to_owned());
+        View::MailboxFolder(MailboxFolder {
+            mailbox,
+            folder,
+            limit,
+        })
+    };
+    let new = ids(&store, &db, folder("new", 9)).await;
+    assert_eq!(new, ["m5", "m0", "m1"]);
+    assert_eq!(ids(&store, &db, folder("saved", 9)).await, ["m2"]);
+    assert_eq!(ids(&store, &db, folder("deleted", 9)).await, ["m3"]);
+    assert_eq!(ids(&store, &db, folder("new", 2)).await.len(), 2);
+    let mut read = get(&store, &db, "m1").await;
+    read["metadata"]["folder"] = json!("saved");
+    put(&store, &db, read).await;
+    assert_eq!(ids(&store, &db, folder("saved", 9)).await, ["m1", "m2"]);
+}
+
+pub(super) async fn message_counts(store: Store) {
+    let (account, _) = account();
+    let db = month_db(&account, "202403");
+    let counted = async |mailbox| {
+        let counts = store.message_counts(&db, mailbox).await;
+        let counts = counts.expect("counted");
+        (counts.new, counts.saved)
+    };
+    assert_eq!(counted("box").await, (0, 0));
+    put_messages(&store, &db).await;
+    assert_eq!(counted("box").await, (3, 1));
+    assert_eq!(counted("other").await, (1, 0));
+    assert_eq!(counted("nobody's").await, (0, 0));
+    assert!(store.soft_delete(&db, "m1").await.expect("marked"));
+    assert_eq!(counted("box").await, (2, 1));
+}
+
+pub(super) async fn vmboxes(store: Store) {
+    let (_, db) = account();
+    for (id, number, owner) in [("b1", json!("1001"), "u"), ("b2", json!("0100"), "u")] {
+        let doc = json!({"_id": id, "pvt_type": "vmbox", "mailbox": number, "owner_id": owner});
         put(&store, &db, doc).await;
     }
-    let of_box = ids(&store, &db, View::MailboxMessages("box".into())).await;
-    assert_eq!(of_box, ["m2", "m1"]);
+    let device = json!({"_id": "d", "pvt_type": "device", "owner_id": "u", "mailbox": "1001"});
+    put(&store, &db, device).await;
+    for (number, found) in [(1001, "b1"), (100, "b2")] {
+        assert_eq!(
+            ids(&store, &db, View::VmboxesByNumber(number)).await,
+            [found]
+        );
+    }
+    assert!(ids(&store, &db, View::VmboxesByNumber(7)).await.is_empty());
+    let of_owner = ids(&store, &db, View::VmboxesByOwner("u".into())).await;
+    assert_eq!(of_owner, ["b1", "b2"]);
 }
 
 pub(super) async fn databases(store: Store) {

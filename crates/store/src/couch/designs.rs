@@ -44,7 +44,19 @@ const RECORDINGS: Design = Design {
 };
 const MAILBOX_MESSAGES: Design = Design {
     name: "mailbox_messages",
-    listings: &[listing!("mailbox_messages", "listing_by_mailbox")],
+    listings: &[
+        // Crossbar lists by it.
+        listing!("mailbox_messages", "listing_by_mailbox"),
+        listing!("mailbox_messages", "count_per_folder", Some("_count")),
+    ],
+};
+const VMBOXES: Design = Design {
+    name: "vmboxes",
+    listings: &[listing!("vmboxes", "listing_by_mailbox")],
+};
+const ATTRIBUTES: Design = Design {
+    name: "attributes",
+    listings: &[listing!("attributes", "owned")],
 };
 const CALLFLOWS: Design = Design {
     name: "callflows",
@@ -79,11 +91,13 @@ const MAINTENANCE: Design = Design {
 };
 
 /// Every design document.
-pub(super) const ALL: [&Design; 7] = [
+pub(super) const ALL: [&Design; 9] = [
     &RECORDINGS,
     &MAILBOX_MESSAGES,
     &CALLFLOWS,
     &DEVICES,
+    &VMBOXES,
+    &ATTRIBUTES,
     &ACCOUNT_TREE,
     &HOOKS,
     &MAINTENANCE,
@@ -96,7 +110,9 @@ impl Design {
             ACCOUNTS => &[&ACCOUNT_TREE, &MAINTENANCE],
             WEBHOOKS => &[&HOOKS, &MAINTENANCE],
             month if is_month_db(month) => &[&RECORDINGS, &MAILBOX_MESSAGES, &MAINTENANCE],
-            account if account.starts_with("account/") => &[&CALLFLOWS, &DEVICES, &MAINTENANCE],
+            account if account.starts_with("account/") => {
+                &[&CALLFLOWS, &DEVICES, &VMBOXES, &ATTRIBUTES, &MAINTENANCE]
+            }
             _ => &[&MAINTENANCE],
         }
     }

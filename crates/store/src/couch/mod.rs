@@ -15,7 +15,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use self::{address::Address, client::Client, designs::Design};
-use crate::{Error, View, document::Draft};
+use crate::{Error, MessageCounts, View, document::Draft};
 
 /// Tries of a change that others overtake. Each lost try means that another's change was made, so even sixteen at once
 /// are done long before.
@@ -153,7 +153,21 @@ impl Couch {
     }
 
     pub(crate) async fn query(&self, db: &str, view: &View) -> Result<Vec<Value>, Error> {
-        let ask = views::ask(view);
+        let answer = self.ask(db, &views::ask(view)).await?;
+        Ok(views::documents(view, answer))
+    }
+
+    pub(crate) async fn message_counts(
+        &self,
+        db: &str,
+        mailbox: &str,
+    ) -> Result<MessageCounts, Error> {
+        let answer = self.ask(db, &views::count_messages(mailbox)).await?;
+        Ok(views::counts(&answer))
+    }
+
+    /// What a view answers, made if it is not there; null if there is no such database.
+    async fn ask(&self, db: &str, ask: &views::Ask) -> Result<Value, Error> {
         let mut url = self.client.address.view(db, ask.design, ask.view);
         url.query_pairs_mut().extend_pairs(&ask.query);
         let mut reply = self.client.get(url.clone()).await?;
@@ -163,8 +177,8 @@ impl Couch {
             reply = self.client.get(url).await?;
         }
         match reply.status {
-            StatusCode::OK => Ok(views::documents(view, reply.body)),
-            StatusCode::NOT_FOUND if reply.lacks_database() => Ok(Vec::new()),
+            StatusCode::OK => Ok(reply.body),
+            StatusCode::NOT_FOUND if reply.lacks_database() => Ok(Value::Null),
             _ => Err(reply.unexpected("a query")),
         }
     }

@@ -1,8 +1,9 @@
 //! Which of Kazoo's views answers a question, and the query for it. Sends nothing.
 
+use callreel_proto::pvt_type;
 use serde_json::{Value, json};
 
-use crate::{Recordings, View};
+use crate::{MessageCounts, Recordings, View};
 
 /// A query of a view.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,10 +47,45 @@ pub(super) fn ask(view: &View) -> Ask {
         View::AccountByName(_) => Ask::new("accounts", "listing_by_name").with("key", &key),
         View::WebhooksOf(_) => Ask::new("webhooks", "accounts_listing").with("key", &key),
         View::OfType(_) => Ask::new("maintenance", "listing_by_type").with("key", &key),
-        View::MailboxMessages(_) => Ask::new("mailbox_messages", "listing_by_mailbox")
-            .with("startkey", &json!([key]))
-            .with("endkey", &json!([key, {}])),
+        View::MailboxFolder(which) => Ask::new("mailbox_messages", "count_per_folder")
+            .with("key", &json!([which.mailbox, which.folder]))
+            // Ids begin with their month and no day: of very many, any are shown.
+            .with("limit", &json!(which.limit)),
+        View::VmboxesByNumber(number) => {
+            Ask::new("vmboxes", "listing_by_mailbox").with("key", &json!(number))
+        }
+        View::VmboxesByOwner(owner) => {
+            Ask::new("attributes", "owned").with("key", &json!([owner, pvt_type::VMBOX]))
+        }
         View::Recordings(which) => recordings(which),
+    }
+}
+
+/// The query that counts the messages of a voicemail box, by folder.
+pub(super) fn count_messages(mailbox: &str) -> Ask {
+    Ask {
+        design: "mailbox_messages",
+        view: "count_per_folder",
+        query: vec![
+            ("reduce", "true".to_owned()),
+            ("group_level", "2".to_owned()),
+        ],
+    }
+    .with("startkey", &json!([mailbox]))
+    .with("endkey", &json!([mailbox, {}]))
+}
+
+/// What it answers.
+pub(super) fn counts(answer: &Value) -> MessageCounts {
+    let rows = answer["rows"].as_array();
+    let in_folder = |folder: &str| {
+        let mut rows = rows.into_iter().flatten();
+        let row = rows.find(|row| row["key"][1] == folder);
+        row.and_then(|row| row["value"].as_u64()).unwrap_or(0)
+    };
+    MessageCounts {
+        new: in_folder("new"),
+        saved: in_folder("saved"),
     }
 }
 
@@ -95,8 +131,13 @@ pub(super) fn documents(view: &View, mut answer: Value) -> Vec<Value> {
             docs.push(doc);
         }
     }
-    if *view == View::CallflowPatterns {
-        docs.sort_by(|a, b| a["_id"].as_str().cmp(&b["_id"].as_str()));
+    match view {
+        View::CallflowPatterns => docs.sort_by(|a, b| a["_id"].as_str().cmp(&b["_id"].as_str())),
+        View::MailboxFolder(_) => {
+            let received = |doc: &Value| doc["metadata"]["timestamp"].as_i64().unwrap_or(0);
+            docs.sort_by_key(|doc| std::cmp::Reverse(received(doc)));
+        }
+        _ => {}
     }
     docs
 }
@@ -104,7 +145,7 @@ pub(super) fn documents(view: &View, mut answer: Value) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::RecordingKey;
+    use crate::{MailboxFolder, RecordingKey};
 
     fn value(ask: &Ask, name: &str) -> Option<String> {
         let found = ask.query.iter().find(|(n, _)| *n == name);
@@ -155,6 +196,11 @@ mod tests {
         let away = json!({"rows": [{"doc": {
             "_id": "m", "pvt_type": "mailbox_message", "source_id": "b", "metadata": {"folder": "deleted"}
         }}]});
-        assert!(documents(&View::MailboxMessages("b".into()), away).is_empty());
+        let folder = MailboxFolder {
+            mailbox: "b".into(),
+            folder: "new".into(),
+            limit: 9,
+        };
+        assert!(documents(&View::MailboxFolder(folder), away).is_empty());
     }
 }

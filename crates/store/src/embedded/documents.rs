@@ -236,12 +236,30 @@ pub(super) fn query(conn: &Connection, db: &str, view: &View) -> Result<Vec<Valu
     let (index, key) = view.place();
     let found = match view {
         View::Recordings(which) => recordings(conn, db, index, &key, which),
+        View::MailboxFolder(which) => {
+            let newest = Recordings {
+                limit: which.limit,
+                ..Recordings::default()
+            };
+            recordings(conn, db, index, &key, &newest)
+        }
         _ => listing(conn, db, index, &key),
     }?;
     found
         .into_iter()
         .map(|stored| stored.into_document(conn))
         .collect()
+}
+
+/// How many messages are in a folder.
+pub(super) fn count(conn: &Connection, db: &str, key: &str) -> Result<u64, Error> {
+    let sql = "SELECT COUNT(*) FROM database b JOIN entry e ON e.database = b.id
+        WHERE b.name = ?1 AND e.view = ?2 AND e.key = ?3";
+    let folder = params![db, Index::MailboxFolder as i64, key];
+    let counted: i64 = conn
+        .prepare_cached(sql)?
+        .query_row(folder, |row| row.get(0))?;
+    Ok(u64::try_from(counted).unwrap_or(0))
 }
 
 fn listing(conn: &Connection, db: &str, index: Index, key: &str) -> Result<Vec<Stored>, Error> {

@@ -15,7 +15,10 @@ use futures::Stream;
 use serde_json::Value;
 
 use self::{documents::Over, reader::Readers, upload::Upload, writer::Writer};
-use crate::{Attachment, Error, Saving, View, attachment::Place, document::Draft};
+use crate::{
+    Attachment, Error, MessageCounts, Saving, View, attachment::Place, document::Draft,
+    view::folder_key,
+};
 
 /// The database file.
 #[derive(Clone, Debug)]
@@ -92,6 +95,22 @@ impl Embedded {
         let db = db.to_owned();
         self.readers
             .read(move |conn| documents::query(conn, &db, &view))
+            .await
+    }
+
+    pub(crate) async fn message_counts(
+        &self,
+        db: &str,
+        mailbox: &str,
+    ) -> Result<MessageCounts, Error> {
+        let (db, mailbox) = (db.to_owned(), mailbox.to_owned());
+        self.readers
+            .read(move |conn| {
+                Ok(MessageCounts {
+                    new: documents::count(conn, &db, &folder_key(&mailbox, "new"))?,
+                    saved: documents::count(conn, &db, &folder_key(&mailbox, "saved"))?,
+                })
+            })
             .await
     }
 

@@ -266,6 +266,26 @@ async fn accounts_in_a_file_of_the_first_version_are_found_by_name_and_key() {
 }
 
 #[tokio::test]
+async fn messages_in_a_file_of_the_second_version_are_counted_and_boxes_found() {
+    let dir = TempDir::new().unwrap();
+    let message = json!({"_id": "m", "pvt_type": "mailbox_message", "source_id": "b"});
+    let vmbox = json!({"_id": "b", "pvt_type": "vmbox", "mailbox": "1001"});
+    let store = open(&dir);
+    store.put(DB, message).await.unwrap();
+    store.put(DB, vmbox).await.unwrap();
+    drop(store);
+    let conn = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
+    conn.execute("DELETE FROM entry WHERE view > 12", [])
+        .unwrap();
+    conn.pragma_update(None, "user_version", 2).unwrap();
+    drop(conn);
+    let store = open(&dir);
+    assert_eq!(store.message_counts(DB, "b").await.unwrap().new, 1);
+    let boxes = store.query(DB, View::VmboxesByNumber(1001)).await.unwrap();
+    assert_eq!(boxes.len(), 1);
+}
+
+#[tokio::test]
 async fn a_store_that_holds_passwords_is_not_for_others_to_read() {
     use std::os::unix::fs::PermissionsExt;
     let dir = TempDir::new().unwrap();

@@ -1,35 +1,42 @@
-//! Changes a document of an account for a flow: a feature code that somebody dialled, a greeting that somebody recorded.
+//! Changes some places of a document: a feature code that somebody dialled, a greeting that somebody recorded.
 
-use callreel_proto::{AccountDb, AccountId};
-use callreel_store::{Error, is_soft_deleted};
 use serde_json::{Map, Value};
 
-use crate::documents::Documents;
+use crate::{Error, Store, is_soft_deleted};
 
 /// How often somebody else may be faster: two phones of one user are, a dozen is a storm.
 const TRIES: usize = 8;
 
-/// Sets these places of the document and gives it as it is then; none if there is no such document.
-pub(crate) async fn change(
-    store: &Documents,
-    account: &AccountId,
-    id: &str,
-    set: &[(String, Value)],
-) -> Result<Option<Value>, Error> {
-    let db = AccountDb::name(account);
-    let mut tries = 1;
-    loop {
-        let found = store.raw().get(&db, id).await?;
-        let Some(mut doc) = found.filter(|doc| !is_soft_deleted(doc)) else {
-            return Ok(None);
-        };
-        for (pointer, value) in set {
-            put(&mut doc, pointer, value.clone());
-        }
-        match store.put(&db, doc.clone()).await {
-            Ok(_) => return Ok(Some(doc)),
-            Err(Error::Conflict { .. }) if tries < TRIES => tries += 1,
-            Err(error) => return Err(error),
+impl Store {
+    /// Sets these places of a document, JSON pointers, and gives it as it is then; none if there is no such document. Objects
+    /// on the way are made, null removes; what an array does not have is not put anywhere. Tried again when somebody else
+    /// changed it meanwhile.
+    ///
+    /// # Errors
+    /// The name is not valid, the database cannot be written, or others are always faster.
+    pub async fn change(
+        &self,
+        db: &str,
+        id: &str,
+        set: &[(String, Value)],
+    ) -> Result<Option<Value>, Error> {
+        let mut tries = 1;
+        loop {
+            let found = self.get(db, id).await?;
+            let Some(mut doc) = found.filter(|doc| !is_soft_deleted(doc)) else {
+                return Ok(None);
+            };
+            for (pointer, value) in set {
+                put(&mut doc, pointer, value.clone());
+            }
+            match self.put(db, doc.clone()).await {
+                Ok(rev) => {
+                    doc["_rev"] = rev.into();
+                    return Ok(Some(doc));
+                }
+                Err(Error::Conflict { .. }) if tries < TRIES => tries += 1,
+                Err(error) => return Err(error),
+            }
         }
     }
 }
@@ -80,8 +87,6 @@ fn unescaped(key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use callreel_bus::Bus;
-    use callreel_store::Store;
     use serde_json::json;
 
     use super::*;
@@ -116,17 +121,15 @@ mod tests {
     async fn a_document_is_changed_and_what_is_not_there_stays_so() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
-        let store = Documents::new(store, Bus::embedded());
-        let account = AccountId::random();
-        let db = AccountDb::name(&account);
+        let db = "account/ab/cd/0123456789abcdef0123456789ab".to_owned();
         let user = json!({"_id": "bob", "pvt_type": "user", "do_not_disturb": {"enabled": false}});
         store.put(&db, user).await.unwrap();
         let set = [("/do_not_disturb/enabled".to_owned(), json!(true))];
-        let changed = change(&store, &account, "bob", &set).await.unwrap();
+        let changed = store.change(&db, "bob", &set).await.unwrap();
         assert_eq!(changed.unwrap()["do_not_disturb"]["enabled"], true);
         let stored = store.get(&db, "bob").await.unwrap().unwrap();
         assert_eq!(stored["do_not_disturb"]["enabled"], true);
-        assert_eq!(change(&store, &account, "eve", &set).await.unwrap(), None);
+        assert_eq!(store.change(&db, "eve", &set).await.unwrap(), None);
         assert_eq!(store.get(&db, "eve").await.unwrap(), None);
     }
 }
