@@ -222,6 +222,7 @@ impl Channel {
             channel_vars: channel_vars.clone(),
         });
         let looped = looped.map(|looped| self.shared.loopbacks.open(looped));
+        headers.extend(private(&channel_vars));
         headers.extend(looped.as_ref().map(|token| loopback::header(token)));
         if leg.endpoint.custom_channel_vars.contains_key("Resource-ID") {
             headers.extend(asserted(&parties, &self.realm()));
@@ -374,6 +375,12 @@ fn headers_of(bridge: &Bridge, endpoint: &Endpoint) -> Vec<Header> {
         .iter()
         .filter_map(|(name, value)| custom_header(name, value.as_str()?))
         .collect()
+}
+
+/// What asks those who trust us to hide the number from the callee (RFC 3323, RFC 3325 §7).
+fn private(vars: &Vars) -> Option<Header> {
+    let hidden = vars.get("Privacy-Hide-Number") == Some("true");
+    hidden.then(|| custom_header("Privacy", "id")).flatten()
 }
 
 /// Who calls, for those who trust us (RFC 3325): trunks do, and some know the caller by nothing else.

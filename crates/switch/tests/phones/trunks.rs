@@ -84,6 +84,27 @@ async fn a_trunk_that_asks_who_calls_is_told_and_the_caller_is_named() {
 }
 
 #[tokio::test]
+async fn whoever_hides_their_number_is_nobody_to_the_callee() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let trunk = carrier(&scene, "north").await;
+    let alice = scene.phone("alice").await;
+    let call = alice.dial("087012345").await;
+    controller.claims().await;
+    let bridge = json!({
+        "Endpoints": [over(&trunk, json!({}))], "Caller-ID-Number": "anonymous", "Caller-ID-Name": "Anonymous",
+        "Custom-Channel-Vars": {"Privacy-Hide-Name": "true", "Privacy-Hide-Number": "true"}
+    });
+    controller.command(&call.call_id, "bridge", bridge).await;
+    let invite = trunk.request("INVITE").await;
+    assert_eq!(invite.header("Privacy"), "id");
+    let from = invite.header("From");
+    assert!(from.contains("\"Anonymous\" <sip:anonymous@"), "{from}");
+    assert!(invite.all("P-Asserted-Identity").is_empty(), "{invite:?}");
+    assert!(!format!("{invite:?}").contains("alice"), "{invite:?}");
+}
+
+#[tokio::test]
 async fn a_trunk_that_cannot_or_says_nothing_makes_room_for_the_next() {
     let scene = Scene::new().await;
     let mut controller = scene.controller().await;
