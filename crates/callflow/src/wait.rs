@@ -126,7 +126,11 @@ impl Await {
                 let begun = matches!(self, Self::Begun { .. }) && self.is_about(slot);
                 begun.then_some(Outcome::Done)
             }
-            Input::Started | Input::Overlay(_) | Input::Recorded(_) | Input::Exhausted | Input::Tick => None,
+            Input::Started
+            | Input::Overlay(_)
+            | Input::Recorded(_)
+            | Input::Exhausted
+            | Input::Tick => None,
         };
         // The clock counts whatever woke us, so that a busy call cannot starve its own deadlines.
         heard.or_else(|| {

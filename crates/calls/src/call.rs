@@ -208,7 +208,11 @@ impl State {
             caller_id_name: text(&route.caller_id_name),
             caller_id_number: text(&route.caller_id_number),
             calling_device,
-            owner_id: args.caller.owner_id,
+            // A user without a phone who forwards their calls is told by the switch alone.
+            owner_id: args
+                .caller
+                .owner_id
+                .or_else(|| route.channel_var("Owner-ID").map(str::to_owned)),
             from: route.from.clone(),
             to: route.to.clone(),
             request: route.request.clone(),

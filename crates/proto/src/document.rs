@@ -212,6 +212,10 @@ pub struct Device {
     pub call_forward: Map<String, Value>,
     /// How it rings: `internal` and `external`, an `Alert-Info` each.
     pub ringtones: Map<String, Value>,
+    /// What it sends before it answers is not passed on.
+    pub ignore_early_media: bool,
+    /// Seconds it may take until it rings.
+    pub progress_timeout_s: Option<u64>,
 }
 
 impl Device {
@@ -244,6 +248,11 @@ impl Device {
             call_recording: endpoint_recording(doc),
             call_forward: map(doc, "/call_forward"),
             ringtones: map(doc, "/ringtones"),
+            ignore_early_media: flag(doc, "/media/ignore_early_media", false),
+            progress_timeout_s: doc
+                .pointer("/media/progress_timeout")
+                .and_then(lenient_u64)
+                .filter(|s| *s > 0),
         }
     }
 }

@@ -134,6 +134,8 @@ impl Terms {
         let endpoint = Endpoint {
             delay_s: rung.delay_s,
             timeout_s: Some(rung.timeout_s.unwrap_or(self.timeout_s)),
+            progress_timeout_s: device.progress_timeout_s,
+            ignore_early_media: device.ignore_early_media.then_some(true),
             custom_channel_vars: self.variables(rung),
             custom_sip_headers,
             ..Endpoint::default()
@@ -206,14 +208,18 @@ impl Terms {
         found.filter(|tone| !tone.is_empty()).map(str::to_owned)
     }
 
-    /// The variables Kazoo gives a device's leg.
+    /// The variables Kazoo gives a leg to somebody's phone, or to where their calls go.
     fn variables(&self, rung: &Rung<'_>) -> Map<String, Value> {
         let mut variables = Map::new();
         let mut set = |name: &str, value: &str| variables.insert(name.to_owned(), json!(value));
         set("Account-ID", &self.account_id);
-        if let Some(device) = rung.device {
-            set("Authorizing-ID", &device.id);
-            set("Authorizing-Type", "device");
+        let whose = match (rung.device, rung.owner) {
+            (Some(device), _) => Some((&device.id, "device")),
+            (None, owner) => owner.map(|owner| (&owner.id, "user")),
+        };
+        if let Some((id, kind)) = whose {
+            set("Authorizing-ID", id);
+            set("Authorizing-Type", kind);
         }
         if let Some(owner) = owner_id(rung) {
             set("Owner-ID", owner);

@@ -248,6 +248,7 @@ fn nobody_to_ring_goes_on_at_once() {
 fn an_endpoint_carries_what_the_switch_needs() {
     let mut desk = phone("desk");
     desk["sip"]["realm"] = json!("other.example");
+    desk["media"] = json!({"ignore_early_media": true, "progress_timeout": 6});
     desk["sip"]["custom_sip_headers"] =
         json!({"out": {"X-A": "1", "X-B": "1"}, "in": {"X-C": "1"}});
     let flow = ring(
@@ -283,6 +284,8 @@ fn an_endpoint_carries_what_the_switch_needs() {
         "To-Realm": "other.example",
         "Endpoint-Delay": "2",
         "Endpoint-Timeout": "30",
+        "Endpoint-Progress-Timeout": "6",
+        "Ignore-Early-Media": true,
         "Outbound-Call-ID": "m-b1",
         "Custom-Channel-Vars": {
           "Account-ID": "0123456789abcdef0123456789abcdef",

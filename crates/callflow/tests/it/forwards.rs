@@ -131,6 +131,16 @@ fn a_forwarded_call_carries_what_the_switch_needs() {
 }
 
 #[test]
+fn who_has_no_phone_forwards_as_a_user() {
+    let user = forwarding("bob", json!({"enabled": true, "number": "4930"}));
+    let mut talk = ring_bob();
+    bob(&mut talk, &user, &[]);
+    let variables = &endpoints(&talk)[0].custom_channel_vars;
+    let words = ["Authorizing-Type", "Authorizing-ID", "Owner-ID"].map(|key| &variables[key]);
+    assert_eq!(words, ["user", "bob", "bob"]);
+}
+
+#[test]
 fn two_who_forward_to_each_other_do_not_ring_for_ever() {
     let user = forwarding("bob", json!({"enabled": true, "number": "4930"}));
     let rung = |before: Value| {
