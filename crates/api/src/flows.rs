@@ -83,7 +83,7 @@ impl Documents {
             Query::Document { id } => self.document(id).await?.map(Found::Document),
             Query::Vmbox { id } => {
                 let doc = self.document(id).await?;
-                doc.map(|doc| Found::Vmbox(Vmbox::read(&doc)))
+                doc.map(|doc| Found::Vmbox(Box::new(Vmbox::read(&doc))))
             }
             Query::Documents { ids } => {
                 let mut docs = Vec::new();
