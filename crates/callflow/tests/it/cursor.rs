@@ -167,6 +167,45 @@ fn a_call_that_branches_in_circles_is_hung_up() {
 }
 
 #[test]
+fn a_branch_that_came_back_is_not_given_back() {
+    let third = branch("three", json!({"_": sleep(1, json!({}))}));
+    let flow = branch("one", json!({"_": branch("two", json!({"_": third}))}));
+    let mut talk = Talk::with(&flow, |_, settings| settings.max_branches = 2);
+    for _ in 0..2 {
+        talk.found(
+            0.0,
+            Answer::Flow(json!({"flow": {"module": "noop", "data": {}}})),
+        );
+        assert!(!talk.text().contains("hangup"), "{}", talk.text());
+    }
+    talk.found(
+        0.0,
+        Answer::Flow(json!({"flow": {"module": "noop", "data": {}}})),
+    );
+    assert!(talk.text().contains("at most 2 times"), "{}", talk.text());
+    assert!(talk.text().contains("< hangup"), "{}", talk.text());
+    assert!(!talk.text().contains("at sleep"), "{}", talk.text());
+}
+
+#[test]
+fn what_is_tried_and_is_empty_or_missing_goes_on_at_any_and_an_empty_any_stops() {
+    let go = |children: Value| {
+        let flow = json!({"module": "check_cid", "data": {}, "children": children});
+        Talk::through(&flow).position().map(|at| at.pointer)
+    };
+    let some = || sleep(1, json!({}));
+    let at = |place: &str| Some(place.to_owned());
+    assert_eq!(
+        go(json!({"match": some(), "_": some()})),
+        at("/children/match")
+    );
+    assert_eq!(go(json!({"match": {}, "_": some()})), at("/children/_"));
+    assert_eq!(go(json!({"_": some()})), at("/children/_"));
+    assert_eq!(go(json!({"match": {}, "_": {}})), None);
+    assert_eq!(go(json!({"match": {}})), None);
+}
+
+#[test]
 fn a_missing_or_broken_callflow_is_passed_by() {
     for answer in [
         Answer::Missing,
