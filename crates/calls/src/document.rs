@@ -30,8 +30,8 @@ pub(crate) fn at_start(subject: &Subject<'_>) -> Map<String, Value> {
         } => json!({
             "pvt_type": pvt_type::MEDIA,
             "name": name,
-            "description": "voicemail recorded/prompt media",
-            "source_type": "voicemail",
+            "description": format!("{} recorded/prompt media", subject.order.origin),
+            "source_type": subject.order.origin,
             "source_id": box_id,
             "owner_id": owner_id,
             "media_source": "recording",

@@ -2,9 +2,13 @@
 
 use callreel_proto::{Menu as Document, MenuMedia, Terminators};
 
+mod greeting;
+
+use self::greeting::Take;
 use crate::branching::Hunted;
 use crate::dialogue::INTERDIGIT;
 use crate::digits::Wanted;
+use crate::order::Slot;
 use crate::speech;
 use crate::stage::{Module, Stage, Turn};
 use crate::talk::{Answer, Dialled, Query};
@@ -21,6 +25,10 @@ pub(crate) struct Menu {
     menu: Option<Document>,
     /// Attempts that failed.
     failed: u64,
+    /// A greeting that was recorded in this call.
+    fresh: Option<String>,
+    /// How often the caller was asked what to do with one.
+    questions: u32,
 }
 
 /// What has been asked for; the outcome is its answer.
@@ -31,7 +39,11 @@ enum Step {
     Answer,
     Choose,
     /// The callflow of these keys.
-    Hunt,
+    Hunt(String),
+    /// A new greeting.
+    Record(Slot),
+    /// What to do with it.
+    Review(Take),
     Transfer(Box<Dialled>),
     Leave(Turn),
 }
@@ -50,10 +62,15 @@ impl Module for Menu {
             (Step::Find, outcome) => self.found(stage, outcome),
             (Step::Answer, _) => self.ask(stage),
             (Step::Choose, Outcome::Digits(digits)) => self.chosen(stage, digits.keys),
-            (Step::Hunt, Outcome::Reply(Answer::Dialled(found))) if !found.fallback => {
+            (Step::Hunt(_), Outcome::Reply(Answer::Dialled(found))) if !found.fallback => {
                 self.transfer(stage, found)
             }
-            (Step::Choose | Step::Hunt, _) => self.invalid(stage),
+            (Step::Hunt(keys), _) => self.not_found(stage, &keys),
+            (Step::Record(slot), outcome) => self.recorded(stage, slot, outcome),
+            (Step::Review(take), Outcome::Digits(digits)) => {
+                self.reviewed(stage, take, &digits.keys)
+            }
+            (Step::Choose | Step::Review(_), _) => self.invalid(stage),
             (Step::Transfer(found), _) => self.transferred(stage, *found),
             (Step::Leave(turn), _) => turn,
         }
@@ -86,7 +103,10 @@ impl Menu {
             return self.leave(stage);
         }
         let greeting = menu.greeting.map_or(MenuMedia::Usual, MenuMedia::Named);
-        play(stage, &greeting, "menu-no_prompt");
+        match self.fresh.clone() {
+            Some(media) => stage.play(media),
+            None => play(stage, &greeting, "menu-no_prompt"),
+        }
         let own = menu.interdigit_timeout;
         let interdigit = own.or_else(|| stage.millis("interdigit_timeout"));
         self.step = Step::Choose;
@@ -124,9 +144,9 @@ impl Menu {
                 false
             });
         if !allowed {
-            return self.invalid(stage);
+            return self.not_found(stage, &number);
         }
-        self.step = Step::Hunt;
+        self.step = Step::Hunt(number.clone());
         Turn::Wait(stage.ask(Query::Dialled { number }))
     }
 
@@ -145,6 +165,14 @@ impl Menu {
             stage.warn(reason);
             self.invalid(stage)
         })
+    }
+
+    /// The keys are no child's and nobody's extension.
+    fn not_found(&mut self, stage: &mut Stage, keys: &str) -> Turn {
+        match self.is_pin(stage, keys) {
+            true => self.record(stage),
+            false => self.invalid(stage),
+        }
     }
 
     fn invalid(&mut self, stage: &mut Stage) -> Turn {

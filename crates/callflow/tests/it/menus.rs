@@ -1,6 +1,7 @@
 //! Menus and numbers that are hunted for: every branch, and every way out.
 
-use callreel_callflow::{Answer, CallInfo, Captures, Dialled};
+use callreel_callflow::{Answer, CallInfo, Captures, Dialled, Input, Slot};
+use callreel_proto::EndReason;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
@@ -261,6 +262,118 @@ fn a_menu_that_is_missing_is_kazoos_own_and_one_without_a_name_is_passed_by() {
     assert_eq!(place(&talk), "/children/1");
     let unnamed = Talk::through(&flow("menu", json!({}), json!({"_": after(1)})));
     assert_eq!(place(&unnamed), "/children/_");
+}
+
+/// A menu whose pin has been dialled.
+fn pin_dialled(from_outside: bool, offnet: bool) -> Talk {
+    let flow = flow("menu", json!({"id": "main"}), json!({"_": after(1)}));
+    let mut talk = Talk::with(&flow, |call, _| {
+        call.answered = true;
+        call.from_outside = from_outside;
+    });
+    let document = json!({"_id": "main", "name": "Main", "record_pin": "999", "allow_record_from_offnet": offnet});
+    talk.found(0.0, Answer::Document(document));
+    for key in ["9", "9", "9", "#"] {
+        talk.key(1.0, key);
+    }
+    talk
+}
+
+#[test]
+fn whoever_knows_the_pin_records_a_new_greeting() {
+    let mut talk = pin_dialled(false, false);
+    talk.recorded(6.0, 1, EndReason::Silence, 4000);
+    talk.key(8.0, "2");
+    talk.key(13.0, "1");
+    assert_snapshot!(talk.text(), @r#"
+    0s > Started
+       < look up document main
+       at menu (root)
+       wait
+    0s > Found document main
+       < play prompt://0123456789abcdef0123456789abcdef/menu-no_prompt/en-us, any key ends it
+       < noop m-1
+       wait
+    1s > DTMF 9
+       < noop m-2 (flush)
+       wait until 3s
+    1s > DTMF 9
+       wait until 3s
+    1s > DTMF 9
+       wait until 3s
+    1s > DTMF #
+       < play prompt://0123456789abcdef0123456789abcdef/vm-record_greeting/en-us, any key ends it
+       < tones 440 Hz 500 ms
+       < record the caller #1: mp3 caller only, at most 300s, any key ends it, 5s of silence ends it, to be reviewed, for /media/greeting of main, to the account's database
+       wait until 361s
+    6s > RecordingEnded #1: Silence after 4000 ms
+       < play prompt://0123456789abcdef0123456789abcdef/vm-review_recording/en-us, any key ends it
+       < noop m-3
+       wait
+    8s > DTMF 2
+       < noop m-4 (flush)
+       < play local_stream://1, any key ends it
+       < play prompt://0123456789abcdef0123456789abcdef/vm-review_recording/en-us, any key ends it
+       < noop m-5
+       wait
+    13s > DTMF 1
+       < noop m-6 (flush)
+       < keep recording #1
+       < play prompt://0123456789abcdef0123456789abcdef/vm-saved/en-us, any key ends it
+       < play prompt://0123456789abcdef0123456789abcdef/menu-return/en-us, any key ends it
+       < play local_stream://1, any key ends it
+       < noop m-7
+       wait
+    "#);
+}
+
+#[test]
+fn a_greeting_that_is_too_short_or_not_wanted_is_recorded_anew() {
+    let keep = |talk: &Talk| talk.text().matches("keep").count();
+    let mut short = pin_dialled(false, false);
+    short.recorded(2.0, 1, EndReason::Silence, 900);
+    short.key(4.0, "1");
+    assert!(short.text().contains("vm-recording_to_short"));
+    short.recorded(9.0, 2, EndReason::Silence, 4000);
+    short.key(10.0, "3");
+    assert_eq!(short.text().matches("vm-record_greeting").count(), 3);
+    short.recorded(19.0, 3, EndReason::Hangup, 4000);
+    assert_eq!(keep(&short), 0);
+    assert!(short.text().contains("hangup"));
+}
+
+#[test]
+fn who_cannot_decide_or_be_recorded_is_back_in_the_menu() {
+    let mut undecided = pin_dialled(false, false);
+    undecided.recorded(6.0, 1, EndReason::Silence, 4000);
+    for _ in 0..10 {
+        undecided.key(8.0, "7");
+    }
+    assert!(undecided.text().contains("vm-deleted"));
+    assert!(undecided.text().contains("menu-return"));
+    let mut refused = pin_dialled(false, false);
+    let reason = "no".to_owned();
+    refused.hear(
+        2.0,
+        Input::RecordingRefused {
+            slot: Slot(1),
+            reason,
+        },
+    );
+    assert!(refused.text().contains("menu-return"));
+}
+
+#[test]
+fn a_pin_is_for_callers_of_the_account_unless_the_menu_says_otherwise() {
+    let records = |from_outside, offnet| {
+        let talk = pin_dialled(from_outside, offnet);
+        let records = talk.text().contains("vm-record_greeting");
+        assert_ne!(records, talk.text().contains("menu-invalid_entry"));
+        records
+    };
+    assert!(records(false, false));
+    assert!(!records(true, false));
+    assert!(records(true, true));
 }
 
 /// A call that a pattern has taken `2001` out of.
