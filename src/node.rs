@@ -85,13 +85,13 @@ impl Node {
                 config.api.clone(),
                 bus.clone(),
                 View::open(&dir),
-                attachments,
+                attachments.clone(),
                 &config.node.name,
             );
             node.api = Some(start.await.context("role api")?);
         }
         if runs(Role::Switch) {
-            let start = Switch::start(config.switch.clone(), bus, store, &config.node.name);
+            let start = Switch::start(config.switch.clone(), bus, attachments, &config.node.name);
             node.switch = Some(start.await.context("role switch")?);
         }
         if let Some(api) = &node.api {

@@ -1,6 +1,7 @@
 //! The callflow modules: one file, one doc page and one schema each, all of the same stem. Never walks from one to another.
 
 mod answer;
+mod audio_macro;
 mod branch_bnumber;
 mod branch_variable;
 mod call_forward;
@@ -67,6 +68,7 @@ macro_rules! registered {
 
 registered! {
     answer: Answer,
+    audio_macro: AudioMacro,
     branch_bnumber: BranchBnumber,
     branch_variable: BranchVariable,
     call_forward: CallForward,

@@ -187,43 +187,10 @@ impl Display for Line<'_> {
             Application::Respond { code, message } => {
                 write!(f, " {code} {}", message.as_deref().unwrap_or_default())
             }
-            Application::Play {
-                media_name,
-                terminators,
-                endless,
-                loop_count,
-                leg: _,
-            } => {
-                write!(f, " {media_name}")?;
-                if let Some(times) = loop_count {
-                    write!(f, " {times} times")?;
-                }
-                if *endless == Some(true) {
-                    f.write_str(" endlessly")?;
-                }
-                keys(f, terminators)
-            }
-            Application::Tts {
-                text,
-                voice,
-                language,
-                terminators,
-                leg: _,
-            } => {
-                write!(f, " {text:?}")?;
-                for word in [voice, language].into_iter().flatten() {
-                    write!(f, " {word}")?;
-                }
-                keys(f, terminators)
-            }
-            Application::Say { text, kind, .. } => write!(f, " {kind} {text:?}"),
-            Application::Tones { tones, .. } => {
-                for tone in tones {
-                    let ms = &tone.duration_on;
-                    write!(f, " {} Hz {ms} ms", tone.frequencies.join("+"))?;
-                }
-                Ok(())
-            }
+            Application::Play { .. }
+            | Application::Tts { .. }
+            | Application::Say { .. }
+            | Application::Tones { .. } => print_sound(f, self.0),
             Application::Bridge { .. } => print_bridge(f, self.0),
             Application::Page(page) => {
                 let two_way = page.options.two_way_audio == Some(true);
@@ -246,6 +213,70 @@ impl Display for Line<'_> {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// What is heard, and which keys end it.
+fn print_sound(f: &mut Formatter<'_>, sound: &Application) -> fmt::Result {
+    match sound {
+        Application::Play {
+            media_name,
+            terminators,
+            endless,
+            loop_count,
+            leg: _,
+        } => {
+            write!(f, " {media_name}")?;
+            if let Some(times) = loop_count {
+                write!(f, " {times} times")?;
+            }
+            if *endless == Some(true) {
+                f.write_str(" endlessly")?;
+            }
+            keys(f, terminators)
+        }
+        Application::Tts {
+            text,
+            voice,
+            language,
+            voice_name,
+            engine,
+            terminators,
+            leg: _,
+        } => {
+            write!(f, " {text:?}")?;
+            let how = [voice, voice_name, language];
+            for word in how.into_iter().flatten() {
+                write!(f, " {word}")?;
+            }
+            if let Some(engine) = engine {
+                write!(f, " by {engine}")?;
+            }
+            keys(f, terminators)
+        }
+        Application::Say {
+            text,
+            kind,
+            method,
+            language,
+            ..
+        } => {
+            write!(f, " {kind} {text:?}")?;
+            let method = Some(method).filter(|method| *method != "pronounced");
+            let words = [method, language.as_ref()];
+            words
+                .into_iter()
+                .flatten()
+                .try_for_each(|word| write!(f, " {word}"))
+        }
+        Application::Tones { tones, .. } => {
+            for tone in tones {
+                let ms = &tone.duration_on;
+                write!(f, " {} Hz {ms} ms", tone.frequencies.join("+"))?;
+            }
+            Ok(())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -5,13 +5,40 @@ use callreel_proto::{AccountId, Application, Terminators, Tone};
 use crate::data::Data;
 use crate::stage::Stage;
 
-/// Kazoo's schema limits a text to this many characters; an engine needs seconds for it.
-const LONGEST_TEXT: usize = 1000;
+/// About five minutes of speech. Kazoo's schema takes a fifth of it.
+const LONGEST_TEXT: usize = 5000;
 /// Kazoo's default voice.
 const VOICE: &str = "female";
+/// Kazoo's default way to say something.
+const METHOD: &str = "pronounced";
 
-/// The text of an action as a command; none, with a warning, if it has none.
-pub(crate) fn spoken(data: &mut Data<'_>) -> Option<Application> {
+/// What `say` can say, by Kazoo's names.
+const KINDS: [&str; 19] = [
+    "account_number",
+    "currency",
+    "current_date",
+    "current_date_time",
+    "current_time",
+    "e-mail_address",
+    "ip_address",
+    "items",
+    "messages",
+    "name_phonetic",
+    "name_spelled",
+    "number",
+    "persons",
+    "postal_address",
+    "short_date_time",
+    "telephone_extension",
+    "telephone_number",
+    "time_measurement",
+    "url",
+];
+/// How it can say it.
+const METHODS: [&str; 4] = ["none", "pronounced", "iterated", "counted"];
+
+/// The text of an action as a command, in the call's language unless it names one; none, with a warning, if it has none.
+pub(crate) fn spoken(data: &mut Data<'_>, language: Option<&str>) -> Option<Application> {
     let Some(text) = data.text("text") else {
         data.warn_of("text", "there is nothing to say; skipped");
         return None;
@@ -20,10 +47,15 @@ pub(crate) fn spoken(data: &mut Data<'_>) -> Option<Application> {
     if data.flag("endless_playback") == Some(true) {
         data.warn_of("endless_playback", "a text is spoken once");
     }
+    let (voice, voice_name) = voice(data);
     Some(Application::Tts {
         text,
-        voice: Some(voice(data)),
-        language: data.text("language"),
+        voice: Some(voice),
+        language: data
+            .text("language")
+            .or_else(|| language.map(str::to_owned)),
+        voice_name,
+        engine: data.text("engine"),
         terminators: data.terminators(),
         leg: None,
     })
@@ -42,6 +74,8 @@ pub(crate) fn announcement(
             text: cut(data, key, words),
             voice: Some(VOICE.to_owned()),
             language: None,
+            voice_name: None,
+            engine: None,
             terminators: Terminators::none(),
             leg: None,
         });
@@ -63,17 +97,48 @@ fn cut(data: &mut Data<'_>, key: &str, mut text: String) -> String {
     text
 }
 
-fn voice(data: &mut Data<'_>) -> String {
+/// Kazoo's two voices; any other name is one of an HTTP engine's own.
+fn voice(data: &mut Data<'_>) -> (String, Option<String>) {
     match data.text("voice") {
-        None => VOICE.to_owned(),
-        Some(voice) if matches!(voice.as_str(), "male" | "female") => voice,
-        Some(other) => {
-            let message =
-                format!("{other:?} is no voice; use \"male\" or \"female\"; {VOICE} is used");
-            data.warn_of("voice", message);
-            VOICE.to_owned()
-        }
+        None => (VOICE.to_owned(), None),
+        Some(voice) if matches!(voice.as_str(), "male" | "female") => (voice, None),
+        Some(other) => (VOICE.to_owned(), Some(other)),
     }
+}
+
+/// Something that is no text, as a command; none, with a warning, if there is nothing to say or no such kind of thing.
+pub(crate) fn said(data: &mut Data<'_>, language: &str) -> Option<Application> {
+    let Some(text) = data.text("text") else {
+        data.warn_of("text", "there is nothing to say; skipped");
+        return None;
+    };
+    let kind = data
+        .text("type")
+        .unwrap_or_else(|| "name_spelled".to_owned());
+    if !KINDS.contains(&kind.as_str()) {
+        let message = format!(
+            "{kind:?} is nothing that can be said; there are {}; skipped",
+            KINDS.join(", ")
+        );
+        data.warn_of("type", message);
+        return None;
+    }
+    let mut method = data.text("method").unwrap_or_else(|| METHOD.to_owned());
+    if !METHODS.contains(&method.as_str()) {
+        let message = format!(
+            "{method:?} is no way to say it; {METHOD} is used; there are {}",
+            METHODS.join(", ")
+        );
+        data.warn_of("method", message);
+        METHOD.clone_into(&mut method);
+    }
+    Some(Application::Say {
+        text: cut(data, "text", text),
+        kind,
+        method,
+        language: Some(data.text("language").unwrap_or_else(|| language.to_owned())),
+        leg: None,
+    })
 }
 
 /// The media a data key names, as the switch understands it; none, with a warning, if it names none a callflow may play.
@@ -125,11 +190,16 @@ pub(crate) fn beep() -> Application {
 /// The name of a prompt of Kazoo's, such as `vm-saved`: the account's own words if it has a media document for them, else the
 /// system's. What is a whole name already, stays.
 pub(crate) fn prompt(id: &str, stage: &Stage) -> String {
+    prompt_in(id, &stage.language(), stage)
+}
+
+/// The same in another language than the call's.
+pub(crate) fn prompt_in(id: &str, language: &str, stage: &Stage) -> String {
     if id.starts_with("prompt://") {
         return id.to_owned();
     }
     let id = id.strip_prefix("/system_media/").unwrap_or(id);
-    let language = stage.language();
+    let language = language.to_lowercase();
     match stage.settings.media.support_account_overrides {
         true => format!("prompt://{}/{id}/{language}", stage.call.account_id),
         false => format!("prompt://system_media/{id}/{language}"),
@@ -168,7 +238,7 @@ impl Stage {
         self.command(Application::Say {
             text: text.into(),
             kind: kind.to_owned(),
-            method: "pronounced".to_owned(),
+            method: METHOD.to_owned(),
             language,
             leg: None,
         });

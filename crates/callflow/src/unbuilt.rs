@@ -11,7 +11,6 @@ const OTHERS: &[&str] = &[
     "acdc_queue",
     "acdc_wait_time",
     "after_bridge",
-    "audio_macro",
     "call_waiting",
     "camping_feature",
     "disa",

@@ -33,6 +33,6 @@ pub use pcm::{Pcm, level};
 pub use prompts::prompt_text;
 pub use render::{Cut, LegReport, Mp3Settings, Profile, Renderer, Summary};
 pub use resample::Resampler;
-pub use speech::{MAX_SPOKEN_BYTES, speak};
+pub use speech::{LANGUAGES, MAX_SPOKEN_BYTES, pieces, speak, speaks};
 pub use timeline::{Timeline, TimelineBuilder};
 pub use tones::{ToneStream, tone_stream, tones};

@@ -1,13 +1,33 @@
 //! Text to speech with the built-in engine (feature `espeak`). It needs no network and no installed files.
 
+mod pieces;
+
+#[cfg(feature = "espeak")]
+mod data;
+
+pub use pieces::pieces;
+
 use crate::{Error, Pcm};
+
+/// Languages the built-in engine speaks, by their first subtag.
+pub const LANGUAGES: &[&str] = &[
+    "da", "de", "en", "es", "fi", "fr", "it", "nl", "no", "pl", "pt", "sv",
+];
+
+/// Whether the built-in engine speaks the language of this tag.
+pub fn speaks(language: &str) -> bool {
+    let first = language.split(['-', '_']).next().unwrap_or_default();
+    let first = first.to_ascii_lowercase();
+    LANGUAGES.contains(&first.as_str()) || matches!(first.as_str(), "nb" | "nn")
+}
 
 /// Longest text spoken in one go, in bytes: about five minutes of speech.
 pub const MAX_SPOKEN_BYTES: usize = 5_000;
 
 /// Speaks a text. The audio is mono at the engine's own rate (22050 Hz), about -18 dBFS loud.
 ///
-/// `voice` is `male` or `female` (Kazoo's default; also taken for anything else). `language` is `en-us` (the default), `en-gb` or `en`, in any case.
+/// `voice` is `male` or `female` (Kazoo's default; also taken for anything else). `language` is a tag such as `en-us` (the default) whose first
+/// part is one of [`LANGUAGES`], in any case.
 /// The first call of a process unpacks the engine's data into a folder of its own below the system's temporary folder.
 ///
 /// # Errors
@@ -43,7 +63,7 @@ mod engine {
 
     use espeak_ng::{EspeakNg, Parameter};
 
-    use super::data;
+    use super::{LANGUAGES, data};
     use crate::{Error, Pcm};
 
     /// -18 dBFS: the usual loudness of speech on a telephone line.
@@ -51,15 +71,34 @@ mod engine {
     /// Words per minute; the engine's own default of 175 is hard to follow on a telephone.
     const WORDS_PER_MINUTE: i32 = 160;
 
+    /// The engine's name of a language, and of the ways it is spoken that it knows.
     fn language_of(language: Option<&str>) -> Result<&'static str, Error> {
-        let asked = language.unwrap_or("en-us");
-        match asked.to_ascii_lowercase().replace('_', "-").as_str() {
-            "" | "en" | "en-us" => Ok("en-us"),
-            "en-gb" | "en-au" | "en-nz" => Ok("en-gb"),
-            _ => Err(Error::Speech(format!(
-                "the language {asked:?} is not built in; use \"en-us\" or \"en-gb\", or play a file"
-            ))),
+        let asked = language.filter(|l| !l.is_empty()).unwrap_or("en-us");
+        let tag = asked.to_ascii_lowercase().replace('_', "-");
+        let (first, region) = tag.split_once('-').unwrap_or((&tag, ""));
+        let known = match (first, region) {
+            ("en", "" | "us") => "en-us",
+            ("en", "gb" | "au" | "nz" | "ie" | "za" | "in") => "en-gb",
+            ("en", _) => "en-us",
+            ("es", "" | "es") => "es",
+            ("es", _) => "es-419",
+            ("pt", "br") => "pt-br",
+            ("fr", "be") => "fr-be",
+            ("fr", "ch") => "fr-ch",
+            ("no" | "nb" | "nn", _) => "nb",
+            _ => LANGUAGES
+                .iter()
+                .find(|l| **l == first)
+                .copied()
+                .unwrap_or_default(),
+        };
+        if known.is_empty() {
+            return Err(Error::Speech(format!(
+                "the language {asked:?} is not built in; there are {}: use one of them, an HTTP engine, or a file",
+                LANGUAGES.join(", ")
+            )));
         }
+        Ok(known)
     }
 
     pub(super) fn speak(
@@ -101,98 +140,6 @@ mod engine {
         catch_unwind(AssertUnwindSafe(speaking))
             .map_err(|_| Error::Speech(format!("the engine broke on {text:?}")))?
             .map_err(|e| Error::Speech(e.to_string()))
-    }
-}
-
-/// Where the engine's data lies: it reads files, so they are unpacked once and shared by all our processes of one user.
-#[cfg(feature = "espeak")]
-mod data {
-    use std::{
-        fs, io,
-        os::unix::fs::MetadataExt,
-        path::{Path, PathBuf},
-        sync::Mutex,
-    };
-
-    use crate::Error;
-
-    static FOLDER: Mutex<Option<PathBuf>> = Mutex::new(None);
-
-    fn cannot_unpack(e: io::Error) -> Error {
-        Error::Speech(format!(
-            "its data cannot be unpacked below {}: {e}; set TMPDIR to a writable folder",
-            std::env::temp_dir().display()
-        ))
-    }
-
-    /// The folder, unpacked by this call if need be.
-    pub(super) fn folder() -> Result<PathBuf, Error> {
-        find(false)
-    }
-
-    /// The folder, unpacked anew.
-    pub(super) fn fresh_folder() -> Result<PathBuf, Error> {
-        find(true)
-    }
-
-    fn find(anew: bool) -> Result<PathBuf, Error> {
-        // A panic while unpacking leaves no half-known folder behind: the slot is set last.
-        let mut known = FOLDER.lock().unwrap_or_else(|e| e.into_inner());
-        match known.as_ref().filter(|_| !anew) {
-            Some(folder) => Ok(folder.clone()),
-            None => {
-                let folder = unpack(anew).map_err(cannot_unpack)?;
-                Ok(known.insert(folder).clone())
-            }
-        }
-    }
-
-    /// Unpacks into a private folder and moves it into place in one step, so that other processes see all of it or nothing.
-    fn unpack(anew: bool) -> io::Result<PathBuf> {
-        let staging = tempfile::Builder::new()
-            .prefix("callreel-speech-")
-            .tempdir()?;
-        let owner = fs::metadata(staging.path())?.uid();
-        let name = format!("callreel-speech-{}-{owner}", env!("CARGO_PKG_VERSION"));
-        let shared = std::env::temp_dir().join(name);
-        if !anew && is_ours_and_whole(&shared, owner) {
-            return Ok(shared);
-        }
-        espeak_ng::install_bundled_language(staging.path(), "en")?;
-        fs::write(staging.path().join(COMPLETE), b"")?;
-        if is_ours(&shared, owner) {
-            // Swept by half, or by an older build: another process may do the same right now, which ends in the same folder.
-            drop(fs::remove_dir_all(&shared));
-        }
-        match fs::rename(staging.path(), &shared) {
-            Ok(()) => Ok(shared),
-            Err(_) if is_ours_and_whole(&shared, owner) => Ok(shared),
-            // Somebody else's folder is in the way: keep our own for the life of this process.
-            Err(_) => Ok(staging.keep()),
-        }
-    }
-
-    /// Present in a folder that was unpacked to the end.
-    const COMPLETE: &str = "complete";
-    /// Without these there is no speech.
-    const NEEDED: [&str; 8] = [
-        COMPLETE,
-        "phontab",
-        "phonindex",
-        "phondata",
-        "en_dict",
-        "lang/gmw/en-US",
-        "voices/!v/f2",
-        "voices/!v/m3",
-    ];
-
-    fn is_ours(folder: &Path, owner: u32) -> bool {
-        // Not following links: another user could plant one in a shared temporary folder.
-        fs::symlink_metadata(folder).is_ok_and(|m| m.is_dir() && m.uid() == owner)
-    }
-
-    fn is_ours_and_whole(folder: &Path, owner: u32) -> bool {
-        is_ours(folder, owner) && NEEDED.iter().all(|file| folder.join(file).is_file())
     }
 }
 
@@ -274,8 +221,40 @@ mod tests {
 
         #[test]
         fn a_language_that_is_not_built_in_is_named() {
-            let error = speak("bonjour", None, Some("fr-fr")).unwrap_err();
-            assert!(error.to_string().contains("fr-fr"), "{error}");
+            let error = speak("kaixo", None, Some("eu-es")).unwrap_err();
+            let error = error.to_string();
+            assert!(
+                error.contains("eu-es") && error.contains("da, de, en"),
+                "{error}"
+            );
+        }
+
+        #[test]
+        fn what_is_said_to_be_spoken_is() {
+            for language in ["en", "en-US", "fr_CA", "nb-no", "pt-BR", "sv"] {
+                assert!(
+                    speaks(language) && speak("ja", None, Some(language)).is_ok(),
+                    "{language}"
+                );
+            }
+            for language in ["", "eu", "zh-cn", "english"] {
+                assert!(!speaks(language), "{language}");
+            }
+        }
+
+        #[test]
+        fn every_language_is_spoken_and_in_its_own_way() {
+            let text = "Martin, 21";
+            let english = speak(text, None, None).unwrap().samples;
+            let regions = ["en-GB", "es-MX", "pt_BR", "fr-be", "fr-CH", "nb-no"];
+            for language in LANGUAGES.iter().filter(|l| **l != "en").chain(&regions) {
+                let spoken = speak(text, Some("male"), Some(language))
+                    .unwrap_or_else(|e| panic!("{language}: {e}"));
+                let seconds = spoken.duration().as_secs_f64();
+                assert!((0.6..4.0).contains(&seconds), "{language}: {seconds} s");
+                let female = speak(text, None, Some(language)).unwrap().samples;
+                assert_ne!(female, english, "{language}");
+            }
         }
 
         #[test]

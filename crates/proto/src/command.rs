@@ -151,6 +151,22 @@ pub enum Application {
             skip_serializing_if = "Option::is_none"
         )]
         language: Option<String>,
+        /// Ours: a voice as the engine calls it, in the place of `Voice` where it knows it.
+        #[serde(
+            rename = "Voice-Name",
+            default,
+            deserialize_with = "loose",
+            skip_serializing_if = "Option::is_none"
+        )]
+        voice_name: Option<String>,
+        /// Who speaks: ours are `embedded` and `http`; the switch's own choice when absent or not known there.
+        #[serde(
+            rename = "Engine",
+            default,
+            deserialize_with = "loose",
+            skip_serializing_if = "Option::is_none"
+        )]
+        engine: Option<String>,
         /// Keys that end it.
         #[serde(rename = "Terminators", default, deserialize_with = "loose_or_default")]
         terminators: Terminators,

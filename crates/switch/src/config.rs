@@ -1,9 +1,11 @@
 //! The switch's settings and what they mean. Reads no file and no environment: the product does.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use callreel_media::Codec;
-use callreel_proto::PortRange;
+use callreel_proto::{PortRange, Secret};
 use serde::{Deserialize, Serialize};
 
 /// A digest algorithm offered to phones (RFC 8760).
@@ -25,6 +27,16 @@ impl DigestAlgorithm {
             Self::Sha256 => "SHA-256",
         }
     }
+}
+
+/// Who speaks texts that name no engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SpeechEngine {
+    /// The one inside this program.
+    Embedded,
+    /// The one at `speech_url`.
+    Http,
 }
 
 /// Codecs, the preferred first; at least one.
@@ -94,6 +106,20 @@ pub struct SwitchConfig {
     pub digest_algorithms: Vec<DigestAlgorithm>,
     /// Shortest session timer accepted, seconds (RFC 4028 Min-SE; at least 90).
     pub session_timer_min_s: u32,
+    /// Who speaks texts that name no engine.
+    pub speech_engine: SpeechEngine,
+    /// Where the HTTP engine is; `{text}`, `{voice}` and `{language}` in it are filled in. Absent: there is none.
+    pub speech_url: Option<String>,
+    /// How it is asked: `GET`, `POST` or `PUT`.
+    pub speech_method: String,
+    /// Headers it is sent, such as its key.
+    pub speech_headers: BTreeMap<String, Secret>,
+    /// What is posted, with the same places to fill in; a JSON object with `text`, `voice`, `language` and `format` when absent.
+    pub speech_body: Option<String>,
+    /// Milliseconds it may take for a sentence or two; then the built-in engine speaks.
+    pub speech_timeout_ms: u64,
+    /// PEM file with certificate authorities to trust beside the system's.
+    pub speech_ca_file: Option<PathBuf>,
 }
 
 impl Default for SwitchConfig {
@@ -118,6 +144,13 @@ impl Default for SwitchConfig {
             nonce_lifetime_s: 300,
             digest_algorithms: vec![DigestAlgorithm::Md5],
             session_timer_min_s: 90,
+            speech_engine: SpeechEngine::Embedded,
+            speech_url: None,
+            speech_method: "POST".to_owned(),
+            speech_headers: BTreeMap::new(),
+            speech_body: None,
+            speech_timeout_ms: 5_000,
+            speech_ca_file: None,
         }
     }
 }
@@ -178,6 +211,34 @@ pub const CONFIG_KEYS: &[(&str, &str)] = &[
     (
         "session_timer_min_s",
         "shortest SIP session timer accepted, seconds; at least 90",
+    ),
+    (
+        "speech_engine",
+        "who speaks texts that name no engine: \"embedded\" or \"http\"",
+    ),
+    (
+        "speech_url",
+        "http or https URL of the HTTP speech engine; {text}, {voice} and {language} in it are filled in; absent: there is none",
+    ),
+    (
+        "speech_method",
+        "how the HTTP speech engine is asked: \"GET\", \"POST\" or \"PUT\"",
+    ),
+    (
+        "speech_headers",
+        "headers the HTTP speech engine is sent, such as {\"Authorization\" = \"Bearer …\"}",
+    ),
+    (
+        "speech_body",
+        "what the HTTP speech engine is posted, with the same places to fill in; absent: a JSON object with text, voice, language and format",
+    ),
+    (
+        "speech_timeout_ms",
+        "milliseconds the HTTP speech engine may take for a sentence or two; then the built-in one speaks",
+    ),
+    (
+        "speech_ca_file",
+        "PEM file with certificate authorities the HTTP speech engine may be vouched for by, beside the system's",
     ),
 ];
 

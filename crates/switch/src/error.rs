@@ -24,6 +24,9 @@ pub enum Error {
     /// The bus does not take the switch's queue.
     #[error("the switch cannot subscribe to the bus: {0}")]
     Bus(#[from] callreel_bus::Error),
+    /// The settings of text to speech cannot be used.
+    #[error("text to speech: {0}")]
+    Speech(String),
     /// The SIP library refused.
     #[error("the SIP stack does not start: {0}")]
     Sip(String),

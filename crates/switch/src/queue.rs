@@ -87,7 +87,7 @@ pub(crate) struct Refusal {
 )]
 pub(crate) enum Step {
     /// Execute it beside the running one.
-    Now(Order),
+    Now(Box<Order>),
     /// Break the running media.
     Break,
     /// Publish a `dialplan` error event.
@@ -108,11 +108,13 @@ impl Queue {
         let mut steps: Vec<_> = refusals.into_iter().map(Step::Refuse).collect();
         let insert_at = insert_at(message);
         match insert_at {
-            _ if never_waits(&orders) => steps.extend(orders.into_iter().map(Step::Now)),
+            _ if never_waits(&orders) => {
+                steps.extend(orders.into_iter().map(|order| Step::Now(Box::new(order))))
+            }
             InsertAt::Now => {
                 for order in orders {
                     self.filter(&order);
-                    steps.push(Step::Now(order));
+                    steps.push(Step::Now(Box::new(order)));
                 }
             }
             InsertAt::Head => {

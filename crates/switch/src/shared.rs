@@ -45,7 +45,7 @@ pub(crate) struct Shared {
     pub(crate) nonces: Mutex<Nonces>,
     pub(crate) channels: Channels,
     pub(crate) askings: Askings,
-    pub(crate) sounds: Sounds,
+    pub(crate) sounds: Arc<Sounds>,
     pub(crate) loopbacks: Loopbacks,
     pub(crate) trunks: Trunks,
     pub(crate) counters: Arc<Counters>,

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use callreel_attachments::Attachments;
 use callreel_bus::{Bus, Mishaps, Subscription};
 use callreel_proto::HangupCause;
-use callreel_store::Store;
 use ractor::{Actor, ActorRef};
 use rsipstack::EndpointBuilder;
 use rsipstack::dialog::dialog_layer::DialogLayer;
@@ -26,6 +26,7 @@ use crate::peer::OwnAddress;
 use crate::port::{PortMsg, SipPort};
 use crate::rtp::{MediaEngine, RtpConfig};
 use crate::shared::{Channels, Counters, Shared, locked};
+use crate::sounds::Sounds;
 use crate::streams::Door;
 use crate::transport::{Sockets, ViaInspector};
 use crate::{
@@ -118,9 +119,10 @@ impl Switch {
     pub async fn start(
         config: SwitchConfig,
         bus: Bus,
-        store: Store,
+        attachments: Attachments,
         node: &str,
     ) -> Result<Self, Error> {
+        let sounds = Arc::new(Sounds::new(attachments.clone(), &config)?);
         let cancel = CancellationToken::new();
         let guard = cancel.clone().drop_guard();
         let counters = Arc::new(Counters::default());
@@ -150,7 +152,7 @@ impl Switch {
             config,
             identity: Arc::new(Identity::new(node, &own)),
             bus,
-            store,
+            store: attachments.store().clone(),
             engine,
             own,
             dialogs: Arc::new(DialogLayer::new(endpoint.inner.clone())),
@@ -158,7 +160,7 @@ impl Switch {
             nonces: Mutex::new(nonces),
             channels: Channels::default(),
             askings: Default::default(),
-            sounds: Default::default(),
+            sounds,
             loopbacks: Default::default(),
             trunks: Default::default(),
             counters,

@@ -154,7 +154,7 @@ impl Step {
                 )
             }
             "tts" => {
-                let mut words = speech::spoken(data).ok_or("there is nothing to say")?;
+                let mut words = speech::spoken(data, None).ok_or("there is nothing to say")?;
                 if let Application::Tts { leg, .. } = &mut words {
                     *leg = hearers(data, by, "self");
                 }

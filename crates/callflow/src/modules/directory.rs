@@ -255,6 +255,8 @@ fn speak(stage: &mut Stage, text: String) {
         text,
         voice: None,
         language,
+        voice_name: None,
+        engine: None,
         terminators: Terminators::any(),
         leg: None,
     });

@@ -1,6 +1,7 @@
-//! `say`: the mission's name for [`tts`](super::tts). Kazoo has no such callflow module; the document it comes from uses it.
+//! `say`: speaks a text, or a number, a date and the like if it has a `type`. The mission's name for [`tts`](super::tts).
 
 use crate::modules::tts::Tts;
+use crate::speech;
 use crate::stage::{Module, Stage, Turn};
 use crate::wait::Outcome;
 
@@ -9,15 +10,12 @@ pub(crate) struct Say(Tts);
 
 impl Module for Say {
     fn start(&mut self, stage: &mut Stage) -> Turn {
-        for key in ["type", "method"] {
-            if stage.value(key).is_some() {
-                stage.warn_of(
-                    key,
-                    "how to say it is not chosen here; the text is spoken as it is",
-                );
-            }
+        if stage.value("type").is_none() && stage.value("method").is_none() {
+            return self.0.start(stage);
         }
-        self.0.start(stage)
+        let language = stage.language();
+        let saying = stage.data(|data| speech::said(data, &language));
+        self.0.begin(stage, saying)
     }
 
     fn resume(&mut self, stage: &mut Stage, outcome: Outcome) -> Turn {

@@ -14,7 +14,20 @@ pub(crate) struct Tts {
 
 impl Module for Tts {
     fn start(&mut self, stage: &mut Stage) -> Turn {
-        self.text = stage.data(speech::spoken);
+        let language = stage.language();
+        let text = stage.data(|data| speech::spoken(data, Some(&language)));
+        self.begin(stage, text)
+    }
+
+    fn resume(&mut self, stage: &mut Stage, _outcome: Outcome) -> Turn {
+        self.speak(stage)
+    }
+}
+
+impl Tts {
+    /// Answers, says this and goes on when it has been heard.
+    pub(crate) fn begin(&mut self, stage: &mut Stage, text: Option<Application>) -> Turn {
+        self.text = text;
         if self.text.is_none() {
             return Turn::next();
         }
@@ -24,12 +37,6 @@ impl Module for Tts {
         }
     }
 
-    fn resume(&mut self, stage: &mut Stage, _outcome: Outcome) -> Turn {
-        self.speak(stage)
-    }
-}
-
-impl Tts {
     fn speak(&mut self, stage: &mut Stage) -> Turn {
         let Some(text) = self.text.take() else {
             return Turn::next();

@@ -56,7 +56,7 @@ fn the_fourth_sample_is_explained() {
        at say (root)
        wait until 5s
     0.1s > CHANNEL_EXECUTE_COMPLETE answer
-       < tts "Please leave your message after the beep" female, any key ends it
+       < tts "Please leave your message after the beep" female en-us, any key ends it
        < noop mark-1
        wait
     3.1s > CHANNEL_EXECUTE_COMPLETE tts

@@ -155,7 +155,7 @@ fn calls_go_to_the_number_that_the_caller_is_asked_for() {
        wait
     5.1s > Found document bob
        < play prompt://0123456789abcdef0123456789abcdef/cf-now_forwarded_to/en-us, any key ends it
-       < say name_spelled "2001"
+       < say name_spelled "2001" en-us
        < noop m-4
        wait
     7s > CHANNEL_EXECUTE_COMPLETE noop m-4

@@ -146,7 +146,7 @@ fn a_group_is_rung_again_until_somebody_answers_or_the_flow_knows_better() {
        < bridge lobby@acme.example for 20s, simultaneous, from Alice 1000
        wait until 40s
     40s > CHANNEL_EXECUTE_COMPLETE bridge NO_ANSWER sip:480 NO_ANSWER
-       < tts "nobody there" female, any key ends it
+       < tts "nobody there" female en-us, any key ends it
        < noop m-1
        at tts /children/_
        wait
@@ -336,7 +336,7 @@ fn a_group_document_goes_before_the_action_and_the_call_is_answered_first() {
        < bridge desk@acme.example after 3s, mobile@acme.example after 3s, carols@acme.example for 7s, simultaneous, from Alice 1000
        wait until 27.1s
     9s > CHANNEL_EXECUTE_COMPLETE bridge NO_ANSWER NO_ANSWER
-       < tts "nobody there" female, any key ends it
+       < tts "nobody there" female en-us, any key ends it
        < noop m-1
        at tts /children/_
        wait
@@ -449,7 +449,7 @@ fn whoever_has_the_number_as_caller_id_is_rung() {
        < bridge lobby@acme.example, carols@acme.example for 20s, simultaneous, from Alice 1000
        wait until 40s
     9s > CHANNEL_EXECUTE_COMPLETE bridge USER_BUSY sip:486 USER_BUSY
-       < tts "busy" female, any key ends it
+       < tts "busy" female en-us, any key ends it
        < noop m-1
        at tts /children/USER_BUSY
        wait

@@ -49,29 +49,25 @@ fn an_answer_that_never_completes_holds_nothing_up() {
        at say (root)
        wait until 5s
     5s > Tick
-       < tts "Hello" female, any key ends it
+       < tts "Hello" female en-us, any key ends it
        < noop m-1
        wait
     "#);
 }
 
 #[test]
-fn say_is_tts_and_owns_up_to_what_it_cannot_do() {
+fn say_is_tts_and_a_voice_may_be_an_engines_own() {
     let talk = Talk::with(
         &then_noop(
             "say",
-            json!({"text": "1234", "type": "number", "method": "iterated", "voice": "robot",
-                                 "endless_playback": true}),
+            json!({"text": "1234", "voice": "alloy", "engine": "http", "endless_playback": true}),
         ),
         |call, _| call.answered = true,
     );
     assert_snapshot!(talk.text(), @r#"
     0s > Started
-       < warn at /data/type: how to say it is not chosen here; the text is spoken as it is
-       < warn at /data/method: how to say it is not chosen here; the text is spoken as it is
        < warn at /data/endless_playback: a text is spoken once
-       < warn at /data/voice: "robot" is no voice; use "male" or "female"; female is used
-       < tts "1234" female, any key ends it
+       < tts "1234" female alloy en-us by http, any key ends it
        < noop m-1
        at say (root)
        wait
@@ -92,13 +88,133 @@ fn nothing_to_say_is_skipped() {
 #[test]
 fn a_long_text_is_cut_between_characters() {
     let talk = Talk::with(
-        &then_noop("tts", json!({"text": "ü".repeat(1500)})),
+        &then_noop("tts", json!({"text": "ü".repeat(5500)})),
         |call, _| {
             call.answered = true;
         },
     );
-    assert!(talk.text().contains("cut after 1000 characters"));
-    assert_eq!(talk.text().matches('ü').count(), 1000);
+    assert!(talk.text().contains("cut after 5000 characters"));
+    assert_eq!(talk.text().matches('ü').count(), 5000);
+}
+
+#[test]
+fn say_says_what_is_no_text_by_its_type() {
+    let said = |data: Value| {
+        let talk = Talk::with(&then_noop("say", data), |call, _| {
+            call.answered = true;
+            call.language = Some("fr-FR".to_owned());
+        });
+        let all = talk.text();
+        let lines = all
+            .lines()
+            .skip(1)
+            .take_while(|line| !line.contains("noop") && !line.contains("hangup"));
+        lines.map(|line| line.trim().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        said(json!({"text": "12", "type": "number"})),
+        ["< say number \"12\" fr-fr"]
+    );
+    assert_eq!(
+        said(json!({"text": 12, "type": "number", "method": "counted", "language": "en-gb"})),
+        ["< say number \"12\" counted en-gb"]
+    );
+    assert_eq!(
+        said(json!({"text": "ab", "method": "none"})),
+        ["< say name_spelled \"ab\" none fr-fr"]
+    );
+    let odd = said(json!({"text": "12", "type": "song"}));
+    assert!(
+        odd[0].starts_with("< warn at /data/type: \"song\" is nothing that can be said"),
+        "{odd:?}"
+    );
+    let odd = said(json!({"text": "12", "type": "url", "method": "sung"}));
+    assert!(
+        odd[0].starts_with("< warn at /data/method") && odd[1] == "< say url \"12\" fr-fr",
+        "{odd:?}"
+    );
+}
+
+#[test]
+fn the_parts_of_a_macro_are_heard_one_after_the_other() {
+    let macros = json!([
+        {"macro": "play", "id": "jingle", "terminators": ["1"]},
+        {"macro": "prompt", "id": "vm-you_have", "language": "sv-SE"},
+        {"macro": "say", "text": "3", "type": "number"},
+        {"macro": "tts", "text": "new", "voice": "male"},
+        {"macro": "tone", "frequencies": [440, "880", "x"], "duration_on": 200},
+    ]);
+    let flow = json!({"module": "audio_macro", "data": {"macros": macros, "terminators": ["#"]},
+        "children": {"_": {"module": "sleep", "data": {"duration": 1}}}});
+    let mut talk = Talk::through(&flow);
+    talk.key(0.5, "1");
+    talk.marked(5.0, 1);
+    assert_snapshot!(talk.text(), @r##"
+    0s > Started
+       < play /0123456789abcdef0123456789abcdef/jingle, 1 ends it
+       < play prompt://0123456789abcdef0123456789abcdef/vm-you_have/sv-se, # ends it
+       < say number "3" en-us
+       < tts "new" male en-us, # ends it
+       < tones 440+880 Hz 200 ms
+       < noop m-1
+       at audio_macro (root)
+       wait
+    0.5s > DTMF 1
+       wait
+    5s > CHANNEL_EXECUTE_COMPLETE noop m-1
+       at sleep /children/_
+       wait until 6s
+    "##);
+    let mut skipped = Talk::through(&flow);
+    skipped.key(0.5, "#");
+    assert!(
+        skipped.text().ends_with(
+            "0.5s > DTMF #\n   < noop m-2 (flush)\n   at sleep /children/_\n   wait until 1.5s\n"
+        ),
+        "{}",
+        skipped.text()
+    );
+}
+
+#[test]
+fn what_a_macro_cannot_play_is_left_out() {
+    let warned = |macros: Value| {
+        let talk = Talk::through(&then_noop("audio_macro", json!({"macros": macros})));
+        talk.text()
+            .replace("0123456789abcdef0123456789abcdef", "ACCOUNT")
+    };
+    assert_snapshot!(warned(json!([
+        7,
+        {"macro": "dance"},
+        {},
+        {"macro": "play"},
+        {"macro": "play", "id": "/etc/passwd"},
+        {"macro": "prompt"},
+        {"macro": "say"},
+        {"macro": "tts", "text": ""},
+        {"macro": "tone", "frequencies": [0]},
+        {"macro": "play", "id": "heard"},
+    ])), @r#"
+    0s > Started
+       < warn at /data/macros/0: wanted an object, found a number; skipped
+       < warn at /data/macros/1/macro: "dance" is nothing that can be played; use play, prompt, say, tts or tone; skipped
+       < warn at /data/macros/2/macro: "" is nothing that can be played; use play, prompt, say, tts or tone; skipped
+       < warn at /data/macros/3/id: nothing to play is named; skipped
+       < warn at /data/macros/4/id: only the account's own media and /system_media/ can be played; skipped
+       < warn at /data/macros/5/id: nothing to play is named; skipped
+       < warn at /data/macros/6/text: there is nothing to say; skipped
+       < warn at /data/macros/7/text: there is nothing to say; skipped
+       < warn at /data/macros/8/frequencies: a tone needs at least one frequency in Hz; skipped
+       < play /ACCOUNT/heard, any key ends it
+       < noop m-1
+       at audio_macro (root)
+       wait
+    "#);
+    for nothing in [json!([]), json!("x"), json!(null), json!([{"macro": "x"}])] {
+        assert!(warned(nothing).contains("there is nothing to play; skipped"));
+    }
+    let many = vec![json!({"macro": "play", "id": "a"}); 150];
+    assert_eq!(warned(json!(many)).matches("< play").count(), 100);
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn the_fourth_sample_speaks_beeps_and_records_the_caller_alone() {
        at say (root)
        wait until 5s
     0.1s > CHANNEL_EXECUTE_COMPLETE answer
-       < tts "Please leave your message after the beep" female, any key ends it
+       < tts "Please leave your message after the beep" female en-us, any key ends it
        < noop m-1
        wait
     3s > CHANNEL_EXECUTE_COMPLETE tts

@@ -180,6 +180,8 @@ fn media() -> [Application; 7] {
             text: String::new(),
             voice: text(),
             language: text(),
+            voice_name: text(),
+            engine: text(),
             terminators: Terminators::any(),
             leg: hearers(),
         },

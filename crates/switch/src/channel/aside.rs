@@ -20,7 +20,7 @@ impl Channel {
         tokio::spawn(async move {
             let sound = shared
                 .sounds
-                .fetch(&shared.store, Request::Named(name))
+                .fetch(Request::Named(name))
                 .await;
             // The channel may have ended meanwhile.
             drop(me.cast(ChannelMsg::Aside { aside, sound }));

@@ -24,7 +24,7 @@ impl Channel {
         for step in self.queue.receive(command, &legs) {
             match step {
                 Step::Now(order) => {
-                    self.execute(order, true).await;
+                    self.execute(*order, true).await;
                 }
                 Step::Break => self.break_media().await,
                 Step::Refuse(refusal) => {

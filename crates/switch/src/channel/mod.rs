@@ -82,7 +82,7 @@ pub(crate) enum ChannelMsg {
         /// The playback it is for.
         token: u64,
         /// The sound, or why there is none.
-        sound: Result<Sound, String>,
+        sound: Result<Box<Sound>, String>,
     },
     /// From the task that made a sound no command asked for: here it is.
     Aside {
@@ -98,8 +98,8 @@ pub(crate) enum ChannelMsg {
         /// Why.
         reason: String,
     },
-    /// From the leg this one is joined to: what was played to that leg from here is over.
-    PlayedThere(PlayId),
+    /// From the leg this one is joined to: what was played to that leg from here is over; true if it was broken off.
+    PlayedThere(PlayId, bool),
     /// From a B leg to its A leg.
     Leg {
         /// The bridge it was dialled for.
@@ -382,7 +382,7 @@ impl Channel {
             ChannelMsg::NotTaken { slip, reason } => {
                 self.fail(slip, &reason).await;
             }
-            ChannelMsg::PlayedThere(id) => drop(self.end_playback(id).await),
+            ChannelMsg::PlayedThere(id, broken) => drop(self.end_playback(id, broken).await),
             ChannelMsg::Leg { bridge, leg, fact } => self.on_leg(bridge, leg, fact).await,
             ChannelMsg::Order(order) => self.on_order(order).await,
             ChannelMsg::Due(due) => self.on_due(due).await,
@@ -397,7 +397,7 @@ impl Channel {
                 digit,
                 duration_ticks,
             } => self.on_digit(digit, duration_ticks.into()).await,
-            MediaEvent::PlaybackEnded { id, broken: _ } => self.on_playback_ended(id).await,
+            MediaEvent::PlaybackEnded { id, broken } => self.on_playback_ended(id, broken).await,
             MediaEvent::Silence => self.on_silence().await,
             MediaEvent::Inactive if self.answered.is_some() && !self.held => {
                 tracing::info!(call_id = %self.call_id, "no RTP for too long");

@@ -1,13 +1,13 @@
 //! Playing files, speech and tones to the phone, to the one it is joined to, or to both, and the keys it presses meanwhile.
 
-use callreel_proto::{Application, EventName, Hearers, Terminators};
+use callreel_proto::{AccountId, Application, EventName, Hearers, Terminators};
 
 use super::commands::Execution;
 use super::{Channel, ChannelMsg};
 use crate::queue::Slip;
 use crate::rtp::{MediaLeg, PlayId, Playback};
-use crate::say;
-use crate::sounds::{Request, Sound};
+use crate::say::Saying;
+use crate::sounds::{Request, Rest, Sound, Text};
 
 /// The sounds of a channel: one is heard, another may be on its way.
 #[derive(Default)]
@@ -36,6 +36,8 @@ struct Item {
     what: What,
     /// The sound is there and is, or was, played.
     begun: bool,
+    /// What is to be heard after it.
+    rest: Option<Rest>,
     /// While this leg hears it.
     here: Option<PlayId>,
     /// While the leg it is joined to hears it.
@@ -78,7 +80,7 @@ impl Media {
 }
 
 /// What a media command plays; the error is a sentence for the controller.
-fn media_of(application: Application) -> Result<Media, String> {
+fn media_of(application: Application, account: Option<AccountId>) -> Result<Media, String> {
     Ok(match application {
         Application::Play {
             media_name,
@@ -104,15 +106,19 @@ fn media_of(application: Application) -> Result<Media, String> {
             text,
             voice,
             language,
+            voice_name,
+            engine,
             terminators,
             leg,
         } => {
             let data = text.clone();
-            let request = Request::Text {
+            let request = Request::Text(Text {
                 text,
                 voice,
+                voice_name,
                 language,
-            };
+                engine,
+            });
             Media::once(request, data, terminators).heard_by(leg)
         }
         Application::Say {
@@ -122,12 +128,15 @@ fn media_of(application: Application) -> Result<Media, String> {
             language,
             leg,
         } => {
-            let request = Request::Text {
-                text: say::words(&text, &kind, &method)?,
-                voice: None,
+            let data = text.clone();
+            let saying = Saying {
+                text,
+                kind,
+                method,
                 language,
             };
-            Media::once(request, text, Terminators::none()).heard_by(leg)
+            let request = Request::Said(saying, account);
+            Media::once(request, data, Terminators::none()).heard_by(leg)
         }
         Application::Tones {
             tones,
@@ -147,7 +156,7 @@ impl Channel {
         now: bool,
     ) -> Execution {
         let name = application.name();
-        let media = match media_of(application) {
+        let media = match media_of(application, self.account()) {
             Ok(media) => media,
             Err(reason) => return self.fail(slip, &reason).await,
         };
@@ -171,24 +180,40 @@ impl Channel {
             token,
             what,
             begun: false,
+            rest: None,
             here: None,
             there: None,
             terminator: None,
         });
-        let (shared, me) = (self.shared.clone(), self.me.clone());
+        let sounds = self.shared.sounds.clone();
+        self.await_sound(token, async move { sounds.fetch(request).await });
+    }
+
+    fn await_sound(
+        &self,
+        token: u64,
+        coming: impl Future<Output = Result<Sound, String>> + Send + 'static,
+    ) {
+        let me = self.me.clone();
         tokio::spawn(async move {
-            let sound = shared.sounds.fetch(&shared.store, request).await;
+            let sound = coming.await.map(Box::new);
             drop(me.cast(ChannelMsg::Fetched { token, sound }));
         });
     }
 
+    /// Whose account the call is on.
+    fn account(&self) -> Option<AccountId> {
+        let id = self.channel_vars.get("Account-ID")?;
+        AccountId::parse(id).ok()
+    }
+
     /// A sound is there, or will never be.
-    pub(super) async fn on_fetched(&mut self, token: u64, sound: Result<Sound, String>) {
+    pub(super) async fn on_fetched(&mut self, token: u64, sound: Result<Box<Sound>, String>) {
         let Some(at) = self.playing.sounds.iter().position(|s| s.token == token) else {
             return;
         };
         let begun = match sound {
-            Ok(sound) => self.play(at, sound).await,
+            Ok(sound) => self.play(at, *sound).await,
             Err(reason) => Err(reason),
         };
         if let Err(reason) = begun {
@@ -218,6 +243,7 @@ impl Channel {
         let pcm = sound.pcm;
         let playback = Playback { pcm, times };
         item.begun = true;
+        item.rest = sound.rest;
         if hearers != Hearers::Other {
             item.here = Some(self.media.play(playback.clone()));
         }
@@ -228,23 +254,24 @@ impl Channel {
     }
 
     /// The media engine is done with a playback to this leg. What it does not know, the leg it is joined to has played to it.
-    pub(super) async fn on_playback_ended(&mut self, id: PlayId) {
-        if !self.end_playback(id).await
+    pub(super) async fn on_playback_ended(&mut self, id: PlayId, broken: bool) {
+        if !self.end_playback(id, broken).await
             && let Some(partner) = self.partner()
         {
             // A leg that has ended waits for nothing.
-            drop(partner.actor.cast(ChannelMsg::PlayedThere(id)));
+            drop(partner.actor.cast(ChannelMsg::PlayedThere(id, broken)));
         }
     }
 
-    /// A playback to this leg, or of ours to the other, is over; true if it is known.
-    pub(super) async fn end_playback(&mut self, id: PlayId) -> bool {
+    /// A playback to this leg, or of ours to the other, is over; true if it is known. What was broken is not gone on with.
+    pub(super) async fn end_playback(&mut self, id: PlayId, broken: bool) -> bool {
         let own = |s: &&mut Item| s.here == Some(id) || s.there == Some(id);
         let Some(item) = self.playing.sounds.iter_mut().find(own) else {
             return false;
         };
         item.here = item.here.filter(|here| *here != id);
         item.there = item.there.filter(|there| *there != id);
+        item.rest = item.rest.take().filter(|_| !broken);
         self.finish_heard().await;
         true
     }
@@ -254,6 +281,10 @@ impl Channel {
         let mut heard = false;
         for item in &mut self.playing.sounds {
             heard |= item.there.take().is_some();
+            item.rest = item
+                .rest
+                .take()
+                .filter(|_| item.what.hearers != Hearers::Other);
         }
         if let Some(partner) = partner.filter(|_| heard) {
             partner.stop_playback();
@@ -261,10 +292,17 @@ impl Channel {
         self.finish_heard().await;
     }
 
-    /// Completes what was played and is heard no more.
+    /// Completes what was played and is heard no more, or goes on with its next piece.
     async fn finish_heard(&mut self) {
         let over = |s: &Item| s.begun && !s.is_heard();
         while let Some(at) = self.playing.sounds.iter().position(over) {
+            let item = &mut self.playing.sounds[at];
+            if let Some(rest) = item.rest.take().filter(|_| item.terminator.is_none()) {
+                item.begun = false;
+                let token = item.token;
+                self.await_sound(token, rest.next());
+                continue;
+            }
             let item = self.playing.sounds.remove(at);
             self.heard(item).await;
         }

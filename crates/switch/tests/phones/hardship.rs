@@ -261,7 +261,7 @@ async fn a_taken_port_is_an_error_that_names_it() {
     let outcome = Switch::start(
         config,
         Bus::embedded(),
-        scene.store.clone(),
+        crate::support::attachments(&scene.store),
         "callreel@test",
     )
     .await;

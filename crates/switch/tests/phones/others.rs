@@ -145,8 +145,8 @@ async fn what_the_switch_does_not_have_is_an_error_with_the_whole_command() {
         ),
         (
             "say",
-            json!({"Say-Text": "1", "Type": "currency"}),
-            "cannot say a currency",
+            json!({"Say-Text": "much", "Type": "currency"}),
+            "is no amount of money",
         ),
         ("send_dtmf", json!({"DTMFs": "x"}), "not a telephone key"),
         ("queue", json!({"Commands": "none"}), "Commands is no list"),

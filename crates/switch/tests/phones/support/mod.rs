@@ -8,7 +8,7 @@ mod scene;
 pub(crate) use controller::Controller;
 pub(crate) use ears::{Ears, Forked, packet, payload};
 pub(crate) use phone::{Call, Message, Phone, sdp_with};
-pub(crate) use scene::{ACCOUNT, REALM, Scene};
+pub(crate) use scene::{ACCOUNT, REALM, Scene, attachments};
 
 use std::time::Duration;
 

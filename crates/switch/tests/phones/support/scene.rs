@@ -1,5 +1,6 @@
 //! A switch on loopback with one account and two devices.
 
+use callreel_attachments::{Attachments, Outside, OutsideConfig};
 use callreel_bus::Bus;
 use callreel_proto::{AccountDb, AccountId};
 use callreel_store::{ACCOUNTS, Store};
@@ -12,6 +13,15 @@ use super::{Controller, Phone};
 pub(crate) const ACCOUNT: &str = "a0000000000000000000000000000001";
 /// Its realm.
 pub(crate) const REALM: &str = "acme.test";
+
+/// Where media is, and the way to other machines: this one counts as one of them.
+pub(crate) fn attachments(store: &Store) -> Attachments {
+    let config = OutsideConfig {
+        allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
+        ..OutsideConfig::default()
+    };
+    Attachments::new(store.clone(), Outside::new(&config).unwrap())
+}
 
 /// A running switch and its places.
 pub(crate) struct Scene {
@@ -42,7 +52,7 @@ impl Scene {
             ..SwitchConfig::default()
         };
         change(&mut config);
-        let switch = Switch::start(config, bus.clone(), store.clone(), "callreel@test")
+        let switch = Switch::start(config, bus.clone(), attachments(&store), "callreel@test")
             .await
             .unwrap();
         let scene = Self {
