@@ -71,7 +71,7 @@ impl Menu {
             }
             _ => {
                 stage.warn("the greeting could not be recorded");
-                self.to_menu(stage, "vm-not_recorded")
+                self.menu_again(stage, "vm-not_recorded")
             }
         }
     }
@@ -81,7 +81,7 @@ impl Menu {
         self.questions += 1;
         if self.questions > MOST_QUESTIONS {
             stage.effect(Effect::Discard { slot: take.slot });
-            return self.to_menu(stage, "vm-deleted");
+            return self.menu_again(stage, "vm-deleted");
         }
         stage.prompt("vm-review_recording");
         self.step = Step::Review(take);
@@ -99,7 +99,7 @@ impl Menu {
             "1" => {
                 stage.effect(Effect::Keep { slot });
                 self.fresh = take.media_name;
-                self.to_menu(stage, "vm-saved")
+                self.menu_again(stage, "vm-saved")
             }
             "2" => {
                 if let Some(media) = take.media_name.clone() {
@@ -115,7 +115,7 @@ impl Menu {
         }
     }
 
-    fn to_menu(&mut self, stage: &mut Stage, prompt: &str) -> Turn {
+    fn menu_again(&mut self, stage: &mut Stage, prompt: &str) -> Turn {
         stage.prompt(prompt);
         stage.prompt("menu-return");
         self.ask(stage)
