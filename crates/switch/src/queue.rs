@@ -81,10 +81,6 @@ pub(crate) struct Refusal {
 
 /// What the channel must do about a command at once.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a step is taken at once, and most are orders"
-)]
 pub(crate) enum Step {
     /// Execute it beside the running one.
     Now(Box<Order>),
