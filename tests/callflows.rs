@@ -1,6 +1,7 @@
 //! Callflow modules on real calls: what the caller hears and how the call ends.
 
 mod feature_codes;
+mod forwards;
 mod groups;
 mod menus;
 mod times;

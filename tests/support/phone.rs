@@ -146,6 +146,15 @@ impl InCall {
         });
     }
 
+    /// Waits until it has heard words, or anything else.
+    pub(crate) fn hears_words(&self) {
+        eventually("words to be heard", || {
+            let heard = self.heard();
+            let ends = heard.seconds();
+            (ends > 0.5 && heard.loudness(0, ends - 0.5, ends) > 0.02).then_some(())
+        });
+    }
+
     /// What it has heard so far.
     pub(crate) fn heard(&self) -> Heard {
         self.phone.voice.heard()

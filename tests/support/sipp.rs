@@ -59,6 +59,12 @@ impl Run {
         });
     }
 
+    /// Makes sure that the call is not answered yet.
+    pub(crate) fn is_not_answered(&self) {
+        let answered = self.described().is_some_and(|d| d.contains("\nACK sip:"));
+        assert!(!answered, "{} has been answered", self.name);
+    }
+
     /// Waits until it has sent a message with these words.
     pub(crate) fn sent(&self, words: &str) {
         self.noted("message sent", "message received", words);
