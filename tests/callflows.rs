@@ -4,6 +4,7 @@ mod feature_codes;
 mod forwards;
 mod groups;
 mod menus;
+mod metaflows;
 mod times;
 
 use serde_json::{Value, json};
