@@ -14,6 +14,7 @@ use crate::mailbox::{MailboxAnswer, MailboxQuery};
 use crate::ring::{Member, MemberKind};
 use crate::talk::{Answer, CallInfo, Captures, Dialled, Effect, Endpoints, Input, Query, Settings};
 use crate::transcript::Transcript;
+use crate::trunk::Trunks;
 
 use rehearsal::Rehearsal;
 pub use script::{BadScript, Script};
@@ -150,6 +151,13 @@ fn look_up(query: &Query) -> Answer {
             document: json!({"_id": number, "flow": {"module": "noop", "data": {}}}),
             captures: Captures::default(),
             fallback: false,
+        })),
+        Query::Trunks { hunt, .. } => Answer::Trunks(Box::new(Trunks {
+            resources: vec![json!({
+                "_id": "trunk", "rules": [".+"], "gateways": [{"server": "gateway.example.net"}]
+            })],
+            global: hunt.is_none(),
+            ..Trunks::default()
         })),
         // A Monday at noon: most rules of time mean working hours.
         Query::LocalTime { .. } => Answer::LocalTime(

@@ -22,6 +22,7 @@ pub mod metaflow;
 mod missed;
 mod modules;
 mod numbers;
+mod offnet;
 mod order;
 mod pending;
 mod people;
@@ -35,6 +36,7 @@ mod speech;
 mod stage;
 mod talk;
 mod transcript;
+mod trunk;
 mod unbuilt;
 mod wait;
 pub mod web;
@@ -57,4 +59,5 @@ pub use talk::{
     Settings,
 };
 pub use transcript::{Heard, Transcript};
+pub use trunk::Trunks;
 pub use wish::{Asker, Want, Wish};

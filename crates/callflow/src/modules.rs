@@ -21,6 +21,7 @@ mod lookupcidname;
 mod menu;
 mod missed_call_alert;
 mod noop;
+mod offnet;
 mod page_group;
 mod pivot;
 mod play;
@@ -28,11 +29,13 @@ mod prepend_cid;
 mod privacy;
 mod record_call;
 mod record_caller;
+mod resources;
 mod response;
 mod ring_group;
 mod ring_group_toggle;
 mod route_to_cid;
 mod say;
+mod send_dtmf;
 mod set_alert_info;
 mod set_cid;
 mod set_variable;
@@ -88,6 +91,7 @@ registered! {
     menu: Menu,
     missed_call_alert: MissedCallAlert,
     noop: Noop,
+    offnet: Offnet,
     page_group: PageGroup,
     pivot: Pivot,
     play: Play,
@@ -95,11 +99,13 @@ registered! {
     privacy: Privacy,
     record_call: RecordCall,
     record_caller: RecordCaller,
+    resources: Resources,
     response: Response,
     ring_group: RingGroup,
     ring_group_toggle: RingGroupToggle,
     route_to_cid: RouteToCid,
     say: Say,
+    send_dtmf: SendDtmf,
     set_alert_info: SetAlertInfo,
     set_cid: SetCid,
     set_variable: SetVariable,

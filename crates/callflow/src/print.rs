@@ -81,6 +81,10 @@ impl Display for Answer {
             }
             Self::Dialled(found) => write!(f, "callflow {}", id_of(&found.document)),
             Self::LocalTime(time) => write!(f, "{}", time.datetime()),
+            Self::Trunks(found) => {
+                let ids: Vec<_> = found.resources.iter().map(id_of).collect();
+                write!(f, "trunks [{}]", ids.join(", "))
+            }
             Self::Missing => f.write_str("nothing"),
             Self::Failed(reason) => write!(f, "failure: {reason}"),
         }
@@ -107,6 +111,10 @@ impl Display for Query {
                     .try_for_each(|(pointer, value)| write!(f, " {pointer}={value}"))
             }
             Self::Pivot(pivot) => write!(f, "the callflow that is served by {}", pivot.request),
+            Self::Trunks { hunt, .. } => match hunt {
+                Some(account) => write!(f, "the trunks of account {account}"),
+                None => f.write_str("everybody's trunks"),
+            },
             Self::LocalTime { timezone } => match timezone {
                 Some(place) => write!(f, "the time in {place}"),
                 None => f.write_str("the time"),

@@ -17,9 +17,10 @@ use crate::talk::{Answer, Endpoints, Query};
 use crate::wait::{Await, Outcome};
 use endpoint::Terms;
 
+pub(crate) use endpoint::outbound;
 pub use members::{Member, MemberKind, members_of};
 pub(crate) use members::{Wanted, wanted};
-pub(crate) use rounds::Rounds;
+pub(crate) use rounds::{Rounds, ringback};
 
 /// Kazoo's ring time, seconds.
 const RING_S: u64 = 20;

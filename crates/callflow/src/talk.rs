@@ -15,6 +15,7 @@ use crate::mailbox::{MailboxAnswer, MailboxQuery};
 use crate::mandate::Standing;
 use crate::order::{Meant, RecordingOrder, Slot};
 use crate::ring::Member;
+use crate::trunk::Trunks;
 use crate::web::{PivotRequest, WebRequest};
 
 /// What the cursor is told.
@@ -94,6 +95,8 @@ pub enum Answer {
     Dialled(Box<Dialled>),
     /// The date and time of a place; it can tell those of other instants there, too.
     LocalTime(Zoned),
+    /// Trunks, and who calls over them.
+    Trunks(Box<Trunks>),
     /// There is no such document, or it could not be read.
     Missing,
     /// It was tried and failed, for this reason.
@@ -192,6 +195,14 @@ pub enum Query {
     /// The callflow that a web server serves for this call → [`Answer::Flow`], or [`Answer::Failed`] with the reason. It is
     /// answered within the request's patience.
     Pivot(Box<PivotRequest>),
+    /// The trunks that may be called over, and the documents that say who the caller is → [`Answer::Trunks`].
+    Trunks {
+        /// The account whose own trunks are meant; everybody's when absent. One that the caller's account does not belong to has
+        /// none for it.
+        hunt: Option<String>,
+        /// The calling device's document id.
+        device: Option<String>,
+    },
     /// The date and time → [`Answer::LocalTime`].
     LocalTime {
         /// IANA name, such as `Europe/Stockholm`; the account's own when absent, else UTC.

@@ -29,10 +29,7 @@ const OTHERS: &[&str] = &[
     "move",
     "nomorobo",
     "notification",
-    "offnet",
     "park",
-    "resources",
-    "send_dtmf",
     "set",
     "skel",
 ];

@@ -1,6 +1,7 @@
 //! Answers a cursor's questions from the account's documents, and finds the callflow of a new call.
 
 mod endpoints;
+mod trunks;
 
 use callreel_callflow::{
     Answer, Captures, Dialled, EndpointRules, Network, Query, Standing, metaflow::MetaflowRules,
@@ -142,6 +143,11 @@ async fn look_up(
             .map(|found| Answer::Dialled(Box::new(found))),
         Query::Change { id, set } => store.change(&db, id, set).await?.map(Answer::Document),
         // Asked of the web, not of documents.
+        Query::Trunks { hunt, device } => {
+            let hunt = hunt.as_deref();
+            let found = trunks::trunks(store, account, hunt, device.as_deref()).await?;
+            Some(Answer::Trunks(Box::new(found)))
+        }
         Query::Pivot(_) => None,
         Query::LocalTime { timezone } => {
             let time = local_time(store, account, timezone.as_deref()).await?;

@@ -32,6 +32,10 @@ pub mod pvt_type {
     pub const LIST_ENTRY: &str = "list_entry";
     /// Users and devices that are rung together.
     pub const GROUP: &str = "group";
+    /// A trunk to the public network.
+    pub const RESOURCE: &str = "resource";
+    /// A number of the public network, and whose it is.
+    pub const NUMBER: &str = "number";
     /// Where an account wants to be told of events.
     pub const WEBHOOK: &str = "webhook";
     /// A recording's metadata.

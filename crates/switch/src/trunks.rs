@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use callreel_proto::{Account, AccountDb, AccountId, E164, lenient_bool, lenient_u64};
+use callreel_proto::{Account, AccountDb, AccountId, E164, lenient_bool, lenient_u64, pvt_type};
 use callreel_store::{ACCOUNTS, Error, Store, View};
 use rsipstack::sip::{Header, Request};
 use serde_json::Value;
@@ -136,7 +136,9 @@ async fn owner(store: &Store, number: &E164) -> Result<Option<AccountId>, Error>
 
 /// Where the trunks of a database send from.
 async fn sources(store: &Store, db: &str) -> Result<Vec<Source>, Error> {
-    let docs = store.query(db, View::OfType("resource".to_owned())).await?;
+    let docs = store
+        .query(db, View::OfType(pvt_type::RESOURCE.to_owned()))
+        .await?;
     let mut sources = Vec::new();
     for (resource, gateway) in docs.iter().take(MAX_TRUNKS).flat_map(gateways) {
         let Some(server) = gateway.get("server").and_then(Value::as_str) else {

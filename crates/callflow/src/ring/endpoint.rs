@@ -247,7 +247,8 @@ fn headers(stage: &mut Stage) -> Map<String, Value> {
     headers
 }
 
-fn outbound(mut headers: Map<String, Value>) -> Map<String, Value> {
+/// The headers of calls to somewhere: all, or in Kazoo's later form those below `out`.
+pub(crate) fn outbound(mut headers: Map<String, Value>) -> Map<String, Value> {
     let nested = ["in", "out"]
         .iter()
         .any(|side| headers.get(*side).is_some_and(Value::is_object));

@@ -86,7 +86,7 @@ impl Rounds {
 }
 
 /// What the caller hears: media, or the tones of a switch such as `%(2000,4000,440,480)`.
-fn ringback(data: &mut Data<'_>, account: &AccountId) -> Option<String> {
+pub(crate) fn ringback(data: &mut Data<'_>, account: &AccountId) -> Option<String> {
     match data.text("ringback")? {
         tones if tones.starts_with('%') => Some(format!("tone_stream://{tones}")),
         _ => media(data, "ringback", account),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use callreel_callflow::{
     Answer, Captures, Dialled, EndpointRules, Input, MailboxAnswer, MailboxQuery, Message, Network,
-    Query, Recorded, Slot, Standing, lint,
+    Query, Recorded, Slot, Standing, Trunks, lint,
 };
 use callreel_proto::{CallId, EndReason, EventName, Folder, Vmbox};
 use proptest::prelude::*;
@@ -378,6 +378,14 @@ pub(crate) fn fitting(query: &Query, any: &Value, branch: &Value) -> Answer {
             document: branch.clone(),
             captures: Captures::default(),
             fallback: false,
+        })),
+        Query::Trunks { .. } => Answer::Trunks(Box::new(Trunks {
+            resources: vec![
+                called("any"),
+                json!({"_id": "all", "rules": [".*"], "gateways": [{"server": "h"}, any]}),
+            ],
+            caller: vec![any.clone()],
+            ..Trunks::default()
         })),
         Query::LocalTime { .. } => {
             let noon = jiff::civil::date(2024, 1, 8).at(12, 0, 0, 0);

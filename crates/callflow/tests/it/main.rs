@@ -33,6 +33,7 @@ mod source;
 mod steps;
 mod temporal;
 mod transfers;
+mod trunks;
 mod twins;
 mod voicemail;
 mod web;

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use callreel_proto::{AccountDb, AccountId, Utc, pvt_type};
+use callreel_proto::{AccountDb, AccountId, E164, Utc, pvt_type};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -64,6 +64,10 @@ pub struct Report {
     pub lists: usize,
     /// Groups of users and devices.
     pub groups: usize,
+    /// Trunks: of accounts, and everybody's.
+    pub resources: usize,
+    /// Numbers of the public network.
+    pub numbers: usize,
     /// Media documents.
     pub media: usize,
     /// Settings documents of `system_config`.
@@ -86,6 +90,8 @@ impl Report {
             Kind::TemporalRule | Kind::TemporalRuleSet => &mut self.temporal_rules,
             Kind::List | Kind::ListEntry => &mut self.lists,
             Kind::Group => &mut self.groups,
+            Kind::Resource => &mut self.resources,
+            Kind::Number => &mut self.numbers,
             Kind::Media => &mut self.media,
             Kind::Settings => &mut self.settings,
             Kind::Storage => &mut self.storage,
@@ -107,6 +113,8 @@ impl fmt::Display for Report {
             (self.temporal_rules, "rule of time", "rules of time"),
             (self.lists, "list document", "list documents"),
             (self.groups, "group", "groups"),
+            (self.resources, "trunk", "trunks"),
+            (self.numbers, "number", "numbers"),
             (self.media, "media file", "media files"),
             (self.settings, "settings document", "settings documents"),
             (self.storage, "storage document", "storage documents"),
@@ -121,6 +129,9 @@ impl fmt::Display for Report {
         f.write_str(&parts.join(", "))
     }
 }
+
+/// The database of everybody's trunks, as Kazoo names it.
+const OFFNET: &str = "offnet";
 
 /// Which kind of document a place in the tree holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,6 +149,8 @@ enum Kind {
     List,
     ListEntry,
     Group,
+    Resource,
+    Number,
     Media,
     Settings,
     Storage,
@@ -159,6 +172,8 @@ impl Kind {
             Self::List => pvt_type::LIST,
             Self::ListEntry => pvt_type::LIST_ENTRY,
             Self::Group => pvt_type::GROUP,
+            Self::Resource => pvt_type::RESOURCE,
+            Self::Number => pvt_type::NUMBER,
             Self::Media => pvt_type::MEDIA,
             Self::Settings => "config",
             Self::Storage => pvt_type::STORAGE,
@@ -184,6 +199,8 @@ impl Item {
         match (self.kind, &self.account) {
             (Kind::Webhook, _) => WEBHOOKS.to_owned(),
             (Kind::Storage, _) => SYSTEM_DATA.to_owned(),
+            (Kind::Resource, None) => OFFNET.to_owned(),
+            (Kind::Number, _) => E164::of(&self.id).map_or_else(String::new, |n| n.database()),
             (_, Some(account)) => AccountDb::name(account),
             (_, None) => SYSTEM_CONFIG.to_owned(),
         }
@@ -204,7 +221,8 @@ fn problem(file: &Path, pointer: &str, message: impl Into<String>) -> Problem {
 
 /// Imports the tree at `dir`: `accounts/<account id>/{account.json, storage.json, users/*.json, devices/*.json, callflows/*.json,
 /// vmboxes/*.json, webhooks/*.json, menus/*.json, directories/*.json, temporal_rules/*.json, temporal_rules_sets/*.json,
-/// lists/*.json, list_entries/*.json, groups/*.json, media/*}`, `system_config/*.json` and `system_data/*.json`. A document's id is its `id`, its `_id` or its file's stem.
+/// lists/*.json, list_entries/*.json, groups/*.json, resources/*.json,
+/// media/*}`, `system_config/*.json`, `system_data/*.json`, `offnet/resources/*.json` and `numbers/*.json`. A document's id is its `id`, its `_id` or its file's stem.
 /// Documents already in the store are replaced, but for their private fields; others of the same account stay. `lint` is shown every callflow document
 /// and answers with JSON pointers into it and what is wrong there; anything it says stops the import.
 ///
@@ -233,6 +251,10 @@ pub async fn import(
 fn judge(item: &Item, lint: &impl Fn(&Value) -> Vec<(String, String)>) -> Vec<Problem> {
     let doc = Value::Object(item.doc.clone());
     let mut found = shape::check(item.kind, &doc);
+    if item.kind == Kind::Number && E164::of(&item.id).is_none_or(|n| n.as_str() != item.id) {
+        let message = "a number's document is named like +14155550100";
+        found.push(("/id".to_owned(), message.to_owned()));
+    }
     if item.kind == Kind::Callflow {
         let known: Vec<String> = found.iter().map(|(pointer, _)| pointer.clone()).collect();
         found.extend(lint(&doc).into_iter().filter(|(at, _)| !known.contains(at)));

@@ -154,6 +154,22 @@ const LIST_ENTRY: &[Field] = &[
 
 const GROUP: &[Field] = &[("/name", Shape::Text), ("/endpoints", Shape::Object)];
 
+const RESOURCE: &[Field] = &[
+    ("/name", Shape::Text),
+    ("/enabled", Shape::Flag),
+    ("/weight_cost", Shape::Count),
+    ("/rules", Shape::Texts),
+    ("/cid_rules", Shape::Texts),
+    ("/flags", Shape::Texts),
+    ("/require_flags", Shape::Flag),
+    ("/emergency", Shape::Flag),
+];
+
+const NUMBER: &[Field] = &[
+    ("/pvt_assigned_to", Shape::NeededText),
+    ("/pvt_state", Shape::Text),
+];
+
 const MEDIA: &[Field] = &[
     ("/name", Shape::Text),
     ("/description", Shape::Text),
@@ -207,6 +223,8 @@ pub(super) fn check(kind: Kind, doc: &Value) -> Vec<(String, String)> {
         Kind::List => LIST,
         Kind::ListEntry => LIST_ENTRY,
         Kind::Group => GROUP,
+        Kind::Resource => RESOURCE,
+        Kind::Number => NUMBER,
         Kind::Media => MEDIA,
         Kind::Settings => SETTINGS,
         Kind::Storage => STORAGE,

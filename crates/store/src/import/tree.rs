@@ -50,6 +50,7 @@ const ACCOUNT_FOLDERS: &[(&str, Kind)] = &[
     ("lists", Kind::List),
     ("list_entries", Kind::ListEntry),
     ("groups", Kind::Group),
+    ("resources", Kind::Resource),
 ];
 
 /// Reads the tree.
@@ -75,10 +76,12 @@ impl Walk<'_> {
                 "system_data" if entry.is_dir => {
                     self.documents(&entry.path, Kind::Storage, None);
                 }
+                "numbers" if entry.is_dir => self.documents(&entry.path, Kind::Number, None),
+                "offnet" if entry.is_dir => self.offnet(&entry.path),
                 _ => {
                     self.unexpected(
                         &entry,
-                        "the folders accounts, system_config and system_data",
+                        "the folders accounts, system_config, system_data, offnet and numbers",
                     );
                     continue;
                 }
@@ -89,6 +92,18 @@ impl Walk<'_> {
             let message =
                 "holds neither accounts nor system_config nor system_data: nothing to import";
             self.report(Path::new("."), "", message);
+        }
+    }
+
+    /// What is everybody's.
+    fn offnet(&mut self, folder: &Path) {
+        for entry in self.list(folder) {
+            match entry.name.as_str() {
+                "resources" if entry.is_dir => {
+                    self.documents(&entry.path, Kind::Resource, None);
+                }
+                _ => self.unexpected(&entry, "the folder resources"),
+            }
         }
     }
 
