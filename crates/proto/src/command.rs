@@ -26,33 +26,6 @@ pub enum InsertAt {
 
 loose_by_serde!(InsertAt);
 
-/// What a `set` command sets; an empty value removes the variable.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct SetVars {
-    /// On this leg.
-    #[serde(
-        rename = "Custom-Channel-Vars",
-        default,
-        deserialize_with = "loose_or_default"
-    )]
-    pub channel: Map<String, Value>,
-    /// On this leg and those to come.
-    #[serde(
-        rename = "Custom-Call-Vars",
-        default,
-        deserialize_with = "loose_or_default"
-    )]
-    pub call: Map<String, Value>,
-    /// Of the application, on this leg.
-    #[serde(
-        rename = "Custom-Application-Vars",
-        default,
-        deserialize_with = "loose_or_default",
-        skip_serializing_if = "Map::is_empty"
-    )]
-    pub application: Map<String, Value>,
-}
-
 /// The command itself, by `Application-Name`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "Application-Name", rename_all = "snake_case")]
@@ -512,5 +485,9 @@ impl Command {
 }
 
 mod names;
+mod vars;
+
+pub use vars::SetVars;
+
 #[cfg(test)]
 mod tests;
