@@ -186,7 +186,7 @@ impl Way<'_> {
         if self.emergency {
             tell("Emergency-Resource", "true");
         }
-        if let (Some(realm), Some(caller)) = (self.from_realm(call, realm), &caller) {
+        if let (Some(realm), Some(caller)) = (self.realm_of_caller(call, realm), &caller) {
             tell("From-URI", &format!("sip:{caller}@{realm}"));
         }
         let headers = gateway.get("custom_sip_headers").and_then(Value::as_object);
@@ -231,7 +231,7 @@ impl Way<'_> {
     }
 
     /// The realm of From, if it is not the account's.
-    fn from_realm(&self, call: &Outgoing, own: &str) -> Option<String> {
+    fn realm_of_caller(&self, call: &Outgoing, own: &str) -> Option<String> {
         let of = |doc: &Value| {
             (flag(doc, "format_from_uri") == Some(true))
                 .then(|| text(doc, "from_uri_realm").unwrap_or(own).to_owned())
