@@ -6,6 +6,8 @@ mod groups;
 mod menus;
 mod metaflows;
 mod times;
+mod trunks;
+mod voicemail;
 
 use serde_json::{Value, json};
 

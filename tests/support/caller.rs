@@ -17,6 +17,16 @@ impl Caller {
         Self::of(CALLER, number)
     }
 
+    /// A carrier hands a call on to a number, and is asked for nothing.
+    pub(crate) fn hands_on(number: &str) -> Self {
+        let mut caller = Self {
+            text: header("trunk"),
+            cseq: 1,
+        };
+        caller.send(&invite(number, 1, ""));
+        caller.optional(&[100])
+    }
+
     /// This user dials.
     pub(crate) fn of(user: &str, number: &str) -> Self {
         let mut caller = Self {

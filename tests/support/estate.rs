@@ -105,16 +105,20 @@ impl Estate {
 
     /// Sets the `system_config/media` document's `default` section.
     pub(crate) fn media_config(&self, default: &Value) {
-        let path = self.dir.path().join("system_config/media.json");
+        let doc = json!({"id": "media", "default": default});
+        self.write_for_all("system_config/media.json", &doc);
+    }
+
+    /// Writes a document beside the accounts.
+    pub(crate) fn write_for_all(&self, name: &str, doc: &Value) {
+        let path = self.dir.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, json!({"id": "media", "default": default}).to_string()).unwrap();
+        std::fs::write(path, doc.to_string()).unwrap();
     }
 
     /// Writes a document under the account's folder.
     pub(crate) fn write(&self, name: &str, doc: &Value) {
-        let path = self.dir.path().join("accounts").join(ACCOUNT).join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, doc.to_string()).unwrap();
+        self.write_for_all(&format!("accounts/{ACCOUNT}/{name}"), doc);
     }
 
     /// Writes a WAV file under the account's folder.

@@ -65,6 +65,16 @@ impl Phone {
         InCall { phone, run }
     }
 
+    /// A carrier's switch at this port, which nobody knows as a phone, and which does this.
+    pub(crate) fn carrier(node: &Site, port: u16, does: &str) -> InCall {
+        let phone = Self {
+            sipp: Sipp::new("carrier", node.sip()).at(port),
+            voice: Voice::new(),
+        };
+        let run = phone.runs("trunk", does);
+        InCall { phone, run }
+    }
+
     /// Runs a scenario with its own audio.
     pub(crate) fn runs(&self, name: &str, scenario: &str) -> Run {
         self.sipp.run(name, &self.voice.of(scenario))
@@ -146,13 +156,19 @@ impl InCall {
         });
     }
 
-    /// Waits until it has heard words, or anything else.
+    /// Waits until it has heard words from now on: more than the rest of a beep.
     pub(crate) fn hears_words(&self) {
+        let before = self.heard().seconds();
         eventually("words to be heard", || {
             let heard = self.heard();
             let ends = heard.seconds();
-            (ends > 0.5 && heard.loudness(0, ends - 0.5, ends) > 0.02).then_some(())
+            (ends > before + 1.5 && heard.loudness(0, ends - 0.5, ends) > 0.02).then_some(())
         });
+    }
+
+    /// Waits until it has been sent a message with these words.
+    pub(crate) fn received(&self, words: &str) {
+        self.run.received(words);
     }
 
     /// What it has heard so far.

@@ -70,6 +70,11 @@ impl Run {
         self.noted("message sent", "message received", words);
     }
 
+    /// Waits until it has been sent a message with these words.
+    pub(crate) fn received(&self, words: &str) {
+        self.noted("message received", "message sent", words);
+    }
+
     /// Waits for a message that begins with one heading and ends before the other, and has these words.
     fn noted(&self, heading: &str, other: &str, words: &str) {
         eventually(&format!("{heading} with {words:?}"), || {
@@ -138,6 +143,12 @@ impl Sipp {
             dir: tempfile::tempdir().unwrap(),
             runs: std::cell::Cell::new(0),
         }
+    }
+
+    /// The same phone at this port.
+    pub(crate) fn at(mut self, port: u16) -> Self {
+        self.port = port;
+        self
     }
 
     /// The same phone over TCP.
