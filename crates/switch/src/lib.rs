@@ -45,7 +45,7 @@ mod trunks;
 mod vars;
 mod watch;
 
-pub use config::{CONFIG_KEYS, Codecs, DigestAlgorithm, SwitchConfig};
+pub use config::{CONFIG_KEYS, Codecs, DigestAlgorithm, SpeechEngine, SwitchConfig};
 pub use describe::{ChannelPicture, SwitchPicture};
 pub use error::Error;
 pub use shared::Counts;

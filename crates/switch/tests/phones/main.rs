@@ -13,6 +13,7 @@ mod others;
 mod platform;
 mod recording;
 mod registering;
+mod speech;
 mod status;
 mod support;
 mod transfers;
