@@ -21,6 +21,7 @@ mod limits;
 mod location;
 mod loopback;
 mod message;
+mod mwi;
 mod nonce;
 mod peer;
 mod port;

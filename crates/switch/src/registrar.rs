@@ -11,6 +11,7 @@ use rsipstack::transaction::Transaction;
 
 use crate::directory::Phone;
 use crate::location::{Binding, Change, Contact, Refusal, Registration};
+use crate::mwi;
 use crate::peer::{Peer, reachable, unescaped, user_at_host};
 use crate::requests::authenticated;
 use crate::shared::{Shared, count, locked};
@@ -38,6 +39,7 @@ pub(crate) async fn register(shared: &Arc<Shared>, mut tx: Transaction) -> rsips
         return tx.reply(StatusCode::BadRequest).await;
     };
     let now = Instant::now();
+    let known = locked(&shared.location).find(now, &phone.username, Some(&phone.realm), None);
     let outcome = locked(&shared.location).register(now, &registration);
     match outcome {
         Ok(bindings) => {
@@ -46,6 +48,9 @@ pub(crate) async fn register(shared: &Arc<Shared>, mut tx: Transaction) -> rsips
             tx.reply_with(StatusCode::OK, contacts, None).await?;
             if let Some(binding) = bindings.first() {
                 tell(shared, &phone, binding, now).await;
+                if known.is_empty() {
+                    mwi::registered(shared, &phone).await;
+                }
             }
             Ok(())
         }

@@ -11,7 +11,7 @@ use rsipstack::transaction::{Transaction, TransactionReceiver};
 use tokio::sync::Semaphore;
 
 use crate::shared::{Shared, count};
-use crate::{admission, inbound, message, registrar};
+use crate::{admission, inbound, message, mwi, registrar};
 
 /// Transactions served at once beside the calls themselves. Each waits for the store or for a phone's ACK at most; when
 /// all are busy, new requests are dropped and their senders repeat them.
@@ -59,6 +59,10 @@ async fn one(shared: &Arc<Shared>, mut tx: Transaction) -> rsipstack::Result<()>
     let Ok(id) = DialogId::try_from(&tx) else {
         return tx.reply(StatusCode::BadRequest).await;
     };
+    if tx.original.method == Method::Subscribe {
+        // Those that renew name dialogs of ours, too.
+        return mwi::take(shared, tx).await;
+    }
     if !id.local_tag.is_empty() {
         return match shared.dialogs.get_dialog(&id) {
             Some(dialog) => within(dialog, tx).await,

@@ -11,6 +11,7 @@ use callreel_store::Store;
 use ractor::ActorRef;
 use rsipstack::dialog::dialog_layer::DialogLayer;
 use rsipstack::dialog::invite_dialog::InviteDialog;
+use rsipstack::transaction::endpoint::EndpointInnerRef;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
@@ -20,6 +21,7 @@ use crate::events::Direction;
 use crate::identity::Identity;
 use crate::location::Location;
 use crate::loopback::Loopbacks;
+use crate::mwi::Lamps;
 use crate::nonce::Nonces;
 use crate::peer::OwnAddress;
 use crate::routing::Askings;
@@ -41,7 +43,11 @@ pub(crate) struct Shared {
     pub(crate) engine: MediaEngine,
     pub(crate) own: Arc<OwnAddress>,
     pub(crate) dialogs: Arc<DialogLayer>,
+    /// The way for requests outside of calls.
+    pub(crate) sip: EndpointInnerRef,
     pub(crate) location: Mutex<Location>,
+    /// Who wants to be told of waiting messages.
+    pub(crate) lamps: Lamps,
     pub(crate) nonces: Mutex<Nonces>,
     pub(crate) channels: Channels,
     pub(crate) askings: Askings,

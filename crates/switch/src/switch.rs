@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::channel::ChannelMsg;
 use crate::identity::Identity;
 use crate::location::Location;
+use crate::mwi::{self, Lamps};
 use crate::nonce::Nonces;
 use crate::peer::OwnAddress;
 use crate::port::{PortMsg, SipPort};
@@ -111,6 +112,11 @@ fn serve(
     }))
 }
 
+/// Tells phones of waiting messages until the switch stops.
+async fn tell_lamps(shared: Arc<Shared>, lamps: Subscription, cancel: CancellationToken) {
+    drop(cancel.run_until_cancelled(mwi::serve(shared, lamps)).await);
+}
+
 impl Switch {
     /// Starts a switch. Must be called within a tokio runtime.
     ///
@@ -140,6 +146,7 @@ impl Switch {
         let endpoint = endpoint(sockets, own.clone(), &counters, idle, &cancel);
         let commands = controls::subscribe(&bus).await?;
         let questions = status::subscribe(&bus).await?;
+        let lamps = mwi::subscribe(&bus).await?;
         let late = Arc::new(OnceLock::new());
         let port = SipPort::spawn(None, SipPort, late.clone()).await;
         let (port, _) = port.map_err(|e| Error::Sip(e.to_string()))?;
@@ -156,7 +163,9 @@ impl Switch {
             engine,
             own,
             dialogs: Arc::new(DialogLayer::new(endpoint.inner.clone())),
+            sip: endpoint.inner.clone(),
             location: Mutex::new(Location::default()),
+            lamps: Lamps::default(),
             nonces: Mutex::new(nonces),
             channels: Channels::default(),
             askings: Default::default(),
@@ -172,6 +181,7 @@ impl Switch {
         });
         drop(late.set(shared.clone()));
         let serving = serve(&shared, endpoint, commands, questions, &cancel)?;
+        tokio::spawn(tell_lamps(shared.clone(), lamps, cancel.clone()));
         guard.disarm();
         for (transport, address) in &addresses {
             tracing::info!(transport, %address, "SIP is served");

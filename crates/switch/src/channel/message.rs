@@ -1,5 +1,6 @@
 //! Recording a message of the caller alone: the command `record`.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use callreel_proto::{Application, MediaFork, RecordingInfo, Terminators};
@@ -94,6 +95,8 @@ impl Channel {
             threshold: u32::try_from(threshold).unwrap_or(u32::MAX),
             after: seconds(hits),
         }));
+        self.media.start_tape();
+        self.recordings.tape = None;
         self.recordings.message = Some(Message {
             number,
             info: info.clone(),
@@ -142,6 +145,8 @@ impl Channel {
             return;
         };
         self.media.watch_silence(None);
+        let named = message.info.name.clone();
+        self.recordings.tape = named.zip(self.media.stop_tape().map(Arc::new));
         self.release_forks();
         self.report_stop(message.info, message.started, end).await;
         if end != End::Hangup && !message.now {

@@ -1,11 +1,13 @@
 //! Playing files, speech and tones to the phone, to the one it is joined to, or to both, and the keys it presses meanwhile.
 
+use std::sync::Arc;
+
 use callreel_proto::{AccountId, Application, EventName, Hearers, Terminators};
 
 use super::commands::Execution;
 use super::{Channel, ChannelMsg};
 use crate::queue::Slip;
-use crate::rtp::{MediaLeg, PlayId, Playback};
+use crate::rtp::{MediaLeg, PlayId, Playback, Tape};
 use crate::say::Saying;
 use crate::sounds::{Request, Rest, Sound, Text};
 
@@ -147,6 +149,17 @@ fn media_of(application: Application, account: Option<AccountId>) -> Result<Medi
     })
 }
 
+/// Decodes what was said, where it holds up no socket.
+async fn taped(tape: Arc<Tape>) -> Result<Sound, String> {
+    let sound = tokio::task::spawn_blocking(move || tape.sound()).await;
+    let sound = sound.map_err(|error| format!("the message cannot be heard: {error}"))?;
+    Ok(Sound {
+        pcm: Arc::new(sound),
+        times: Some(1),
+        rest: None,
+    })
+}
+
 impl Channel {
     /// `play`, `tts`, `say`, `tones`, `hold`.
     pub(super) async fn execute_media(
@@ -186,7 +199,13 @@ impl Channel {
             terminator: None,
         });
         let sounds = self.shared.sounds.clone();
-        self.await_sound(token, async move { sounds.fetch(request).await });
+        let tape = self.tape_of(&request);
+        self.await_sound(token, async move {
+            match tape {
+                Some(tape) => taped(tape).await,
+                None => sounds.fetch(request).await,
+            }
+        });
     }
 
     fn await_sound(
@@ -205,6 +224,16 @@ impl Channel {
     fn account(&self) -> Option<AccountId> {
         let id = self.channel_vars.get("Account-ID")?;
         AccountId::parse(id).ok()
+    }
+
+    /// The message that was just recorded, if its speaker is to hear it (FreeSWITCH's `local_stream://`).
+    fn tape_of(&self, request: &Request) -> Option<Arc<Tape>> {
+        let Request::Named(name) = request else {
+            return None;
+        };
+        let wanted = name.strip_prefix("local_stream://")?;
+        let (named, tape) = self.recordings.tape.as_ref()?;
+        (named == wanted).then(|| Arc::clone(tape))
     }
 
     /// A sound is there, or will never be.

@@ -1,6 +1,7 @@
 //! Recording a channel: forks its audio to each recorder while at least one recording of its wants it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use callreel_proto::{
@@ -11,6 +12,7 @@ use callreel_proto::{
 use super::waiting::seconds;
 use super::{Channel, Due, commands::Execution, message::Message};
 use crate::queue::Slip;
+use crate::rtp::Tape;
 
 /// Recordings the last event of a channel names: nobody makes more of one call.
 const MAX_NAMED: usize = 100;
@@ -30,6 +32,8 @@ pub(super) struct Recordings {
     running: Vec<Running>,
     /// The message being recorded by `record`.
     pub(super) message: Option<Message>,
+    /// What was said in the last message, by its media name: its speaker may want to hear it.
+    pub(super) tape: Option<(String, Arc<Tape>)>,
     /// Where the channel's audio is sent.
     forks: Vec<MediaFork>,
     /// Names of all that were started, the newest first.

@@ -11,6 +11,7 @@ use super::ear::{Ear, Silence};
 use super::fork::Copies;
 use super::packet::{DATAGRAM_ROOM, Header, Incoming, Kind, parse};
 use super::source::SourceLock;
+use super::tape::Deck;
 use super::transcode::rescaled;
 use super::{LegStats, MediaEvent, Remote, SilenceWatch};
 
@@ -30,6 +31,7 @@ pub(super) struct Inbound {
     pub(super) copies: Copies,
     pub(super) ear: Ear,
     silence: Option<Silence>,
+    pub(super) deck: Deck,
     keys: DigitDetector,
     /// The newest key packet, when it came, and the clock of its duration.
     last_key: Option<(Header, Instant, u32)>,
@@ -50,6 +52,7 @@ impl Inbound {
             copies,
             ear: Ear::default(),
             silence: None,
+            deck: Deck::default(),
             keys: DigitDetector::new(),
             last_key: None,
             inactivity,
@@ -137,6 +140,7 @@ impl Inbound {
         match packet.kind {
             Kind::Event(clock) => self.take_event(now, packet, clock, tell),
             Kind::Audio(codec) => {
+                self.deck.hear(codec, packet.header, packet.payload);
                 if let Some(silence) = &mut self.silence {
                     silence.hear(now, self.ear.hear(codec, packet.payload));
                     if silence.is_due(now) {

@@ -10,7 +10,7 @@ use callreel_proto::MediaFork;
 use super::core::{Core, dial};
 use super::engine::Shared;
 use super::playback::Player;
-use super::{Error, LegStats, PlayId, Playback, Remote, SilenceWatch, locked, now};
+use super::{Error, LegStats, PlayId, Playback, Remote, SilenceWatch, Tape, locked, now};
 
 /// One leg; clones share it, and the last one dropped closes it. No method waits or blocks.
 ///
@@ -115,6 +115,16 @@ impl MediaLeg {
     /// Watches what the phone sends for silence, from now on; `None` stops watching.
     pub fn watch_silence(&self, watch: Option<SilenceWatch>) {
         locked(&self.core().inbound).watch_silence(watch, now());
+    }
+
+    /// Remembers what the phone says from now on, to be heard again at once.
+    pub fn start_tape(&self) {
+        locked(&self.core().inbound).deck.start();
+    }
+
+    /// Ends that, and gives what was said; none if nothing was.
+    pub fn stop_tape(&self) -> Option<Tape> {
+        locked(&self.core().inbound).deck.stop()
     }
 
     /// Sends keys to the phone as RFC 4733 events, one after the other, after those already waiting.

@@ -17,6 +17,7 @@ mod playback;
 mod ports;
 mod source;
 mod stream;
+mod tape;
 mod transcode;
 mod types;
 mod wire;
@@ -29,6 +30,7 @@ use std::time::Instant;
 
 pub use engine::MediaEngine;
 pub use leg::MediaLeg;
+pub use tape::Tape;
 pub use types::{
     Error, Keys, LegStats, MediaEvent, PlayId, Playback, Remote, RtpConfig, SilenceWatch,
 };

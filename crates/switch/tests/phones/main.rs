@@ -8,6 +8,7 @@ mod forwarding;
 mod hardship;
 mod holding;
 mod joins;
+mod lamps;
 mod orphans;
 mod others;
 mod platform;

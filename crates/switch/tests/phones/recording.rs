@@ -128,6 +128,34 @@ async fn a_message_ends_by_key_or_silence_and_the_queue_goes_on() {
     assert_eq!(stopped["Recording"]["Completion-Cause"], "silence");
 }
 
+#[tokio::test]
+async fn a_message_is_heard_by_its_speaker_at_once_and_by_its_name_alone() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let (phone, mut call, answer) = answered(&scene, &mut controller).await;
+    let ears = Ears::new().await;
+    let leg = call.call_id.clone();
+    let record = json!({"Media-Name": "m.mp3", "Terminators": ["#"], "Time-Limit": "60", "Silence-Hits": 0,
+        "Media-Recording-ID": id('d'), "Media-Fork": ears.fork()});
+    controller.command(&leg, "record", record).await;
+    controller.event("RECORD_START", &leg).await;
+    for sequence in 1..=3 {
+        phone.speak(answer.rtp(), sequence, 0x44).await;
+        assert_eq!(payload(&ears.a).await, [0x44; 160]);
+    }
+    let info = "Content-Type: application/dtmf-relay\n";
+    phone.within(&mut call, "INFO", info, "Signal=#\r\n").await;
+    phone.final_response().await;
+    controller.event("RECORD_STOP", &leg).await;
+    let play = |name: &str| json!({"Media-Name": format!("local_stream://{name}")});
+    controller.command(&leg, "play", play("m.mp3")).await;
+    // A frame of silence may come before.
+    while phone.hear().await.1 != [0x44; 160] {}
+    controller.completion(&leg, "play").await;
+    controller.command(&leg, "play", play("another.mp3")).await;
+    controller.event("dialplan", &leg).await;
+}
+
 /// An order of this recorder.
 fn order(action: &str, digit: char, recorder: &str, ears: &Ears) -> Value {
     json!({"Record-Action": action, "Insert-At": "now", "Server-ID": recorder,
