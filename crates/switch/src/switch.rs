@@ -114,7 +114,8 @@ fn serve(
 
 /// Tells phones of waiting messages until the switch stops.
 async fn tell_lamps(shared: Arc<Shared>, lamps: Subscription, cancel: CancellationToken) {
-    drop(cancel.run_until_cancelled(mwi::serve(shared, lamps)).await);
+    // Either the bus has ended, or the switch: nothing is left to tell.
+    let _ = cancel.run_until_cancelled(mwi::serve(shared, lamps)).await;
 }
 
 impl Switch {

@@ -15,7 +15,7 @@ async fn requests_out_of_place_get_proper_answers() {
     for (method, to_tag, expected) in [
         ("OPTIONS", "", 200),
         ("MESSAGE", "", 405),
-        ("SUBSCRIBE", "", 405),
+        ("SUBSCRIBE", "", 489),
         ("DANCE", "", 501),
         ("BYE", "", 481),
         ("BYE", ";tag=x", 481),
