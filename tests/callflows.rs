@@ -56,16 +56,18 @@ fn a_response_refuses_the_call_with_its_code() {
 }
 
 #[test]
-fn an_unknown_module_is_skipped_with_a_warning() {
-    let flow = action(
-        "crystal_ball",
-        json!({}),
-        Some(action("response", json!({"code": 480}), None)),
-    );
+fn modules_that_are_unknown_or_refused_are_skipped_with_a_warning() {
+    let refuse = action("response", json!({"code": 480}), None);
+    let modules = ["crystal_ball", "conference", "receive_fax"];
+    let flow = modules
+        .iter()
+        .rfold(refuse, |then, module| action(module, json!({}), Some(then)));
     let node = Node::start(&Estate::with_flow(&flow));
     let scenario = Caller::dials(NUMBER).refused(NUMBER, 480).scenario();
     caller(&node).run("call", &scenario).completed();
-    assert!(node.log().contains("crystal_ball"), "the log names it");
+    for module in modules {
+        assert!(node.log().contains(module), "the log names {module}");
+    }
 }
 
 #[test]

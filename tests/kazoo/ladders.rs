@@ -140,6 +140,11 @@ pub(super) fn unanswered(
     assert_ne!(record["Media-Name"], start["Media-Name"]);
     kazoo.passes_ms(2_500);
     call.presses('#');
+    // The caller is asked what to do with the message, and keeps it.
+    for name in ["play", "noop"] {
+        call.runs(name);
+    }
+    call.presses('1');
     for name in ["play", "play", "noop", "hangup"] {
         call.runs(name);
     }

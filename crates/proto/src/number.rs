@@ -8,8 +8,8 @@ const PREFIX: usize = 5;
 pub struct E164(String);
 
 impl E164 {
-    /// The number that was dialled or called, by Kazoo's default converters: ten digits of North America, with or without 1;
-    /// `011` or `00` before an international number; eight digits or more that begin with none of 0 and 1; or `+` and digits.
+    /// The number that was dialled or called, by Kazoo's default converters: `+` and digits; ten digits of North America, with or without 1;
+    /// `011` or `00` before an international number; eight digits or more that begin with none of 0 and 1.
     /// None if it is no number of the public network.
     pub fn of(dialled: &str) -> Option<Self> {
         let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
@@ -18,12 +18,12 @@ impl E164 {
         if !digits(plain) {
             return None;
         }
+        if plain.len() < dialled.len() {
+            return (plain.len() > PREFIX).then(|| Self(dialled.to_owned()));
+        }
         let national = plain.strip_prefix('1').unwrap_or(plain);
         if national.len() == 10 && high(national) && national[3..].starts_with(|c| c >= '2') {
             return Some(Self(format!("+1{national}")));
-        }
-        if plain.len() < dialled.len() {
-            return (plain.len() > PREFIX).then(|| Self(dialled.to_owned()));
         }
         let abroad = plain.strip_prefix("011").or(plain.strip_prefix("00"));
         if let Some(abroad) = abroad.filter(|number| number.len() >= PREFIX) {
