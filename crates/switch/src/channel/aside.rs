@@ -18,10 +18,7 @@ impl Channel {
     pub(super) fn fetch_aside(&self, aside: Aside, name: String) {
         let (shared, me) = (self.shared.clone(), self.me.clone());
         tokio::spawn(async move {
-            let sound = shared
-                .sounds
-                .fetch(Request::Named(name))
-                .await;
+            let sound = shared.sounds.fetch(Request::Named(name)).await;
             // The channel may have ended meanwhile.
             drop(me.cast(ChannelMsg::Aside { aside, sound }));
         });
