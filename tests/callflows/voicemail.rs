@@ -1,10 +1,11 @@
-//! Voicemail by telephone: what a caller leaves is what the owner hears.
+//! Voicemail by telephone: what a caller leaves is what the owner hears, and the owner's phone knows how much there is.
 
 use serde_json::{Value, json};
 
 use super::action;
 use crate::support::{
     audio::listen,
+    baresip::{Baresip, Habits},
     estate::{CALLEE, CALLEE_USER, CALLER, Estate, MAILBOX, NUMBER},
     eventually,
     node::Node,
@@ -95,4 +96,17 @@ fn a_stranger_hears_messages_only_with_the_box_s_number_and_pin() {
     eventually("the message to be saved", || messages(&node, "saved").pop());
     owner.presses("#");
     owner.ends();
+}
+
+#[test]
+fn the_owners_phone_is_told_how_many_messages_wait() {
+    let node = Node::start(&estate(&json!({})));
+    let habits = Habits {
+        answers: false,
+        ..Habits::default()
+    };
+    let bob = Baresip::start(CALLEE, node.sip(), &habits);
+    bob.is_told("Voice-Message: 0/0");
+    leaves_a_message(&node);
+    bob.is_told("Voice-Message: 1/0");
 }

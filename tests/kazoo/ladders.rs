@@ -164,6 +164,16 @@ pub(super) fn unanswered(
             .find(|(doc, _)| doc["metadata"]["call_id"] == call.id)
     });
     assert_eq!(guest.stored("mailbox_message").len(), messages + 1);
+    for (name, field, value) in [
+        ("voicemail_new", "Voicemail-ID", &doc["_id"]),
+        ("voicemail_saved", "Voicemail-ID", &doc["_id"]),
+        ("mwi_update", "Messages-New", &json!(messages + 1)),
+    ] {
+        eventually(&format!("{name} to be told"), || {
+            let told = kazoo.notices(name);
+            told.iter().find(|told| told[field] == *value).map(drop)
+        });
+    }
     assert_eq!(
         (&doc["source_id"], &doc["metadata"]["folder"]),
         (&json!(MAILBOX), &json!("new"))

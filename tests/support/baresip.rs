@@ -135,6 +135,13 @@ impl Baresip {
         }
     }
 
+    /// Waits until a message of the node has told it these words, which it writes down.
+    pub(crate) fn is_told(&self, words: &str) {
+        eventually(&format!("baresip to be told {words:?}"), || {
+            self.said(words).then_some(())
+        });
+    }
+
     /// What it has heard in its last call. The file is complete once the call is closed.
     pub(crate) fn heard(&self) -> Heard {
         let path: PathBuf = eventually("baresip's ears", || {
@@ -208,7 +215,7 @@ fn config(dir: &std::path::Path, control_port: u16) -> String {
         .map(|m| format!("module {m}.so\n"))
         .concat();
     format!(
-        "poll_method epoll\nnet_interface 127.0.0.1\nsip_listen 127.0.0.1:0\nrtp_ports {rtp}-{}\naudio_player aufile,{dir}/none.wav\naudio_source aufile,{dir}/plays.wav\naudio_alert aufile,{dir}/none.wav\naudio_txmode poll\nausrc_format s16\nauplay_format s16\nsnd_path {dir}\nctrl_tcp_listen 127.0.0.1:{control_port}\nmodule_path /usr/lib/baresip/modules\n{modules}module_app menu.so\nmodule_app ctrl_tcp.so\nmodule_app account.so\n",
+        "poll_method epoll\nnet_interface 127.0.0.1\nsip_listen 127.0.0.1:0\nrtp_ports {rtp}-{}\naudio_player aufile,{dir}/none.wav\naudio_source aufile,{dir}/plays.wav\naudio_alert aufile,{dir}/none.wav\naudio_txmode poll\nausrc_format s16\nauplay_format s16\nsnd_path {dir}\nctrl_tcp_listen 127.0.0.1:{control_port}\nmodule_path /usr/lib/baresip/modules\n{modules}module_app menu.so\nmodule_app ctrl_tcp.so\nmodule_app account.so\nmodule_app mwi.so\n",
         rtp + 9
     )
 }

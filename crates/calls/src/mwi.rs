@@ -229,7 +229,13 @@ async fn stored(
 /// What is said of a message, from its document.
 fn notification(account: &AccountId, id: &RecordingId, doc: &Value) -> Notification {
     let about = &doc["metadata"];
-    let said = |key: &str| about[key].as_str().map(str::to_owned);
+    // Kazoo leaves out what is empty, and takes an empty word for a mistake.
+    let said = |key: &str| {
+        about[key]
+            .as_str()
+            .filter(|s| !s.is_empty())
+            .map(str::to_owned)
+    };
     let halves = |key: &str| {
         let address = said(key).unwrap_or_default();
         let (user, realm) = address.split_once('@').unwrap_or((&address, ""));

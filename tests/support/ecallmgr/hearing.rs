@@ -40,6 +40,12 @@ impl World {
             ("switch", _) => self.switch_commanded(incoming, &message),
             ("callevt", "channel_status_req") => self.status_asked(incoming, &message),
             ("kapps", _) => self.noticed(incoming, message),
+            ("presence", "mwi_update" | "mwi_unsolicited_update") => {
+                self.counted(incoming, message);
+            }
+            ("notifications", "voicemail_new" | "voicemail_saved") => {
+                self.left(incoming, message);
+            }
             (exchange, name) => {
                 self.fault(format!(
                     "{exchange} {}: nobody but Kazoo says {name}: {message:?}",
@@ -235,6 +241,37 @@ impl World {
         let mut wrong = book::envelope(&notice, category, name);
         if !["recording", "delivery"].contains(&category) {
             wrong.push(format!("{}: a notice of category {category}", incoming.key));
+        }
+        self.judge(&notice, wrong);
+        self.notices.push(notice);
+    }
+
+    /// How many messages a box has: its number, its owner's phones and who never asked are told, as Kazoo's callflow tells them.
+    fn counted(&mut self, incoming: &Incoming, update: Fields) {
+        let name = text(&update, "Event-Name").unwrap_or_default();
+        let mut wrong = book::envelope(&update, "presence", name);
+        wrong.extend(book::check(&pages::MESSAGES_WAITING, &update));
+        let to = text(&update, "To").unwrap_or_default();
+        let (user, realm) = to.split_once('@').unwrap_or_default();
+        let key = match name {
+            "mwi_update" => format!("mwi_updates.{}.{}", enc(realm), enc(user)),
+            _ => format!("mwi_unsolicited_updates.{}", enc(realm)),
+        };
+        if incoming.key != key {
+            wrong.push(format!("its key is {}", incoming.key));
+        }
+        self.judge(&update, wrong);
+        self.notices.push(update);
+    }
+
+    /// Somebody has left a message.
+    fn left(&mut self, incoming: &Incoming, notice: Fields) {
+        let name = text(&notice, "Event-Name").unwrap_or_default();
+        let mut wrong = book::envelope(&notice, "notification", name);
+        wrong.extend(book::check(&pages::MESSAGE_LEFT, &notice));
+        let key = name.replace('_', ".");
+        if incoming.key != format!("notifications.{key}") {
+            wrong.push(format!("its key is {}", incoming.key));
         }
         self.judge(&notice, wrong);
         self.notices.push(notice);

@@ -113,6 +113,60 @@ pub(super) const SEND_HTTP: Page = Page {
     ],
 };
 
+/// `presence`/`mwi_update` and `mwi_unsolicited_update`.
+pub(super) const MESSAGES_WAITING: Page = Page {
+    name: "mwi_update",
+    required: &["Messages-New", "Messages-Saved", "To"],
+    optional: &[
+        "Call-ID",
+        "Expires",
+        "Extended-Presence-ID",
+        "From",
+        "From-Realm",
+        "From-User",
+        "Message-Account",
+        "Messages-Urgent",
+        "Messages-Urgent-Saved",
+        "Messages-Waiting",
+        "Presence-ID",
+        "To-Realm",
+        "To-User",
+    ],
+    kinds: &[
+        ("Messages-New", Kind::Integer),
+        ("Messages-Saved", Kind::Integer),
+        ("To", Kind::Text),
+    ],
+};
+
+/// `notification`/`voicemail_new` and `voicemail_saved`.
+pub(super) const MESSAGE_LEFT: Page = Page {
+    name: "voicemail_new",
+    required: &[
+        "Account-ID",
+        "From-Realm",
+        "From-User",
+        "To-Realm",
+        "To-User",
+        "Voicemail-Box",
+        "Voicemail-ID",
+        "Voicemail-Timestamp",
+    ],
+    optional: &[
+        "Call-ID",
+        "Caller-ID-Name",
+        "Caller-ID-Number",
+        "Voicemail-Length",
+    ],
+    kinds: &[
+        ("Account-ID", Kind::Text),
+        ("Voicemail-Box", Kind::Text),
+        ("Voicemail-ID", Kind::Text),
+        ("Voicemail-Timestamp", Kind::Integer),
+        ("Voicemail-Length", Kind::Integer),
+    ],
+};
+
 /// `call_event`/`channel_status_req`, to every ecallmgr.
 pub(super) const STATUS_REQ: Page = Page {
     name: "channel_status_req",
