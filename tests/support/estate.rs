@@ -54,7 +54,8 @@ impl Estate {
             estate.user(name, user, &json!({}));
             estate.write(
                 &format!("devices/{name}.json"),
-                &json!({"id": device, "name": name, "owner_id": user, "sip": {"username": name, "password": PASSWORD}}),
+                // A scripted phone hears no more than its script says; one that wants to know of messages asks.
+                &json!({"id": device, "name": name, "owner_id": user, "mwi_unsolicited_updates": false, "sip": {"username": name, "password": PASSWORD}}),
             );
         }
         estate.write(

@@ -196,6 +196,8 @@ pub struct Device {
     pub enabled: bool,
     /// Do not disturb.
     pub do_not_disturb: bool,
+    /// Whether the phone is told of waiting messages without having asked (`mwi_unsolicited_updates`); true unless it says otherwise.
+    pub mwi_unsolicited: bool,
     /// SIP username.
     pub username: Option<String>,
     /// SIP password.
@@ -242,6 +244,7 @@ impl Device {
             owner_id: text(doc, "/owner_id"),
             enabled: flag(doc, "/enabled", true),
             do_not_disturb: flag(doc, "/do_not_disturb/enabled", false),
+            mwi_unsolicited: flag(doc, "/mwi_unsolicited_updates", true),
             username: text(doc, "/sip/username"),
             password: text(doc, "/sip/password"),
             realm: text(doc, "/sip/realm"),

@@ -360,7 +360,7 @@ fn lamp(tx: &mut Transaction, phone: &Phone, event: String, seconds: u32) -> Opt
 
 /// A phone has registered that was not there: it is told of its owner's messages, though it may not ask.
 pub(crate) async fn registered(shared: &Shared, phone: &Phone) {
-    if phone.device.owner_id.is_none() {
+    if phone.device.owner_id.is_none() || !phone.device.mwi_unsolicited {
         return;
     }
     let whose = format!("{}@{}", phone.username, phone.realm).to_ascii_lowercase();
