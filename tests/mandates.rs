@@ -40,7 +40,7 @@ fn estate(receiver: &Receiver) -> Estate {
     estate.write(
         "devices/bob.json",
         &json!({"id": "d0000000000000000000000000000002", "name": CALLEE, "owner_id": CALLEE_USER,
-            "sip": {"username": CALLEE, "password": PASSWORD},
+            "mwi_unsolicited_updates": false, "sip": {"username": CALLEE, "password": PASSWORD},
             "call_recording": {"inbound": {"onnet": to("/callee")}}}),
     );
     estate

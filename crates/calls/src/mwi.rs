@@ -9,7 +9,7 @@ use callreel_bus::{Binding, Delivery, QueueOptions, Subscription};
 use callreel_proto::{
     AccountDb, AccountId, AfterNotify, Device, Envelope, Exchange, Folder, MwiQuery, MwiUpdate,
     Notification, NotificationName, RecordingFact, RecordingId, RecordingNotice, Vmbox,
-    lenient_bool, lenient_u64, month_db, pvt_type,
+    lenient_u64, month_db, pvt_type,
 };
 use callreel_store::{ACCOUNTS, Error, MessageCounts, View};
 use serde_json::Value;
@@ -171,8 +171,7 @@ async fn told(context: &Context, account: &AccountId, box_id: &str) -> Result<()
         let realm = device.realm.as_deref().unwrap_or(&realm);
         let update = MwiUpdate::new(username, realm, counts.new, counts.saved);
         publish(context, update.clone().asked()).await;
-        let unasked = doc.get("mwi_unsolicited_updates").and_then(lenient_bool);
-        if device.enabled && unasked != Some(false) {
+        if device.enabled && device.mwi_unsolicited {
             publish(context, update.unasked()).await;
         }
     }

@@ -2,6 +2,7 @@
 
 use callreel_bus::{Binding, QueueOptions, Subscription};
 use callreel_proto::{Envelope, Exchange, MwiQuery, MwiUpdate};
+use serde_json::json;
 
 use crate::support::{Message, Phone, REALM, Scene};
 
@@ -117,6 +118,18 @@ async fn a_phone_that_never_asked_is_told_when_it_registers_and_when_somebody_sa
     let told = phone.request("NOTIFY").await;
     assert!(told.body.contains("Voice-Message: 2/3"), "{told:#?}");
     phone.reply(&told, "200 OK", "", "").await;
+}
+
+#[tokio::test]
+async fn a_phone_whose_document_wants_no_word_unasked_registers_in_silence() {
+    let scene = Scene::new().await;
+    scene
+        .device("bob", json!({"mwi_unsolicited_updates": false}))
+        .await;
+    let mut questions = questions(&scene).await;
+    let _bob = scene.registered("bob").await;
+    let _alice = scene.registered("alice").await;
+    assert_eq!(asked(&mut questions).await, format!("alice@{REALM}"));
 }
 
 #[tokio::test]
