@@ -9,7 +9,7 @@ mod rounds;
 use std::time::Duration;
 
 use callreel_proto::{Application, CallEvent, Endpoint, HangupCause, InsertAt};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::data::Data;
 use crate::stage::{Stage, Turn};
@@ -229,7 +229,9 @@ impl Ringing {
 /// Why nobody was reached, as the switch says; a caller who gave up is not led on.
 pub(crate) fn unreached_by(stage: &mut Stage, event: &CallEvent) -> Result<Turn, Unreached> {
     let result = event.application_response.as_deref().filter(is_cause);
-    stage.last_failure = event.hangup_cause.or_else(|| result.and_then(known_cause));
+    stage.last_failure = event
+        .hangup_cause
+        .or_else(|| result.and_then(HangupCause::of_name));
     let cause = result.or(event.hangup_cause.map(HangupCause::name));
     // The caller gave up: whatever the flow holds for a callee who does not answer, nobody is left to hear it.
     if cause == Some(HangupCause::OriginatorCancel.name()) {
@@ -245,10 +247,4 @@ pub(crate) fn unreached_by(stage: &mut Stage, event: &CallEvent) -> Result<Turn,
 /// `NONE` and `FAIL` are what a switch says for want of a cause.
 fn is_cause(word: &&str) -> bool {
     !word.is_empty() && !matches!(*word, "NONE" | "FAIL")
-}
-
-/// The cause of this name; none for names of causes we have no word for.
-fn known_cause(name: &str) -> Option<HangupCause> {
-    let cause: HangupCause = serde_json::from_value(json!(name)).ok()?;
-    (cause.name() == name).then_some(cause)
 }

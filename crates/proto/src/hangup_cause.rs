@@ -40,6 +40,12 @@ pub enum HangupCause {
 }
 
 impl HangupCause {
+    /// The cause of this name; none for names of causes we have no word for.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let cause: Self = serde_json::from_value(name.into()).ok()?;
+        (cause.name() == name).then_some(cause)
+    }
+
     /// The cause's name on the wire: also a branch key of a callflow.
     pub fn name(self) -> &'static str {
         match self {

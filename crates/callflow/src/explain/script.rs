@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use callreel_proto::{HangupCause, Terminators};
-use serde_json::json;
 
 /// More than a walk hears.
 const LONGEST: usize = 200;
@@ -132,9 +131,7 @@ fn pressed(keys: &str) -> Result<String, String> {
 }
 
 fn known_cause(name: &str) -> Result<HangupCause, String> {
-    let cause: Option<HangupCause> = serde_json::from_value(json!(name)).ok();
-    cause
-        .filter(|cause| cause.name() == name)
+    HangupCause::of_name(name)
         .ok_or_else(|| format!("{name:?} is no hangup cause; write one like USER_BUSY"))
 }
 
