@@ -1,6 +1,6 @@
 //! Who is to be told of a call that nobody took, and when there was one. Never looks an address up.
 
-use callreel_proto::{CallEvent, Notification, NotificationName};
+use callreel_proto::{CallEvent, Notification, NotificationName, user_and_realm};
 use serde_json::Value;
 
 use crate::stage::Stage;
@@ -26,14 +26,14 @@ impl Stage {
     /// A notification that says whose call this is.
     pub(crate) fn notification(&self) -> Notification {
         let call = &self.call;
-        let (from_user, from_realm) = halves(&call.from);
-        let (to_user, to_realm) = halves(&call.to);
+        let (from_user, from_realm) = user_and_realm(&call.from);
+        let (to_user, to_realm) = user_and_realm(&call.to);
         Notification {
             call_id: Some(call.call_id.clone()),
-            from_user: Some(from_user),
-            from_realm: Some(from_realm),
-            to_user: Some(to_user),
-            to_realm: Some(to_realm),
+            from_user: Some(from_user.to_owned()),
+            from_realm: Some(from_realm.to_owned()),
+            to_user: Some(to_user.to_owned()),
+            to_realm: Some(to_realm.to_owned()),
             caller_id_name: call.caller_id_name.clone(),
             caller_id_number: call.caller_id_number.clone(),
             ..Notification::new(call.account_id.clone())
@@ -75,10 +75,4 @@ impl Stage {
             self.notify(NotificationName::MissedCall, fields);
         }
     }
-}
-
-/// `user@realm` in two.
-fn halves(address: &str) -> (String, String) {
-    let (user, realm) = address.split_once('@').unwrap_or((address, ""));
-    (user.to_owned(), realm.to_owned())
 }

@@ -2,7 +2,7 @@
 //! Delivery adds what is known at the end (length, checksum, end reason).
 
 use callreel_callflow::{OrderDestination, RecordingKind, RecordingOrder};
-use callreel_proto::{CallId, RecordingId, RouteReq, Utc, pvt_type};
+use callreel_proto::{CallId, RecordingId, RouteReq, Utc, pvt_type, user_and_realm};
 use serde_json::{Map, Value, json};
 
 /// Everything about the call that a document may want.
@@ -98,12 +98,8 @@ fn message(subject: &Subject<'_>, box_id: &str, mailbox: Option<&str>) -> Value 
         started_at,
         ..
     } = subject;
-    let halves = |address: &str| {
-        let (user, realm) = address.split_once('@').unwrap_or((address, ""));
-        (user.to_owned(), realm.to_owned())
-    };
-    let (from_user, from_realm) = halves(&route.from);
-    let (to_user, to_realm) = halves(&route.to);
+    let (from_user, from_realm) = user_and_realm(&route.from);
+    let (to_user, to_realm) = user_and_realm(&route.to);
     json!({
         "_id": id,
         "pvt_type": pvt_type::MAILBOX_MESSAGE,

@@ -9,7 +9,7 @@ use callreel_bus::{Binding, Delivery, QueueOptions, Subscription};
 use callreel_proto::{
     AccountDb, AccountId, AfterNotify, Device, Envelope, Exchange, Folder, MwiQuery, MwiUpdate,
     Notification, NotificationName, RecordingFact, RecordingId, RecordingNotice, Vmbox,
-    lenient_u64, month_db, pvt_type,
+    lenient_u64, month_db, pvt_type, user_and_realm,
 };
 use callreel_store::{ACCOUNTS, Error, MessageCounts, View};
 use serde_json::Value;
@@ -237,7 +237,7 @@ fn notification(account: &AccountId, id: &RecordingId, doc: &Value) -> Notificat
     };
     let halves = |key: &str| {
         let address = said(key).unwrap_or_default();
-        let (user, realm) = address.split_once('@').unwrap_or((&address, ""));
+        let (user, realm) = user_and_realm(&address);
         (Some(user.to_owned()), Some(realm.to_owned()))
     };
     let ((from_user, from_realm), (to_user, to_realm)) = (halves("from"), halves("to"));

@@ -3,6 +3,7 @@
 //! Entrance rule: a type lives here only if it crosses a process boundary (a bus message, a file of the spool,
 //! a document of the store). The names on the wire are those of Kazoo 4.3, by serde rename.
 
+mod address;
 mod channel_query;
 mod command;
 mod control;
@@ -37,6 +38,7 @@ mod temporal_rule;
 mod time;
 mod vmbox;
 
+pub use address::user_and_realm;
 pub use channel_query::{ChannelQuery, ChannelQueryReq, ChannelQueryResp, FoundChannels};
 pub use command::{Application, Command, InsertAt, SetVars};
 pub use control::{ChannelStatus, ChannelStatusReq, ChannelStatusResp, UsurpControl};

@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::encode_word;
 use crate::lenient::{loose, loose_or_default, some_text};
 use crate::{Envelope, Headers};
+use crate::{encode_word, user_and_realm};
 
 /// "So many messages wait there." Category `presence`, name `mwi_update` to those who asked to be told, or
 /// `mwi_unsolicited_update` to a phone that never asked.
@@ -66,7 +66,7 @@ impl MwiUpdate {
 
     /// User and realm.
     pub fn address(&self) -> (&str, &str) {
-        self.to.split_once('@').unwrap_or((&self.to, ""))
+        user_and_realm(&self.to)
     }
 
     /// As an answer to those who asked: the routing key, and the update in its envelope.

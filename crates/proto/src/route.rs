@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::lenient::{loose, loose_or_default, some_text};
-use crate::{AccountId, CallId, encode_word};
+use crate::{AccountId, CallId, encode_word, user_and_realm};
 
 /// "Who wants this call?" From a switch, on exchange `callmgr`, category `dialplan`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -235,7 +235,7 @@ impl RouteReq {
         if let Some(account) = account.or_else(|| self.channel_var("Account-ID")) {
             return format!("route.req.{kind}.{}", encode_word(account));
         }
-        let (user, realm) = self.from.split_once('@').unwrap_or((&self.from, ""));
+        let (user, realm) = user_and_realm(&self.from);
         format!(
             "route.req.{kind}.{}.{}",
             encode_word(realm),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use callreel_bus::{Binding, Bus, QueueOptions, Subscription};
-use callreel_proto::{Envelope, Exchange, MwiQuery, MwiUpdate};
+use callreel_proto::{Envelope, Exchange, MwiQuery, MwiUpdate, user_and_realm};
 use rsipstack::sip::prelude::{HeadersExt, ToTypedHeader};
 use rsipstack::sip::typed::{From, To};
 use rsipstack::sip::{Header, Method, Param, SipMessage, StatusCode, StatusCodeKind, Uri};
@@ -299,7 +299,7 @@ pub(crate) async fn take(shared: &Arc<Shared>, mut tx: Transaction) -> rsipstack
     ];
     tx.reply_with(StatusCode::OK, headers, None).await?;
     let none = || {
-        let (user, realm) = whose.split_once('@').unwrap_or((&whose, ""));
+        let (user, realm) = user_and_realm(&whose);
         MwiUpdate::new(user, realm, 0, 0)
     };
     if seconds == 0 {
@@ -378,7 +378,7 @@ pub(crate) async fn registered(shared: &Shared, phone: &Phone) {
 }
 
 async fn ask(shared: &Shared, whose: &str) {
-    let (username, realm) = whose.split_once('@').unwrap_or((whose, ""));
+    let (username, realm) = user_and_realm(whose);
     let query = MwiQuery {
         username: username.to_owned(),
         realm: realm.to_owned(),
