@@ -26,7 +26,7 @@ const SAMPLE_RATES: std::ops::RangeInclusive<u64> = 8_000..=48_000;
 const LONGEST_NAME: usize = 128;
 
 /// Kazoo's silence rule for messages: threshold 200, five seconds.
-pub(crate) const MESSAGE_SILENCE: Silence = Silence {
+const MESSAGE_SILENCE: Silence = Silence {
     threshold: 200,
     after: Duration::from_secs(5),
 };
@@ -100,6 +100,38 @@ pub(crate) fn order(data: &mut Data<'_>, terms: Terms<'_>) -> Result<RecordingOr
         pointer: terms.pointer,
         kind: terms.kind,
     })
+}
+
+/// The order for what the caller says after a beep: a review keeps or drops it.
+pub(crate) fn spoken(
+    stage: &mut Stage,
+    kind: RecordingKind,
+    limit: Duration,
+    module: &str,
+) -> RecordingOrder {
+    let most = Duration::from_secs(stage.settings.media.max_recording_time_limit);
+    RecordingOrder {
+        slot: stage.slot(),
+        name: None,
+        by: by_step(stage),
+        separate: false,
+        leg: RecordedLeg::A,
+        announcements: Vec::new(),
+        kind,
+        format: AudioFormat::Mp3,
+        destination: OrderDestination::AccountDb,
+        time_limit: limit.min(most),
+        min: Duration::ZERO,
+        channels: Channels::Caller,
+        sample_rate: None,
+        terminators: Terminators::any(),
+        silence: Some(MESSAGE_SILENCE),
+        media_name: None,
+        review: true,
+        follow_transfer: true,
+        origin: module.to_owned(),
+        pointer: stage.pointer(),
+    }
 }
 
 /// The order the running action describes; none if there is nowhere to store it, which has then been said.

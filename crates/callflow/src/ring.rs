@@ -123,9 +123,17 @@ pub(crate) fn ring_time(asked: Option<u64>) -> u64 {
 }
 
 impl Ringing {
-    /// A person or a phone, as the modules `user` and `device` ring them.
-    pub(crate) fn direct(stage: &mut Stage, kind: MemberKind, strategy: &str) -> Option<Self> {
-        let id = stage.text("id")?;
+    /// Rings a person or a phone, as the modules `user` and `device` do.
+    pub(crate) fn ring_only(
+        &mut self,
+        stage: &mut Stage,
+        kind: MemberKind,
+        strategy: &str,
+    ) -> Turn {
+        let Some(id) = stage.text("id") else {
+            stage.warn_of("id", format!("no {kind} is named; skipped"));
+            return Turn::next();
+        };
         let known = [Strategy::Simultaneous, Strategy::Single];
         let timeout_s = ring_time(stage.whole("timeout"));
         let member = Wanted {
@@ -133,12 +141,10 @@ impl Ringing {
             timeout_s: Some(timeout_s),
             ..Wanted::of(kind, id)
         };
-        Some(Self {
-            members: vec![member],
-            timeout_s,
-            strategy: stage.data(|data| Strategy::read(data, strategy, &known)),
-            ..Self::default()
-        })
+        self.members = vec![member];
+        self.timeout_s = timeout_s;
+        self.strategy = stage.data(|data| Strategy::read(data, strategy, &known));
+        self.begin(stage)
     }
 
     /// Asks for the documents of all who are wanted.

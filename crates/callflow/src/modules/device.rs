@@ -11,12 +11,8 @@ pub(crate) struct Device {
 
 impl Module for Device {
     fn start(&mut self, stage: &mut Stage) -> Turn {
-        let Some(ringing) = Ringing::direct(stage, MemberKind::Device, "dial_strategy") else {
-            stage.warn_of("id", "no device is named; skipped");
-            return Turn::next();
-        };
-        self.ringing = ringing;
-        self.ringing.begin(stage)
+        self.ringing
+            .ring_only(stage, MemberKind::Device, "dial_strategy")
     }
 
     fn resume(&mut self, stage: &mut Stage, outcome: Outcome) -> Turn {

@@ -11,12 +11,7 @@ pub(crate) struct User {
 
 impl Module for User {
     fn start(&mut self, stage: &mut Stage) -> Turn {
-        let Some(ringing) = Ringing::direct(stage, MemberKind::User, "strategy") else {
-            stage.warn_of("id", "no user is named; skipped");
-            return Turn::next();
-        };
-        self.ringing = ringing;
-        self.ringing.begin(stage)
+        self.ringing.ring_only(stage, MemberKind::User, "strategy")
     }
 
     fn resume(&mut self, stage: &mut Stage, outcome: Outcome) -> Turn {

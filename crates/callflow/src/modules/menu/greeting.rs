@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use callreel_proto::{AudioFormat, Channels, EndReason, InsertAt, Terminators};
+use callreel_proto::{EndReason, InsertAt};
 
 use super::{Menu, Step};
-use crate::order::{OrderDestination, RecordedLeg, RecordingKind, RecordingOrder, Slot, UsedBy};
-use crate::recording::{MESSAGE_SILENCE, by_step};
+use crate::order::{RecordingKind, RecordingOrder, Slot, UsedBy};
+use crate::recording::spoken;
 use crate::speech::beep;
 use crate::stage::{Stage, Turn};
 use crate::talk::Effect;
@@ -123,37 +123,16 @@ impl Menu {
 
     fn order(&self, stage: &mut Stage) -> RecordingOrder {
         let menu = self.document();
-        let most = Duration::from_secs(stage.settings.media.max_recording_time_limit);
         let name = menu.name.as_ref().unwrap_or(&menu.id);
-        RecordingOrder {
-            slot: stage.slot(),
-            name: None,
-            by: by_step(stage),
-            separate: false,
-            leg: RecordedLeg::A,
-            announcements: Vec::new(),
-            kind: RecordingKind::Greeting {
-                name: format!("{name} menu greeting"),
-                used_by: UsedBy {
-                    id: menu.id.clone(),
-                    pointer: "/media/greeting".to_owned(),
-                },
-                owner_id: None,
-                box_id: menu.id,
+        let kind = RecordingKind::Greeting {
+            name: format!("{name} menu greeting"),
+            used_by: UsedBy {
+                id: menu.id.clone(),
+                pointer: "/media/greeting".to_owned(),
             },
-            format: AudioFormat::Mp3,
-            destination: OrderDestination::AccountDb,
-            time_limit: LONGEST.min(most),
-            min: Duration::ZERO,
-            channels: Channels::Caller,
-            sample_rate: None,
-            terminators: Terminators::any(),
-            silence: Some(MESSAGE_SILENCE),
-            media_name: None,
-            review: true,
-            follow_transfer: true,
-            origin: "menu".to_owned(),
-            pointer: stage.pointer(),
-        }
+            owner_id: None,
+            box_id: menu.id,
+        };
+        spoken(stage, kind, LONGEST, "menu")
     }
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use callreel_proto::{AudioFormat, Channels, EndReason, InsertAt, Terminators};
+use callreel_proto::{AudioFormat, EndReason, InsertAt};
 
 use super::{ROUNDS, Step, Voicemail, ask_for_operator, key_of, operator};
-use crate::order::{OrderDestination, RecordedLeg, RecordingKind, RecordingOrder, Slot, UsedBy};
-use crate::recording::{MESSAGE_SILENCE, by_step};
+use crate::order::{RecordingKind, RecordingOrder, Slot, UsedBy};
+use crate::recording::spoken;
 use crate::speech::beep;
 use crate::stage::{Stage, Turn};
 use crate::talk::Effect;
@@ -250,28 +250,11 @@ impl Voicemail {
             Of::Message => self.longest(stage),
             _ => LONGEST_GREETING_S,
         };
-        let most = stage.settings.media.max_recording_time_limit;
+        let limit = Duration::from_secs(limit);
         RecordingOrder {
-            slot: stage.slot(),
-            name: None,
-            by: by_step(stage),
-            separate: false,
-            leg: RecordedLeg::A,
-            announcements: Vec::new(),
-            kind: self.kind(of),
             format: self.format(stage),
-            destination: OrderDestination::AccountDb,
-            time_limit: Duration::from_secs(limit.min(most)),
             min: stage.settings.min_message,
-            channels: Channels::Caller,
-            sample_rate: None,
-            terminators: Terminators::any(),
-            silence: Some(MESSAGE_SILENCE),
-            media_name: None,
-            review: true,
-            follow_transfer: true,
-            origin: "voicemail".to_owned(),
-            pointer: stage.pointer(),
+            ..spoken(stage, self.kind(of), limit, "voicemail")
         }
     }
 
