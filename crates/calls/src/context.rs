@@ -4,8 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use callreel_attachments::Attachments;
 use callreel_bus::{Binder, Bus};
-use callreel_proto::{AccountId, Exchange, Notification, NotificationName, RecordingNotice, Utc};
+use callreel_proto::{
+    AccountId, Envelope, Exchange, Notification, NotificationName, RecordingNotice, Utc,
+};
 use callreel_spool::Writer;
+use serde::Serialize;
 
 use tokio::time::Instant;
 
@@ -58,14 +61,21 @@ impl Context {
     /// Tells everybody what happened to a recording. A failed notice is logged: delivery also finds tickets by itself.
     pub(crate) async fn notify(&self, notice: RecordingNotice) {
         let key = notice.routing_key();
-        let mut envelope = notice.into_envelope();
+        self.tell(Exchange::Kapps, &key, notice.into_envelope())
+            .await;
+    }
+
+    /// Signs a message with the node's name and publishes it. That it could not be sent is logged: nobody waits for an answer.
+    pub(crate) async fn tell<T: Serialize>(
+        &self,
+        exchange: Exchange,
+        key: &str,
+        mut envelope: Envelope<T>,
+    ) {
         envelope.headers.node.clone_from(&self.node);
-        if let Err(error) = self
-            .bus
-            .publish(Exchange::Kapps, &key, envelope.to_bytes())
-            .await
-        {
-            tracing::warn!(%error, key, "recording notice not published");
+        let sent = self.bus.publish(exchange, key, envelope.to_bytes()).await;
+        if let Err(error) = sent {
+            tracing::warn!(%error, key, "nobody is told");
         }
     }
 
@@ -79,12 +89,9 @@ impl Context {
             }
             NotificationName::VoicemailFull => {}
         }
-        let mut envelope = fields.into_envelope(name);
-        envelope.headers.node.clone_from(&self.node);
-        let (key, bytes) = (name.routing_key(), envelope.to_bytes());
-        if let Err(error) = self.bus.publish(Exchange::Notifications, key, bytes).await {
-            tracing::warn!(%error, key, "notification not published");
-        }
+        let envelope = fields.into_envelope(name);
+        self.tell(Exchange::Notifications, name.routing_key(), envelope)
+            .await;
     }
 }
 

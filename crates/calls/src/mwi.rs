@@ -178,13 +178,8 @@ async fn told(context: &Context, account: &AccountId, box_id: &str) -> Result<()
     Ok(())
 }
 
-async fn publish(context: &Context, (key, mut envelope): (String, Envelope<MwiUpdate>)) {
-    envelope.headers.node.clone_from(&context.node);
-    let bytes = envelope.to_bytes();
-    let sent = context.bus.publish(Exchange::Presence, &key, bytes).await;
-    if let Err(error) = sent {
-        tracing::warn!(%error, key, "phones are not told of voicemail");
-    }
+async fn publish(context: &Context, (key, envelope): (String, Envelope<MwiUpdate>)) {
+    context.tell(Exchange::Presence, &key, envelope).await;
 }
 
 /// A recording is stored. If it is a voicemail message, people and phones are told.
