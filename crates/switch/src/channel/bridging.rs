@@ -2,118 +2,17 @@
 
 use std::time::Instant;
 
-use callreel_media::Codec;
-use callreel_proto::{AccountId, Application, CallId, Endpoint, EventName, HangupCause};
-use ractor::ActorRef;
-use rsipstack::sip::Uri;
-use serde_json::{Map, Value};
+use callreel_proto::{Application, EventName, HangupCause};
 
+use super::bridge::{Bridge, Live, Wishes};
 use super::commands::Execution;
 use super::waiting::seconds;
 use super::{Channel, ChannelMsg, Due, LegFact, LegOrder};
-use crate::events::OtherLeg;
-use crate::hunt::{Act, Hunt, Input, Plan};
-use crate::peer::Peer;
+use crate::hunt::{Act, Input, Plan};
 use crate::queue::Slip;
-use crate::rtp::MediaLeg;
-use crate::sdp::Allowed;
 
 /// Kazoo's default, seconds.
 const TIMEOUT_S: u64 = 20;
-
-/// A bridge that hunts, or has found.
-pub(super) struct Bridge {
-    pub(super) number: u64,
-    hunt: Hunt,
-    pub(super) legs: Vec<Leg>,
-    pub(super) wishes: Wishes,
-    /// Which leg is heard before anybody answers.
-    early: Option<usize>,
-    joined: Option<usize>,
-    now: bool,
-}
-
-/// What a bridge wants of all its legs.
-#[derive(Debug, Default)]
-pub(super) struct Wishes {
-    pub(super) caller_name: Option<String>,
-    pub(super) caller_number: Option<String>,
-    /// What is sent before an answer is not heard.
-    pub(super) ignore_early_media: bool,
-    /// What the caller hears while it rings.
-    pub(super) ringback: Option<String>,
-    pub(super) vars: Map<String, Value>,
-    pub(super) headers: Map<String, Value>,
-}
-
-/// One leg a bridge may ring.
-pub(super) struct Leg {
-    pub(super) endpoint: Endpoint,
-    /// Its Call-ID, if its orderer gave it one.
-    pub(super) call_id: Option<CallId>,
-    /// `None`: not registered.
-    pub(super) way: Option<Way>,
-    pub(super) live: Option<Live>,
-    /// What it was answered with.
-    pub(super) codec: Option<Codec>,
-}
-
-/// How a phone can be reached.
-pub(super) struct Way {
-    pub(super) target: Uri,
-    pub(super) destination: Option<Peer>,
-    pub(super) allowed: Allowed,
-    pub(super) vars: Vec<(String, String)>,
-    /// It is a call of this switch to itself, of this account.
-    pub(super) loops: Option<AccountId>,
-}
-
-/// Another leg, as this one holds it: one that is being rung, or that it is joined to.
-#[derive(Clone)]
-pub(super) struct Live {
-    pub(super) leg: OtherLeg,
-    pub(super) actor: ActorRef<ChannelMsg>,
-    pub(super) media: MediaLeg,
-}
-
-impl Bridge {
-    /// One that found its leg elsewhere.
-    pub(super) fn joined(number: u64, live: Live, now: bool) -> Self {
-        let leg = Leg {
-            endpoint: Endpoint::default(),
-            call_id: None,
-            way: None,
-            live: Some(live),
-            codec: None,
-        };
-        Self {
-            number,
-            hunt: Hunt::over(Instant::now()),
-            legs: vec![leg],
-            wishes: Wishes::default(),
-            early: None,
-            joined: Some(0),
-            now,
-        }
-    }
-
-    /// Whether the caller does not hear what this leg sends before it answers.
-    fn ignores_early(&self, leg: usize) -> bool {
-        let own = self.legs[leg].endpoint.ignore_early_media;
-        own.unwrap_or(self.wishes.ignore_early_media)
-    }
-
-    /// What the caller shall hear while it rings, unless it hears somebody already.
-    pub(super) fn ringback(&self) -> Option<Option<&str>> {
-        let heard = self.joined.is_some() || self.early.is_some();
-        (!heard).then_some(self.wishes.ringback.as_deref())
-    }
-
-    /// It runs beside the queue.
-    pub(super) fn is_now(&self) -> bool {
-        self.now
-    }
-}
 
 impl Channel {
     /// `bridge`.
@@ -156,23 +55,23 @@ impl Channel {
             one_by_one: method.as_deref() == Some("single"),
             timeout: seconds(timeout_s.filter(|s| *s > 0).unwrap_or(TIMEOUT_S)),
             fail_on_single_reject: fail_on_single_reject == Some(true),
+            everybody: false,
         };
-        self.bridge = Some(Bridge {
-            number: self.number(),
-            hunt: Hunt::new(Instant::now(), plan),
-            legs,
-            wishes: Wishes {
-                caller_name: caller_id_name,
-                caller_number: caller_id_number,
-                ignore_early_media: ignore_early_media == Some(true),
-                ringback,
-                vars: custom_channel_vars,
-                headers: custom_sip_headers,
-            },
-            early: None,
-            joined: None,
-            now,
-        });
+        let wishes = Wishes {
+            caller_name: caller_id_name,
+            caller_number: caller_id_number,
+            ignore_early_media: ignore_early_media == Some(true),
+            ringback,
+            vars: custom_channel_vars,
+            headers: custom_sip_headers,
+        };
+        let number = self.number();
+        let bridge = Bridge::hunting(number, plan, legs, wishes, now);
+        self.begin_hunt(bridge).await
+    }
+
+    pub(super) async fn begin_hunt(&mut self, bridge: Bridge) -> Execution {
+        self.bridge = Some(bridge);
         match self.hunt().await {
             true => Execution::Done,
             false => Execution::Running,
@@ -183,6 +82,10 @@ impl Channel {
     async fn hunt(&mut self) -> bool {
         while let Some(bridge) = &mut self.bridge {
             let Some(act) = bridge.hunt.poll_output() else {
+                if bridge.is_deserted() {
+                    self.end_page().await;
+                    return true;
+                }
                 self.set_hunt_timer();
                 return false;
             };
@@ -194,6 +97,11 @@ impl Channel {
                     }
                 }
                 Act::Cancel(leg, cause) => self.order_leg(leg, LegOrder::HangUp(cause)),
+                Act::Won(leg) if bridge.page.is_some() => {
+                    if self.join_page(leg).await {
+                        return true;
+                    }
+                }
                 Act::Won(leg) => return self.join(leg).await,
                 Act::Lost(cause, status) => {
                     self.stop_ringback();
@@ -229,7 +137,7 @@ impl Channel {
         }
     }
 
-    async fn drive(&mut self, input: Input) {
+    pub(super) async fn drive(&mut self, input: Input) {
         let now = self.bridge.as_ref().is_some_and(|b| b.now);
         self.tell_hunt(input);
         if self.hunt().await && !now && !self.over {
@@ -270,6 +178,7 @@ impl Channel {
                 self.drive(Input::Failed(leg, cause, status)).await;
             }
             LegFact::Gone if bridge.joined == Some(leg) => self.part().await,
+            LegFact::Gone if bridge.page.is_some() => self.leave_page(leg).await,
             LegFact::Gone => {}
         }
     }
@@ -358,13 +267,7 @@ impl Channel {
         self.unhear(None).await;
         self.publish_unbridge().await;
         let now = self.bridge.take().is_some_and(|b| b.now);
-        self.complete("bridge", |event| {
-            event.application_response = Some("SUCCESS".to_owned());
-            event.disposition = Some("SUCCESS".to_owned());
-            event.hangup_cause = Some(HangupCause::NormalClearing);
-            event.hangup_code = Some("sip:200".to_owned());
-        })
-        .await;
+        self.bridge_succeeded("bridge").await;
         self.other_leg = None;
         if !now {
             self.completed().await;
@@ -383,9 +286,10 @@ impl Channel {
         self.other_leg = None;
     }
 
-    async fn bridge_failed(&mut self, cause: HangupCause, status: Option<u16>) {
-        self.bridge = None;
-        self.complete("bridge", |event| {
+    pub(super) async fn bridge_failed(&mut self, cause: HangupCause, status: Option<u16>) {
+        let bridge = self.bridge.take();
+        let application = bridge.map_or("bridge", |bridge| bridge.application());
+        self.complete(application, |event| {
             event.application_response = Some(cause.name().to_owned());
             event.disposition = Some(cause.name().to_owned());
             event.hangup_cause = Some(cause);
@@ -393,6 +297,17 @@ impl Channel {
                 "sip:{}",
                 status.unwrap_or_else(|| cause.sip_status())
             ));
+        })
+        .await;
+    }
+
+    /// Somebody was reached, and it is over.
+    pub(super) async fn bridge_succeeded(&self, application: &str) {
+        self.complete(application, |event| {
+            event.application_response = Some("SUCCESS".to_owned());
+            event.disposition = Some("SUCCESS".to_owned());
+            event.hangup_cause = Some(HangupCause::NormalClearing);
+            event.hangup_code = Some("sip:200".to_owned());
         })
         .await;
     }
@@ -413,7 +328,8 @@ impl Channel {
 
     /// This leg ends, and the others with it.
     pub(super) fn drop_bridge(&mut self, cause: HangupCause) {
-        let cause = match (self.joined, cause) {
+        let paging = self.bridge.as_ref().is_some_and(Bridge::is_paging);
+        let cause = match (self.joined || paging, cause) {
             (true, _) => HangupCause::NormalClearing,
             (false, cause) => cause,
         };

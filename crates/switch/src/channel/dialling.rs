@@ -10,7 +10,7 @@ use rsipstack::sip::{Header, Uri};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::bridging::{Bridge, Leg, Live, Way};
+use super::bridge::{Bridge, Leg, Live, Way};
 use super::confirm::Confirm;
 use super::outbound::{Outbound, Owner};
 use super::waiting::seconds;

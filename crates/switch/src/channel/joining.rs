@@ -4,7 +4,7 @@
 use callreel_proto::{CallId, EventName, HangupCause};
 use ractor::ActorRef;
 
-use super::bridging::{Bridge, Live};
+use super::bridge::{Bridge, Live};
 use super::dialling::other_leg;
 use super::outbound::Owner;
 use super::referring::Stage;

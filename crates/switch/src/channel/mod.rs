@@ -1,6 +1,7 @@
 //! One leg of a call as an actor: owns its dialog, its media and its command queue; hears of everything through messages.
 
 mod aside;
+mod bridge;
 mod bridging;
 mod commands;
 mod confirm;
@@ -13,6 +14,7 @@ mod joining;
 mod life;
 mod message;
 mod outbound;
+mod paging;
 mod playing;
 mod recording;
 mod referring;
@@ -249,7 +251,7 @@ pub(crate) struct Channel {
     playing: playing::Playing,
     waits: waiting::Waits,
     recordings: recording::Recordings,
-    bridge: Option<bridging::Bridge>,
+    bridge: Option<bridge::Bridge>,
     /// What is heard while it rings.
     ringback: Option<PlayId>,
     /// Whoever answered must press a key first.

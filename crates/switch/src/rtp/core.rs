@@ -1,7 +1,7 @@
 //! One leg's life: its receive task, its tasks that send on a schedule, and the locks between them. No SIP, no policy.
 //!
-//! Lock order: the bridging lock, then the forks, then an inbound half, then an outbound half, then the event channel. Never two halves of the
-//! same kind at once, so two legs may relay to each other at the same moment. No lock is held across an await.
+//! Lock order: the bridging lock, then the forks or a mixer's members, then an inbound half, then a mic or an outbound half, then the event
+//! channel. Never two halves of the same kind at once, so two legs may relay to each other at the same moment. No lock is held across an await.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
@@ -75,9 +75,13 @@ impl Core {
         locked(&self.outbound).set_remote(remote, target);
     }
 
-    /// Cuts the way from this leg to its peer and back.
+    /// Cuts the way from this leg to its peer and back, or out of its mixer.
     pub(super) fn part(&self) {
-        let peer = locked(&self.inbound).peer.take();
+        let peer = {
+            let mut inbound = locked(&self.inbound);
+            inbound.mic = None;
+            inbound.peer.take()
+        };
         locked(&self.outbound).end_source();
         if let Some(peer) = peer.and_then(|peer| peer.upgrade()) {
             locked(&peer.inbound).peer = None;
@@ -155,6 +159,7 @@ impl Core {
             let mut inbound = locked(&self.inbound);
             inbound.copies.aim(Vec::new());
             inbound.peer = None;
+            inbound.mic = None;
         }
         let playing = locked(&self.outbound).close();
         self.tell_broken(playing);
@@ -179,6 +184,7 @@ impl Core {
             locked(&self.outbound).set_target(inbound.source());
         }
         inbound.take(now, &packet, |event| self.tell(event));
+        inbound.speak(&packet);
         if let Some(peer) = inbound.peer.as_ref().and_then(Weak::upgrade) {
             locked(&peer.outbound).relay(now, &packet, &mut inbound.ear);
         }
@@ -213,7 +219,7 @@ pub(super) async fn receive(core: Arc<Core>, wire: Arc<Wire>) {
 }
 
 /// The schedule of frames: late wake-ups are made up for at once, so that a playback lasts as long as its sound.
-fn frames() -> tokio::time::Interval {
+pub(super) fn frames() -> tokio::time::Interval {
     let mut frames = interval(Duration::from_millis(FRAME_MS));
     frames.set_missed_tick_behavior(MissedTickBehavior::Burst);
     frames

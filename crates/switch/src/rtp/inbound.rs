@@ -1,7 +1,7 @@
 //! What a leg's phone sends: whether it is the phone's at all, keys, silence, how long it has been quiet. Sends only forks.
 
 use std::net::SocketAddr;
-use std::sync::Weak;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use callreel_media::dtmf::{Digit, DigitDetector, Event};
@@ -9,11 +9,12 @@ use callreel_media::dtmf::{Digit, DigitDetector, Event};
 use super::core::Core;
 use super::ear::{Ear, Silence};
 use super::fork::Copies;
+use super::mixer::Mic;
 use super::packet::{DATAGRAM_ROOM, Header, Incoming, Kind, parse};
 use super::source::SourceLock;
 use super::tape::Deck;
 use super::transcode::rescaled;
-use super::{LegStats, MediaEvent, Remote, SilenceWatch};
+use super::{LegStats, MediaEvent, Remote, SilenceWatch, locked};
 
 /// A key whose packets stop without an end counts as let go after this long (packets come every 20 to 50 ms).
 const KEY_GONE_AFTER: Duration = Duration::from_millis(200);
@@ -28,6 +29,8 @@ pub(super) struct Inbound {
     source: SourceLock,
     /// Where the phone's packets are sent on to.
     pub(super) peer: Option<Weak<Core>>,
+    /// Where a mixer takes the phone's sound.
+    pub(super) mic: Option<Arc<Mutex<Mic>>>,
     pub(super) copies: Copies,
     pub(super) ear: Ear,
     silence: Option<Silence>,
@@ -49,6 +52,7 @@ impl Inbound {
             remote: None,
             source: SourceLock::default(),
             peer: None,
+            mic: None,
             copies,
             ear: Ear::default(),
             silence: None,
@@ -147,6 +151,16 @@ impl Inbound {
                         tell(MediaEvent::Silence);
                     }
                 }
+            }
+        }
+    }
+
+    /// Gives the sound of a packet to the leg's mixer, if there is one that wants it.
+    pub(super) fn speak(&mut self, packet: &Incoming) {
+        if let (Some(mic), Kind::Audio(codec)) = (&self.mic, packet.kind) {
+            let mut mic = locked(mic);
+            if mic.wants(&packet.header) {
+                mic.push(codec.sample_rate(), self.ear.hear(codec, packet.payload));
             }
         }
     }

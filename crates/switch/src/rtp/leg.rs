@@ -9,6 +9,7 @@ use callreel_proto::MediaFork;
 
 use super::core::{Core, dial};
 use super::engine::Shared;
+use super::mixer::Mixer;
 use super::playback::Player;
 use super::{Error, LegStats, PlayId, Playback, Remote, SilenceWatch, Tape, locked, now};
 
@@ -77,6 +78,18 @@ impl MediaLeg {
         theirs.part();
         locked(&ours.inbound).peer = Some(Arc::downgrade(theirs));
         locked(&theirs.inbound).peer = Some(Arc::downgrade(ours));
+    }
+
+    /// Takes part in a mixer: is sent what all others there say, and is heard there itself if it `speaks`. Ends an earlier bridge or
+    /// part in a mixer; [`MediaLeg::unbridge`] ends this one.
+    pub fn join(&self, mixer: &Mixer, speaks: bool) {
+        let core = self.core();
+        if core.is_closed() {
+            return;
+        }
+        let _bridging = locked(&self.handle.shared.bridging);
+        core.part();
+        locked(&core.inbound).mic = Some(mixer.admit(Arc::downgrade(core), speaks));
     }
 
     /// Parts this leg from whatever it is bridged to.

@@ -3,6 +3,7 @@
 //! A packet's way, all of it in the receiving leg's own task: `wire` takes it from the socket, `inbound` judges it (`source`: is it
 //! the phone's?), forks it, reports keys and silence, and `outbound` of the bridged leg numbers it (`stream`), transcodes it if it must
 //! (`transcode`), and sends it. What we say ourselves comes from `playback` and `dial`, on a schedule kept in `core`.
+//! Where more than two legs hear each other, `mixer` takes what each says and sends each the others on such a schedule, too.
 
 mod core;
 mod dial;
@@ -11,6 +12,7 @@ mod engine;
 mod fork;
 mod inbound;
 mod leg;
+mod mixer;
 mod outbound;
 mod packet;
 mod playback;
@@ -30,6 +32,7 @@ use std::time::Instant;
 
 pub use engine::MediaEngine;
 pub use leg::MediaLeg;
+pub use mixer::Mixer;
 pub use tape::Tape;
 pub use types::{
     Error, Keys, LegStats, MediaEvent, PlayId, Playback, Remote, RtpConfig, SilenceWatch,

@@ -1,4 +1,4 @@
-//! What a leg's phone is sent, whoever it comes from: a bridged phone, a playback, keys. Owns no task and no timer.
+//! What a leg's phone is sent, whoever it comes from: a bridged phone, a mixer, a playback, keys. Owns no task and no timer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use callreel_media::{Codec, Encoder};
 use super::dial::{Dialer, Step};
 use super::ear::Ear;
 use super::fork::Copies;
+use super::mixer::Share;
 use super::packet::{DATAGRAM_ROOM, Header, Incoming, Kind, frame_ticks, write};
 use super::playback::Player;
 use super::stream::Stream;
@@ -152,9 +153,10 @@ impl Outbound {
         (self.line.sent, self.line.failed)
     }
 
-    /// What was relayed so far has ended: whatever comes next begins a new stretch.
+    /// What was sent so far has ended: whatever comes next begins a new stretch.
     pub(super) fn end_source(&mut self) {
         self.line.stream.end_source();
+        self.fork_stream.end_source();
         self.reframer.reset();
     }
 
@@ -262,7 +264,6 @@ impl Outbound {
     /// Ends the running playback; gives it.
     pub(super) fn stop_playing(&mut self) -> Option<PlayId> {
         self.end_source();
-        self.fork_stream.end_source();
         self.playing.take()
     }
 
@@ -279,19 +280,35 @@ impl Outbound {
         let Some(remote) = self.line.open() else {
             // On hold time goes on: the next frame's timestamp will show how long it was.
             self.end_source();
-            self.fork_stream.end_source();
             return Played::Frame;
         };
+        self.send_frame(now, &remote);
+        Played::Frame
+    }
+
+    /// Sends 20 ms of what a mixer has for this leg. A playback has precedence over it, as over a bridged phone.
+    pub(super) fn send_mix(&mut self, now: Instant, share: &Share) {
+        if self.playing.is_some() || self.line.wire.is_none() {
+            return;
+        }
+        let Some(remote) = self.line.open() else {
+            return self.end_source();
+        };
+        share.frame(remote.codec.sample_rate(), &mut self.frame);
+        self.send_frame(now, &remote);
+    }
+
+    /// Sends the frame, which is sound of our own making, and copies it.
+    fn send_frame(&mut self, now: Instant, remote: &Remote) {
         let ticks = frame_ticks(self.line.stream.clock());
         let header = self.line.stream.own(now, ticks);
-        self.line.send_sound(now, header, &remote, &self.frame);
+        self.line.send_sound(now, header, remote, &self.frame);
         let copied = self.fork_stream.own(now, ticks);
         let Line {
             buffer, payload, ..
         } = &mut self.line;
         self.copies
-            .generated(buffer, copied, codec.payload_type(), payload);
-        Played::Frame
+            .generated(buffer, copied, remote.codec.payload_type(), payload);
     }
 
     /// Keeps a phone that sends from hearing nothing at all for long.

@@ -2,6 +2,7 @@
 
 mod fork;
 mod guard;
+mod mixer;
 mod opus;
 mod playback;
 mod relay;

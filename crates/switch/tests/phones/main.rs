@@ -11,6 +11,7 @@ mod joins;
 mod lamps;
 mod orphans;
 mod others;
+mod paging;
 mod platform;
 mod recording;
 mod registering;
