@@ -105,7 +105,7 @@ impl Inbound {
         let known = self.source.is_locked_to(from) || from == remote.addr;
         match kind {
             None if known => self.stats.unexpected += 1,
-            Some(_) if (agreed || known) && self.source.admit(now, from) => {
+            Some(_) if (agreed || known) && self.source.admit(now, from, header.sequence) => {
                 if remote.receive {
                     let clock = match kind {
                         Some(Kind::Audio(codec)) => codec.rtp_clock(),

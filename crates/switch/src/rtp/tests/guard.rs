@@ -16,14 +16,16 @@ async fn an_intruder_cannot_take_a_running_stream_but_a_moved_phone_can_return()
     right.greet(0).await;
     // The phone is behind a NAT: it does not send from where SDP said.
     let mut natted = Phone::new(0xaaaa).await;
-    natted.send(&left.leg, 0, &[1; 160]).await;
+    for _ in 0..4 {
+        natted.send(&left.leg, 0, &[1; 160]).await;
+    }
     assert_eq!(left.event().await, MediaEvent::FirstPacket);
     left.leg.bridge(&right.leg);
     let mut intruder = Phone::new(0xeeee).await;
     for _ in 0..5 {
         intruder.send(&left.leg, 0, &[6; 160]).await;
     }
-    left.until(|stats| stats.foreign == 5).await;
+    left.until(|stats| stats.foreign == 3 + 5).await;
     natted.send(&left.leg, 0, &[2; 160]).await;
     assert_eq!(right.phone.hear().await.payload, [2; 160]);
     right.send(0, &[3; 160]).await;
@@ -39,6 +41,24 @@ async fn an_intruder_cannot_take_a_running_stream_but_a_moved_phone_can_return()
     }
     assert!(quiet.elapsed() > Duration::from_millis(900));
     assert!(intruder.heard_nothing());
+}
+
+#[tokio::test]
+async fn a_stranger_who_tries_all_ports_does_not_get_what_a_silent_phone_is_sent() {
+    let engine = engine();
+    let mut left = Party::new(&engine, 0xaaaa, Codec::Pcmu).await;
+    let mut right = Party::new(&engine, 0xbbbb, Codec::Pcmu).await;
+    right.greet(0).await;
+    left.leg.bridge(&right.leg);
+    let stranger = Phone::new(0xeeee).await;
+    let header = stranger.header();
+    for _ in 0..5 {
+        stranger.send_at(&left.leg, 0, header, &[6; 160]).await;
+    }
+    left.until(|stats| stats.foreign == 5).await;
+    right.send(0, &[3; 160]).await;
+    assert_eq!(left.phone.hear().await.payload, [3; 160]);
+    assert!(stranger.heard_nothing());
 }
 
 #[tokio::test]
