@@ -45,5 +45,5 @@ fn a_node_told_to_end_lets_the_running_call_finish_and_takes_no_other() {
     node.launch();
     let heard = listen(&receiver.accepted().body);
     let seconds = heard.seconds();
-    assert!((seconds - 3.0).abs() < 0.06, "{seconds} s");
+    assert!((seconds - 3.0).abs() < 0.15, "{seconds} s");
 }

@@ -83,11 +83,12 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// Ten UDP ports in a row for one phone's media, below those the system gives out, and given to no other phone of this
-/// test run for its next thousand calls.
+/// test run for its next thousand calls. Runs beside each other begin elsewhere.
 pub(crate) fn media_ports() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
-        let first = 10_000 + NEXT.fetch_add(1, Ordering::Relaxed) % 1_000 * 10;
+        let run = (std::process::id() * 97 % 1_000) as u16;
+        let first = 10_000 + (run + NEXT.fetch_add(1, Ordering::Relaxed) % 1_000) % 1_000 * 10;
         let free = (first..first + 10).all(|p| std::net::UdpSocket::bind(("127.0.0.1", p)).is_ok());
         if free {
             return first;
