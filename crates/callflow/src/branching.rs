@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::flow::Flow;
-use crate::numbers;
+use crate::pattern::Pattern;
 use crate::stage::{Stage, Turn};
 use crate::talk::Dialled;
 
@@ -20,7 +20,7 @@ impl Hunted {
     /// Whether this number is one of them. What cannot be read allows nothing: the error says so.
     pub(crate) fn allows(&self, number: &str) -> Result<bool, String> {
         let matches = |pattern: &String| {
-            let pattern = numbers::pattern(pattern);
+            let pattern = Pattern::read(pattern);
             let matched = pattern.map(|pattern| pattern.is_match(number));
             matched.map_err(|reason| format!("{reason}; nothing is hunted for"))
         };

@@ -24,6 +24,7 @@ mod modules;
 mod numbers;
 mod offnet;
 mod order;
+mod pattern;
 mod pending;
 mod people;
 mod print;
@@ -50,6 +51,7 @@ pub use mandate::{EndpointRules, Mandate, Mandates, Network, Standing};
 pub use order::{
     Meant, OrderDestination, RecordedLeg, RecordingKind, RecordingOrder, Silence, Slot, UsedBy,
 };
+pub use pattern::{Pattern, Taken};
 pub use problem::{Problem, Severity};
 pub use recording::http_url;
 pub use ring::{Member, MemberKind, members_of};

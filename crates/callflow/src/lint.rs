@@ -8,7 +8,8 @@ use callreel_proto::{Terminators, lenient_bool};
 use serde_json::Value;
 
 use crate::data::Data;
-use crate::flow::{Child, Node, escaped, read};
+use crate::flow::{Child, Node, escaped, kind, read};
+use crate::pattern::Pattern;
 use crate::problem::{Problem, Severity};
 use crate::recording::http_url;
 use crate::{destination, headers, modules, schema, unbuilt};
@@ -22,6 +23,7 @@ pub use references::{Reference, missing, references};
 pub fn check(document: &Value, strict: bool) -> Vec<Problem> {
     let (root, problems) = read("", document, strict);
     let mut linter = Linter { strict, problems };
+    linter.found_by(document);
     if let Some(root) = root {
         linter.action(&root);
     }
@@ -54,6 +56,11 @@ impl Linter {
                 self.web_url(node, "cdr_url", "nobody is told of the end");
             }
             "webhook" => self.web_url(node, "uri", "nobody is told"),
+            "check_cid" => self.pattern(node, "regex"),
+            "branch_bnumber" => {
+                self.pattern(node, "hunt_allow");
+                self.pattern(node, "hunt_deny");
+            }
             _ => {}
         }
         if node.module.starts_with("record_") {
@@ -113,6 +120,53 @@ impl Linter {
                 reason.replace("\"url\"", &format!("{key:?}"))
             );
             self.remark(Severity::Error, node.pointer_to(key), message);
+        }
+    }
+
+    /// The numbers and patterns that a callflow document is found by.
+    fn found_by(&mut self, document: &Value) {
+        for key in ["numbers", "patterns"] {
+            match document.get(key) {
+                None | Some(Value::Null) => {}
+                Some(Value::Array(named)) => {
+                    for (at, name) in named.iter().enumerate() {
+                        self.finds(name, key == "patterns", format!("/{key}/{at}"));
+                    }
+                }
+                Some(other) => {
+                    let message = format!("must be an array of strings, is {}", kind(other));
+                    self.unfound(format!("/{key}"), &message);
+                }
+            }
+        }
+    }
+
+    fn finds(&mut self, name: &Value, is_pattern: bool, place: String) {
+        match name {
+            Value::String(text) if is_pattern => {
+                if let Err(reason) = Pattern::read(text) {
+                    self.unfound(place, &reason);
+                }
+            }
+            Value::String(_) => {}
+            other => self.unfound(place, &format!("must be a string, is {}", kind(other))),
+        }
+    }
+
+    fn unfound(&mut self, place: String, reason: &str) {
+        let message = format!("{reason}; no call finds the callflow by it");
+        self.remark(Severity::Warning.when(self.strict), place, message);
+    }
+
+    fn pattern(&mut self, node: &Node, key: &str) {
+        let pattern = node.data.get(key).and_then(Value::as_str);
+        if let Some(Err(reason)) = pattern.filter(|p| !p.is_empty()).map(Pattern::read) {
+            let message = format!("{reason}; nothing matches it");
+            self.remark(
+                Severity::Warning.when(self.strict),
+                node.pointer_to(key),
+                message,
+            );
         }
     }
 

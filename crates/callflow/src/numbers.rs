@@ -1,25 +1,8 @@
 //! Numbers against patterns and against the lists of an account. Reads no document from anywhere.
 
-use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
-/// What one pattern may cost in memory, bytes: those of telephone numbers take a hundredth of it.
-const SIZE: usize = 256 << 10;
-
-/// A pattern of a document.
-///
-/// # Errors
-/// It cannot be read, or would be too large; for people.
-pub(crate) fn pattern(text: &str) -> Result<Regex, String> {
-    RegexBuilder::new(text)
-        .size_limit(SIZE)
-        .build()
-        .map_err(|error| {
-            let reason = error.to_string();
-            let reason = reason.lines().last().unwrap_or_default().to_owned();
-            format!("the pattern {text:?} cannot be read ({reason})")
-        })
-}
+use crate::pattern::Pattern;
 
 /// Who a list says that a number is: the entry of the longest beginning, else the first whose pattern matches.
 pub(crate) fn entry_of<'a>(entries: &'a [Value], list: &str, number: &str) -> Option<&'a Value> {
@@ -35,7 +18,7 @@ pub(crate) fn entry_of<'a>(entries: &'a [Value], list: &str, number: &str) -> Op
         .max_by_key(|entry| beginning(entry).map_or(0, str::len));
     let matches = |entry: &&Value| {
         let found = text(entry, "pattern").or_else(|| text(entry, "regexp"));
-        found.is_some_and(|found| pattern(found).is_ok_and(|found| found.is_match(number)))
+        found.is_some_and(|found| Pattern::read(found).is_ok_and(|found| found.is_match(number)))
     };
     longest.or_else(|| of_list().find(matches))
 }

@@ -117,7 +117,7 @@ pub struct Dialled {
 /// What the pattern of a callflow took out of the dialled number (Kazoo's capture groups).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Captures {
-    /// The first group: what a feature code was dialled with. None if the callflow lists the number itself.
+    /// The longest group: what a feature code was dialled with. None if it took nothing, or the callflow lists the number itself.
     pub group: Option<String>,
     /// Groups with names.
     pub named: BTreeMap<String, String>,

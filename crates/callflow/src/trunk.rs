@@ -4,7 +4,7 @@
 use callreel_proto::{Endpoint, Secret, lenient_bool, lenient_u64};
 use serde_json::{Map, Value, json};
 
-use crate::numbers::pattern;
+use crate::pattern::Pattern;
 use crate::ring::outbound;
 
 /// Kazoo's weight of a trunk that has none; the lightest is tried first.
@@ -247,7 +247,7 @@ impl Way<'_> {
 /// none does.
 fn taken(trunk: &Value, key: &str, number: &str, warnings: &mut Vec<String>) -> Option<String> {
     for rule in words(trunk.get(key)) {
-        let rule = match pattern(&rule) {
+        let rule = match Pattern::read(&rule) {
             Ok(rule) => rule,
             Err(reason) => {
                 let trunk = text(trunk, "_id").unwrap_or("?");
@@ -255,11 +255,8 @@ fn taken(trunk: &Value, key: &str, number: &str, warnings: &mut Vec<String>) -> 
                 continue;
             }
         };
-        if let Some(found) = rule.captures(number) {
-            let groups = found.iter().skip(1).flatten().map(|group| group.as_str());
-            let longest = groups.max_by_key(|group| group.len());
-            let part = longest.unwrap_or_else(|| found.get(0).map_or("", |all| all.as_str()));
-            return Some(part.to_owned());
+        if let Some(found) = rule.take(number) {
+            return Some(found.longest().to_owned());
         }
     }
     None

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use callreel_proto::{Terminators, lenient_u64};
-use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value, json};
 
 use super::{MetaflowRules, Step, step};
 use crate::flow::escaped;
+use crate::pattern::Pattern;
 use crate::problem::{Problem, Severity, object};
 
 /// Kazoo's binding key.
@@ -17,8 +17,7 @@ const BINDING: char = '*';
 const TIMEOUT_MS: u64 = 800;
 /// Between two keys nobody is faster, or slower and still dialling.
 const TIMEOUTS_MS: std::ops::RangeInclusive<u64> = 100..=10_000;
-/// What one pattern may cost in memory, bytes.
-const PATTERN_SIZE: usize = 64 << 10;
+
 /// What a party can dial.
 #[derive(Debug)]
 pub(super) struct Codes {
@@ -27,7 +26,7 @@ pub(super) struct Codes {
     /// To the party itself, and to its peer.
     listen_on: [bool; 2],
     numbers: BTreeMap<String, Vec<Step>>,
-    patterns: Vec<(Regex, Vec<Step>)>,
+    patterns: Vec<(Pattern, Vec<Step>)>,
 }
 
 impl Codes {
@@ -74,16 +73,15 @@ impl Codes {
         if let Some(steps) = self.numbers.get(digits) {
             return Some(steps.clone());
         }
-        let (pattern, steps) = self.patterns.iter().find(|(p, _)| p.is_match(digits))?;
-        let captures = pattern.captures(digits)?;
-        let captured = captures.iter().skip(1);
-        let captured: Vec<_> = captured
-            .map(|group| group.map_or("", |group| group.as_str()))
-            .collect();
+        let mut taken = self
+            .patterns
+            .iter()
+            .filter_map(|(pattern, steps)| Some((pattern.take(digits)?, steps)));
+        let (taken, steps) = taken.next()?;
         let mut steps = steps.clone();
         for step in &mut steps {
             step.data.insert("collected".to_owned(), json!(digits));
-            step.data.insert("captures".to_owned(), json!(captured));
+            step.data.insert("captures".to_owned(), json!(taken.groups));
         }
         Some(steps)
     }
@@ -192,13 +190,10 @@ impl Reader {
     }
 
     fn pattern(&mut self, pattern: &str, steps: Vec<Step>, place: &str) {
-        match RegexBuilder::new(pattern).size_limit(PATTERN_SIZE).build() {
+        match Pattern::read(pattern) {
             // What is read last goes before.
             Ok(pattern) => self.codes.patterns.insert(0, (pattern, steps)),
-            Err(error) => self.warn(
-                place.to_owned(),
-                format!("it cannot be read and matches nothing: {error}"),
-            ),
+            Err(reason) => self.warn(place.to_owned(), format!("{reason}; it matches nothing")),
         }
     }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::caller::Identity;
-use crate::numbers;
+use crate::pattern::Pattern;
 use crate::stage::{Module, Stage, Turn};
 
 #[derive(Debug, Default)]
@@ -12,7 +12,7 @@ pub(crate) struct CheckCid;
 impl Module for CheckCid {
     fn start(&mut self, stage: &mut Stage) -> Turn {
         let pattern = stage.text("regex").unwrap_or_else(|| ".*".to_owned());
-        let pattern = match numbers::pattern(&pattern) {
+        let pattern = match Pattern::read(&pattern) {
             Ok(pattern) => pattern,
             Err(reason) => {
                 stage.warn_of("regex", format!("{reason}; nothing is compared"));

@@ -81,7 +81,7 @@ fn a_number_matches_or_does_not() {
     assert_eq!(go(absolute.clone(), "+4613"), "/children/_", "it is empty");
     assert_eq!(go(absolute.clone(), "+4614"), "/children/_");
     assert_eq!(go(absolute, "+4512"), "/children/nomatch");
-    for unreadable in ["(", "(?=a)", "(a{1000}){1000}"] {
+    for unreadable in ["(", "(?<=a", "(a{1000}){1000}"] {
         assert_eq!(go(json!({"regex": unreadable}), "+4612"), "/children/_");
     }
 }

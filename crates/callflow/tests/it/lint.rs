@@ -123,6 +123,24 @@ fn time_limits_out_of_range_and_texts_too_long_are_seen() {
 }
 
 #[test]
+fn what_no_call_can_find_a_callflow_by_is_seen() {
+    let flow = json!({"module": "check_cid", "data": {"regex": "(?!0"}, "children": {
+        "_": {"module": "branch_bnumber", "data": {"hunt_allow": "^2", "hunt_deny": "["}}}});
+    let document = json!({"numbers": ["2000", 2001], "patterns": [r"^\*72(\d*)$", "(", r"^(?!911$)\d+$"], "flow": flow});
+    assert_snapshot!(said(&document, false), @r#"
+    warning at /numbers/1: must be a string, is a number; no call finds the callflow by it
+    warning at /patterns/1: the pattern "(" cannot be read (Parsing error at position 1: Opening parenthesis without closing parenthesis); no call finds the callflow by it
+    warning at /flow/data/regex: the pattern "(?!0" cannot be read (Parsing error at position 4: Opening parenthesis without closing parenthesis); nothing matches it
+    warning at /flow/children/_/data/hunt_deny: the pattern "[" cannot be read (Parsing error at position 1: Invalid character class); nothing matches it
+    "#);
+    let document =
+        json!({"numbers": "2000", "patterns": null, "flow": {"module": "noop", "data": {}}});
+    assert_snapshot!(said(&document, false), @r#"
+    warning at /numbers: must be an array of strings, is a string; no call finds the callflow by it
+    "#);
+}
+
+#[test]
 fn what_strictness_refuses_leniency_warns_of() {
     let document = json!({"module": "sleep", "data": {"duration": "5", "zzz": 1}, "children": {"module": "nowhere", "data": {}}});
     let worst = |strict| {
