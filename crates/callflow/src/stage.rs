@@ -17,7 +17,7 @@ use crate::order::{Meant, RecordingOrder, Slot};
 use crate::pending::Recordings;
 use crate::speech;
 use crate::talk::{CallInfo, Effect, Query, Recorded, Settings};
-use crate::wait::{Await, Outcome};
+use crate::wait::{Await, Keys, Outcome};
 
 /// Kazoo waits this long for an answer command; no completion is not fatal.
 const ANSWER_GUARD: Duration = Duration::from_secs(5);
@@ -26,6 +26,8 @@ const MESSAGE_GUARD: Duration = Duration::from_secs(60);
 /// A recording that has not begun after this has failed: our switch says so within milliseconds, one of others is given five
 /// seconds by the recorder.
 const START_GUARD: Duration = Duration::from_secs(10);
+/// Kazoo's name of a collection of keys that has none.
+pub(crate) const COLLECTION: &str = "default";
 /// Keys kept that were pressed before they were asked for: nobody dials further ahead.
 const EARLY_KEYS: usize = 32;
 /// No call lasts longer, and an instant has its limits.
@@ -106,6 +108,8 @@ pub(crate) struct Stage {
     pub(crate) last_recording: Option<Recorded>,
     /// How often a Pivot server was asked.
     pub(crate) pivots: u32,
+    /// Keys that were pressed while a flow's own media was played: they are in Kazoo's default collection.
+    pub(crate) kept_keys: String,
     /// Keys that were pressed while the flow was between two questions.
     early_keys: VecDeque<char>,
     marks: u32,
@@ -130,6 +134,7 @@ impl Stage {
             collections: BTreeMap::new(),
             last_recording: None,
             pivots: 0,
+            kept_keys: String::new(),
             early_keys: VecDeque::new(),
             marks: 0,
             slots: 0,
@@ -182,14 +187,22 @@ impl Stage {
     /// Queues a marker and waits until the switch has done all that was queued before it.
     pub(crate) fn mark(&mut self) -> Await {
         let msg_id = self.marker_behind();
-        let keys = false;
+        let keys = Keys::Pass;
+        Await::Mark { msg_id, keys }
+    }
+
+    /// The same, and keys that the caller presses meanwhile are kept for the next module that collects some (Kazoo's
+    /// `wait_for_noop`).
+    pub(crate) fn mark_keeping_keys(&mut self) -> Await {
+        let msg_id = self.marker_behind();
+        let keys = Keys::Keep;
         Await::Mark { msg_id, keys }
     }
 
     /// The same, but a key of the caller ends the wait.
     pub(crate) fn mark_or_key(&mut self) -> Await {
         let msg_id = self.marker_behind();
-        let keys = true;
+        let keys = Keys::End;
         Await::Mark { msg_id, keys }
     }
 
@@ -203,6 +216,42 @@ impl Stage {
         if self.early_keys.len() < EARLY_KEYS {
             self.early_keys.push_back(key);
         }
+    }
+
+    /// A key came while something was played.
+    pub(crate) fn pressed_meanwhile(&mut self, keys: Keys, key: char) -> Option<Outcome> {
+        match keys {
+            Keys::Pass => None,
+            Keys::Keep => {
+                self.keep_key(key);
+                None
+            }
+            Keys::End => Some(Outcome::Key(key)),
+        }
+    }
+
+    /// Keeps a key for the next module that collects some.
+    pub(crate) fn keep_key(&mut self, key: char) {
+        if self.kept_keys.len() < EARLY_KEYS {
+            self.kept_keys.push(key);
+        }
+    }
+
+    /// Has the keys that were kept count as pressed early, before the others.
+    pub(crate) fn recall_keys(&mut self) {
+        for key in std::mem::take(&mut self.kept_keys).chars().rev() {
+            self.early_keys.push_front(key);
+        }
+    }
+
+    /// What the caller has pressed, by the name of the collection; keys that were kept are in Kazoo's default one.
+    pub(crate) fn pressed(&self) -> BTreeMap<String, String> {
+        let mut pressed = self.collections.clone();
+        if !self.kept_keys.is_empty() {
+            let default = pressed.entry(COLLECTION.to_owned()).or_default();
+            default.push_str(&self.kept_keys);
+        }
+        pressed
     }
 
     /// The next such key.

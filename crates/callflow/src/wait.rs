@@ -18,8 +18,8 @@ pub(crate) enum Await {
     Nothing,
     /// The answer command is done.
     Answered { give_up: Instant },
-    /// The switch has come to this noop; with `keys`, a key of the caller ends the wait too.
-    Mark { msg_id: String, keys: bool },
+    /// The switch has come to this noop; what a key of the caller does meanwhile is told by `keys`.
+    Mark { msg_id: String, keys: Keys },
     /// Keys of the caller.
     Digits(Collecting),
     /// The bridge is over. Endless once the legs are joined.
@@ -41,6 +41,17 @@ pub(crate) enum Await {
     Hangup,
     /// The channel to go.
     Gone { give_up: Instant },
+}
+
+/// What a key does that the caller presses while something is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keys {
+    /// Nothing more than the switch does.
+    Pass,
+    /// It is kept for the next module that collects keys.
+    Keep,
+    /// It ends the wait.
+    End,
 }
 
 /// How a wait ended.
@@ -163,7 +174,7 @@ impl Await {
                 done.then_some(Outcome::Done)
             }
             Self::Mark { msg_id, keys } => match name {
-                EventName::Dtmf if *keys => key_of(&event).map(Outcome::Key),
+                EventName::Dtmf => stage.pressed_meanwhile(*keys, key_of(&event)?),
                 _ => marked(name, &event, msg_id).then_some(Outcome::Done),
             },
             Self::Bridge { give_up } => {
@@ -251,7 +262,9 @@ impl Display for Await {
         f.write_str(match self {
             Self::Nothing => "nothing",
             Self::Answered { .. } => "the answer",
-            Self::Mark { keys: true, .. } => "the end of playback, or a key",
+            Self::Mark {
+                keys: Keys::End, ..
+            } => "the end of playback, or a key",
             Self::Mark { .. } => "the end of playback",
             Self::Digits(_) => "keys of the caller",
             Self::Bridge { give_up: Some(_) } => "the bridge to be answered",

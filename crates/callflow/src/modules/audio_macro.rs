@@ -7,7 +7,7 @@ use crate::data::Data;
 use crate::flow::kind;
 use crate::speech;
 use crate::stage::{Module, Stage, Turn};
-use crate::wait::{Await, Outcome};
+use crate::wait::{Await, Keys, Outcome};
 
 /// More would not fit into a switch's queue; nobody listens to a hundred parts.
 const MOST_MACROS: usize = 100;
@@ -37,8 +37,11 @@ impl Module for AudioMacro {
 
     fn resume(&mut self, stage: &mut Stage, outcome: Outcome) -> Turn {
         match outcome {
-            Outcome::Key(key) if !self.keys.contains(key) => self.listen(),
-            Outcome::Key(_) => {
+            Outcome::Key(key) => {
+                stage.keep_key(key);
+                if !self.keys.contains(key) {
+                    return self.listen();
+                }
                 stage.flush();
                 Turn::next()
             }
@@ -50,7 +53,7 @@ impl Module for AudioMacro {
 impl AudioMacro {
     fn listen(&self) -> Turn {
         let msg_id = self.msg_id.clone();
-        let keys = true;
+        let keys = Keys::End;
         Turn::Wait(Await::Mark { msg_id, keys })
     }
 }

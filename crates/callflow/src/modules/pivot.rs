@@ -205,8 +205,8 @@ fn parameters(stage: &Stage) -> Map<String, Value> {
     tell("Caller-ID-Number", call.caller_id_number.clone().into());
     tell("User-ID", call.owner_id.clone().into());
     tell("Language", call.language.clone().into());
-    let digits = stage.collections.iter();
-    let digits = digits.map(|(name, keys)| (name.clone(), Value::from(keys.clone())));
+    let digits = stage.pressed().into_iter();
+    let digits = digits.map(|(name, keys)| (name, Value::from(keys)));
     tell("Digits", Value::Object(digits.collect()));
     tell(
         "Custom-Application-Vars",

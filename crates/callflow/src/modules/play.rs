@@ -64,6 +64,6 @@ impl Play {
             return Turn::next();
         };
         stage.command(playback);
-        Turn::Wait(stage.mark())
+        Turn::Wait(stage.mark_keeping_keys())
     }
 }

@@ -42,6 +42,6 @@ impl Tts {
             return Turn::next();
         };
         stage.command(text);
-        Turn::Wait(stage.mark())
+        Turn::Wait(stage.mark_keeping_keys())
     }
 }

@@ -11,6 +11,11 @@ fn collecting(data: Value) -> Value {
     json!({"module": "collect_dtmf", "data": data, "children": {"_": after}})
 }
 
+/// A call that is answered already.
+fn answered(flow: &Value) -> Talk {
+    Talk::with(flow, |call, _| call.answered = true)
+}
+
 fn is_over(talk: &Talk) -> bool {
     talk.position()
         .is_some_and(|at: Position| at.module == "sleep")
@@ -18,7 +23,7 @@ fn is_over(talk: &Talk) -> bool {
 
 #[test]
 fn so_many_keys_end_it() {
-    let mut talk = Talk::through(&collecting(json!({"max_digits": 2})));
+    let mut talk = answered(&collecting(json!({"max_digits": 2})));
     talk.marked(0.0, 1);
     talk.key(1.0, "4");
     assert!(!is_over(&talk));
@@ -28,7 +33,7 @@ fn so_many_keys_end_it() {
 
 #[test]
 fn a_terminator_ends_it_before() {
-    let mut talk = Talk::through(&collecting(json!({"max_digits": 9, "terminators": ["*"]})));
+    let mut talk = answered(&collecting(json!({"max_digits": 9, "terminators": ["*"]})));
     talk.marked(0.0, 1);
     talk.key(1.0, "#");
     assert!(!is_over(&talk));
@@ -38,7 +43,7 @@ fn a_terminator_ends_it_before() {
 
 #[test]
 fn time_runs_from_the_end_of_what_is_played_and_then_from_key_to_key() {
-    let mut talk = Talk::through(&collecting(json!({"max_digits": 9})));
+    let mut talk = answered(&collecting(json!({"max_digits": 9})));
     talk.tick(60.0);
     assert!(!is_over(&talk), "it is still being played");
     talk.marked(60.0, 1);
@@ -52,7 +57,7 @@ fn time_runs_from_the_end_of_what_is_played_and_then_from_key_to_key() {
 
 #[test]
 fn the_first_key_silences_what_is_played() {
-    let mut talk = Talk::through(&collecting(json!({"max_digits": 2})));
+    let mut talk = answered(&collecting(json!({"max_digits": 2})));
     talk.key(0.5, "1");
     assert!(talk.text().contains("(flush)"), "{}", talk.text());
 }
@@ -60,7 +65,7 @@ fn the_first_key_silences_what_is_played() {
 #[test]
 fn keys_pressed_during_a_look_up_count() {
     let flow = json!({"module": "callflow", "data": {"id": "other"}});
-    let mut talk = Talk::through(&flow);
+    let mut talk = answered(&flow);
     talk.key(0.1, "4");
     talk.key(0.2, "2");
     talk.found(
@@ -68,4 +73,31 @@ fn keys_pressed_during_a_look_up_count() {
         Answer::Flow(json!({"flow": collecting(json!({"max_digits": 2}))})),
     );
     assert!(is_over(&talk));
+}
+
+#[test]
+fn keys_pressed_while_the_flow_speaks_count_and_the_call_is_answered_for_them() {
+    let spoken = |collect: Value| json!({"module": "tts", "data": {"text": "Your order?"}, "children": {"_": collect}});
+    let mut talk = Talk::through(&spoken(collecting(
+        json!({"max_digits": 3, "collection_name": "order"}),
+    )));
+    assert!(talk.text().contains("answer"), "{}", talk.text());
+    talk.done(0.1, "answer");
+    talk.key(0.5, "4");
+    talk.key(0.6, "2");
+    talk.marked(0.7, 1);
+    assert!(!is_over(&talk));
+    talk.key(1.0, "7");
+    assert!(is_over(&talk));
+    let flushed = json!({"module": "flush_dtmf", "data": {}, "children": {"_": collecting(json!({"max_digits": 1}))}});
+    let mut talk = answered(&spoken(flushed));
+    talk.key(0.5, "4");
+    talk.marked(0.7, 1);
+    assert!(!is_over(&talk), "the key was forgotten");
+}
+
+#[test]
+fn whoever_is_asked_for_keys_is_answered() {
+    let talk = Talk::through(&collecting(json!({})));
+    assert!(talk.text().contains("answer"), "{}", talk.text());
 }

@@ -216,6 +216,7 @@ fn the_server_is_told_of_the_call_in_kazoos_words() {
     );
     talk.recorded(0.5, 1, EndReason::Stopped, 4200);
     talk.tick(1.0);
+    talk.done(1.0, "answer");
     talk.marked(1.0, 1);
     talk.key(1.1, "4");
     talk.key(1.2, "2");
