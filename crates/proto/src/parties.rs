@@ -139,6 +139,22 @@ pub struct Transfer {
         skip_serializing_if = "Map::is_empty"
     )]
     pub custom_channel_vars: Map<String, Value>,
+    /// Ours: what the other party hears while the transferor talks to the target, as in `play`; silence when absent.
+    #[serde(
+        rename = "Hold-Media",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub hold_media: Option<String>,
+    /// Ours: the keys, one after the other, that bring the transferor back to the other party; the switch's own when absent.
+    #[serde(
+        rename = "Takeback-Keys",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub takeback_keys: Option<String>,
 }
 
 /// What a `soft_hold` command wants.

@@ -69,6 +69,17 @@ pub(crate) fn read(request: &Request) -> Result<Referral, StatusCode> {
     })
 }
 
+/// The number in what a command names as a target: itself, or the user of a SIP URI.
+pub(crate) fn number_in(target: &str) -> Option<String> {
+    let number = match target.get(..4) {
+        Some(scheme) if scheme.eq_ignore_ascii_case("sip:") => {
+            unescaped(Uri::try_from(target).ok()?).auth?.user
+        }
+        _ => target.split('@').next()?.to_owned(),
+    };
+    Some(number).filter(|number| is_dialable(number))
+}
+
 fn says_invite(uri: &str) -> bool {
     uri.to_ascii_lowercase().contains(";method=invite")
 }

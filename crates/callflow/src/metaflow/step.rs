@@ -14,6 +14,8 @@ use crate::speech;
 const LONGEST_CHAIN: usize = 16;
 /// Kazoo's key that takes a held party back.
 const UNHOLD_KEY: &str = "1";
+/// Kazoo's keys that bring a transferor back.
+const TAKEBACK_KEYS: &str = "*1";
 /// What a metaflow can do.
 const MODULES: &[&str] = &[
     "break",
@@ -137,7 +139,7 @@ impl Step {
             }
             "hold" => with(by, Application::SoftHold(hold(data, account))),
             "resume" => with(by, Application::Break),
-            "transfer" => transfer(data, by),
+            "transfer" => transfer(data, by, account),
             "play" => {
                 let media_name = speech::media(data, "id", account);
                 let media_name = media_name.ok_or("there is nothing to play")?;
@@ -183,29 +185,38 @@ fn hold(data: &mut Data<'_>, account: &AccountId) -> SoftHold {
     }
 }
 
-/// The other party goes, unless it is to be who dialled the code.
-fn transfer(data: &mut Data<'_>, by: Party) -> Result<Act, String> {
+/// The other party goes, unless it is to be who dialled the code; attended, when whoever dialled it has talked to the target.
+fn transfer(data: &mut Data<'_>, by: Party, account: &AccountId) -> Result<Act, String> {
     let target = data.text("target");
     let to = target
         .or_else(|| captured(data))
         .ok_or("nobody is named to transfer to")?;
-    if data.text("transfer_type").as_deref() == Some("attended") {
-        data.warn_of("transfer_type", "by keys a transfer is blind");
-    }
-    let goes = match data.text("leg").as_deref() {
-        Some("self") => by,
-        _ => by.other(),
-    };
-    let order = Transfer {
+    let mut order = Transfer {
         kind: TransferKind::Blind,
         to,
-        leg: (goes == Party::Callee).then_some(TransferLeg::Bleg),
+        leg: None,
         caller_id_name: None,
         caller_id_number: None,
         custom_channel_vars: Map::new(),
+        hold_media: None,
+        takeback_keys: None,
     };
+    let mut party = Party::Caller;
+    if data.text("transfer_type").as_deref() == Some("attended") {
+        party = by;
+        order.kind = TransferKind::Attended;
+        order.hold_media = speech::media(data, "moh", account);
+        let keys = data.text("takeback_dtmf");
+        order.takeback_keys = Some(keys.unwrap_or_else(|| TAKEBACK_KEYS.to_owned()));
+    } else {
+        let goes = match data.text("leg").as_deref() {
+            Some("self") => by,
+            _ => by.other(),
+        };
+        order.leg = (goes == Party::Callee).then_some(TransferLeg::Bleg);
+    }
     Ok(Act::Command(
-        Party::Caller,
+        party,
         Box::new(Application::Transfer(Box::new(order))),
     ))
 }

@@ -73,6 +73,8 @@ fn read(stage: &mut Stage) -> Transferring {
         caller_id_name: None,
         caller_id_number: None,
         custom_channel_vars: Map::new(),
+        hold_media: None,
+        takeback_keys: None,
     }
 }
 

@@ -37,6 +37,11 @@ fn wants(by: Party, module: &str, data: Value) -> String {
     line
 }
 
+/// An attended transfer, and one more wish.
+fn consult(key: &str, value: &str) -> Value {
+    json!({"captures": ["2001"], "transfer_type": "attended", key: value})
+}
+
 #[test]
 fn each_module_wants_what_konamis_does() {
     let none = || json!({});
@@ -55,8 +60,9 @@ fn each_module_wants_what_konamis_does() {
         wants(
             Callee,
             "transfer",
-            json!({"captures": ["2001"], "transfer_type": "attended"}),
+            consult("moh", "tone_stream://%(1,1,440)"),
         ),
+        wants(Caller, "transfer", consult("takeback_dtmf", "*7")),
         wants(
             Callee,
             "transfer",
@@ -90,7 +96,8 @@ fn each_module_wants_what_konamis_does() {
     Caller {"Application-Name":"soft_hold","Unhold-Key":"1"}
     Callee {"Application-Name":"soft_hold","Unhold-Key":"9","A-MOH":"tone_stream://%(1,1,440)","B-MOH":"tone_stream://%(1,1,440)"}
     Caller {"Application-Name":"transfer","Transfer-Type":"blind","Transfer-To":"2000","Transfer-Leg":"bleg"}
-    Caller {"Application-Name":"transfer","Transfer-Type":"blind","Transfer-To":"2001"} (by keys a transfer is blind)
+    Callee {"Application-Name":"transfer","Transfer-Type":"attended","Transfer-To":"2001","Hold-Media":"tone_stream://%(1,1,440)","Takeback-Keys":"*1"}
+    Caller {"Application-Name":"transfer","Transfer-Type":"attended","Transfer-To":"2001","Takeback-Keys":"*7"}
     Caller {"Application-Name":"transfer","Transfer-Type":"blind","Transfer-To":"2001","Transfer-Leg":"bleg"}
     nothing: nobody is named to transfer to
     Caller {"Application-Name":"play","Media-Name":"tone_stream://%(1,1,440)","Terminators":["1","2","3","4","5","6","7","8","9","0","*","#"],"Leg":"Both"}

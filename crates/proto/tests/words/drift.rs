@@ -160,6 +160,8 @@ fn parties() -> [Application; 5] {
             caller_id_name: None,
             caller_id_number: None,
             custom_channel_vars: Map::new(),
+            hold_media: text(),
+            takeback_keys: text(),
         })),
         Application::Unbridge { leg: hearers() },
         Application::SoftHold(SoftHold::default()),

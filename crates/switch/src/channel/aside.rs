@@ -11,6 +11,8 @@ pub(crate) enum Aside {
     Ringback(u64),
     /// Whoever answered must press a key.
     Confirm,
+    /// This leg talks to another in the consultation of this number, and the party it was joined to waits.
+    Held(u64),
 }
 
 impl Channel {
@@ -46,6 +48,7 @@ impl Channel {
                 }
             }
             Aside::Confirm => {}
+            Aside::Held(number) => self.entertain(number, Playback { pcm, times }),
         }
     }
 

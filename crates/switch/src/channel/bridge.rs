@@ -149,4 +149,9 @@ impl Bridge {
     pub(super) fn is_now(&self) -> bool {
         self.now
     }
+
+    /// From now on it is what the command waits for that made the other one.
+    pub(super) fn take_the_place_of(&mut self, other: &Self) {
+        self.now = other.now;
+    }
 }

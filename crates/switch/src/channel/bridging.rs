@@ -12,7 +12,7 @@ use crate::hunt::{Act, Input, Plan};
 use crate::queue::Slip;
 
 /// Kazoo's default, seconds.
-const TIMEOUT_S: u64 = 20;
+pub(super) const TIMEOUT_S: u64 = 20;
 
 impl Channel {
     /// `bridge`.
@@ -147,6 +147,9 @@ impl Channel {
 
     /// A B leg tells something.
     pub(super) async fn on_leg(&mut self, number: u64, leg: usize, fact: LegFact) {
+        if fact == LegFact::Gone && self.holds(number) {
+            return self.release_held();
+        }
         let Some(bridge) = self.bridge.as_mut().filter(|b| b.number == number) else {
             return;
         };
@@ -260,7 +263,10 @@ impl Channel {
     }
 
     /// The joined leg is gone: this one stays, parked, until its controller says more, as behind ecallmgr.
-    async fn part(&mut self) {
+    pub(super) async fn part(&mut self) {
+        if self.consulting.is_some() {
+            return Box::pin(self.take_back()).await;
+        }
         self.media.unbridge();
         self.joined = false;
         self.give_up_referring(None).await;
@@ -269,6 +275,9 @@ impl Channel {
         let now = self.bridge.take().is_some_and(|b| b.now);
         self.bridge_succeeded("bridge").await;
         self.other_leg = None;
+        if self.controller.is_none() {
+            return self.end(HangupCause::NormalClearing).await;
+        }
         if !now {
             self.completed().await;
         }
@@ -278,15 +287,20 @@ impl Channel {
     pub(super) async fn let_go(&mut self) {
         let partner = self.partner();
         self.media.unbridge();
-        self.joined = false;
+        let joined = std::mem::replace(&mut self.joined, false);
         self.unhear(partner.map(|partner| partner.media)).await;
-        self.publish_unbridge().await;
+        if joined {
+            self.publish_unbridge().await;
+        }
         self.bridge = None;
         self.owner = None;
         self.other_leg = None;
     }
 
     pub(super) async fn bridge_failed(&mut self, cause: HangupCause, status: Option<u16>) {
+        if self.consulting.is_some() {
+            return Box::pin(self.take_back()).await;
+        }
         let bridge = self.bridge.take();
         let application = bridge.map_or("bridge", |bridge| bridge.application());
         self.complete(application, |event| {
@@ -299,6 +313,9 @@ impl Channel {
             ));
         })
         .await;
+        if self.controller.is_none() {
+            self.end(cause).await;
+        }
     }
 
     /// Somebody was reached, and it is over.

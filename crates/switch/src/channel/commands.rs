@@ -79,6 +79,11 @@ impl Channel {
             | Application::Hold { .. }
             | Application::Tones { .. } => self.execute_media(application, slip, now).await,
             Application::SoftHold(hold) => self.execute_soft_hold(hold, slip).await,
+            // Boxed: they hold, deep down, what a conversation is made of.
+            Application::Transfer(transfer) => {
+                Box::pin(self.execute_transfer(*transfer, slip)).await
+            }
+            Application::Unbridge { leg } => Box::pin(self.execute_unbridge(leg, slip)).await,
             Application::Record { .. } => self.execute_record(application, slip, now).await,
             Application::RecordCall { .. } => self.execute_record_call(application, slip).await,
             Application::Bridge { .. } => self.execute_bridge(application, slip, now).await,
@@ -128,6 +133,7 @@ impl Channel {
                 hangup_cause,
             } => self.park_for(timeout_s, hangup_cause),
             Application::Set { vars } => self.set(*vars),
+            Application::SetTerminators { terminators } => self.playing.terminators = terminators,
             Application::Break => self.break_media().await,
             Application::Playstop => self.stop_sounds().await,
             other => {

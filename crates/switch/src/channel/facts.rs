@@ -40,6 +40,11 @@ impl Channel {
         }
     }
 
+    /// Somebody controls it, or the call it is a leg of.
+    fn has_control(&self) -> bool {
+        self.controller.is_some() || self.owner.is_some() || self.consulting.is_some()
+    }
+
     /// For its events.
     pub(super) fn look(&self) -> Look<'_> {
         Look {
@@ -49,8 +54,7 @@ impl Channel {
             application_vars: &self.application_vars,
             sip_headers: &self.sip_headers,
             other: self.other_leg.as_ref(),
-            control_queue: (self.controller.is_some() || self.owner.is_some())
-                .then_some(self.shared.queue.as_str()),
+            control_queue: self.has_control().then_some(self.shared.queue.as_str()),
             tags: self.tags(),
             user_agent: self.user_agent.as_deref(),
         }

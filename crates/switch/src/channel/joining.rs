@@ -7,7 +7,7 @@ use ractor::ActorRef;
 use super::bridge::{Bridge, Live};
 use super::dialling::other_leg;
 use super::outbound::Owner;
-use super::referring::Stage;
+use super::referring::{Kind, Stage};
 use super::{Channel, ChannelMsg, Controller};
 use crate::queue::Queue;
 use crate::vars::Vars;
@@ -26,13 +26,13 @@ pub(crate) struct JoinOrder {
 
 /// The other end of the second call.
 pub(crate) struct Joinable {
-    number: u64,
+    pub(super) number: u64,
     /// The phone's leg in that call.
-    leg: ActorRef<ChannelMsg>,
-    call_id: CallId,
-    other: Live,
+    pub(super) leg: ActorRef<ChannelMsg>,
+    pub(super) call_id: CallId,
+    pub(super) other: Live,
     /// That end is the A leg of its call.
-    is_a_leg: bool,
+    pub(super) is_a_leg: bool,
 }
 
 /// What the A leg of the new conversation is told.
@@ -63,7 +63,7 @@ impl Channel {
         let [one, other] = &order.tags;
         let meant = tags == [one.clone(), other.clone()] || tags == [other.clone(), one.clone()];
         let ours = self.channel_vars.get("Account-ID") == order.account.as_deref();
-        let busy = self.referring.is_some() || self.transferred.is_some();
+        let busy = self.is_transferring();
         let outcome = match self.partner().filter(|_| meant && ours) {
             None => ChannelMsg::TransferOutcome(order.number, Some(481)),
             Some(_) if busy => ChannelMsg::TransferOutcome(order.number, Some(491)),
@@ -112,7 +112,8 @@ impl Channel {
             // It has just ended: nobody is left for the other one.
             drop(alone.cast(ChannelMsg::HangUp(HangupCause::NormalClearing)));
         }
-        drop(found.leg.cast(ChannelMsg::Relieved(stays)));
+        let stays = stays.to_string();
+        drop(found.leg.cast(ChannelMsg::Relieved(Kind::Attended, stays)));
         self.on_transfer_outcome(found.number, None).await;
     }
 
@@ -131,11 +132,15 @@ impl Channel {
         }
     }
 
-    /// The other end of this call has been joined to another leg: this one has nothing more to do.
-    pub(super) async fn on_relieved(&mut self, to: CallId) {
+    /// The other end of this call has gone elsewhere, or been joined to another leg: this one has nothing more to do.
+    pub(super) async fn on_relieved(&mut self, kind: Kind, to: String) {
+        if !self.joined {
+            // It has left that end itself.
+            return;
+        }
         self.publish(EventName::ChannelTransferor, |event| {
-            event.transfer_type = Some("attended".to_owned());
-            event.transfer_to = Some(to.to_string());
+            event.transfer_type = Some(kind.name().to_owned());
+            event.transfer_to = Some(to);
         })
         .await;
         self.let_go().await;
@@ -144,6 +149,7 @@ impl Channel {
 
     /// This leg is the A leg of a new conversation.
     pub(super) async fn on_adopt(&mut self, adoption: Adoption) {
+        Box::pin(self.take_back()).await;
         let before = self.partner();
         let Some(before) = before.filter(|b| b.leg.call_id == adoption.from) else {
             // It was parted from the one that leaves a moment ago: the other end has nobody left.
@@ -203,6 +209,7 @@ impl Channel {
         a_leg: crate::events::OtherLeg,
         fetch_id: Option<String>,
     ) {
+        Box::pin(self.take_back()).await;
         if self.controller.is_some() {
             // Its controller lets go: the other leg's has the conversation.
             self.publish(EventName::ChannelTransferee, |event| {

@@ -130,6 +130,7 @@ impl Channel {
         if self.over {
             return;
         }
+        Box::pin(self.leave_if_consulting()).await;
         self.queue.close();
         self.end_recordings().await;
         self.leave_if_referring().await;

@@ -5,6 +5,7 @@ mod bridge;
 mod bridging;
 mod commands;
 mod confirm;
+mod consulting;
 mod dialling;
 mod dialog;
 mod facts;
@@ -20,6 +21,8 @@ mod recording;
 mod referring;
 mod soft_hold;
 mod transferred;
+mod transferring;
+mod unbridging;
 mod waiting;
 
 use std::sync::Arc;
@@ -75,8 +78,11 @@ pub(crate) enum ChannelMsg {
     Adopt(Box<joining::Adoption>),
     /// From the A leg of that conversation: this one is its B leg; with the A leg and its `Fetch-ID`.
     Serve(Box<(outbound::Owner, OtherLeg, Option<String>)>),
-    /// From the phone's leg that joins two others: this one's other end has been joined to that leg.
-    Relieved(CallId),
+    /// From the phone's leg that joins two others, or the leg this one is joined to, which goes by itself: this one's other end is
+    /// joined to that leg, or goes to that number.
+    Relieved(referring::Kind, String),
+    /// From the leg this one is joined to: they are parted; true if this one stays.
+    Unbridged(bool),
     /// From the task that tells the phone how its REFER went: it knows.
     Told(u64),
     /// From the task that made a sound: here it is.
@@ -261,6 +267,7 @@ pub(crate) struct Channel {
     owner: Option<outbound::Owner>,
     referring: Option<referring::Referring>,
     transferred: Option<transferred::Transferred>,
+    consulting: Option<consulting::Consulting>,
     session: Option<Timer>,
     session_epoch: u64,
 }
@@ -331,6 +338,7 @@ impl Channel {
             owner: None,
             referring: None,
             transferred: None,
+            consulting: None,
             session: None,
             session_epoch: 0,
         }
@@ -377,7 +385,8 @@ impl Channel {
                 let (owner, a_leg, fetch_id) = *service;
                 self.on_serve(owner, a_leg, fetch_id).await;
             }
-            ChannelMsg::Relieved(to) => self.on_relieved(to).await,
+            ChannelMsg::Relieved(kind, to) => self.on_relieved(kind, to).await,
+            ChannelMsg::Unbridged(stays) => self.on_unbridged(stays).await,
             ChannelMsg::Told(number) => self.on_told(number).await,
             ChannelMsg::Fetched { token, sound } => self.on_fetched(token, sound).await,
             ChannelMsg::Aside { aside, sound } => self.on_aside(aside, sound).await,

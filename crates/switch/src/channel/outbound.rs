@@ -230,6 +230,7 @@ impl Channel {
                 })
                 .await;
             }
+            LegOrder::HangUp(_) if self.consulting.is_some() => self.release_held(),
             LegOrder::HangUp(cause) => {
                 // Nobody is left who could go elsewhere.
                 self.give_up_referring(None).await;

@@ -15,6 +15,8 @@ use crate::sounds::{Request, Rest, Sound, Text};
 #[derive(Default)]
 pub(super) struct Playing {
     sounds: Vec<Item>,
+    /// The keys that end what names none.
+    pub(super) terminators: Terminators,
 }
 
 /// A media command.
@@ -169,10 +171,14 @@ impl Channel {
         now: bool,
     ) -> Execution {
         let name = application.name();
-        let media = match media_of(application, self.account()) {
+        let mut media = match media_of(application, self.account()) {
             Ok(media) => media,
             Err(reason) => return self.fail(slip, &reason).await,
         };
+        let named = slip.command.contains_key("Terminators");
+        if !named && media.terminators == Terminators::none() {
+            media.terminators.clone_from(&self.playing.terminators);
+        }
         let what = What {
             name,
             slip,
@@ -406,6 +412,7 @@ impl Channel {
         if self.confirm_digit(digit) {
             return;
         }
+        self.consulting_digit(digit).await;
         let mut ends = false;
         for sound in &mut self.playing.sounds {
             if sound.terminator.is_none() && sound.what.terminators.contains(digit) {

@@ -7,11 +7,13 @@ use ractor::ActorRef;
 use rsipstack::dialog::dialog::TransactionHandle;
 use rsipstack::dialog::invite_dialog::InviteDialog;
 use rsipstack::sip::{Header, Request, StatusCode};
+use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use super::dialog::reply;
 use super::joining::JoinOrder;
 use super::{Channel, ChannelMsg, Due};
+use crate::queue::Slip;
 use crate::refer::{self, Referral, Target, notify_headers, sipfrag};
 
 /// How long a phone has to answer that it was told; it is left all the same.
@@ -20,7 +22,7 @@ const NOTIFY_PATIENCE: Duration = Duration::from_secs(2);
 /// A REFER that nobody has decided about for so long has failed: whoever was asked is gone.
 const DECISION_PATIENCE: Duration = Duration::from_secs(32);
 
-/// A REFER of this leg's phone that is being carried out.
+/// A REFER of this leg's phone, or a command that wants the same, that is being carried out.
 pub(super) struct Referring {
     pub(super) number: u64,
     kind: Kind,
@@ -29,16 +31,40 @@ pub(super) struct Referring {
     /// Takes the final status.
     teller: Option<oneshot::Sender<StatusCode>>,
     pub(super) stage: Stage,
+    /// The command, if no phone wants it.
+    slip: Option<Slip>,
 }
 
+impl Referring {
+    fn new(number: u64, kind: Kind, to: String) -> Self {
+        Self {
+            number,
+            kind,
+            to,
+            teller: None,
+            stage: Stage::Asked,
+            slip: None,
+        }
+    }
+
+    /// That the other ends of this leg's two conversations be joined.
+    pub(super) fn attended(number: u64) -> Self {
+        Self::new(number, Kind::Attended, String::new())
+    }
+}
+
+/// Whether the transferor has talked to the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
+    /// No.
     Blind,
+    /// Yes.
     Attended,
 }
 
 impl Kind {
-    fn name(self) -> &'static str {
+    /// As events have it.
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Blind => "blind",
             Self::Attended => "attended",
@@ -71,6 +97,16 @@ pub(crate) struct TransferOrder {
     pub(crate) refer_to: String,
     /// Who asked for it, as a SIP header's value.
     pub(crate) referred_by: String,
+    /// How it shall go.
+    pub(super) terms: Terms,
+}
+
+/// How a command wants a leg to go: with which name and number, and which variables beside its own.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Terms {
+    pub(super) caller_name: Option<String>,
+    pub(super) caller_number: Option<String>,
+    pub(super) vars: Map<String, Value>,
 }
 
 impl Channel {
@@ -83,12 +119,7 @@ impl Channel {
                 let headers = sub.into_iter().collect();
                 reply(&handle, StatusCode::Accepted, headers, None).await;
                 sent(&handle, StatusCode::Accepted).await;
-                self.tell_phone(&referral);
-                // Who has ended has told this leg, or will.
-                drop(whom.cast(ask));
-                if let Some(referring) = &self.referring {
-                    self.set_timer(DECISION_PATIENCE, Due::Refer(referring.number));
-                }
+                self.begin_referring(&referral, &whom, ask);
             }
             Err(status) => reply(&handle, status, Vec::new(), None).await,
         }
@@ -100,7 +131,22 @@ impl Channel {
         request: &Request,
     ) -> Result<(Referral, ActorRef<ChannelMsg>, ChannelMsg), StatusCode> {
         let referral = refer::read(request)?;
-        if self.referring.is_some() || self.transferred.is_some() {
+        let (whom, ask) = self.refer(&referral, Terms::default())?;
+        Ok((referral, whom, ask))
+    }
+
+    /// It is being transferred, or transfers another.
+    pub(super) fn is_transferring(&self) -> bool {
+        self.referring.is_some() || self.transferred.is_some() || self.consulting.is_some()
+    }
+
+    /// What to ask of whom, or the status that refuses it.
+    pub(super) fn refer(
+        &mut self,
+        referral: &Referral,
+        terms: Terms,
+    ) -> Result<(ActorRef<ChannelMsg>, ChannelMsg), StatusCode> {
+        if self.is_transferring() {
             // One after the other: this also bounds what a phone gone wild can have us do.
             return Err(StatusCode::RequestPending);
         }
@@ -108,7 +154,7 @@ impl Channel {
         let number = self.number();
         let (kind, to, whom, ask) = match &referral.target {
             Target::Number(to) => {
-                let order = self.transfer_order(number, to, &referral);
+                let order = self.transfer_order(number, to, referral, terms);
                 let ask = ChannelMsg::Transfer(Box::new(order));
                 let to = format!("{to}@{}", self.realm());
                 (Kind::Blind, to, partner.actor, ask)
@@ -130,17 +176,39 @@ impl Channel {
                 (Kind::Attended, String::new(), second, ask)
             }
         };
-        self.referring = Some(Referring {
-            number,
-            kind,
-            to,
-            teller: None,
-            stage: Stage::Asked,
-        });
-        Ok((referral, whom, ask))
+        self.referring = Some(Referring::new(number, kind, to));
+        Ok((whom, ask))
     }
 
-    fn transfer_order(&self, number: u64, to: &str, referral: &Referral) -> TransferOrder {
+    /// Asks, and has the phone told what comes of it.
+    pub(super) fn begin_referring(
+        &mut self,
+        referral: &Referral,
+        whom: &ActorRef<ChannelMsg>,
+        ask: ChannelMsg,
+    ) {
+        self.tell_phone(referral);
+        // Who has ended has told this leg, or will.
+        drop(whom.cast(ask));
+        if let Some(referring) = &self.referring {
+            self.set_timer(DECISION_PATIENCE, Due::Refer(referring.number));
+        }
+    }
+
+    /// It is this command that wants it.
+    pub(super) fn note_command(&mut self, slip: Slip) {
+        if let Some(referring) = &mut self.referring {
+            referring.slip = Some(slip);
+        }
+    }
+
+    pub(super) fn transfer_order(
+        &self,
+        number: u64,
+        to: &str,
+        referral: &Referral,
+        terms: Terms,
+    ) -> TransferOrder {
         TransferOrder {
             by: self.me.clone(),
             from: self.call_id.clone(),
@@ -151,6 +219,7 @@ impl Channel {
                 Some(by) => by.clone(),
                 None => format!("<sip:{}>", self.parties.phone),
             },
+            terms,
         }
     }
 
@@ -191,6 +260,9 @@ impl Channel {
         let status = match refused {
             Some(code) => {
                 referring.stage = Stage::Failed;
+                if let Some(slip) = referring.slip.take() {
+                    self.fail(slip, &nobody(code)).await;
+                }
                 StatusCode::from(code)
             }
             None => {
@@ -249,6 +321,11 @@ impl Channel {
         .await;
         self.let_go().await;
     }
+}
+
+/// Why a command to transfer was not carried out.
+pub(super) fn nobody(code: u16) -> String {
+    format!("nobody takes the call where it was to go (SIP status {code}); it stays")
 }
 
 /// Waits until a final answer has left: a phone may not expect a NOTIFY before it, though RFC 6665 §4.1.2.4 wants it to. The

@@ -3,9 +3,10 @@
 
 use callreel_proto::{CallId, EventName, HangupCause, random_hex};
 
-use super::referring::TransferOrder;
-use super::{Channel, ChannelMsg};
+use super::referring::{Kind, TransferOrder, nobody};
+use super::{Channel, ChannelMsg, LegOrder};
 use crate::events::Parties;
+use crate::queue::Slip;
 use crate::routing::{self, Routed};
 use crate::vars::Vars;
 
@@ -15,18 +16,20 @@ pub(super) struct Transferred {
     fetch_id: String,
     /// It has left the other leg.
     left: bool,
+    /// The command, if this leg's own wants it.
+    pub(super) slip: Option<Slip>,
 }
 
 impl Channel {
-    /// The leg this one is joined to wants it to go elsewhere.
+    /// The leg this one is joined to, or a command of its own, wants it to go elsewhere.
     pub(super) fn on_transfer(&mut self, order: TransferOrder) {
-        let partner = self.partner();
-        let refused = match partner {
-            Some(partner) if partner.leg.call_id != order.from => Some(481),
-            None => Some(481),
+        let partner = self.partner().map(|partner| partner.leg.call_id);
+        let asked = [Some(&self.call_id), partner.as_ref()].contains(&Some(&order.from));
+        let refused = match asked {
+            false => Some(481),
             // Both parties at once: neither.
-            Some(_) if self.transferred.is_some() || self.referring.is_some() => Some(491),
-            Some(_) => None,
+            true if self.transferred.is_some() || self.referring.is_some() => Some(491),
+            true => None,
         };
         if refused.is_some() {
             return answer(&order, refused);
@@ -46,6 +49,7 @@ impl Channel {
             order,
             fetch_id,
             left: false,
+            slip: None,
         });
     }
 
@@ -76,6 +80,9 @@ impl Channel {
         if transferred.left {
             return self.end(HangupCause::from_sip_status(code)).await;
         }
+        if let Some(slip) = transferred.slip {
+            self.fail(slip, &nobody(code)).await;
+        }
         answer(&transferred.order, Some(code));
     }
 
@@ -88,7 +95,7 @@ impl Channel {
     }
 
     /// Leaves the other leg and whoever controlled this one.
-    async fn leave_for_transfer(&mut self) {
+    pub(super) async fn leave_for_transfer(&mut self) {
         let Some(transferred) = self.transferred.as_mut().filter(|t| !t.left) else {
             return;
         };
@@ -97,10 +104,13 @@ impl Channel {
         let to = format!("{}@{}", order.to, self.realm());
         self.publish(EventName::ChannelTransferee, |event| {
             event.transfer_type = Some("blind".to_owned());
-            event.transfer_to = Some(to);
+            event.transfer_to = Some(to.clone());
         })
         .await;
         answer(&order, None);
+        if order.from == self.call_id {
+            self.leave_behind(to);
+        }
         let (parties, vars) = (
             self.transferred_parties(&order),
             self.transferred_vars(&order, &fetch_id),
@@ -110,6 +120,18 @@ impl Channel {
         self.parties = parties;
         self.channel_vars = vars;
         self.controller = None;
+    }
+
+    /// It goes by itself: whom it talks to, or rings, has nobody left.
+    fn leave_behind(&mut self, to: String) {
+        match self.partner() {
+            // One that has ended needs no word.
+            Some(partner) => drop(partner.actor.cast(ChannelMsg::Relieved(Kind::Blind, to))),
+            None => {
+                self.stop_ringback();
+                self.order_legs(LegOrder::HangUp(HangupCause::OriginatorCancel));
+            }
+        }
     }
 
     /// Who talks to whom from now on: the phone of this leg has called that number.
@@ -133,11 +155,15 @@ impl Channel {
             parties.caller_name = own.callee_name.clone().unwrap_or_else(|| number.clone());
             parties.caller_number = number;
         }
+        let terms = order.terms.clone();
+        parties.caller_name = terms.caller_name.unwrap_or(parties.caller_name);
+        parties.caller_number = terms.caller_number.unwrap_or(parties.caller_number);
         parties
     }
 
     fn transferred_vars(&self, order: &TransferOrder, fetch_id: &str) -> Vars {
         let mut vars = self.channel_vars.clone();
+        vars.extend(order.terms.vars.clone());
         vars.set("Fetch-ID", fetch_id);
         vars.set("Bridge-ID", self.call_id.as_str());
         vars.set("Referred-By", order.referred_by.as_str());

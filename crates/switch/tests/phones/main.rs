@@ -4,6 +4,7 @@
 
 mod bridging;
 mod calling;
+mod consultations;
 mod forwarding;
 mod hardship;
 mod holding;
@@ -15,6 +16,7 @@ mod paging;
 mod platform;
 mod recording;
 mod registering;
+mod sent_elsewhere;
 mod speech;
 mod status;
 mod support;

@@ -6,20 +6,23 @@ use serde_json::{Value, json};
 use crate::support::{Call, Controller, Ears, Message, Phone, REALM, Scene, payload};
 
 /// Alice and Bob talk.
-struct Talk {
-    alice: Phone,
-    call: Call,
-    answer: Message,
-    bob: Phone,
-    invite: Message,
-    leg: CallId,
+pub(crate) struct Talk {
+    pub(crate) alice: Phone,
+    pub(crate) call: Call,
+    /// Where Alice speaks to.
+    pub(crate) answer: Message,
+    pub(crate) bob: Phone,
+    /// Where Bob speaks to.
+    pub(crate) invite: Message,
+    /// Bob's.
+    pub(crate) leg: CallId,
 }
 
-fn endpoint(user: &str) -> Value {
+pub(crate) fn endpoint(user: &str) -> Value {
     json!({"Endpoints": [{"Invite-Format": "username", "To-Username": user, "To-Realm": REALM}]})
 }
 
-async fn talking(scene: &Scene, controller: &mut Controller) -> Talk {
+pub(crate) async fn talking(scene: &Scene, controller: &mut Controller) -> Talk {
     let (bob, alice) = (scene.registered("bob").await, scene.phone("alice").await);
     let call = alice.dial("2000").await;
     controller.claims().await;
