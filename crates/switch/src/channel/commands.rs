@@ -24,7 +24,7 @@ impl Channel {
         for step in self.queue.receive(command, &legs) {
             match step {
                 Step::Now(order) => {
-                    self.execute(*order, true).await;
+                    Box::pin(self.execute(*order, true)).await;
                 }
                 Step::Break => self.break_media().await,
                 Step::Refuse(refusal) => {
@@ -54,7 +54,7 @@ impl Channel {
             let Some(order) = self.queue.start_next() else {
                 return;
             };
-            if self.execute(order, false).await == Execution::Running {
+            if Box::pin(self.execute(order, false)).await == Execution::Running {
                 return;
             }
             self.queue.finish();
@@ -79,11 +79,8 @@ impl Channel {
             | Application::Hold { .. }
             | Application::Tones { .. } => self.execute_media(application, slip, now).await,
             Application::SoftHold(hold) => self.execute_soft_hold(hold, slip).await,
-            // Boxed: they hold, deep down, what a conversation is made of.
-            Application::Transfer(transfer) => {
-                Box::pin(self.execute_transfer(*transfer, slip)).await
-            }
-            Application::Unbridge { leg } => Box::pin(self.execute_unbridge(leg, slip)).await,
+            Application::Transfer(transfer) => self.execute_transfer(*transfer, slip).await,
+            Application::Unbridge { leg } => self.execute_unbridge(leg, slip).await,
             Application::Record { .. } => self.execute_record(application, slip, now).await,
             Application::RecordCall { .. } => self.execute_record_call(application, slip).await,
             Application::Bridge { .. } => self.execute_bridge(application, slip, now).await,

@@ -352,7 +352,8 @@ impl Channel {
 
     /// Publishes an event of this channel.
     async fn publish(&self, name: EventName, fill: impl FnOnce(&mut CallEvent) + Send) {
-        self.reporter.publish(name, self.look(), fill).await;
+        // Boxed, for an event is large, and whatever publishes would carry its room.
+        Box::pin(self.reporter.publish(name, self.look(), fill)).await;
     }
 
     /// Sets a timer. It may find the channel gone.
