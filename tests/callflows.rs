@@ -1,5 +1,6 @@
 //! Callflow modules on real calls: what the caller hears and how the call ends.
 
+mod branches;
 mod feature_codes;
 mod forwards;
 mod groups;
@@ -8,6 +9,7 @@ mod metaflows;
 mod times;
 mod trunks;
 mod voicemail;
+mod words;
 
 use serde_json::{Value, json};
 

@@ -19,10 +19,10 @@ use crate::{
         estate::{ACCOUNT, CALLEE_USER, CALLER, Estate, NUMBER},
         eventually, free_port,
         node::Node,
-        pivot_server::PivotServer,
         receiver::Receiver,
         root,
         sipp::{Caller, Sipp},
+        web_server::WebServer,
     },
 };
 
@@ -40,8 +40,8 @@ fn pivot(url: &str) -> Value {
 }
 
 /// A node whose number asks a server that serves this flow.
-fn served(flow: &Value) -> (PivotServer, Node) {
-    let server = PivotServer::serving(flow);
+fn served(flow: &Value) -> (WebServer, Node) {
+    let server = WebServer::serving(flow);
     let node = Node::start(&Estate::with_flow(&pivot(&server.url())));
     (server, node)
 }

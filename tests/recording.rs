@@ -19,8 +19,8 @@ pub(crate) const LEFT: f32 = 1000.0;
 /// The callee's voice.
 pub(crate) const RIGHT: f32 = 440.0;
 
-/// What a caller hears and what a file holds may be off by so much, seconds: three packets.
-const TOLERANCE: f64 = 0.06;
+/// What a caller hears and what a file holds may be off by so much on a busy machine, seconds.
+const TOLERANCE: f64 = 0.15;
 
 #[track_caller]
 fn lasts(heard: &Heard, expected: f64) {

@@ -6,6 +6,7 @@ use super::action;
 use crate::support::{
     audio::listen,
     estate::{CALLEE, CALLEE_USER, CALLER, Estate, NUMBER},
+    eventually,
     node::Node,
     phone::Phone,
     receiver::Receiver,
@@ -18,6 +19,8 @@ const MENU: &str = "90000000000000000000000000000001";
 const GREETING: u16 = 500;
 const INVALID: u16 = 600;
 const EXIT: u16 = 700;
+/// What sounds before a greeting is recorded.
+const BEEP: u16 = 440;
 /// What the caller hears where a choice leads.
 const CHOSEN: u16 = 850;
 const LATE: u16 = 950;
@@ -143,4 +146,30 @@ fn a_call_through_a_menu_to_an_extension_is_recorded_whole_and_without_the_keys(
         let loud = file.loudest_tone(0, hz);
         assert!(loud < 0.02, "{hz} Hz: {loud}");
     }
+}
+
+#[test]
+fn a_greeting_recorded_by_telephone_is_what_the_next_caller_hears() {
+    let children = json!({"timeout": play(CHOSEN)});
+    let node = Node::start(&estate(
+        &json!({"record_pin": "7777", "max_extension_length": 4}),
+        &children,
+    ));
+    let alice = Phone::dials(CALLER, &node, NUMBER);
+    alice.hears(GREETING);
+    alice.presses("7777");
+    alice.hears(BEEP);
+    alice.says(Speech::tone(ALICE, 3.0).with_key(1, 2800, 80));
+    alice.hears_words();
+    alice.presses("1");
+    // The menu begins anew, with what was just said.
+    alice.hears(ALICE as u16);
+    alice.ends();
+    eventually("the next caller to hear it", || {
+        let bob = Phone::dials(CALLEE, &node, NUMBER).ends();
+        let heard = bob.voice.heard();
+        let (from, to) = *heard.tone(0, ALICE).first()?;
+        assert!((2.0..3.0).contains(&(to - from)), "from {from} to {to}");
+        Some(assert!(heard.tone(0, f32::from(GREETING)).is_empty()))
+    });
 }

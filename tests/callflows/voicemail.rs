@@ -103,6 +103,7 @@ fn the_owners_phone_is_told_how_many_messages_wait() {
     let node = Node::start(&estate(&json!({})));
     let habits = Habits {
         answers: false,
+        asks_for_messages: true,
         ..Habits::default()
     };
     let bob = Baresip::start(CALLEE, node.sip(), &habits);

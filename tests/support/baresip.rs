@@ -39,6 +39,8 @@ pub(crate) struct Habits {
     pub(crate) transport: &'static str,
     /// The tone it plays, Hz.
     pub(crate) plays: f32,
+    /// Asks how many messages wait. Only for who needs it: at times this baresip does nothing else any more, thousands of times a second.
+    pub(crate) asks_for_messages: bool,
 }
 
 impl Default for Habits {
@@ -48,6 +50,7 @@ impl Default for Habits {
             codecs: "PCMU/8000,PCMA/8000",
             transport: "udp",
             plays: 440.0,
+            asks_for_messages: false,
         }
     }
 }
@@ -65,7 +68,11 @@ impl Baresip {
         };
         let voice = audio::sine_at(habits.plays, 60.0, rate);
         audio::write_wav_of(&dir.path().join("plays.wav"), &voice, rate, channels);
-        std::fs::write(dir.path().join("config"), config(dir.path(), control_port)).unwrap();
+        std::fs::write(
+            dir.path().join("config"),
+            config(dir.path(), control_port, habits),
+        )
+        .unwrap();
         std::fs::write(dir.path().join("accounts"), account(user, proxy, habits)).unwrap();
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
         let child = Command::new("baresip")
@@ -208,14 +215,19 @@ fn account(user: &str, proxy: SocketAddr, habits: &Habits) -> String {
     )
 }
 
-fn config(dir: &std::path::Path, control_port: u16) -> String {
+fn config(dir: &std::path::Path, control_port: u16, habits: &Habits) -> String {
     let dir = dir.display();
+    let asks = if habits.asks_for_messages {
+        "module_app mwi.so\n"
+    } else {
+        ""
+    };
     let rtp = media_ports();
     let modules: String = ["g711", "g722", "opus", "aufile", "sndfile", "uuid"]
         .map(|m| format!("module {m}.so\n"))
         .concat();
     format!(
-        "poll_method epoll\nnet_interface 127.0.0.1\nsip_listen 127.0.0.1:0\nrtp_ports {rtp}-{}\naudio_player aufile,{dir}/none.wav\naudio_source aufile,{dir}/plays.wav\naudio_alert aufile,{dir}/none.wav\naudio_txmode poll\nausrc_format s16\nauplay_format s16\nsnd_path {dir}\nctrl_tcp_listen 127.0.0.1:{control_port}\nmodule_path /usr/lib/baresip/modules\n{modules}module_app menu.so\nmodule_app ctrl_tcp.so\nmodule_app account.so\nmodule_app mwi.so\n",
+        "poll_method epoll\nnet_interface 127.0.0.1\nsip_listen 127.0.0.1:0\nrtp_ports {rtp}-{}\naudio_player aufile,{dir}/none.wav\naudio_source aufile,{dir}/plays.wav\naudio_alert aufile,{dir}/none.wav\naudio_txmode poll\nausrc_format s16\nauplay_format s16\nsnd_path {dir}\nctrl_tcp_listen 127.0.0.1:{control_port}\nmodule_path /usr/lib/baresip/modules\n{modules}module_app menu.so\nmodule_app ctrl_tcp.so\nmodule_app account.so\n{asks}",
         rtp + 9
     )
 }

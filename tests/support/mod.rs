@@ -13,7 +13,6 @@ pub(crate) mod ecallmgr;
 pub(crate) mod estate;
 pub(crate) mod node;
 pub(crate) mod phone;
-pub(crate) mod pivot_server;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod receiver;
@@ -21,6 +20,7 @@ pub(crate) mod sipp;
 pub(crate) mod site;
 pub(crate) mod voice;
 pub(crate) mod volume;
+pub(crate) mod web_server;
 
 use std::{
     path::{Path, PathBuf},

@@ -291,6 +291,24 @@ impl Voice {
         Heard::of(samples)
     }
 
+    /// The keys that were pressed towards it, one after the other.
+    pub(crate) fn keys(&self) -> String {
+        let heard = self.heard.lock().unwrap();
+        let packets = heard.iter().map(|(_, packet)| packet.as_slice());
+        let mut events: Vec<_> = packets
+            .filter(|packet| packet.len() >= 16 && packet[1] & 0x7f == EVENTS)
+            .map(|packet| (&packet[4..8], packet[12]))
+            .collect();
+        // All packets of one key have one timestamp.
+        events.dedup();
+        let keys = events.iter().map(|(_, key)| match *key {
+            STAR => '*',
+            key if key == STAR + 1 => '#',
+            digit => char::from(b'0' + digit),
+        });
+        keys.collect()
+    }
+
     /// How many packets of each payload type have come.
     pub(crate) fn packets(&self) -> BTreeMap<u8, usize> {
         let mut counts = BTreeMap::new();

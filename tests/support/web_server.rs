@@ -1,31 +1,40 @@
-//! A web server that serves a callflow to whoever asks, as an author's Pivot app does, and remembers who asked.
+//! A web server that answers everybody the same, and remembers what it was asked: an author's Pivot app, or a speech engine.
 
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
 
-use axum::{Json, Router, extract::State, http::Uri};
+use axum::{Router, extract::State, http::Uri};
 use serde_json::Value;
 
 /// A running server; it stops when dropped.
-pub(crate) struct PivotServer {
+pub(crate) struct WebServer {
     address: SocketAddr,
     shared: Arc<Shared>,
     _runtime: tokio::runtime::Runtime,
 }
 
 struct Shared {
-    flow: Value,
+    content_type: &'static str,
+    content: Vec<u8>,
     asked: Mutex<Vec<String>>,
+    told: Mutex<Vec<String>>,
 }
 
-impl PivotServer {
-    /// Serves this flow on a free port of loopback.
+impl WebServer {
+    /// Serves this flow.
     pub(crate) fn serving(flow: &Value) -> Self {
+        Self::answering("application/json", flow.to_string().into_bytes())
+    }
+
+    /// Serves this on a free port of loopback.
+    pub(crate) fn answering(content_type: &'static str, content: Vec<u8>) -> Self {
         let shared = Arc::new(Shared {
-            flow: flow.clone(),
+            content_type,
+            content,
             asked: Mutex::default(),
+            told: Mutex::default(),
         });
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -56,9 +65,18 @@ impl PivotServer {
     pub(crate) fn asked(&self) -> Vec<String> {
         self.shared.asked.lock().unwrap().clone()
     }
+
+    /// The bodies of all requests.
+    pub(crate) fn told(&self) -> Vec<String> {
+        self.shared.told.lock().unwrap().clone()
+    }
 }
 
-async fn serve(State(shared): State<Arc<Shared>>, uri: Uri) -> Json<Value> {
+type Answer = ([(&'static str, &'static str); 1], Vec<u8>);
+
+async fn serve(State(shared): State<Arc<Shared>>, uri: Uri, body: String) -> Answer {
     shared.asked.lock().unwrap().push(uri.to_string());
-    Json(shared.flow.clone())
+    shared.told.lock().unwrap().push(body);
+    let content_type = [("content-type", shared.content_type)];
+    (content_type, shared.content.clone())
 }
