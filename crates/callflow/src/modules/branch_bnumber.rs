@@ -12,7 +12,8 @@ impl Module for BranchBnumber {
     fn start(&mut self, stage: &mut Stage) -> Turn {
         let captured = stage.call.captures.group.clone();
         let Some(number) = captured.filter(|number| !number.is_empty()) else {
-            return Turn::next();
+            // Never hunted for: it would lead here again.
+            return Turn::Continue(stage.call.number.clone());
         };
         if !stage.flag("hunt").unwrap_or(false) {
             return Turn::Continue(number);

@@ -394,6 +394,11 @@ fn what_was_captured_is_the_branch() {
         let talk = captured(json!({}), |call| call.captures.group = nothing);
         assert_eq!(place(&talk), "/children/_");
     }
+    let dialled = captured(json!({"hunt": true}), |call| {
+        call.captures.group = None;
+        call.number = "2001".to_owned();
+    });
+    assert_eq!(place(&dialled), "/children/2001");
 }
 
 #[test]
