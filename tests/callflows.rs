@@ -6,6 +6,7 @@ mod forwards;
 mod groups;
 mod menus;
 mod metaflows;
+mod pages;
 mod times;
 mod trunks;
 mod voicemail;

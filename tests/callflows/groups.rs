@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::action;
+use super::{action, caller};
 use crate::support::{
     audio::listen,
     estate::{CALLEE, CALLEE_USER, CALLER, Estate, NUMBER, THIRD, THIRD_USER},
     node::Node,
     phone::Phone,
     receiver::Receiver,
-    sipp::{Run, Sipp, callee_never_answers, callee_refuses},
+    sipp::{Caller, Run, Sipp, callee_never_answers, callee_refuses},
     voice::Speech,
 };
 
@@ -105,4 +105,46 @@ fn the_members_of_a_group_document_ring() {
         &json!({"id": GROUP, "name": "sales", "endpoints": members}),
     );
     carol_is_connected(&Node::start(&estate));
+}
+
+#[test]
+fn whoever_has_the_dialled_number_as_caller_id_rings() {
+    let refuse = action("response", json!({"code": 404}), None);
+    let data = json!({"endpoint_types": ["user"], "cid_types": ["external"]});
+    let estate = Estate::with_flow(&action("route_to_cid", data.clone(), Some(refuse.clone())));
+    estate.flow("3000", &action("route_to_cid", data, Some(refuse)));
+    let own = json!({"caller_id": {"external": {"number": NUMBER}}});
+    estate.user("bob", CALLEE_USER, &own);
+    let node = Node::start(&estate);
+    let bob = Phone::answers_for(CALLEE, &node, 1000);
+    let alice = Phone::dials(CALLER, &node, NUMBER);
+    bob.says(Speech::tone(CAROL, 3.0));
+    alice.hears(CAROL as u16);
+    bob.ends();
+    alice.ends();
+    let nobodys = Caller::dials("3000").refused("3000", 404).scenario();
+    caller(&node).run("call", &nobodys).completed();
+}
+
+#[test]
+fn who_is_logged_out_of_a_ring_group_is_not_rung_until_logged_in_again() {
+    let endpoints = json!([{"endpoint_type": "user", "id": CALLEE_USER}]);
+    let refuse = action("response", json!({"code": 480}), None);
+    let ring = action("ring_group", json!({"endpoints": endpoints}), Some(refuse));
+    let estate = Estate::with_flow(&ring);
+    let group = format!("f{NUMBER:0>31}");
+    for (code, does) in [("*21", "logout"), ("*22", "login")] {
+        let data = json!({"action": does, "callflow_id": group});
+        estate.flow(code, &action("ring_group_toggle", data, None));
+    }
+    let node = Node::start(&estate);
+    Phone::dials(CALLEE, &node, "*21").ends();
+    // Bob's phone would answer.
+    let bob = Phone::answers(CALLEE, &node);
+    let refused = Caller::dials(NUMBER).refused(NUMBER, 480).scenario();
+    caller(&node).run("call", &refused).completed();
+    Phone::dials(CALLEE, &node, "*22").ends();
+    let talks = Caller::dials(NUMBER).answered(NUMBER).hangs_up(NUMBER);
+    caller(&node).run("call", &talks.scenario()).completed();
+    bob.ends();
 }

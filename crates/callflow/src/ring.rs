@@ -25,9 +25,9 @@ pub(crate) use rounds::{Rounds, ringback};
 /// Kazoo's ring time, seconds.
 const RING_S: u64 = 20;
 /// Nobody rings a phone longer than a day, and an instant has its limits.
-const LONGEST_RING_S: u64 = 86_400;
+pub(crate) const LONGEST_RING_S: u64 = 86_400;
 /// Kazoo's `bridge_timeout_extended_ms`: so long after the ring time the switch counts as silent.
-const RING_GUARD: Duration = Duration::from_secs(20);
+pub(crate) const RING_GUARD: Duration = Duration::from_secs(20);
 /// So many endpoints fit in one command: the switch takes 256 KiB, and fifty with all their variables are a third of that.
 const MOST_ENDPOINTS: usize = 100;
 

@@ -1,7 +1,7 @@
 //! The ways a module can wait, and what ends each wait (Kazoo's `kapps_call_command`). Never does anything.
 
 use std::fmt::{self, Display, Formatter};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use callreel_proto::{CallEvent, EndReason, EventName, Requested};
 use serde_json::Value;
@@ -24,6 +24,8 @@ pub(crate) enum Await {
     Digits(Collecting),
     /// The bridge is over. Endless once the legs are joined.
     Bridge { give_up: Option<Instant> },
+    /// The page is over. Who hears it is not told, but that the caller is answered: it may last longer from then on.
+    Page { give_up: Instant, longest: Duration },
     /// The switch has done this command, or refuses it.
     Command {
         application: &'static str,
@@ -92,6 +94,7 @@ impl Await {
             Self::Answered { give_up }
             | Self::Recording { give_up, .. }
             | Self::Begun { give_up, .. }
+            | Self::Page { give_up, .. }
             | Self::Gone { give_up } => Some(*give_up),
             Self::Bridge { give_up } | Self::Command { give_up, .. } => *give_up,
             Self::Until(instant) => Some(*instant),
@@ -191,12 +194,13 @@ impl Await {
                 }
                 refuses(name, &event, "bridge", None).then_some(Outcome::NotAnswered(event))
             }
-            Self::Command { application, .. } => {
-                if completes(name, &event, application) {
-                    return Some(Outcome::Completed(event));
+            Self::Page { give_up, longest } => {
+                if name == EventName::ChannelAnswer {
+                    *give_up = stage.after(*longest);
                 }
-                refuses(name, &event, application, None).then_some(Outcome::Refused)
+                executed(name, event, "page")
             }
+            Self::Command { application, .. } => executed(name, event, application),
             // Nobody is being asked: whoever knows the way presses the next key already.
             Self::Nothing | Self::Reply | Self::Begun { .. } => {
                 if name == EventName::Dtmf
@@ -213,6 +217,14 @@ impl Await {
             | Self::Gone { .. } => None,
         }
     }
+}
+
+/// Whether the switch has done this command, or will not.
+fn executed(name: EventName, event: Box<CallEvent>, application: &str) -> Option<Outcome> {
+    if completes(name, &event, application) {
+        return Some(Outcome::Completed(event));
+    }
+    refuses(name, &event, application, None).then_some(Outcome::Refused)
 }
 
 /// The key of a DTMF event.
@@ -269,6 +281,7 @@ impl Display for Await {
             Self::Digits(_) => "keys of the caller",
             Self::Bridge { give_up: Some(_) } => "the bridge to be answered",
             Self::Bridge { .. } => "the bridge to end",
+            Self::Page { .. } => "the page to end",
             Self::Command { .. } => "the switch to do what it was told",
             Self::Recording { .. } => "the end of the message",
             Self::Begun { .. } => "the recording to begin",

@@ -1,15 +1,19 @@
 //! `page_group`: speaks to several phones at once, which answer by themselves.
 
+use std::time::Duration;
+
 use callreel_proto::{Application, CallEvent, Page, PageOptions};
 use serde_json::{Map, json};
 
-use crate::ring::{Ringing, unreached_by, wanted};
+use crate::ring::{LONGEST_RING_S, RING_GUARD, Ringing, unreached_by, wanted};
 use crate::stage::{Module, Stage, Turn};
 use crate::talk::{Answer, Endpoints};
 use crate::wait::{Await, Outcome};
 
 /// Kazoo's ring time of a page, seconds: a phone that answers by itself does so at once.
 const RING_S: u64 = 5;
+/// Nobody speaks to a house for so long: the handset was left off the hook, or the switch has forgotten to say that it is over.
+const LONGEST_PAGE: Duration = Duration::from_secs(3600);
 
 #[derive(Debug, Default)]
 pub(crate) struct PageGroup {
@@ -26,7 +30,7 @@ impl Module for PageGroup {
         let timeout_s = stage.whole("timeout").filter(|s| *s > 0);
         self.ringing = Ringing {
             members,
-            timeout_s: timeout_s.unwrap_or(RING_S),
+            timeout_s: timeout_s.unwrap_or(RING_S).min(LONGEST_RING_S),
             group: true,
             ..Ringing::default()
         };
@@ -38,6 +42,14 @@ impl Module for PageGroup {
             Outcome::Reply(Answer::Endpoints(found)) => self.page(stage, &found),
             Outcome::Completed(event) => over(stage, &event),
             Outcome::Refused => Turn::next(),
+            Outcome::TimedOut if stage.answered => {
+                stage.warn("the page has lasted for an hour; the call is ended");
+                Turn::Stop
+            }
+            Outcome::TimedOut => {
+                stage.warn("the switch did not say how the page went; going on without it");
+                Turn::next()
+            }
             _ => {
                 stage.warn("the account's documents cannot be read; nobody is paged");
                 Turn::next()
@@ -69,10 +81,14 @@ impl PageGroup {
             custom_sip_headers: Map::new(),
             options: PageOptions { two_way_audio },
         })));
-        Turn::Wait(Await::Command {
-            application: "page",
-            give_up: None,
-        })
+        let ringing = Duration::from_secs(self.ringing.timeout_s) + RING_GUARD;
+        let give_up = stage.after(if stage.answered {
+            LONGEST_PAGE
+        } else {
+            ringing
+        });
+        let longest = LONGEST_PAGE;
+        Turn::Wait(Await::Page { give_up, longest })
     }
 }
 
