@@ -291,6 +291,9 @@ impl Channel {
         self.unhear(partner.map(|partner| partner.media)).await;
         if joined {
             self.publish_unbridge().await;
+        } else {
+            // Whoever rings, or hears a page, has nobody left.
+            self.order_legs(LegOrder::HangUp(HangupCause::NormalClearing));
         }
         self.bridge = None;
         self.owner = None;

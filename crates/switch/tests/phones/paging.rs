@@ -146,6 +146,20 @@ async fn with_audio_both_ways_all_hear_each_other_and_the_last_to_leave_ends_the
 }
 
 #[tokio::test]
+async fn a_caller_who_is_sent_elsewhere_leaves_nobody_behind() {
+    let (mut page, _) = Page::runs(json!({})).await;
+    let order = json!({"Transfer-Type": "blind", "Transfer-To": "3000", "Insert-At": "now"});
+    let id = page.call.call_id.clone();
+    page.controller.command(&id, "transfer", order).await;
+    let request = page.controller.claims().await;
+    assert_eq!(request.call_id, id);
+    for (phone, _) in [&page.bob, &page.carol] {
+        let bye = phone.request("BYE").await;
+        phone.reply(&bye, "200 OK", "", "").await;
+    }
+}
+
+#[tokio::test]
 async fn a_page_goes_on_with_those_who_answered_when_others_do_not() {
     let mut page = Page::begins(json!({"Timeout": 1})).await;
     page.bob.0.pick_up(&page.bob.1).await;
