@@ -8,6 +8,7 @@ mod menus;
 mod metaflows;
 mod pages;
 mod times;
+mod transfers;
 mod trunks;
 mod voicemail;
 mod words;

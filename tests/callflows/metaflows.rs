@@ -13,9 +13,9 @@ use crate::support::{
 };
 
 /// The voices, and the music on hold.
-const ALICE: u16 = 1100;
-const BOB: u16 = 850;
-const MUSIC: u16 = 600;
+pub(super) const ALICE: u16 = 1100;
+pub(super) const BOB: u16 = 850;
+pub(super) const MUSIC: u16 = 600;
 
 /// A recorded call to Bob, whose keys do this.
 fn node(receiver: &Receiver, numbers: &Value) -> Node {
@@ -41,7 +41,7 @@ fn talk(node: &Node, keys: &[(&str, u64)]) -> [InCall; 2] {
 }
 
 /// How long a tone sounds in a channel, seconds.
-fn sounds(heard: &Heard, channel: usize, hz: u16) -> f64 {
+pub(super) fn sounds(heard: &Heard, channel: usize, hz: u16) -> f64 {
     let spans = heard.tone(channel, f32::from(hz));
     spans.iter().map(|(from, to)| to - from).sum()
 }
