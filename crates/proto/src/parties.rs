@@ -77,10 +77,11 @@ pub struct PageOptions {
 loose_by_serde!(PageOptions);
 
 /// Whether a transferor talks to the target first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TransferKind {
     /// No: the leg goes at once.
+    #[default]
     Blind,
     /// Yes.
     Attended,
@@ -99,7 +100,7 @@ pub enum TransferLeg {
 loose_by_serde!(TransferLeg);
 
 /// What a `transfer` command wants.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Transfer {
     /// Whether the transferor talks to the target first.
     #[serde(rename = "Transfer-Type")]

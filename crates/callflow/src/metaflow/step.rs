@@ -192,14 +192,8 @@ fn transfer(data: &mut Data<'_>, by: Party, account: &AccountId) -> Result<Act, 
         .or_else(|| captured(data))
         .ok_or("nobody is named to transfer to")?;
     let mut order = Transfer {
-        kind: TransferKind::Blind,
         to,
-        leg: None,
-        caller_id_name: None,
-        caller_id_number: None,
-        custom_channel_vars: Map::new(),
-        hold_media: None,
-        takeback_keys: None,
+        ..Transfer::default()
     };
     let mut party = Party::Caller;
     if data.text("transfer_type").as_deref() == Some("attended") {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use callreel_proto::{Application, InsertAt, Transfer as Transferring, TransferKind, TransferLeg};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::stage::{Module, Stage, Turn};
 use crate::wait::{Await, Outcome};
@@ -70,11 +70,7 @@ fn read(stage: &mut Stage) -> Transferring {
             .or(dialled)
             .unwrap_or_else(|| NO_MATCH.to_owned()),
         leg,
-        caller_id_name: None,
-        caller_id_number: None,
-        custom_channel_vars: Map::new(),
-        hold_media: None,
-        takeback_keys: None,
+        ..Transferring::default()
     }
 }
 

@@ -153,16 +153,7 @@ fn parties() -> [Application; 5] {
             custom_sip_headers: variables(),
         },
         Application::Page(Box::default()),
-        Application::Transfer(Box::new(Transfer {
-            kind: TransferKind::Blind,
-            to: String::new(),
-            leg: None,
-            caller_id_name: None,
-            caller_id_number: None,
-            custom_channel_vars: Map::new(),
-            hold_media: text(),
-            takeback_keys: text(),
-        })),
+        Application::Transfer(Box::default()),
         Application::Unbridge { leg: hearers() },
         Application::SoftHold(SoftHold::default()),
     ]

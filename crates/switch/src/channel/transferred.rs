@@ -4,7 +4,7 @@
 use callreel_proto::{CallId, EventName, HangupCause, random_hex};
 
 use super::referring::{Kind, TransferOrder, nobody};
-use super::{Channel, ChannelMsg, LegOrder};
+use super::{Channel, ChannelMsg};
 use crate::events::Parties;
 use crate::queue::Slip;
 use crate::routing::{self, Routed};
@@ -122,15 +122,12 @@ impl Channel {
         self.controller = None;
     }
 
-    /// It goes by itself: whom it talks to, or rings, has nobody left.
+    /// It goes by itself: whom it talks to has nobody left.
     fn leave_behind(&mut self, to: String) {
         match self.partner() {
             // One that has ended needs no word.
             Some(partner) => drop(partner.actor.cast(ChannelMsg::Relieved(Kind::Blind, to))),
-            None => {
-                self.stop_ringback();
-                self.order_legs(LegOrder::HangUp(HangupCause::OriginatorCancel));
-            }
+            None => self.stop_ringback(),
         }
     }
 
