@@ -46,7 +46,7 @@ async fn an_intruder_cannot_take_a_running_stream_but_a_moved_phone_can_return()
 #[tokio::test]
 async fn a_stranger_who_tries_all_ports_does_not_get_what_a_silent_phone_is_sent() {
     let engine = engine();
-    let mut left = Party::new(&engine, 0xaaaa, Codec::Pcmu).await;
+    let left = Party::new(&engine, 0xaaaa, Codec::Pcmu).await;
     let mut right = Party::new(&engine, 0xbbbb, Codec::Pcmu).await;
     right.greet(0).await;
     left.leg.bridge(&right.leg);
