@@ -284,7 +284,7 @@ impl Cursor {
 
     /// Enters an action: builds its module and lets it begin.
     fn enter(&mut self, node: Arc<Node>) -> Turn {
-        self.stage.node = Some(node.clone());
+        self.stage.enter(node.clone());
         if self.exhausted {
             self.stage
                 .warn("the account runs more actions than it may; hanging up");

@@ -30,6 +30,8 @@ const START_GUARD: Duration = Duration::from_secs(10);
 pub(crate) const COLLECTION: &str = "default";
 /// Keys kept that were pressed before they were asked for: nobody dials further ahead.
 const EARLY_KEYS: usize = 32;
+/// Warnings of one action: a person reads the first few, and the log is everybody's.
+const MOST_WARNINGS: usize = 100;
 /// No call lasts longer, and an instant has its limits.
 const LONGEST_WAIT: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 /// A channel that was told to go is given this long: the switch says BYE at once, and retransmits it for half a minute.
@@ -86,6 +88,8 @@ pub(crate) struct Stage {
     pub(crate) now: Option<Instant>,
     /// The running action.
     pub(crate) node: Option<Arc<Node>>,
+    /// How often it was warned about.
+    warnings: usize,
     /// What is yet to be done. Bounded by the flow: one input walks each action at most once.
     pub(crate) outbox: VecDeque<Effect>,
     /// The recordings this flow started, and those it will start.
@@ -126,6 +130,7 @@ impl Stage {
             settings,
             now: None,
             node: None,
+            warnings: 0,
             outbox: VecDeque::new(),
             recordings: Recordings::default(),
             callees: Callees::default(),
@@ -139,6 +144,12 @@ impl Stage {
             marks: 0,
             slots: 0,
         }
+    }
+
+    /// An action begins.
+    pub(crate) fn enter(&mut self, node: Arc<Node>) {
+        self.node = Some(node);
+        self.warnings = 0;
     }
 
     /// The instant this long from now.
@@ -396,11 +407,17 @@ impl Stage {
         self.warn_at(&pointer, message);
     }
 
-    /// Warns about a place.
+    /// Warns about a place, unless this action has filled its share of the log.
     pub(crate) fn warn_at(&mut self, pointer: &str, message: impl Into<String>) {
+        self.warnings += 1;
+        let message = match self.warnings {
+            ..=MOST_WARNINGS => message.into(),
+            n if n == MOST_WARNINGS + 1 => "more is wrong here than is told".to_owned(),
+            _ => return,
+        };
         self.effect(Effect::Warn {
             pointer: pointer.to_owned(),
-            message: message.into(),
+            message,
         });
     }
 

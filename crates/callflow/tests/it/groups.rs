@@ -411,3 +411,13 @@ fn a_number_that_is_nobodys_goes_on() {
         talk.text()
     );
 }
+
+#[test]
+fn a_log_is_not_filled_by_one_flow() {
+    let member =
+        json!({"endpoint_type": "device", "id": "bob", "delay": "soon", "timeout": "late"});
+    let flow = json!({"module": "ring_group", "data": {"endpoints": vec![member; 5000]}});
+    let talk = Talk::through(&flow);
+    assert_eq!(talk.text().matches("   < warn at").count(), 101);
+    assert!(talk.text().contains("more is wrong here than is told"));
+}
