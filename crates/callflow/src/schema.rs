@@ -72,6 +72,14 @@ impl Checker<'_> {
                     }
                     self.value(schema, value, &place);
                 }
+                // Kazoo's editor writes it to groups and their members.
+                None if key == "name"
+                    && ["endpoints", "endpoint_type"]
+                        .iter()
+                        .any(|k| known.contains_key(*k)) =>
+                {
+                    self.remark(Severity::Info, &place, "ignored: it is for people");
+                }
                 None => {
                     let names: Vec<_> = known.keys().map(String::as_str).collect();
                     let message = format!("unknown key, ignored; known are {}", names.join(", "));

@@ -141,6 +141,18 @@ fn what_no_call_can_find_a_callflow_by_is_seen() {
 }
 
 #[test]
+fn the_names_that_an_editor_gives_to_groups_are_no_mistakes() {
+    let member = json!({"endpoint_type": "user", "id": "bob", "name": "Bob"});
+    let data = json!({"name": "Sales", "endpoints": [member]});
+    assert_snapshot!(said(&json!({"module": "ring_group", "data": data}), true), @r#"
+    info at /data/name: ignored: it is for people
+    info at /data/endpoints/0/name: ignored: it is for people
+    "#);
+    let other = json!({"module": "set_cid", "data": {"name": "Bob"}});
+    assert!(said(&other, false).contains("warning at /data/name"));
+}
+
+#[test]
 fn what_strictness_refuses_leniency_warns_of() {
     let document = json!({"module": "sleep", "data": {"duration": "5", "zzz": 1}, "children": {"module": "nowhere", "data": {}}});
     let worst = |strict| {
