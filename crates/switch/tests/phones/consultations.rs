@@ -264,6 +264,8 @@ async fn transferor_and_target_are_on_their_own_when_the_held_party_hangs_up() {
         } else {
             // The bridge its controller ordered is over, and the flow goes on.
             controller.completion(&id, "bridge").await;
+            controller.command(&id, "noop", json!({})).await;
+            controller.completion(&id, "noop").await;
         }
     }
 }
