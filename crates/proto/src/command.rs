@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 
 use crate::lenient::{loose, loose_by_serde, loose_or_default, readable, some_text, spelled};
 use crate::{
-    CallId, Endpoint, Envelope, HangupCause, Headers, Hearers, MediaFork, Page, RecordAction,
-    RecordCall, SoftHold, Terminators, Tone, Transfer,
+    CallId, CallPickup, Endpoint, Envelope, HangupCause, Headers, Hearers, MediaFork, Page,
+    RecordAction, RecordCall, SoftHold, Terminators, Tone, Transfer,
 };
 
 /// Where a command goes in the switch's queue for the call.
@@ -182,7 +182,7 @@ pub enum Application {
     },
     /// Play music on hold until broken. Completes as `hold`.
     Hold {
-        /// As in `play`; the switch's own silence when absent.
+        /// As in `play`; the switch's own music when absent.
         #[serde(
             rename = "Hold-Media",
             default,
@@ -375,6 +375,9 @@ pub enum Application {
     /// Send a leg to another number of its account, which finds a controller of its own. No completion event:
     /// `CHANNEL_TRANSFEREE` tells of the leg that goes.
     Transfer(Box<Transfer>),
+    /// Join the leg to another call of its account that waits, which loses its controller. Completes as `call_pickup`, after
+    /// they have parted.
+    CallPickup(Box<CallPickup>),
     /// Part two legs that talk; those named are parked, the other one ends. Always `now`. Completes as the bridge does.
     Unbridge {
         /// Who is parked; the leg the command is about when absent.

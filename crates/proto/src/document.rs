@@ -18,6 +18,8 @@ pub mod pvt_type {
     pub const ACCOUNT: &str = "account";
     /// A media file.
     pub const MEDIA: &str = "media";
+    /// A parking slot.
+    pub const PARKED_CALL: &str = "parked_call";
     /// An auto-attendant.
     pub const MENU: &str = "menu";
     /// Users who can be called by name.

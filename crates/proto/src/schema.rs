@@ -51,6 +51,7 @@ messages! {
     "call.command.answer"
     "call.command.break"
     "call.command.bridge"
+    "call.command.call_pickup"
     "call.command.hangup"
     "call.command.hold"
     "call.command.noop"

@@ -44,6 +44,7 @@ variants!(APPLICATIONS, application, Application, {
     Application::Bridge { .. } => "bridge",
     Application::Page(_) => "page",
     Application::Transfer(_) => "transfer",
+    Application::CallPickup(_) => "call_pickup",
     Application::Unbridge { .. } => "unbridge",
     Application::SoftHold(_) => "soft_hold",
     Application::SetTerminators { .. } => "set_terminators",

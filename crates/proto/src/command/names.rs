@@ -21,6 +21,7 @@ impl Application {
             Self::Bridge { .. } => "bridge",
             Self::Page(_) => "page",
             Self::Transfer(_) => "transfer",
+            Self::CallPickup(_) => "call_pickup",
             Self::Unbridge { .. } => "unbridge",
             Self::SoftHold(_) => "soft_hold",
             Self::SetTerminators { .. } => "set_terminators",

@@ -1,90 +1,21 @@
 //! A type has the fields its schema has, and an enum the words: asked of the types themselves, as serde knows them.
 
-use std::{collections::BTreeSet, fmt};
+use std::collections::BTreeSet;
 
 use callreel_proto::{
-    ActionStatus, Application, CallEvent, CallId, ChannelQueryReq, ChannelQueryResp, ChannelStatus,
-    ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder, DocNotice,
-    EndReason, EventName, HangupCause, Headers, Hearers, HttpMethod, InsertAt, LiveRecording,
-    LiveState, MediaFork, MetaflowAction, MetaflowActionResp, MetaflowFlow, MwiQuery, MwiUpdate,
-    Notification, NotificationName, Page, PageOptions, RecordAction, RecordCall, RecordingFact,
-    RecordingInfo, RecordingNotice, RecordingSource, RegSuccess, RouteMethod, RouteReq, RouteResp,
-    RouteWin, SendHttp, SetVars, SoftHold, SwitchCommand, SwitchReply, Terminators, Tone, Transfer,
-    TransferKind, TransferLeg, UsurpControl, schema::Schema,
-};
-use serde::{
-    Deserialize, Deserializer,
-    de::{self, Visitor},
-    forward_to_deserialize_any,
+    ActionStatus, Application, CallEvent, CallId, CallPickup, ChannelQueryReq, ChannelQueryResp,
+    ChannelStatus, ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder,
+    DocNotice, EndReason, EventName, HangupCause, Headers, Hearers, HttpMethod, InsertAt,
+    LiveRecording, LiveState, MediaFork, MetaflowAction, MetaflowActionResp, MetaflowFlow,
+    MwiQuery, MwiUpdate, Notification, NotificationName, Page, PageOptions, RecordAction,
+    RecordCall, RecordingFact, RecordingInfo, RecordingNotice, RecordingSource, RegSuccess,
+    RouteMethod, RouteReq, RouteResp, RouteWin, SendHttp, SetVars, SoftHold, SwitchCommand,
+    SwitchReply, Terminators, Tone, Transfer, TransferKind, TransferLeg, UsurpControl,
+    schema::Schema,
 };
 use serde_json::{Map, Value};
 
-use crate::pages;
-
-/// Asks a type what it is made of, and gives it nothing.
-struct Asker<'a>(&'a mut BTreeSet<String>);
-
-#[derive(Debug)]
-struct Asked;
-
-impl fmt::Display for Asked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("asked")
-    }
-}
-
-impl std::error::Error for Asked {}
-
-impl de::Error for Asked {
-    fn custom<T: fmt::Display>(_: T) -> Self {
-        Self
-    }
-}
-
-impl<'de> Deserializer<'de> for Asker<'_> {
-    type Error = Asked;
-
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Asked> {
-        Err(Asked)
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        fields: &'static [&'static str],
-        _: V,
-    ) -> Result<V::Value, Asked> {
-        self.0.extend(fields.iter().map(|f| (*f).to_owned()));
-        Err(Asked)
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        variants: &'static [&'static str],
-        _: V,
-    ) -> Result<V::Value, Asked> {
-        self.0.extend(variants.iter().map(|v| (*v).to_owned()));
-        Err(Asked)
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
-        unit_struct newtype_struct seq tuple tuple_struct map identifier ignored_any
-    }
-}
-
-/// The wire names of a struct's fields, or of an enum's variants.
-fn parts<'de, T: Deserialize<'de>>() -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    assert!(T::deserialize(Asker(&mut found)).is_err());
-    assert!(
-        !found.is_empty(),
-        "{} told nothing",
-        std::any::type_name::<T>()
-    );
-    found
-}
+use crate::{asker::parts, pages};
 
 fn words<const N: usize>(words: [&str; N]) -> BTreeSet<String> {
     words.map(str::to_owned).into()
@@ -137,7 +68,7 @@ fn commands() -> Vec<Application> {
 }
 
 /// Those of them that join and part legs.
-fn parties() -> [Application; 5] {
+fn parties() -> [Application; 6] {
     [
         Application::Bridge {
             endpoints: Vec::new(),
@@ -154,6 +85,13 @@ fn parties() -> [Application; 5] {
         },
         Application::Page(Box::default()),
         Application::Transfer(Box::default()),
+        Application::CallPickup(Box::new(CallPickup {
+            target_call_id: CallId::new("b"),
+            unbridged_only: some(),
+            continue_on_fail: some(),
+            continue_on_cancel: some(),
+            park_after_pickup: some(),
+        })),
         Application::Unbridge { leg: hearers() },
         Application::SoftHold(SoftHold::default()),
     ]

@@ -3,6 +3,7 @@
 #![cfg(debug_assertions)]
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod asker;
 mod drift;
 mod files;
 mod held;

@@ -151,7 +151,7 @@ impl Channel {
             return self.release_held();
         }
         let Some(bridge) = self.bridge.as_mut().filter(|b| b.number == number) else {
-            return;
+            return self.note_lost_pickup(number);
         };
         match fact {
             LegFact::Ringing | LegFact::EarlyMedia if bridge.joined.is_some() => {}
@@ -272,8 +272,16 @@ impl Channel {
         self.give_up_referring(None).await;
         self.unhear(None).await;
         self.publish_unbridge().await;
-        let now = self.bridge.take().is_some_and(|b| b.now);
-        self.bridge_succeeded("bridge").await;
+        let bridge = self.bridge.take();
+        if Box::pin(self.after_bridge()).await {
+            self.other_leg = None;
+            return;
+        }
+        let now = bridge.is_some_and(|b| b.now);
+        let running = self.queue.running();
+        let command = running.filter(|name| *name == "call_pickup");
+        let command = command.unwrap_or("bridge");
+        self.bridge_succeeded(command).await;
         self.other_leg = None;
         if self.controller.is_none() {
             return self.end(HangupCause::NormalClearing).await;

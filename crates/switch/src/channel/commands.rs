@@ -85,6 +85,7 @@ impl Channel {
             Application::RecordCall { .. } => self.execute_record_call(application, slip).await,
             Application::Bridge { .. } => self.execute_bridge(application, slip, now).await,
             Application::Page(page) => self.execute_page(*page, slip, now).await,
+            Application::CallPickup(pickup) => self.execute_pickup(*pickup, slip, now).await,
             Application::Sleep { time_ms } => self.execute_sleep(time_ms, now),
             Application::Answer => self.execute_answer(slip).await,
             Application::SendDtmf { digits } => self.execute_send_dtmf(&digits, slip).await,

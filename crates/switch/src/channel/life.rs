@@ -135,6 +135,7 @@ impl Channel {
         self.end_recordings().await;
         self.leave_if_referring().await;
         self.drop_bridge(cause);
+        self.drop_pickup();
         if self.joined {
             self.joined = false;
             self.publish_unbridge().await;

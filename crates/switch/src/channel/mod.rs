@@ -1,5 +1,7 @@
 //! One leg of a call as an actor: owns its dialog, its media and its command queue; hears of everything through messages.
 
+mod actor;
+mod after;
 mod aside;
 mod bridge;
 mod bridging;
@@ -16,6 +18,7 @@ mod life;
 mod message;
 mod outbound;
 mod paging;
+mod pickup;
 mod playing;
 mod recording;
 mod referring;
@@ -30,7 +33,7 @@ use std::time::{Duration, Instant};
 
 use callreel_media::Codec;
 use callreel_proto::{CallEvent, CallId, EventName, HangupCause};
-use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use ractor::{ActorRef, RpcReplyPort};
 use rsipstack::dialog::dialog::{DialogState, DialogStateReceiver};
 use rsipstack::dialog::invite_dialog::InviteDialog;
 use serde_json::Value;
@@ -50,6 +53,8 @@ use crate::status::Row;
 use crate::vars::Vars;
 
 use crate::states::Progress;
+pub(crate) use actor::ChannelActor;
+use actor::{pump_dialog, pump_media};
 pub(crate) use outbound::Outbound;
 
 /// What a channel hears.
@@ -83,6 +88,8 @@ pub(crate) enum ChannelMsg {
     Relieved(referring::Kind, String),
     /// From the leg this one is joined to: they are parted; true if this one stays.
     Unbridged(bool),
+    /// From a leg that picks up another, and from that one.
+    Pickup(Box<pickup::PickupMsg>),
     /// From the task that tells the phone how its REFER went: it knows.
     Told(u64),
     /// From the task that made a sound: here it is.
@@ -258,6 +265,8 @@ pub(crate) struct Channel {
     waits: waiting::Waits,
     recordings: recording::Recordings,
     bridge: Option<bridge::Bridge>,
+    /// Another leg is asked for.
+    pickup: Option<pickup::Pickup>,
     /// What is heard while it rings.
     ringback: Option<PlayId>,
     /// Whoever answered must press a key first.
@@ -332,6 +341,7 @@ impl Channel {
             waits: waiting::Waits::default(),
             recordings: recording::Recordings::default(),
             bridge: None,
+            pickup: None,
             ringback: None,
             confirm: None,
             looped: None,
@@ -388,6 +398,7 @@ impl Channel {
             }
             ChannelMsg::Relieved(kind, to) => self.on_relieved(kind, to).await,
             ChannelMsg::Unbridged(stays) => self.on_unbridged(stays).await,
+            ChannelMsg::Pickup(message) => self.on_pickup(*message).await,
             ChannelMsg::Told(number) => self.on_told(number).await,
             ChannelMsg::Fetched { token, sound } => self.on_fetched(token, sound).await,
             ChannelMsg::Aside { aside, sound } => self.on_aside(aside, sound).await,
@@ -432,65 +443,4 @@ impl Channel {
             Due::Session(epoch) => self.on_session_due(epoch).await,
         }
     }
-}
-
-/// The actor of a [`Channel`].
-pub(crate) struct ChannelActor;
-
-impl Actor for ChannelActor {
-    type Msg = ChannelMsg;
-    type State = Channel;
-    type Arguments = (Arc<Shared>, CallId, Begin);
-
-    async fn pre_start(
-        &self,
-        me: ActorRef<ChannelMsg>,
-        (shared, call_id, begin): Self::Arguments,
-    ) -> Result<Channel, ActorProcessingErr> {
-        Ok(match begin {
-            Begin::Inbound(inbound) => {
-                Box::pin(Channel::begin_inbound(shared, me, call_id, *inbound)).await
-            }
-            Begin::Outbound(outbound) => {
-                Box::pin(Channel::begin_outbound(shared, me, call_id, *outbound)).await
-            }
-        })
-    }
-
-    async fn handle(
-        &self,
-        me: ActorRef<ChannelMsg>,
-        message: ChannelMsg,
-        channel: &mut Channel,
-    ) -> Result<(), ActorProcessingErr> {
-        channel.handle(message).await;
-        if channel.over {
-            me.stop(None);
-        }
-        Ok(())
-    }
-}
-
-/// Carries what the media engine tells about a leg to its channel.
-fn pump_media(me: &ActorRef<ChannelMsg>, mut events: mpsc::Receiver<MediaEvent>) {
-    let me = me.clone();
-    tokio::spawn(async move {
-        while let Some(event) = events.recv().await {
-            if me.cast(ChannelMsg::Media(event)).is_err() {
-                break;
-            }
-        }
-    });
-}
-
-/// Carries what the SIP library tells about a dialog to its channel.
-fn pump_dialog(me: &ActorRef<ChannelMsg>, mut states: DialogStateReceiver) {
-    let me = me.clone();
-    tokio::spawn(async move {
-        while let Some(state) = states.recv().await {
-            if me.cast(ChannelMsg::Dialog(Box::new(state))).is_err() {
-                break;
-            }
-        }
-    });
 }

@@ -11,6 +11,11 @@ use crate::rtp::{MediaLeg, PlayId, Playback, Tape};
 use crate::say::Saying;
 use crate::sounds::{Request, Rest, Sound, Text};
 
+/// What a caller who waits hears where the command names no music: a slow run of the pentatonic scale, so that nobody takes
+/// the line for dead.
+pub(super) const HOLD_MUSIC: &str = "tone_stream://%(700,100,523.25);%(700,100,659.25);%(700,100,783.99);\
+    %(1500,900,880);%(700,100,783.99);%(700,100,659.25);%(700,100,587.33);%(1500,1700,523.25)";
+
 /// The sounds of a channel: one is heard, another may be on its way.
 #[derive(Default)]
 pub(super) struct Playing {
@@ -100,7 +105,7 @@ fn media_of(application: Application, account: Option<AccountId>) -> Result<Medi
             ..Media::once(Request::Named(media_name.clone()), media_name, terminators).heard_by(leg)
         },
         Application::Hold { media_name } => {
-            let name = media_name.unwrap_or_else(|| "silence_stream://1000".to_owned());
+            let name = media_name.unwrap_or_else(|| HOLD_MUSIC.to_owned());
             Media {
                 times: None,
                 ..Media::once(Request::Named(name.clone()), name, Terminators::none())

@@ -5,9 +5,10 @@ use callreel_proto::{Application, Hearers, SoftHold, Terminators};
 
 use super::Channel;
 use super::commands::Execution;
+use super::playing::HOLD_MUSIC;
 use crate::queue::Slip;
 
-/// What is heard where the command names no music.
+/// What the leg that holds hears where the command names no music.
 const SILENCE: &str = "silence_stream://1000";
 
 impl Channel {
@@ -17,9 +18,12 @@ impl Channel {
             let reason = "the channel is not bridged: there is nobody to hold";
             return self.fail(slip, reason).await;
         }
-        for (leg, music) in [(Hearers::Other, hold.b_moh), (Hearers::Own, hold.a_moh)] {
+        for (leg, music, usual) in [
+            (Hearers::Other, hold.b_moh, HOLD_MUSIC),
+            (Hearers::Own, hold.a_moh, SILENCE),
+        ] {
             let play = Application::Play {
-                media_name: music.unwrap_or_else(|| SILENCE.to_owned()),
+                media_name: music.unwrap_or_else(|| usual.to_owned()),
                 terminators: Terminators(hold.unhold_key.clone()),
                 endless: Some(true),
                 loop_count: None,

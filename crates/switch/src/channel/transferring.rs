@@ -48,7 +48,7 @@ impl Channel {
         }
     }
 
-    fn own_order(&mut self, number: String, terms: Terms) -> TransferOrder {
+    pub(super) fn own_order(&mut self, number: String, terms: Terms) -> TransferOrder {
         let referral = self.referral_to(&number);
         let token = self.number();
         self.transfer_order(token, &number, &referral, terms)

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod after;
 mod bridging;
 mod calling;
 mod consultations;
@@ -13,6 +14,7 @@ mod lamps;
 mod orphans;
 mod others;
 mod paging;
+mod pickups;
 mod platform;
 mod recording;
 mod registering;

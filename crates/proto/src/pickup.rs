@@ -1,0 +1,46 @@
+//! The words of the command that joins the leg it is about to a call that waits: `call_pickup`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::CallId;
+use crate::lenient::loose;
+
+/// What a `call_pickup` command wants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallPickup {
+    /// The leg to be joined to.
+    #[serde(rename = "Target-Call-ID")]
+    pub target_call_id: CallId,
+    /// Only if that leg talks to nobody.
+    #[serde(
+        rename = "Unbridged-Only",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub unbridged_only: Option<bool>,
+    /// The leg the command is about stays when the other cannot be had.
+    #[serde(
+        rename = "Continue-On-Fail",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub continue_on_fail: Option<bool>,
+    /// And when its orderer changes their mind.
+    #[serde(
+        rename = "Continue-On-Cancel",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub continue_on_cancel: Option<bool>,
+    /// And when the other one hangs up.
+    #[serde(
+        rename = "Park-After-Pickup",
+        default,
+        deserialize_with = "loose",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub park_after_pickup: Option<bool>,
+}
