@@ -181,7 +181,12 @@ impl Cursor {
                     Phase::Ending(module, awaited, give_up) => {
                         Phase::Ending(module, awaited, give_up)
                     }
-                    Phase::Fresh | Phase::Walking(..) | Phase::Leaving(_) | Phase::Over => {
+                    Phase::Walking(mut module, _) => {
+                        module.hung_up(&mut self.stage);
+                        self.stage.tell_missed();
+                        Phase::Over
+                    }
+                    Phase::Fresh | Phase::Leaving(_) | Phase::Over => {
                         self.stage.tell_missed();
                         Phase::Over
                     }

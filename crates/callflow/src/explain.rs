@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::cursor::Cursor;
 use crate::flow::{Flow, MalformedFlow};
 use crate::mailbox::{MailboxAnswer, MailboxQuery};
+use crate::parking::{ParkedCall, ParkingAnswer, ParkingQuery, ParkingSlot};
 use crate::ring::{Member, MemberKind};
 use crate::talk::{Answer, CallInfo, Captures, Dialled, Effect, Endpoints, Input, Query, Settings};
 use crate::transcript::Transcript;
@@ -145,6 +146,7 @@ fn look_up(query: &Query) -> Answer {
         Query::Endpoints { members } => Answer::Endpoints(endpoints(members)),
         Query::Vmbox { id } => vmbox(&json!({"_id": id, "mailbox": NUMBER})),
         Query::Mailbox(query) => mailbox(query),
+        Query::Parking(query) => parking(query),
         Query::Document { id } | Query::Change { id, .. } => Answer::Document(json!({"_id": id})),
         Query::Documents { .. } | Query::DocumentsOf { .. } => Answer::Documents(Vec::new()),
         Query::Dialled { number } => Answer::Dialled(Box::new(Dialled {
@@ -166,6 +168,24 @@ fn look_up(query: &Query) -> Answer {
                 .to_zoned(jiff::tz::TimeZone::UTC)
                 .expect("UTC has every time"),
         ),
+    }
+}
+
+/// Every slot is free.
+fn parking(query: &ParkingQuery) -> Answer {
+    let taken = |slot: &str, call: &ParkedCall| {
+        Answer::Parking(ParkingAnswer::Parked(ParkingSlot {
+            slot: slot.to_owned(),
+            call_id: call.call_id.clone(),
+            attended: call.attended,
+            ringback_id: None,
+            hold_media: None,
+        }))
+    };
+    match query {
+        ParkingQuery::Take { slot, call, .. } => taken(slot.as_deref().unwrap_or("101"), call),
+        ParkingQuery::Replace { call, .. } => taken("101", call),
+        ParkingQuery::Find { .. } => Answer::Missing,
     }
 }
 

@@ -24,6 +24,7 @@ mod modules;
 mod numbers;
 mod offnet;
 mod order;
+mod parking;
 mod pattern;
 mod pending;
 mod people;
@@ -51,6 +52,7 @@ pub use mandate::{EndpointRules, Mandate, Mandates, Network, Standing};
 pub use order::{
     Meant, OrderDestination, RecordedLeg, RecordingKind, RecordingOrder, Silence, Slot, UsedBy,
 };
+pub use parking::{ParkedCall, ParkingAnswer, ParkingQuery, ParkingSlot};
 pub use pattern::{Pattern, Taken};
 pub use problem::{Problem, Severity};
 pub use recording::http_url;

@@ -1,5 +1,6 @@
 //! The callflow modules: one file, one doc page and one schema each, all of the same stem. Never walks from one to another.
 
+mod after_bridge;
 mod answer;
 mod audio_macro;
 mod branch_bnumber;
@@ -23,6 +24,7 @@ mod missed_call_alert;
 mod noop;
 mod offnet;
 mod page_group;
+mod park;
 mod pivot;
 mod play;
 mod prepend_cid;
@@ -70,6 +72,7 @@ macro_rules! registered {
 }
 
 registered! {
+    after_bridge: AfterBridge,
     answer: Answer,
     audio_macro: AudioMacro,
     branch_bnumber: BranchBnumber,
@@ -93,6 +96,7 @@ registered! {
     noop: Noop,
     offnet: Offnet,
     page_group: PageGroup,
+    park: Park,
     pivot: Pivot,
     play: Play,
     prepend_cid: PrependCid,

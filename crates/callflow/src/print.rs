@@ -74,6 +74,7 @@ impl Display for Answer {
             }
             Self::Vmbox(found) => write!(f, "box {}", found.id),
             Self::Mailbox(found) => found.fmt(f),
+            Self::Parking(found) => found.fmt(f),
             Self::Document(doc) => write!(f, "document {}", id_of(doc)),
             Self::Documents(docs) => {
                 let ids: Vec<_> = docs.iter().map(id_of).collect();
@@ -101,6 +102,7 @@ impl Display for Query {
             }
             Self::Vmbox { id } => write!(f, "voicemail box {id}"),
             Self::Mailbox(query) => query.fmt(f),
+            Self::Parking(query) => query.fmt(f),
             Self::Document { id } => write!(f, "document {id}"),
             Self::Documents { ids } => write!(f, "documents {}", ids.join(", ")),
             Self::DocumentsOf { pvt_type } => write!(f, "all documents of type {pvt_type}"),
@@ -166,6 +168,10 @@ impl Display for Effect {
             Self::Webhook { request, tries } => write!(f, "tell {request}, {tries} tries"),
             Self::Keep { slot } => write!(f, "keep recording {slot}"),
             Self::Discard { slot } => write!(f, "discard recording {slot}"),
+            Self::Unpark { slot, later, .. } => {
+                let when = if *later { " in a while" } else { "" };
+                write!(f, "free parking slot {slot}{when}")
+            }
             Self::Skipped {
                 pointer, reason, ..
             } => {
@@ -219,6 +225,10 @@ impl Display for Line<'_> {
                 };
                 write!(f, " {kind} to {}", transfer.to)
             }
+            Application::CallPickup(pickup) => write!(f, " {}", pickup.target_call_id),
+            Application::Hold {
+                media_name: Some(name),
+            } => write!(f, " {name}"),
             _ => Ok(()),
         }
     }

@@ -6,7 +6,7 @@ mod forward;
 mod members;
 mod rounds;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use callreel_proto::{Application, CallEvent, Endpoint, HangupCause, InsertAt};
 use serde_json::{Map, Value};
@@ -91,6 +91,10 @@ pub(crate) struct Ringing {
     pub(crate) ringback: Option<String>,
     /// How the phones ring: the `Alert-Info` for calls of the account's own, and for those from outside.
     pub(crate) ringtones: Map<String, Value>,
+    /// The caller's own phones ring, too, whatever the action says.
+    pub(crate) can_call_self: bool,
+    /// What the phones show in the place of the caller's name.
+    pub(crate) caller_name: Option<String>,
 }
 
 /// Nobody was reached; the flow may try again.
@@ -173,9 +177,19 @@ impl Ringing {
 
     /// Rings those whose documents these are.
     pub(crate) fn ring(&self, stage: &mut Stage, found: &Endpoints) -> Turn {
+        match self.bridge(stage, found) {
+            Some(give_up) => Turn::Wait(Await::Bridge {
+                give_up: Some(give_up),
+            }),
+            None => Turn::next(),
+        }
+    }
+
+    /// The same, and gives the instant after which the switch counts as silent; none if there is nobody to ring.
+    pub(crate) fn bridge(&self, stage: &mut Stage, found: &Endpoints) -> Option<Instant> {
         let endpoints = self.endpoints(stage, found);
         if endpoints.is_empty() {
-            return Turn::next();
+            return None;
         }
         let give_up = stage.after(self.longest(&endpoints) + RING_GUARD);
         let caller = stage.caller_shown();
@@ -185,7 +199,7 @@ impl Ringing {
             timeout_s: Some(self.timeout_s),
             method: Some(self.strategy.method().to_owned()),
             fail_on_single_reject,
-            caller_id_name: caller.name,
+            caller_id_name: self.caller_name.clone().or(caller.name),
             caller_id_number: caller.number,
             // The phones of a group ring each in their way.
             ignore_early_media: self.group.then_some(true),
@@ -194,9 +208,7 @@ impl Ringing {
             custom_channel_vars: caller.vars,
             custom_sip_headers: Map::new(),
         });
-        Turn::Wait(Await::Bridge {
-            give_up: Some(give_up),
-        })
+        Some(give_up)
     }
 
     /// The phones and numbers to be rung, as the switch is told of them.

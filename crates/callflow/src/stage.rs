@@ -47,6 +47,11 @@ pub(crate) trait Module: Debug + Send + Sync {
         let _ = (stage, outcome);
         Turn::next()
     }
+
+    /// The channel is gone while it waits: what it must give back. Nothing is said to the switch any more.
+    fn hung_up(&mut self, stage: &mut Stage) {
+        let _ = stage;
+    }
 }
 
 /// What a module wants of the cursor.

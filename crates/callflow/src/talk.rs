@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::mailbox::{MailboxAnswer, MailboxQuery};
 use crate::mandate::Standing;
 use crate::order::{Meant, RecordingOrder, Slot};
+use crate::parking::{ParkingAnswer, ParkingQuery};
 use crate::ring::Member;
 use crate::trunk::Trunks;
 use crate::web::{PivotRequest, WebRequest};
@@ -87,6 +88,8 @@ pub enum Answer {
     Vmbox(Box<Vmbox>),
     /// What was asked of a voicemail box.
     Mailbox(MailboxAnswer),
+    /// What was asked of the parking slots.
+    Parking(ParkingAnswer),
     /// Any other document of the account.
     Document(Value),
     /// Several, in the order asked for; those that do not exist are left out.
@@ -164,6 +167,8 @@ pub enum Query {
     },
     /// Anything else about voicemail boxes and their messages.
     Mailbox(MailboxQuery),
+    /// Anything about parking slots.
+    Parking(ParkingQuery),
     /// Any other document of the account → [`Answer::Document`].
     Document {
         /// Document id.
@@ -272,6 +277,15 @@ pub enum Effect {
     Discard {
         /// Which one.
         slot: Slot,
+    },
+    /// A call does not wait in this parking slot any more: others may have it. Answered by nothing.
+    Unpark {
+        /// The slot's number.
+        slot: String,
+        /// The call; nothing is done if another one is in the slot.
+        call_id: CallId,
+        /// Only after a while: the call may have kept the slot for another one.
+        later: bool,
     },
     /// A recording will not be made: tell those who ask where it is.
     Skipped {

@@ -10,7 +10,6 @@ const OTHERS: &[&str] = &[
     "acdc_member",
     "acdc_queue",
     "acdc_wait_time",
-    "after_bridge",
     "call_waiting",
     "camping_feature",
     "disa",
@@ -29,7 +28,6 @@ const OTHERS: &[&str] = &[
     "move",
     "nomorobo",
     "notification",
-    "park",
     "set",
     "skel",
 ];

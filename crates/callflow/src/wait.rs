@@ -26,6 +26,13 @@ pub(crate) enum Await {
     Bridge { give_up: Option<Instant> },
     /// The page is over. Who hears it is not told, but that the caller is answered: it may last longer from then on.
     Page { give_up: Instant, longest: Duration },
+    /// This bridge or pickup has joined the legs.
+    Joined {
+        application: &'static str,
+        give_up: Instant,
+    },
+    /// Somebody to take the call, which hears music. Endless without an instant.
+    Parked { until: Option<Instant> },
     /// The switch has done this command, or refuses it.
     Command {
         application: &'static str,
@@ -95,8 +102,10 @@ impl Await {
             | Self::Recording { give_up, .. }
             | Self::Begun { give_up, .. }
             | Self::Page { give_up, .. }
+            | Self::Joined { give_up, .. }
             | Self::Gone { give_up } => Some(*give_up),
             Self::Bridge { give_up } | Self::Command { give_up, .. } => *give_up,
+            Self::Parked { until } => *until,
             Self::Until(instant) => Some(*instant),
             Self::Digits(collecting) => collecting.deadline(),
             Self::Nothing | Self::Mark { .. } | Self::Reply | Self::Hangup => None,
@@ -184,8 +193,7 @@ impl Await {
                 if name == EventName::ChannelBridge {
                     *give_up = None;
                 }
-                // Kazoo 4.3 labels the completion of `record` so too; that one has a length.
-                if completes(name, &event, "bridge") && event.length_ms.is_none() {
+                if is_over(name, &event) {
                     return Some(if succeeded(&event) {
                         Outcome::Talked
                     } else {
@@ -193,6 +201,20 @@ impl Await {
                     });
                 }
                 refuses(name, &event, "bridge", None).then_some(Outcome::NotAnswered(event))
+            }
+            Self::Joined { application, .. } => {
+                if name == EventName::ChannelBridge {
+                    return Some(Outcome::Done);
+                }
+                let over = is_over(name, &event) || refuses(name, &event, application, None);
+                over.then_some(Outcome::NotAnswered(event))
+            }
+            Self::Parked { .. } => {
+                if name == EventName::ChannelBridge {
+                    return Some(Outcome::Done);
+                }
+                let silent = completes(name, &event, "hold") || refuses(name, &event, "hold", None);
+                silent.then_some(Outcome::Completed(event))
             }
             Self::Page { give_up, longest } => {
                 if name == EventName::ChannelAnswer {
@@ -244,6 +266,13 @@ fn completes(name: EventName, event: &CallEvent, application: &str) -> bool {
         && event.application_name.as_deref() == Some(application)
 }
 
+/// Whether a bridge, or what came of a pickup, is over. Kazoo 4.3 labels the completion of `record` so, too; that one has a
+/// length.
+fn is_over(name: EventName, event: &CallEvent) -> bool {
+    let bridge = completes(name, event, "bridge") && event.length_ms.is_none();
+    bridge || completes(name, event, "call_pickup")
+}
+
 /// A dialplan error about a command of this name. Kazoo matches by name; where the error carries the command's `Msg-ID`, it
 /// must be ours.
 fn refuses(name: EventName, event: &CallEvent, application: &str, msg_id: Option<&str>) -> bool {
@@ -282,6 +311,8 @@ impl Display for Await {
             Self::Bridge { give_up: Some(_) } => "the bridge to be answered",
             Self::Bridge { .. } => "the bridge to end",
             Self::Page { .. } => "the page to end",
+            Self::Joined { .. } => "the legs to be joined",
+            Self::Parked { .. } => "somebody to take the call",
             Self::Command { .. } => "the switch to do what it was told",
             Self::Recording { .. } => "the end of the message",
             Self::Begun { .. } => "the recording to begin",

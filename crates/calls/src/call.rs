@@ -396,6 +396,11 @@ impl State {
                     drop(recorder.cast(RecorderMsg::Stop { meant, by }));
                 }
             }
+            Effect::Unpark {
+                slot,
+                call_id,
+                later,
+            } => self.unpark(slot, call_id, later),
             Effect::Keep { slot } => self.decided(slot, true),
             Effect::Discard { slot } => self.decided(slot, false),
             Effect::Skipped {

@@ -27,6 +27,7 @@ mod mailbox;
 mod mwi;
 mod order;
 mod orphans;
+mod parking;
 mod pattern;
 mod pulse;
 mod recorder;

@@ -148,7 +148,7 @@ async fn look_up(
             let found = trunks::trunks(store, account, hunt, device.as_deref()).await?;
             Some(Answer::Trunks(Box::new(found)))
         }
-        Query::Pivot(_) => None,
+        Query::Pivot(_) | Query::Parking(_) => None,
         Query::LocalTime { timezone } => {
             let time = local_time(store, account, timezone.as_deref()).await?;
             Some(Answer::LocalTime(time))
@@ -297,6 +297,16 @@ impl PartyDocs {
             return Account::read(&self.account).public_key();
         }
         Some(UNREAD.to_owned())
+    }
+
+    /// The music that whom this party holds hears, as the nearest document names it.
+    pub(crate) fn hold_media(&self) -> Option<String> {
+        let media = |doc: &Value| {
+            let id = doc.pointer("/music_on_hold/media_id")?.as_str()?;
+            (!id.is_empty()).then(|| id.to_owned())
+        };
+        let docs = [&self.device, &self.user, &self.account];
+        docs.into_iter().find_map(media)
     }
 
     /// This party's feature codes.

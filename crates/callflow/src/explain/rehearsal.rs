@@ -150,6 +150,7 @@ impl Rehearsal {
             | Effect::Mask { .. }
             | Effect::Unmask { .. }
             | Effect::Webhook { .. }
+            | Effect::Unpark { .. }
             | Effect::Keep { .. }
             | Effect::Discard { .. }
             | Effect::Skipped { .. }
@@ -191,7 +192,8 @@ impl Rehearsal {
                 let gone = self.event(EventName::ChannelDestroy, |_| {});
                 self.say(done_at, gone);
             }
-            Application::Play {
+            Application::Hold { .. }
+            | Application::Play {
                 endless: Some(true),
                 ..
             } => self.busy_until = Duration::MAX,

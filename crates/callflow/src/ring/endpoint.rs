@@ -66,7 +66,7 @@ impl Terms {
             confirm_file: prompt(CONFIRM_PROMPT, stage),
             to_user: stage.text("static_invite"),
             headers: headers(stage),
-            can_call_self: stage.flag("can_call_self").unwrap_or(false),
+            can_call_self: ringing.can_call_self || stage.flag("can_call_self") == Some(true),
         }
     }
 

@@ -53,6 +53,7 @@ impl Rounds {
                 ignore_forward: Some(data.flag("ignore_forward").unwrap_or(true)),
                 ringback: ringback(data, account),
                 ringtones: ringtones.unwrap_or_default(),
+                ..Ringing::default()
             },
         }
     }

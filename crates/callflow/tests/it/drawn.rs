@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use callreel_callflow::{
     Answer, Captures, Dialled, EndpointRules, Input, MailboxAnswer, MailboxQuery, Message, Network,
-    Query, Recorded, Slot, Standing, Trunks, lint,
+    ParkingAnswer, ParkingSlot, Query, Recorded, Slot, Standing, Trunks, lint,
 };
 use callreel_proto::{CallId, EndReason, EventName, Folder, Vmbox};
 use proptest::prelude::*;
@@ -371,6 +371,16 @@ pub(crate) fn fitting(query: &Query, any: &Value, branch: &Value) -> Answer {
         Query::Endpoints { .. } => devices(&[phone("desk")]),
         Query::Vmbox { id } => Answer::Vmbox(Box::new(Vmbox::read(&called(id)))),
         Query::Mailbox(query) => fitting_mailbox(query, called("box")),
+        Query::Parking(_) => {
+            let call_id = CallId::new("another");
+            Answer::Parking(ParkingAnswer::Parked(ParkingSlot {
+                slot: "7".to_owned(),
+                attended: any["attended"].is_boolean(),
+                call_id,
+                ringback_id: any["ringback"].as_str().map(str::to_owned),
+                hold_media: any["media"].as_str().map(str::to_owned),
+            }))
+        }
         Query::Document { id } | Query::Change { id, .. } => Answer::Document(called(id)),
         Query::Documents { ids } => Answer::Documents(ids.iter().map(|id| called(id)).collect()),
         Query::DocumentsOf { .. } => Answer::Documents(vec![called("doc")]),

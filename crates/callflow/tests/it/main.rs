@@ -26,6 +26,7 @@ mod menus;
 mod metaflows;
 mod mid_call;
 mod missed;
+mod parks;
 mod properties;
 mod published;
 mod recordings;

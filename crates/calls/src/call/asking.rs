@@ -6,12 +6,12 @@ use callreel_callflow::{
     Answer, Input, Query,
     web::{PivotRequest, WebRequest},
 };
-use callreel_proto::CallEvent;
+use callreel_proto::{CallEvent, CallId};
 use ractor::ActorRef;
 
 use super::{CallMsg, State};
 use crate::{
-    lookup, mailbox,
+    lookup, mailbox, parking,
     web::{letter::Letter, pivot},
 };
 
@@ -31,6 +31,7 @@ impl State {
         let asked = tokio::spawn(async move {
             match query {
                 Query::Pivot(pivot) => pivot::serve(&context, &account, &call_id, &pivot).await,
+                Query::Parking(query) => parking::answer(&context, &account, &query).await,
                 Query::Mailbox(query) => mailbox::answer(&context, &account, &query).await,
                 query => lookup::answer(&context.store, &account, &query).await,
             }
@@ -42,6 +43,14 @@ impl State {
             let answer = asked.await.unwrap_or_else(broken);
             // The call may have ended meanwhile.
             drop(myself.cast(CallMsg::Tell(Box::new(Input::Found(answer)))));
+        });
+    }
+
+    /// Others may have a parking slot. Beside the call, which may be over.
+    pub(super) fn unpark(&self, slot: String, call_id: CallId, later: bool) {
+        let (context, account) = (Arc::clone(&self.context), self.account.clone());
+        tokio::spawn(async move {
+            parking::free(&context, &account, &slot, &call_id, later).await;
         });
     }
 
