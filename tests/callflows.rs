@@ -7,6 +7,7 @@ mod groups;
 mod menus;
 mod metaflows;
 mod pages;
+mod parks;
 mod times;
 mod transfers;
 mod trunks;
