@@ -263,8 +263,9 @@ fn check_audio(call_id: &str, heard: &Heard, calls: &BTreeMap<String, Made>) {
     );
     let seconds = heard.seconds();
     let expected = f64::from(made.ms) / 1000.0;
+    // A node that has just started among others takes so long, at the most, from the answer to the recording.
     assert!(
-        !made.completed || seconds > expected - 0.3,
+        !made.completed || seconds > expected - 0.6,
         "{call_id} has {seconds} s: {made:?}"
     );
 }
