@@ -3,7 +3,7 @@
 use callreel_proto::CallId;
 use serde_json::{Value, json};
 
-use crate::support::{Call, Controller, Ears, Message, Phone, REALM, Scene, payload};
+use crate::support::{Call, Controller, Ears, Message, Phone, REALM, Scene, payload, soon};
 
 /// A loud and a low sample of µ-law.
 const LOUD: u8 = 0x10;
@@ -74,7 +74,8 @@ async fn says(phone: &Phone, to: std::net::SocketAddr, from: u16, sample: u8) {
 
 /// Waits until this sample is heard, in a µ-law that has been to the mixer and back.
 async fn hears(phone: &Phone, sample: u8) {
-    while phone.hear().await.1 != [sample; 160] {}
+    let heard = async { while phone.hear().await.1 != [sample; 160] {} };
+    soon("the sample to be heard", heard).await;
 }
 
 async fn hangs_up(phone: &Phone, invite: &Message) {
@@ -129,7 +130,8 @@ async fn with_audio_both_ways_all_hear_each_other_and_the_last_to_leave_ends_the
     says(&page.bob.0, page.bob.1.rtp(), 0, LOUD).await;
     hears(&page.alice, LOUD).await;
     hears(&page.carol.0, LOUD).await;
-    while payload(&recorder.b).await != [LOUD; 160] {}
+    let recorded = async { while payload(&recorder.b).await != [LOUD; 160] {} };
+    soon("the sample to be recorded", recorded).await;
 
     hangs_up(&page.bob.0, &page.bob.1).await;
     says(&page.alice, to, 0, LOW).await;
