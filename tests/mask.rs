@@ -81,18 +81,21 @@ fn empty(heard: &Heard, channel: usize) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// Where the caller's tenth packet begins in the file, by its mark. No packet is lost on loopback, so this tells of all.
-fn tenth(heard: &Heard) -> f64 {
-    let mark = mark(b'a', 10).map(audio::of_mulaw);
+/// A packet of the caller's that is said before any mask, and not before a busy machine records.
+const EARLY: usize = 30;
+
+/// Where that packet begins in the file, by its mark. No packet is lost on loopback, so this tells of all.
+fn early(heard: &Heard) -> f64 {
+    let mark = mark(b'a', EARLY).map(audio::of_mulaw);
     let found = heard.channels[0]
         .windows(mark.len())
         .position(|w| w == mark);
-    found.expect("the tenth packet is in the file") as f64 / 8000.0
+    found.expect("the early packet is in the file") as f64 / 8000.0
 }
 
 /// Of the caller's packets, those whose audio is silent in the file: all of it, and that of the packets beside them.
 fn masked_packets(heard: &Heard, (from, to): (f64, f64)) -> std::ops::Range<usize> {
-    let nth = |seconds: f64| (seconds - tenth(heard)) / 0.02 + 10.0;
+    let nth = |seconds: f64| (seconds - early(heard)) / 0.02 + EARLY as f64;
     nth(from).ceil() as usize + 1..nth(to) as usize - 1
 }
 
