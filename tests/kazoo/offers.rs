@@ -14,6 +14,10 @@ const STRANGERS: &str = "a0000000000000000000000000000002";
 /// A number anybody could reconcile with a carrier's.
 const PSTN: &str = "+46812345678";
 
+/// Who is told of missed calls.
+const DESK: &str = "desk@acme.example";
+const BOB: &str = "bob@acme.example";
+
 /// A flow that ends the call at once.
 fn goodbye() -> Value {
     action("hangup", json!({}), None)
@@ -82,9 +86,18 @@ fn only_calls_of_its_accounts_with_a_callflow_are_wanted() {
 }
 
 #[test]
-fn a_call_from_a_carrier_is_wanted_once_its_account_is_known_and_is_told_to_ring() {
+fn a_call_from_a_carrier_is_wanted_once_its_account_is_known_rings_and_is_told_of_when_missed() {
     for tree in [Tree::V43, Tree::V50] {
-        let (kazoo, _guest) = beside(tree, &Estate::with_flow(&goodbye()));
+        let recipients =
+            json!([{"type": "user", "id": CALLEE_USER}, {"type": "email", "id": DESK}]);
+        let alert = action(
+            "missed_call_alert",
+            json!({"recipients": recipients}),
+            Some(goodbye()),
+        );
+        let estate = Estate::with_flow(&alert);
+        estate.user("bob", CALLEE_USER, &json!({"email": BOB}));
+        let (kazoo, _guest) = beside(tree, &estate);
         let call = kazoo.dials(&Dial {
             account: None,
             vars: json!({"Authorizing-Type": null, "Owner-ID": null}),
@@ -100,6 +113,11 @@ fn a_call_from_a_carrier_is_wanted_once_its_account_is_known_and_is_told_to_ring
         call.is_won();
         call.runs("hangup");
         call.is_hung_up();
+        // Nobody took it.
+        let told = eventually("people to be told", || kazoo.notices("missed_call").pop());
+        assert_eq!(told["Call-ID"], call.id);
+        assert_eq!(told["To"], json!([DESK, BOB]));
+        assert_eq!(told["Call-Bridged"], false);
     }
 }
 

@@ -43,8 +43,14 @@ impl World {
             ("presence", "mwi_update" | "mwi_unsolicited_update") => {
                 self.counted(incoming, message);
             }
-            ("notifications", "voicemail_new" | "voicemail_saved") => {
-                self.left(incoming, message);
+            ("notifications", "voicemail_new") => {
+                self.notified(incoming, message, &pages::MESSAGE_LEFT, "voicemail.new");
+            }
+            ("notifications", "voicemail_saved") => {
+                self.notified(incoming, message, &pages::MESSAGE_LEFT, "voicemail.saved");
+            }
+            ("notifications", "missed_call") => {
+                self.notified(incoming, message, &pages::CALL_MISSED, "sip.missed_call");
             }
             (exchange, name) => {
                 self.fault(format!(
@@ -264,12 +270,11 @@ impl World {
         self.notices.push(update);
     }
 
-    /// Somebody has left a message.
-    fn left(&mut self, incoming: &Incoming, notice: Fields) {
+    /// Kazoo's teletype is to tell people of something.
+    fn notified(&mut self, incoming: &Incoming, notice: Fields, page: &pages::Page, key: &str) {
         let name = text(&notice, "Event-Name").unwrap_or_default();
         let mut wrong = book::envelope(&notice, "notification", name);
-        wrong.extend(book::check(&pages::MESSAGE_LEFT, &notice));
-        let key = name.replace('_', ".");
+        wrong.extend(book::check(page, &notice));
         if incoming.key != format!("notifications.{key}") {
             wrong.push(format!("its key is {}", incoming.key));
         }

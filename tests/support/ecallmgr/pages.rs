@@ -167,6 +167,32 @@ pub(super) const MESSAGE_LEFT: Page = Page {
     ],
 };
 
+/// `notification`/`missed_call`.
+pub(super) const CALL_MISSED: Page = Page {
+    name: "missed_call",
+    required: &["Account-ID", "Call-Bridged", "Call-ID", "Message-Left"],
+    optional: &[
+        "Caller-ID-Name",
+        "Caller-ID-Number",
+        "From-Realm",
+        "From-User",
+        "Notify",
+        "Timestamp",
+        "To",
+        "To-Realm",
+        "To-User",
+    ],
+    kinds: &[
+        ("Account-ID", Kind::Text),
+        ("Call-Bridged", Kind::Boolean),
+        ("Call-ID", Kind::Text),
+        ("Message-Left", Kind::Boolean),
+        ("Notify", Kind::Object),
+        ("Timestamp", Kind::Integer),
+        ("To", Kind::Array),
+    ],
+};
+
 /// `call_event`/`channel_status_req`, to every ecallmgr.
 pub(super) const STATUS_REQ: Page = Page {
     name: "channel_status_req",
