@@ -213,10 +213,11 @@ impl Manifest {
             dropped: BTreeSet::new(),
         };
         for line in node.manifest() {
-            let id = text(&line, "recording_id");
+            // A kill in the middle of a line leaves one that tells of its repair, and of no recording.
+            let id = || text(&line, "recording_id");
             match &*text(&line, "what") {
-                "delivered" => drop(read.delivered.insert((id, text(&line, "sha256")))),
-                "discarded" if !text(&line, "rule").is_empty() => drop(read.dropped.insert(id)),
+                "delivered" => drop(read.delivered.insert((id(), text(&line, "sha256")))),
+                "discarded" if !text(&line, "rule").is_empty() => drop(read.dropped.insert(id())),
                 _ => {}
             }
         }
