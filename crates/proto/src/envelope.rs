@@ -30,13 +30,15 @@ pub enum Exchange {
     Presence,
     /// Topic: registrations.
     Registrar,
+    /// Topic: requests for calls to the public network.
+    Resources,
     /// Topic: commands to switch nodes.
     Switch,
 }
 
 impl Exchange {
     /// Every exchange, in the order they are declared.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Targeted,
         Self::Callctl,
         Self::Callevt,
@@ -48,6 +50,7 @@ impl Exchange {
         Self::Notifications,
         Self::Presence,
         Self::Registrar,
+        Self::Resources,
         Self::Switch,
     ];
 
@@ -65,6 +68,7 @@ impl Exchange {
             Self::Notifications => "notifications",
             Self::Presence => "presence",
             Self::Registrar => "registrar",
+            Self::Resources => "resources",
             Self::Switch => "switch",
         }
     }

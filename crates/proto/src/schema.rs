@@ -122,6 +122,8 @@ messages! {
     "presence.mwi_query"
     "presence.mwi_unsolicited_update"
     "presence.mwi_update"
+    "resource.offnet_req"
+    "resource.offnet_resp"
 }
 
 /// The schema of one kind of message.

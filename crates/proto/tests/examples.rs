@@ -7,8 +7,8 @@ use callreel_proto::{
     ChannelStatus, ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder,
     DocNotice, EndReason, Envelope, EventName, Headers, InsertAt, LiveState, MetaflowAction,
     MetaflowActionResp, MetaflowFlow, MwiQuery, MwiUpdate, Notification, NotificationName,
-    RecordAction, RecordRequest, RecordingFact, RecordingNotice, RegSuccess, RouteMethod, RouteReq,
-    RouteResp, RouteWin, SwitchCommand, SwitchReply, UsurpControl,
+    OffnetReq, OffnetResp, RecordAction, RecordRequest, RecordingFact, RecordingNotice, RegSuccess,
+    RouteMethod, RouteReq, RouteResp, RouteWin, SwitchCommand, SwitchReply, UsurpControl,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -249,6 +249,8 @@ fn shown_by(stem: &str, bytes: &[u8]) -> (Headers, Vec<&'static str>) {
         ["configuration", ..] => plain::<DocNotice>(stem, bytes, "DocNotice"),
         ["directory", "reg_success"] => plain::<RegSuccess>(stem, bytes, "RegSuccess"),
         ["presence", "mwi_query"] => plain::<MwiQuery>(stem, bytes, "MwiQuery"),
+        ["resource", "offnet_req"] => plain::<OffnetReq>(stem, bytes, "OffnetReq"),
+        ["resource", "offnet_resp", ..] => plain::<OffnetResp>(stem, bytes, "OffnetResp"),
         ["presence", _] => plain::<MwiUpdate>(stem, bytes, "MwiUpdate"),
         ["call_event", name] if name.starts_with("query_") => channel_query(stem, name, bytes),
         ["call_event" | "error", ..] => {

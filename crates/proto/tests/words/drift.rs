@@ -7,11 +7,11 @@ use callreel_proto::{
     ChannelStatus, ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder,
     DocNotice, EndReason, EventName, HangupCause, Headers, Hearers, HttpMethod, InsertAt,
     LiveRecording, LiveState, MediaFork, MetaflowAction, MetaflowActionResp, MetaflowFlow,
-    MwiQuery, MwiUpdate, Notification, NotificationName, Page, PageOptions, RecordAction,
-    RecordCall, RecordingFact, RecordingInfo, RecordingNotice, RecordingSource, RegSuccess,
-    RouteMethod, RouteReq, RouteResp, RouteWin, SendHttp, SetVars, SoftHold, SwitchCommand,
-    SwitchReply, Terminators, Tone, Transfer, TransferKind, TransferLeg, UsurpControl,
-    schema::Schema,
+    MwiQuery, MwiUpdate, Notification, NotificationName, OffnetReq, OffnetResp, Page, PageOptions,
+    RecordAction, RecordCall, RecordingFact, RecordingInfo, RecordingNotice, RecordingSource,
+    RegSuccess, RouteMethod, RouteReq, RouteResp, RouteWin, SendHttp, SetVars, SoftHold,
+    SwitchCommand, SwitchReply, Terminators, Tone, Transfer, TransferKind, TransferLeg,
+    UsurpControl, schema::Schema,
 };
 use serde_json::{Map, Value};
 
@@ -215,6 +215,8 @@ fn bodies() -> Vec<(String, BTreeSet<String>)> {
             ("presence.mwi_query", parts::<MwiQuery>()),
             ("presence.mwi_update", parts::<MwiUpdate>()),
             ("presence.mwi_unsolicited_update", parts::<MwiUpdate>()),
+            ("resource.offnet_req", parts::<OffnetReq>()),
+            ("resource.offnet_resp", parts::<OffnetResp>()),
             ("recording", parts::<RecordingNotice>()),
             ("delivery", parts::<DeliveryOrder>()),
             ("metaflow.action", parts::<MetaflowAction>()),

@@ -3,8 +3,9 @@
 use callreel_proto::{
     CallEvent, ChannelQueryReq, ChannelQueryResp, ChannelStatusReq, ChannelStatusResp, Command,
     DeliveryOrder, DocNotice, Envelope, MalformedMessage, MetaflowAction, MetaflowActionResp,
-    MetaflowFlow, MwiQuery, MwiUpdate, Notification, RecordRequest, RecordingNotice, RegSuccess,
-    RouteReq, RouteResp, RouteWin, SwitchCommand, SwitchReply, UsurpControl,
+    MetaflowFlow, MwiQuery, MwiUpdate, Notification, OffnetReq, OffnetResp, RecordRequest,
+    RecordingNotice, RegSuccess, RouteReq, RouteResp, RouteWin, SwitchCommand, SwitchReply,
+    UsurpControl,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -52,6 +53,8 @@ pub(crate) fn of(schema: &str) -> Reader {
         ["configuration"] => reader::<DocNotice>(),
         ["presence", "mwi_query"] => reader::<MwiQuery>(),
         ["presence", _] => reader::<MwiUpdate>(),
+        ["resource", "offnet_req"] => reader::<OffnetReq>(),
+        ["resource", "offnet_resp"] => reader::<OffnetResp>(),
         ["recording"] => reader::<RecordingNotice>(),
         ["metaflow", "action"] => reader::<MetaflowAction>(),
         ["metaflow", "action_resp"] => reader::<MetaflowActionResp>(),
