@@ -6,6 +6,7 @@ mod files;
 mod habits;
 mod ladders;
 mod offers;
+mod trunks;
 
 use std::ops::Deref;
 

@@ -1,11 +1,13 @@
 //! A call to the public network: what the modules `offnet` and `resources` have in common. Never looks a trunk up.
 
+mod guest;
+
 use std::time::Duration;
 
 use callreel_proto::{Application, E164, HangupCause};
 use serde_json::{Map, Value, json};
 
-use crate::ring::{outbound, ringback, unreached_by};
+use crate::ring::{Unreached, outbound, ringback, unreached_by};
 use crate::stage::{Stage, Turn};
 use crate::talk::{Answer, Query};
 use crate::trunk::{Outgoing, Trunks};
@@ -18,36 +20,48 @@ const LONGEST_RING_S: u64 = 86_400;
 /// So long after the last gateway's time the switch counts as silent.
 const GUARD: Duration = Duration::from_secs(20);
 
-/// Asks for the trunks: an account's own, or everybody's.
+/// Asks for the trunks: an account's own, or everybody's. A guest asks only who the caller is.
 pub(crate) fn begin(stage: &mut Stage, own_usually: bool) -> Turn {
     let own = stage.flag("use_local_resources").unwrap_or(own_usually);
-    let hunt = own.then(|| {
-        let hunt = stage.text("hunt_account_id");
-        hunt.unwrap_or_else(|| stage.call.account_id.to_string())
-    });
+    let hunt = own.then(|| hunted(stage));
     let device = stage.call.calling_device.clone();
-    Turn::Wait(stage.ask(Query::Trunks { hunt, device }))
+    let caller_only = stage.call.guest;
+    Turn::Wait(stage.ask(Query::Trunks {
+        hunt,
+        device,
+        caller_only,
+    }))
+}
+
+/// The account whose own trunks are meant.
+fn hunted(stage: &mut Stage) -> String {
+    let hunt = stage.text("hunt_account_id");
+    hunt.unwrap_or_else(|| stage.call.account_id.to_string())
 }
 
 /// Goes on after the documents came, and after the bridge.
 pub(crate) fn resume(stage: &mut Stage, outcome: Outcome) -> Turn {
     match outcome {
+        Outcome::Reply(Answer::Trunks(trunks)) if stage.call.guest => guest::ask(stage, &trunks),
         Outcome::Reply(Answer::Trunks(trunks)) => call_out(stage, &trunks),
         Outcome::Reply(_) => {
             stage.warn("the trunks cannot be read; nobody is called");
             no_trunk(stage)
         }
         Outcome::Talked => Turn::Stop,
-        Outcome::NotAnswered(event) => match unreached_by(stage, &event) {
-            Ok(turn) => turn,
-            Err(unreached) => unreached.turn(),
-        },
+        Outcome::NotAnswered(event) => or_turn(unreached_by(stage, &event)),
+        Outcome::Offnet(response) => guest::answered(stage, &response),
+        Outcome::TimedOut if stage.call.guest => guest::silent(stage),
         Outcome::TimedOut => {
             stage.warn("the switch did not say how the bridge ended; going on without it");
             Turn::next()
         }
         _ => Turn::next(),
     }
+}
+
+fn or_turn(unreached: Result<Turn, Unreached>) -> Turn {
+    unreached.unwrap_or_else(Unreached::turn)
 }
 
 fn call_out(stage: &mut Stage, trunks: &Trunks) -> Turn {
@@ -98,11 +112,8 @@ fn call_out(stage: &mut Stage, trunks: &Trunks) -> Turn {
 
 /// Whom the flow calls, and as whom.
 fn outgoing(stage: &mut Stage, trunks: &Trunks) -> Outgoing {
-    let request = &stage.call.request;
-    let written = request.split('@').next().filter(|user| !user.is_empty());
-    let dialled = written.unwrap_or(&stage.call.number).to_owned();
-    let as_dialled =
-        stage.flag("do_not_normalize") == Some(true) || stage.flag("bypass_e164") == Some(true);
+    let dialled = dialled(stage);
+    let as_dialled = is_as_dialled(stage);
     let number = stage.text("to_did").unwrap_or_else(|| dialled.clone());
     let number = match E164::of(&number).filter(|_| !as_dialled) {
         Some(number) => number.as_str().to_owned(),
@@ -127,6 +138,18 @@ fn outgoing(stage: &mut Stage, trunks: &Trunks) -> Outgoing {
         from_realm: formatted.then(|| realm.unwrap_or_else(|| trunks.realm.clone())),
         account_id: stage.call.account_id.to_string(),
     }
+}
+
+/// The number as the caller wrote it.
+fn dialled(stage: &Stage) -> String {
+    let request = &stage.call.request;
+    let written = request.split('@').next().filter(|user| !user.is_empty());
+    written.unwrap_or(&stage.call.number).to_owned()
+}
+
+/// Whether the number is left as it is.
+fn is_as_dialled(stage: &mut Stage) -> bool {
+    stage.flag("do_not_normalize") == Some(true) || stage.flag("bypass_e164") == Some(true)
 }
 
 /// What a dynamic flag stands for in this call.

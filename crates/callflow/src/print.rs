@@ -4,7 +4,8 @@ use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use callreel_proto::{
-    Application, CallEvent, Channels, Endpoint, EventName, InsertAt, Terminators, TransferKind,
+    Application, CallEvent, Channels, Endpoint, EventName, InsertAt, OffnetReq, Terminators,
+    TransferKind,
 };
 use serde_json::Value;
 
@@ -34,6 +35,10 @@ impl Display for Input {
             Self::RecordingStarted { slot } => write!(f, "RecordingStarted {slot}"),
             Self::RecordingRefused { slot, reason } => {
                 write!(f, "RecordingRefused {slot}: {reason}")
+            }
+            Self::Offnet { response, .. } => {
+                let code = response.code.as_deref().unwrap_or_default();
+                write!(f, "Offnet {} {code}", response.message)
             }
             Self::Overlay(document) => write!(f, "Overlay callflow {}", id_of(document)),
             Self::Exhausted => f.write_str("Exhausted"),
@@ -113,6 +118,9 @@ impl Display for Query {
                     .try_for_each(|(pointer, value)| write!(f, " {pointer}={value}"))
             }
             Self::Pivot(pivot) => write!(f, "the callflow that is served by {}", pivot.request),
+            Self::Trunks {
+                caller_only: true, ..
+            } => f.write_str("who the caller is to the public network"),
             Self::Trunks { hunt, .. } => match hunt {
                 Some(account) => write!(f, "the trunks of account {account}"),
                 None => f.write_str("everybody's trunks"),
@@ -156,6 +164,7 @@ impl Display for Effect {
                 }
             }
             Self::Lookup(query) => write!(f, "look up {query}"),
+            Self::Offnet { request, .. } => print_offnet(f, request),
             Self::StartRecording(order) => write!(f, "start recording {order}"),
             Self::StopRecording {
                 meant: Meant::Usual,
@@ -185,6 +194,20 @@ impl Display for Effect {
             Self::Warn { pointer, message } => write!(f, "warn at {}: {message}", place(pointer)),
         }
     }
+}
+
+fn print_offnet(f: &mut Formatter<'_>, request: &OffnetReq) -> fmt::Result {
+    let to = &request.to_did;
+    write!(f, "ask stepswitch to call {to}")?;
+    if let Some(account) = &request.hunt_account_id {
+        write!(f, " over the trunks of account {account}")?;
+    }
+    if !request.flags.is_empty() {
+        write!(f, " that have {}", request.flags.join(", "))?;
+    }
+    let caller = [&request.caller_id_name, &request.caller_id_number];
+    let words: Vec<_> = caller.into_iter().flatten().map(String::as_str).collect();
+    write!(f, ", from {}", words.join(" "))
 }
 
 /// A command in one line.

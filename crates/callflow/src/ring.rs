@@ -246,16 +246,25 @@ impl Ringing {
 
 /// Why nobody was reached, as the switch says; a caller who gave up is not led on.
 pub(crate) fn unreached_by(stage: &mut Stage, event: &CallEvent) -> Result<Turn, Unreached> {
-    let result = event.application_response.as_deref().filter(is_cause);
-    stage.last_failure = event
-        .hangup_cause
-        .or_else(|| result.and_then(HangupCause::of_name));
-    let cause = result.or(event.hangup_cause.map(HangupCause::name));
+    let result = event.application_response.as_deref();
+    let code = event.hangup_code.as_deref();
+    unreached(stage, result, event.hangup_cause, code)
+}
+
+/// The same, told by the result of the bridge, the cause behind it, and the SIP code.
+pub(crate) fn unreached(
+    stage: &mut Stage,
+    result: Option<&str>,
+    cause: Option<HangupCause>,
+    code: Option<&str>,
+) -> Result<Turn, Unreached> {
+    let result = result.filter(is_cause);
+    stage.last_failure = cause.or_else(|| result.and_then(HangupCause::of_name));
+    let cause = result.or(cause.map(HangupCause::name));
     // The caller gave up: whatever the flow holds for a callee who does not answer, nobody is left to hear it.
     if cause == Some(HangupCause::OriginatorCancel.name()) {
         return Ok(stage.hang_up(InsertAt::Tail, None));
     }
-    let code = event.hangup_code.as_deref();
     let keys = cause.into_iter().chain(code).map(str::to_owned);
     Err(Unreached {
         keys: keys.collect(),

@@ -280,9 +280,14 @@ impl Stage {
         self.marker(InsertAt::Flush);
     }
 
-    fn marker(&mut self, insert_at: InsertAt) -> String {
+    /// A message id that no other message of this call has.
+    pub(crate) fn request_id(&mut self) -> String {
         self.marks += 1;
-        let id = format!("{}-{}", self.call.talk_id, self.marks);
+        format!("{}-{}", self.call.talk_id, self.marks)
+    }
+
+    fn marker(&mut self, insert_at: InsertAt) -> String {
+        let id = self.request_id();
         self.effect(Effect::Command {
             insert_at,
             application: Application::Noop { filter: Vec::new() },

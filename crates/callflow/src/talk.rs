@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use callreel_proto::{
     AccountId, Application, CallEvent, CallId, Device, EndReason, EventName, InsertAt, MediaConfig,
-    Notification, NotificationName, OrderedBy, User, Vmbox,
+    Notification, NotificationName, OffnetReq, OffnetResp, OrderedBy, User, Vmbox,
 };
 use jiff::Zoned;
 use serde::Serialize;
@@ -57,6 +57,13 @@ pub enum Input {
         slot: Slot,
         /// Why, for people.
         reason: String,
+    },
+    /// Stepswitch says how a call to the public network has ended.
+    Offnet {
+        /// The request's.
+        msg_id: String,
+        /// What it says.
+        response: OffnetResp,
     },
     /// A party or a program wants this callflow run once what the flow does now is over: its document.
     Overlay(Value),
@@ -207,6 +214,8 @@ pub enum Query {
         hunt: Option<String>,
         /// The calling device's document id.
         device: Option<String>,
+        /// Only who the caller is: another chooses the trunk.
+        caller_only: bool,
     },
     /// The date and time → [`Answer::LocalTime`].
     LocalTime {
@@ -234,6 +243,14 @@ pub enum Effect {
     },
     /// Find this out and answer with [`Input::Found`].
     Lookup(Query),
+    /// Ask the Kazoo's stepswitch to call the public network: it bridges the call itself. Who sends it adds the control queue.
+    /// Answered by [`Input::Offnet`] and by the events of the bridge.
+    Offnet {
+        /// Whom, and as whom.
+        request: Box<OffnetReq>,
+        /// The envelope's `Msg-ID`.
+        msg_id: String,
+    },
     /// Begin recording beside the flow, and say so with [`Input::RecordingStarted`] or [`Input::RecordingRefused`]: the flow
     /// may wait for it.
     StartRecording(Box<RecordingOrder>),
@@ -354,6 +371,8 @@ pub struct CallInfo {
     pub to: String,
     /// What was asked for, `user@realm`.
     pub request: String,
+    /// The switch is a Kazoo's, at which Callreel is a guest: its stepswitch calls the public network.
+    pub guest: bool,
     /// Whether the call came from outside the account (Kazoo's `Inception`).
     pub from_outside: bool,
     /// What a pattern took out of the number.
@@ -388,6 +407,7 @@ impl CallInfo {
             from: String::new(),
             to: String::new(),
             request: String::new(),
+            guest: false,
             from_outside: false,
             captures: Captures::default(),
             language: None,

@@ -103,7 +103,7 @@ impl Trunks {
     }
 
     /// The caller's name and number as the callee sees them.
-    fn seen_as(
+    pub(crate) fn seen_as(
         &self,
         call: &Outgoing,
         emergency: bool,

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::time::{Duration, Instant};
 
-use callreel_proto::{CallEvent, EndReason, EventName, Requested};
+use callreel_proto::{CallEvent, EndReason, EventName, OffnetResp, Requested};
 use serde_json::Value;
 
 use crate::digits::{Collecting, Digits};
@@ -33,6 +33,11 @@ pub(crate) enum Await {
     },
     /// Somebody to take the call, which hears music. Endless without an instant.
     Parked { until: Option<Instant> },
+    /// The bridge that stepswitch makes is over, by its word or the switch's. Endless once the legs are joined.
+    Offnet {
+        msg_id: String,
+        give_up: Option<Instant>,
+    },
     /// The switch has done this command, or refuses it.
     Command {
         application: &'static str,
@@ -80,6 +85,8 @@ pub(crate) enum Outcome {
     Talked,
     /// The bridge was not answered.
     NotAnswered(Box<CallEvent>),
+    /// Stepswitch says how the bridge ended.
+    Offnet(OffnetResp),
     /// The command is done.
     Completed(Box<CallEvent>),
     /// The switch will not do it, and has said so.
@@ -104,8 +111,10 @@ impl Await {
             | Self::Page { give_up, .. }
             | Self::Joined { give_up, .. }
             | Self::Gone { give_up } => Some(*give_up),
-            Self::Bridge { give_up } | Self::Command { give_up, .. } => *give_up,
             Self::Parked { until } => *until,
+            Self::Bridge { give_up }
+            | Self::Offnet { give_up, .. }
+            | Self::Command { give_up, .. } => *give_up,
             Self::Until(instant) => Some(*instant),
             Self::Digits(collecting) => collecting.deadline(),
             Self::Nothing | Self::Mark { .. } | Self::Reply | Self::Hangup => None,
@@ -149,6 +158,12 @@ impl Await {
                 let begun = matches!(self, Self::Begun { .. }) && self.is_about(slot);
                 begun.then_some(Outcome::Done)
             }
+            Input::Offnet { msg_id, response } => match self {
+                Self::Offnet { msg_id: asked, .. } if *asked == msg_id => {
+                    Some(Outcome::Offnet(response))
+                }
+                _ => None,
+            },
             Input::Started
             | Input::Overlay(_)
             | Input::Recorded(_)
@@ -189,7 +204,7 @@ impl Await {
                 EventName::Dtmf => stage.pressed_meanwhile(*keys, key_of(&event)?),
                 _ => marked(name, &event, msg_id).then_some(Outcome::Done),
             },
-            Self::Bridge { give_up } => {
+            Self::Bridge { give_up } | Self::Offnet { give_up, .. } => {
                 if name == EventName::ChannelBridge {
                     *give_up = None;
                 }
@@ -308,11 +323,14 @@ impl Display for Await {
             } => "the end of playback, or a key",
             Self::Mark { .. } => "the end of playback",
             Self::Digits(_) => "keys of the caller",
-            Self::Bridge { give_up: Some(_) } => "the bridge to be answered",
-            Self::Bridge { .. } => "the bridge to end",
             Self::Page { .. } => "the page to end",
             Self::Joined { .. } => "the legs to be joined",
             Self::Parked { .. } => "somebody to take the call",
+            Self::Bridge { give_up: Some(_) }
+            | Self::Offnet {
+                give_up: Some(_), ..
+            } => "the bridge to be answered",
+            Self::Bridge { .. } | Self::Offnet { .. } => "the bridge to end",
             Self::Command { .. } => "the switch to do what it was told",
             Self::Recording { .. } => "the end of the message",
             Self::Begun { .. } => "the recording to begin",

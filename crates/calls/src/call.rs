@@ -78,7 +78,7 @@ pub(crate) enum CallMsg {
     NoMoreKeys,
     /// From this actor's timer: the call is not ours.
     Lost(&'static str),
-    /// From this actor's timer, its look-up task or its recorder: what the cursor is to be told.
+    /// From this actor's timer, its look-up task or its recorder, or from the dispatcher: what the cursor is to be told.
     Tell(Box<Input>),
     /// From the dispatcher, for people: where the call is.
     Describe(RpcReplyPort<Value>),
@@ -216,6 +216,7 @@ impl State {
             from: route.from.clone(),
             to: route.to.clone(),
             request: route.request.clone(),
+            guest: route.is_foreign(),
             from_outside: route.channel_var("Inception").is_some(),
             captures: args.captures,
             language: args.caller.language,
@@ -385,6 +386,9 @@ impl State {
                 control.send(insert_at, application, msg_id).await;
             }
             Effect::Lookup(query) => self.look_up(query, myself),
+            Effect::Offnet { request, msg_id } => {
+                self.ask_stepswitch(*request, msg_id, myself).await
+            }
             Effect::Webhook { request, tries } => self.tell_web(*request, tries),
             Effect::StartRecording(order) | Effect::RecordMessage(order) => {
                 self.record(order, myself).await;

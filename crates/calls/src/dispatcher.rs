@@ -16,9 +16,11 @@ mod vigil;
 use std::{sync::Arc, time::Duration};
 
 use callreel_bus::{Binding, Delivery, Mishaps};
+use callreel_callflow::Input;
 use callreel_proto::{
     Application, CallEvent, CallId, Envelope, Exchange, HangupCause, Headers, InsertAt,
-    MetaflowAction, MetaflowFlow, RecordRequest, RecordingId, RouteReq, RouteResp, RouteWin,
+    MetaflowAction, MetaflowFlow, OffnetResp, RecordRequest, RecordingId, RouteReq, RouteResp,
+    RouteWin,
 };
 use ractor::{
     Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent, rpc::CallResult,
@@ -151,6 +153,7 @@ impl State {
             Ok(Heard::Event(name, event)) => self.happened(name, event).await,
             Ok(Heard::Usurp(usurp)) => self.release_others(&usurp.call_id, &usurp.fetch_id),
             Ok(Heard::Status(msg_id, status)) => self.status(&msg_id, &status),
+            Ok(Heard::Offnet(msg_id, response)) => self.offnet(msg_id, *response),
             Ok(Heard::Record(request)) => self.record(request, myself).await,
             Ok(Heard::Action(request)) => self.act(request),
             Ok(Heard::Flow(request)) => self.flow(request),
@@ -322,6 +325,16 @@ impl State {
             Some(Listener::Call(call)) => drop(call.cast(CallMsg::Act(request))),
             Some(Listener::Recorder(recorder)) => drop(recorder.cast(RecorderMsg::Act(request))),
             None => {}
+        }
+    }
+
+    /// How a call to the public network ended: for who asked. Whose channel goes on under another id hears of it by its events.
+    fn offnet(&self, msg_id: String, response: OffnetResp) {
+        let call_id = response.call_id.clone();
+        let asker = call_id.and_then(|id| self.registry.of(&id).find(|s| !s.is_bid()));
+        if let Some(Listener::Call(call)) = asker.map(|session| &session.listener) {
+            let input = Input::Offnet { msg_id, response };
+            drop(call.cast(CallMsg::Tell(Box::new(input))));
         }
     }
 

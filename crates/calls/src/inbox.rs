@@ -3,7 +3,8 @@
 use callreel_bus::Delivery;
 use callreel_proto::{
     CallEvent, ChannelStatusResp, Envelope, EventName, Exchange, Headers, MalformedMessage,
-    MetaflowAction, MetaflowFlow, RecordRequest, Requested, RouteReq, RouteWin, UsurpControl,
+    MetaflowAction, MetaflowFlow, OffnetReq, OffnetResp, RecordRequest, Requested, RouteReq,
+    RouteWin, UsurpControl,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -21,6 +22,8 @@ pub(crate) enum Heard {
     Usurp(Box<UsurpControl>),
     /// A switch says how a channel is; with the question's `Msg-ID`.
     Status(String, Box<ChannelStatusResp>),
+    /// Stepswitch says how a call to the public network ended; with the request's `Msg-ID`.
+    Offnet(String, Box<OffnetResp>),
     /// Another application wants a channel of ours recorded.
     Record(Box<Envelope<RecordRequest>>),
     /// A program wants something of a live call, ours or another's.
@@ -72,6 +75,10 @@ pub(crate) fn read(delivery: &Delivery) -> Result<Heard, Refusal> {
         (Exchange::Targeted, "call_event", ChannelStatusResp::NAME) => {
             let status: Box<Envelope<ChannelStatusResp>> = body(delivery)?;
             Ok(Heard::Status(status.headers.msg_id, Box::new(status.body)))
+        }
+        (Exchange::Targeted, OffnetReq::CATEGORY, OffnetResp::NAME) => {
+            let answer: Box<Envelope<OffnetResp>> = body(delivery)?;
+            Ok(Heard::Offnet(answer.headers.msg_id, Box::new(answer.body)))
         }
         (Exchange::Targeted | Exchange::Kapps, "call", "command") => {
             Ok(Heard::Record(body(delivery)?))

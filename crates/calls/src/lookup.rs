@@ -142,12 +142,20 @@ async fn look_up(
             .await?
             .map(|found| Answer::Dialled(Box::new(found))),
         Query::Change { id, set } => store.change(&db, id, set).await?.map(Answer::Document),
-        // Asked of the web, not of documents.
-        Query::Trunks { hunt, device } => {
-            let hunt = hunt.as_deref();
-            let found = trunks::trunks(store, account, hunt, device.as_deref()).await?;
+        Query::Trunks {
+            hunt,
+            device,
+            caller_only,
+        } => {
+            let (hunt, device) = (hunt.as_deref(), device.as_deref());
+            let mut found = trunks::caller(store, account, device).await?;
+            found.global = hunt.is_none();
+            if !caller_only {
+                found.resources = trunks::of(store, account, hunt).await?;
+            }
             Some(Answer::Trunks(Box::new(found)))
         }
+        // Asked of the web and of the calls there are, not of documents.
         Query::Pivot(_) | Query::Parking(_) => None,
         Query::LocalTime { timezone } => {
             let time = local_time(store, account, timezone.as_deref()).await?;

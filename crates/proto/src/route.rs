@@ -179,6 +179,11 @@ fn inbound_unless<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error
 }
 
 impl RouteReq {
+    /// Whether the switch is a Kazoo's, at which we are a guest: only ours says that it forks. The one place that decides so.
+    pub fn is_foreign(&self) -> bool {
+        self.media_fork != Some(true)
+    }
+
     /// A request for an audio call into a switch, with no further field. All parties are `user@realm`.
     pub fn new(
         call_id: CallId,

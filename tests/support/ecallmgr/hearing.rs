@@ -40,6 +40,7 @@ impl World {
             ("switch", _) => self.switch_commanded(incoming, &message),
             ("callevt", "channel_status_req") => self.status_asked(incoming, &message),
             ("kapps", _) => self.noticed(incoming, message),
+            ("resources", "offnet_req") => self.offnet_asked(incoming, message),
             ("presence", "mwi_update" | "mwi_unsolicited_update") => {
                 self.counted(incoming, message);
             }
@@ -61,7 +62,7 @@ impl World {
         }
     }
 
-    fn judge(&mut self, message: &Fields, wrong: Vec<String>) {
+    pub(super) fn judge(&mut self, message: &Fields, wrong: Vec<String>) {
         for what in wrong {
             self.fault(format!("{what}; in {}", Value::Object(message.clone())));
         }

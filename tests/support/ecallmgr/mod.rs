@@ -8,6 +8,7 @@ mod hearing;
 mod pages;
 mod script;
 mod shape;
+mod stepswitch;
 mod tape;
 mod wire;
 mod world;

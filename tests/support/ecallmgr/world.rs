@@ -61,6 +61,8 @@ pub(super) struct Call {
     pub(super) seen: usize,
     pub(super) recorded: usize,
     pub(super) tapes: Vec<Tape>,
+    /// What stepswitch was asked to call.
+    pub(super) offnet: Vec<Fields>,
     /// How often somebody wanted to know whether its channel is there.
     pub(super) questions: usize,
     /// Nobody may say anything about this call any more.

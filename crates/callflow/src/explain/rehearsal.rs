@@ -145,6 +145,9 @@ impl Rehearsal {
                 let slot = order.slot;
                 self.say(now, Input::RecordingStarted { slot });
             }
+            Effect::Offnet { request, .. } => {
+                self.bridge(now, request.timeout_s.unwrap_or(20));
+            }
             Effect::Lookup(_)
             | Effect::StopRecording { .. }
             | Effect::Mask { .. }

@@ -16,6 +16,7 @@ mod explained;
 mod features;
 mod forwards;
 mod groups;
+mod guest;
 mod keys;
 mod lint;
 mod mailbox;

@@ -6,7 +6,7 @@ use callreel_callflow::{
     Answer, Input, Query,
     web::{PivotRequest, WebRequest},
 };
-use callreel_proto::{CallEvent, CallId};
+use callreel_proto::{CallEvent, CallId, Exchange, HangupCause, OffnetReq, OffnetResp};
 use ractor::ActorRef;
 
 use super::{CallMsg, State};
@@ -71,6 +71,38 @@ impl State {
     pub(super) fn tell_of_end(&mut self, event: &CallEvent) {
         for url in self.told_at_end.drain(..) {
             self.context.web.post(Letter::cdr(url, event));
+        }
+    }
+
+    /// A request that never gets there is answered as stepswitch answers what it cannot do in time.
+    pub(super) async fn ask_stepswitch(
+        &self,
+        request: OffnetReq,
+        msg_id: String,
+        myself: &ActorRef<CallMsg>,
+    ) {
+        let control = self.control.as_ref().expect("fed only after the win");
+        let request = OffnetReq {
+            call_id: Some(control.call_id.clone()),
+            control_queue: Some(control.queue.clone()),
+            ..request
+        };
+        let key = request.routing_key();
+        let mut envelope = request.into_envelope();
+        envelope.headers.msg_id.clone_from(&msg_id);
+        envelope.headers.server_id = Some(self.context.queue.clone());
+        envelope.headers.node.clone_from(&self.context.node);
+        let bytes = envelope.to_bytes();
+        let sent = self.context.bus.publish(Exchange::Resources, &key, bytes);
+        if let Err(error) = sent.await {
+            tracing::error!(call_id = %self.call_id(), %error, "stepswitch cannot be asked for a call");
+            let message = HangupCause::NormalTemporaryFailure.name().to_owned();
+            let response = OffnetResp {
+                message,
+                ..OffnetResp::default()
+            };
+            let failed = Input::Offnet { msg_id, response };
+            drop(myself.cast(CallMsg::Tell(Box::new(failed))));
         }
     }
 

@@ -11,27 +11,36 @@ use crate::documents::Documents;
 /// The database of everybody's trunks, as Kazoo names it.
 const OFFNET: &str = "offnet";
 
-/// Reads them.
-pub(super) async fn trunks(
+/// The trunks of an account, or everybody's.
+pub(super) async fn of(
     store: &Documents,
     account: &AccountId,
     hunt: Option<&str>,
+) -> Result<Vec<Value>, Error> {
+    let db = match hunt {
+        None => Some(OFFNET.to_owned()),
+        Some(hunt) => {
+            let own = account_doc(store, account).await?;
+            hunted(account, &own, hunt)
+        }
+    };
+    match db {
+        Some(db) => {
+            let view = View::OfType(pvt_type::RESOURCE.to_owned());
+            store.query(&db, view).await
+        }
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Who calls: no trunk yet.
+pub(super) async fn caller(
+    store: &Documents,
+    account: &AccountId,
     device: Option<&str>,
 ) -> Result<Trunks, Error> {
     let db = AccountDb::name(account);
-    let own = store.get(&db, account.as_str()).await?.unwrap_or_default();
-    let of = match hunt {
-        None => Some(OFFNET.to_owned()),
-        Some(hunt) => hunted(account, &own, hunt),
-    };
-    let resources = match of {
-        Some(db) => {
-            store
-                .query(&db, View::OfType(pvt_type::RESOURCE.to_owned()))
-                .await?
-        }
-        None => Vec::new(),
-    };
+    let own = account_doc(store, account).await?;
     let mut caller = Vec::new();
     if let Some(device) = device
         && let Some(device) = live(store, &db, device).await?
@@ -45,11 +54,17 @@ pub(super) async fn trunks(
     let realm = Account::read(&own).realm.unwrap_or_default();
     caller.push(own);
     Ok(Trunks {
-        resources,
-        global: hunt.is_none(),
         caller,
         realm,
+        ..Trunks::default()
     })
+}
+
+async fn account_doc(store: &Documents, account: &AccountId) -> Result<Value, Error> {
+    let doc = store
+        .get(&AccountDb::name(account), account.as_str())
+        .await?;
+    Ok(doc.unwrap_or_default())
 }
 
 /// The database of the account whose trunks are meant, if this account may use them: its own, or one it is below of.

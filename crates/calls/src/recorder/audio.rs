@@ -20,9 +20,10 @@ pub(super) enum Audio {
 impl Audio {
     /// By what the switch said when it asked who wants the call.
     pub(super) fn of(route: &RouteReq) -> Self {
-        match route.media_fork {
-            Some(true) => Self::Fork(Fork::default()),
-            _ => Self::File,
+        if route.is_foreign() {
+            Self::File
+        } else {
+            Self::Fork(Fork::default())
         }
     }
 
