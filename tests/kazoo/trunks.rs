@@ -45,7 +45,7 @@ fn a_call_ends_as_stepswitch_says(tree: Tree) {
     call.stepswitch_bridges();
     call.runs("bridge");
     call.callee_goes("USER_BUSY");
-    call.runs("play");
+    call.runs_to("play");
     call.stepswitch_says("USER_BUSY", "sip:486");
     call.is_hung_up();
     // No trunk takes it: only stepswitch says so.
@@ -85,7 +85,7 @@ fn who_hangs_up_while_stepswitch_works_is_gone() {
     let next = kazoo.call(NUMBER);
     next.asks_stepswitch();
     next.stepswitch_says("USER_BUSY", "sip:486");
-    next.runs("play");
+    next.runs_to("play");
     next.is_hung_up();
     assert!(call.commands().is_empty(), "{:?}", call.commands());
     drop(guest);

@@ -100,6 +100,10 @@ pub struct SwitchConfig {
     pub register_min_s: u32,
     /// Longest registration a phone is given, seconds.
     pub register_max_s: u32,
+    /// Whether the switch registers at carriers whose gateways say so: of several switches, one.
+    pub register_trunks: bool,
+    /// Seconds after which the documents of trunks are read again; at least 1.
+    pub trunks_reread_s: u64,
     /// Seconds a digest nonce is good for.
     pub nonce_lifetime_s: u64,
     /// Digest algorithms offered, the preferred first. All known ones are accepted.
@@ -141,6 +145,8 @@ impl Default for SwitchConfig {
             answer_timeout_s: 180,
             register_min_s: 60,
             register_max_s: 3_600,
+            register_trunks: true,
+            trunks_reread_s: 30,
             nonce_lifetime_s: 300,
             digest_algorithms: vec![DigestAlgorithm::Md5],
             session_timer_min_s: 90,
@@ -202,6 +208,14 @@ pub const CONFIG_KEYS: &[(&str, &str)] = &[
     (
         "register_max_s",
         "longest registration a phone is given, seconds",
+    ),
+    (
+        "register_trunks",
+        "whether the switch registers at trunks whose gateways say so; of several switches, one",
+    ),
+    (
+        "trunks_reread_s",
+        "seconds after which the documents of trunks are read again; at least 1",
     ),
     ("nonce_lifetime_s", "seconds a digest nonce is good for"),
     (

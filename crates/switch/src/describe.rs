@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::rtp::LegStats;
 use crate::shared::Counts;
+use crate::trunks::registering::TrunkPicture;
 
 /// A picture of one leg.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -55,6 +56,8 @@ pub struct SwitchPicture {
     pub draining: bool,
     /// Contacts registered now.
     pub registrations: usize,
+    /// Registrations at carriers.
+    pub trunks: Vec<TrunkPicture>,
     /// What happened so far.
     pub counts: Counts,
     /// Bus messages nothing could be done with, by kind.

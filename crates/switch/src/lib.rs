@@ -51,3 +51,4 @@ pub use describe::{ChannelPicture, SwitchPicture};
 pub use error::Error;
 pub use shared::Counts;
 pub use switch::Switch;
+pub use trunks::registering::TrunkPicture;

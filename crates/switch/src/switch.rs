@@ -30,6 +30,7 @@ use crate::shared::{Channels, Counters, Shared, locked};
 use crate::sounds::Sounds;
 use crate::streams::Door;
 use crate::transport::{Sockets, ViaInspector};
+use crate::trunks::{Trunks, registering};
 use crate::{
     Error, SwitchConfig, SwitchPicture, controls, message, requests, status, streams, transport,
     watch,
@@ -45,6 +46,8 @@ pub struct Switch {
     shared: Arc<Shared>,
     addresses: Vec<(String, SocketAddr)>,
     port: ActorRef<PortMsg>,
+    /// Cancelled first: registrations at carriers are taken back while the network is still there.
+    leaving: CancellationToken,
     cancel: CancellationToken,
     serving: JoinHandle<()>,
 }
@@ -118,6 +121,16 @@ async fn tell_lamps(shared: Arc<Shared>, lamps: Subscription, cancel: Cancellati
     let _ = cancel.run_until_cancelled(mwi::serve(shared, lamps)).await;
 }
 
+/// Registers at trunks, if it is this switch that does, until what it returns is cancelled.
+fn register(shared: &Arc<Shared>, cancel: &CancellationToken) -> CancellationToken {
+    let leaving = cancel.child_token();
+    if shared.config.register_trunks {
+        let work = registering::keep(shared.clone(), leaving.clone());
+        shared.tasks.spawn(work);
+    }
+    leaving
+}
+
 impl Switch {
     /// Starts a switch. Must be called within a tokio runtime.
     ///
@@ -156,6 +169,7 @@ impl Switch {
             Instant::now(),
             Duration::from_secs(config.nonce_lifetime_s),
         );
+        let trunks = Trunks::new(Duration::from_secs(config.trunks_reread_s.max(1)));
         let shared = Arc::new(Shared {
             config,
             identity: Arc::new(Identity::new(node, &own)),
@@ -172,7 +186,7 @@ impl Switch {
             askings: Default::default(),
             sounds,
             loopbacks: Default::default(),
-            trunks: Default::default(),
+            trunks,
             counters,
             mishaps: Mishaps::default(),
             queue: commands.queue().to_owned(),
@@ -183,6 +197,7 @@ impl Switch {
         drop(late.set(shared.clone()));
         let serving = serve(&shared, endpoint, commands, questions, &cancel)?;
         tokio::spawn(tell_lamps(shared.clone(), lamps, cancel.clone()));
+        let leaving = register(&shared, &cancel);
         guard.disarm();
         for (transport, address) in &addresses {
             tracing::info!(transport, %address, "SIP is served");
@@ -191,6 +206,7 @@ impl Switch {
             shared,
             addresses,
             port,
+            leaving,
             cancel,
             serving,
         })
@@ -218,6 +234,7 @@ impl Switch {
     /// Ends all calls and lets go of the network.
     pub async fn stop(self) {
         self.shared.draining.store(true, Ordering::Relaxed);
+        self.leaving.cancel();
         for channel in self.shared.channels.all() {
             // A channel that has just ended needs no telling.
             drop(channel.cast(ChannelMsg::HangUp(HangupCause::ManagerRequest)));
@@ -265,6 +282,7 @@ impl Switch {
                 .collect(),
             draining: self.shared.draining.load(Ordering::Relaxed),
             registrations: locked(&self.shared.location).sweep(Instant::now()),
+            trunks: self.shared.trunks.pictures(),
             counts: self.shared.counters.read(),
             mishaps: self.shared.mishaps.counts(),
             channels,

@@ -1,11 +1,15 @@
 //! Whose call an INVITE of a trunk is: numbers and resources of the store. Reads documents, changes none.
 
+pub(crate) mod registering;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use callreel_proto::{Account, AccountDb, AccountId, E164, lenient_bool, lenient_u64, pvt_type};
 use callreel_store::{ACCOUNTS, Error, Store, View};
+use registering::{Lines, TrunkPicture};
+use rsipstack::sip::prelude::HeadersExt;
 use rsipstack::sip::{Header, Request};
 use serde_json::Value;
 
@@ -15,8 +19,6 @@ use crate::shared::locked;
 
 /// The database of everybody's trunks, as Kazoo names it.
 const OFFNET: &str = "offnet";
-/// So long a list of trunks is good: INVITEs of strangers must not become as many questions to the store and the name servers.
-const FRESH: Duration = Duration::from_secs(30);
 /// Trunks of one list; more would be no list of carriers.
 const MAX_TRUNKS: usize = 500;
 /// What a name server has for an answer.
@@ -37,10 +39,14 @@ impl Source {
     }
 }
 
-/// Everybody's trunks, as they were lately.
-#[derive(Default)]
+/// Everybody's trunks, as they were lately, and those that know us.
 pub(crate) struct Trunks {
+    /// So long a list of trunks is good: INVITEs of strangers must not become as many questions to the store and the name
+    /// servers.
+    fresh: Duration,
     known: Mutex<Option<(Instant, Arc<Vec<Source>>)>>,
+    /// Where the switch is registered.
+    lines: Mutex<Lines>,
 }
 
 /// What an INVITE without credentials is.
@@ -55,6 +61,20 @@ pub(crate) enum Inbound {
 }
 
 impl Trunks {
+    /// None are known yet; they are read again when they are so old.
+    pub(crate) fn new(fresh: Duration) -> Self {
+        Self {
+            fresh,
+            known: Mutex::default(),
+            lines: Mutex::default(),
+        }
+    }
+
+    /// How it stands with the registrations at carriers.
+    pub(crate) fn pictures(&self) -> Vec<TrunkPicture> {
+        registering::pictures(&locked(&self.lines))
+    }
+
     /// Whether an INVITE comes from a trunk, and for whom. One with credentials is a phone's.
     pub(crate) async fn recognise(
         &self,
@@ -67,24 +87,35 @@ impl Trunks {
         if request.headers.iter().any(proves) {
             return Ok(Inbound::Stranger);
         }
+        let dialled = unescaped(request.uri.clone()).auth.map(|auth| auth.user);
+        let line = dialled.as_ref();
+        let line = line.and_then(|user| registering::known_by(&locked(&self.lines), user));
+        // Who calls the Contact that we gave to a carrier names the number in To alone.
+        let number = match &line {
+            Some(_) => called(request),
+            None => dialled,
+        };
         let everybodys = self.everybodys(store).await?;
         let global = everybodys.iter().find(|source| source.is(peer.addr));
-        let dialled = unescaped(request.uri.clone()).auth.map(|auth| auth.user);
-        let number = dialled.and_then(|user| E164::of(&user));
-        let nobody = match global {
-            Some(_) => Inbound::Unknown,
-            None => Inbound::Stranger,
+        let global = match &line {
+            Some(line) => (line.db == OFFNET).then(|| line.resource.clone()),
+            None => global.map(|source| source.resource.clone()),
         };
-        let Some(number) = number else {
+        let nobody = match global.is_some() || line.is_some() {
+            true => Inbound::Unknown,
+            false => Inbound::Stranger,
+        };
+        let Some(number) = number.and_then(|user| E164::of(&user)) else {
             return Ok(nobody);
         };
         let Some(account) = owner(store, &number).await? else {
             return Ok(nobody);
         };
         let db = AccountDb::name(&account);
-        let resource = match global {
-            Some(source) => Some(source.resource.clone()),
-            None => {
+        let resource = match (&global, line) {
+            (Some(resource), _) => Some(resource.clone()),
+            (None, Some(line)) => (line.db == db).then_some(line.resource),
+            (None, None) => {
                 let own = sources(store, &db).await?;
                 let own = own.into_iter().find(|source| source.is(peer.addr));
                 own.map(|source| source.resource)
@@ -111,7 +142,7 @@ impl Trunks {
     async fn everybodys(&self, store: &Store) -> Result<Arc<Vec<Source>>, Error> {
         let now = Instant::now();
         if let Some((at, known)) = &*locked(&self.known)
-            && now.duration_since(*at) < FRESH
+            && now.duration_since(*at) < self.fresh
         {
             return Ok(known.clone());
         }
@@ -119,6 +150,12 @@ impl Trunks {
         *locked(&self.known) = Some((now, found.clone()));
         Ok(found)
     }
+}
+
+/// The user part of To.
+fn called(request: &Request) -> Option<String> {
+    let to = request.to_header().ok()?.uri().ok()?;
+    unescaped(to).auth.map(|auth| auth.user)
 }
 
 /// Whose number it is (`pvt_assigned_to`), while it is in service.
@@ -144,16 +181,19 @@ async fn sources(store: &Store, db: &str) -> Result<Vec<Source>, Error> {
         let Some(server) = gateway.get("server").and_then(Value::as_str) else {
             continue;
         };
-        let port = gateway.get("port").and_then(lenient_u64);
-        let port = port
-            .and_then(|port| u16::try_from(port).ok())
-            .filter(|p| *p > 0);
+        let port = port_of(gateway);
         for ip in addresses(server).await {
             let resource = resource.to_owned();
             sources.push(Source { resource, ip, port });
         }
     }
     Ok(sources)
+}
+
+/// The port that a gateway names.
+fn port_of(gateway: &Value) -> Option<u16> {
+    let port = gateway.get("port").and_then(lenient_u64)?;
+    u16::try_from(port).ok().filter(|port| *port > 0)
 }
 
 /// The gateways of a trunk, each with the trunk's id; none of one that is not enabled.

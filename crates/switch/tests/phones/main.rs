@@ -17,6 +17,7 @@ mod paging;
 mod pickups;
 mod platform;
 mod recording;
+mod registered;
 mod registering;
 mod sent_elsewhere;
 mod speech;
