@@ -16,7 +16,7 @@ fn estate() -> Estate {
     let busy = action("play", json!({"id": "/system_media/busy"}), None);
     let data = json!({"to_did": PSTN, "outbound_flags": ["intl"], "timeout": 25});
     let flow = json!({"module": "resources", "data": data, "children": {
-        "USER_BUSY": busy, "sip:404": action("sleep", json!({"duration": 1}), None),
+        "USER_BUSY": busy, "sip:404": action("response", json!({"code": 604}), None),
     }});
     Estate::with_flow(&flow)
 }
@@ -52,7 +52,7 @@ fn a_call_ends_as_stepswitch_says(tree: Tree) {
     let call = kazoo.call(NUMBER);
     call.asks_stepswitch();
     call.stepswitch_says("NO_ROUTE_DESTINATION", "sip:404");
-    call.runs("sleep");
+    call.runs("respond");
     call.is_hung_up();
     let bridges = |call: &Call<'_>| {
         let names = call.commands();
