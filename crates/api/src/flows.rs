@@ -97,6 +97,20 @@ impl Documents {
                 let view = View::OfType(pvt_type.clone());
                 Some(Found::Documents(self.store.query(&db, view).await?))
             }
+            Query::EntriesOf { lists } => {
+                let db = AccountDb::name(&self.account);
+                let mut entries = Vec::new();
+                for list in lists {
+                    let view = View::EntriesOfList(list.clone());
+                    entries.extend(self.store.query(&db, view).await?);
+                }
+                Some(Found::Documents(entries))
+            }
+            Query::UsersIn { directory } => {
+                let db = AccountDb::name(&self.account);
+                let view = View::UsersInDirectory(directory.clone());
+                Some(Found::Documents(self.store.query(&db, view).await?))
+            }
             _ => return Ok(None),
         };
         Ok(Some(found.unwrap_or(Found::Missing)))

@@ -148,7 +148,10 @@ fn look_up(query: &Query) -> Answer {
         Query::Mailbox(query) => mailbox(query),
         Query::Parking(query) => parking(query),
         Query::Document { id } | Query::Change { id, .. } => Answer::Document(json!({"_id": id})),
-        Query::Documents { .. } | Query::DocumentsOf { .. } => Answer::Documents(Vec::new()),
+        Query::Documents { .. }
+        | Query::DocumentsOf { .. }
+        | Query::EntriesOf { .. }
+        | Query::UsersIn { .. } => Answer::Documents(Vec::new()),
         Query::Dialled { number } => Answer::Dialled(Box::new(Dialled {
             document: json!({"_id": number, "flow": {"module": "noop", "data": {}}}),
             captures: Captures::default(),

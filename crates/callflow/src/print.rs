@@ -111,6 +111,8 @@ impl Display for Query {
             Self::Document { id } => write!(f, "document {id}"),
             Self::Documents { ids } => write!(f, "documents {}", ids.join(", ")),
             Self::DocumentsOf { pvt_type } => write!(f, "all documents of type {pvt_type}"),
+            Self::EntriesOf { lists } => write!(f, "the entries of {}", lists.join(", ")),
+            Self::UsersIn { directory } => write!(f, "the users in directory {directory}"),
             Self::Dialled { number } => write!(f, "the callflow of {number}"),
             Self::Change { id, set } => {
                 write!(f, "change document {id}:")?;

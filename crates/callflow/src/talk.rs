@@ -191,6 +191,16 @@ pub enum Query {
         /// Such as `list_entry`.
         pvt_type: String,
     },
+    /// The entries of these lists → [`Answer::Documents`].
+    EntriesOf {
+        /// Document ids of lists.
+        lists: Vec<String>,
+    },
+    /// The users who are in a directory → [`Answer::Documents`].
+    UsersIn {
+        /// Document id.
+        directory: String,
+    },
     /// The callflow of a number, by Kazoo's order: exact, patterns, `no_match` → [`Answer::Dialled`].
     Dialled {
         /// As a phone would dial it.

@@ -15,6 +15,9 @@ use serde_json::Value;
 
 use crate::{documents::Documents, mailbox, pattern};
 
+/// Lists that one step looks a caller up in: nobody keeps as many.
+const MOST_LISTS: usize = 50;
+
 /// The callflow that a dialled number runs: the one that lists it, else the one whose pattern matches most of it, else the
 /// account's `no_match`, which is for numbers that a carrier may know: digits, behind a `+` or not.
 pub(crate) async fn callflow_of(
@@ -136,6 +139,18 @@ async fn look_up(
         Query::Documents { ids } => Some(Answer::Documents(several(store, &db, ids).await?)),
         Query::DocumentsOf { pvt_type } => {
             let view = View::OfType(pvt_type.clone());
+            Some(Answer::Documents(store.query(&db, view).await?))
+        }
+        Query::EntriesOf { lists } => {
+            let mut entries = Vec::new();
+            for list in lists.iter().take(MOST_LISTS) {
+                let view = View::EntriesOfList(list.clone());
+                entries.extend(store.query(&db, view).await?);
+            }
+            Some(Answer::Documents(entries))
+        }
+        Query::UsersIn { directory } => {
+            let view = View::UsersInDirectory(directory.clone());
             Some(Answer::Documents(store.query(&db, view).await?))
         }
         Query::Dialled { number } => callflow_of(store, account, number)

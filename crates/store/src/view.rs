@@ -35,6 +35,10 @@ pub enum View {
     VmboxesByNumber(u64),
     /// Voicemail boxes with this `owner_id`, by document id (`attributes/owned`).
     VmboxesByOwner(String),
+    /// Entries of the list with this id, by document id (`lists/entries`).
+    EntriesOfList(String),
+    /// Users who are in the directory with this id, by document id (`directories/users_listing`).
+    UsersInDirectory(String),
 }
 
 impl View {
@@ -56,6 +60,8 @@ impl View {
             ),
             Self::VmboxesByNumber(number) => (Index::VmboxNumber, number.to_string()),
             Self::VmboxesByOwner(owner) => (Index::VmboxOwner, owner.clone()),
+            Self::EntriesOfList(list) => (Index::ListEntry, list.clone()),
+            Self::UsersInDirectory(directory) => (Index::DirectoryUser, directory.clone()),
             Self::Recordings(which) => match &which.owner {
                 Some(owner) => (Index::RecordingOwner, owner.clone()),
                 None => (Index::Recording, String::new()),
@@ -175,6 +181,8 @@ pub(crate) enum Index {
     AccountName = 12,
     VmboxNumber = 14,
     VmboxOwner = 15,
+    ListEntry = 16,
+    DirectoryUser = 17,
 }
 
 /// One row of an index: the document is found under `key`, ordered by `at` and then by its id.
@@ -237,6 +245,14 @@ pub(crate) fn entries(doc: &Value) -> Vec<Entry> {
             let number = doc.get("mailbox").and_then(lenient_u64);
             rows.extend(number.map(|n| entry(Index::VmboxNumber, n.to_string(), 0)));
             rows.extend(text("/owner_id").map(|o| entry(Index::VmboxOwner, o, 0)));
+        }
+        pvt_type::LIST_ENTRY => {
+            rows.extend(text("/list_id").map(|list| entry(Index::ListEntry, list, 0)));
+        }
+        pvt_type::USER => {
+            let directories = doc.get("directories").and_then(Value::as_object);
+            let ids = directories.into_iter().flat_map(|all| all.keys());
+            rows.extend(ids.map(|id| entry(Index::DirectoryUser, id, 0)));
         }
         _ => {}
     }

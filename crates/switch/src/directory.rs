@@ -17,6 +17,16 @@ pub(crate) struct Domain {
     pub(crate) account: Option<AccountId>,
 }
 
+impl Domain {
+    /// Nobody's.
+    fn strange(host: &str) -> Self {
+        Self {
+            realm: host.to_owned(),
+            account: None,
+        }
+    }
+}
+
 /// A device that may call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Phone {
@@ -44,6 +54,10 @@ pub(crate) async fn domain(store: &Store, host: &str, username: &str) -> Result<
     if let [only] = accounts.as_slice() {
         return Ok(only.domain(host));
     }
+    // A name means somebody: only who knows nothing but our address is searched for.
+    if !is_address(host) {
+        return Ok(Domain::strange(host));
+    }
     let mut owner = None;
     for account in &accounts {
         if find_device(store, &account.id, username).await?.is_some() {
@@ -54,13 +68,13 @@ pub(crate) async fn domain(store: &Store, host: &str, username: &str) -> Result<
             owner = Some(account);
         }
     }
-    Ok(owner.map_or_else(
-        || Domain {
-            realm: host.to_owned(),
-            account: None,
-        },
-        |account| account.domain(host),
-    ))
+    Ok(owner.map_or_else(|| Domain::strange(host), |account| account.domain(host)))
+}
+
+/// Whether a host is an address, in brackets or not.
+fn is_address(host: &str) -> bool {
+    let plain = host.trim_start_matches('[').trim_end_matches(']');
+    plain.parse::<std::net::IpAddr>().is_ok()
 }
 
 /// The enabled device with this username and a password.

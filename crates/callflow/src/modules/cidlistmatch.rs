@@ -1,7 +1,5 @@
 //! `cidlistmatch`: goes on by whether a list of the account has the caller's number.
 
-use callreel_proto::pvt_type;
-
 use crate::numbers;
 use crate::stage::{Module, Stage, Turn};
 use crate::talk::{Answer, Query};
@@ -18,9 +16,9 @@ impl Module for Cidlistmatch {
             stage.warn_of("id", "no list is named; it matches nobody");
             return Turn::Attempt(vec!["nomatch".to_owned()]);
         };
-        self.list = list;
-        let pvt_type = pvt_type::LIST_ENTRY.to_owned();
-        Turn::Wait(stage.ask(Query::DocumentsOf { pvt_type }))
+        self.list.clone_from(&list);
+        let lists = vec![list];
+        Turn::Wait(stage.ask(Query::EntriesOf { lists }))
     }
 
     fn resume(&mut self, stage: &mut Stage, outcome: Outcome) -> Turn {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use callreel_proto::{Application, Directory as Document, Terminators, pvt_type};
+use callreel_proto::{Application, Directory as Document, Terminators};
 
 use crate::dialogue::INTERDIGIT;
 use crate::digits::Wanted;
@@ -77,9 +77,9 @@ impl Directory {
             return Turn::next();
         };
         self.directory = Some(Document::read(&document));
-        let pvt_type = pvt_type::USER.to_owned();
         self.step = Step::ListUsers;
-        Turn::Wait(stage.ask(Query::DocumentsOf { pvt_type }))
+        let directory = stage.text("id").unwrap_or_default();
+        Turn::Wait(stage.ask(Query::UsersIn { directory }))
     }
 
     fn listed(&mut self, stage: &mut Stage, outcome: Outcome) -> Turn {

@@ -1,6 +1,5 @@
 //! `lookupcidname`: calls the caller what a list of the account calls the number.
 
-use callreel_proto::pvt_type;
 use serde_json::Value;
 
 use crate::caller::Identity;
@@ -22,8 +21,8 @@ impl Module for Lookupcidname {
         if self.lists.is_empty() {
             return Turn::next();
         }
-        let pvt_type = pvt_type::LIST_ENTRY.to_owned();
-        Turn::Wait(stage.ask(Query::DocumentsOf { pvt_type }))
+        let lists = self.lists.clone();
+        Turn::Wait(stage.ask(Query::EntriesOf { lists }))
     }
 
     fn resume(&mut self, stage: &mut Stage, outcome: Outcome) -> Turn {

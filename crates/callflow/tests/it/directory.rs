@@ -58,7 +58,7 @@ fn whoever_is_the_only_one_of_that_name_is_called() {
        at directory (root)
        wait
     0s > Found document d
-       < look up all documents of type user
+       < look up the users in directory d
        wait
     0s > Found documents [1, 2]
        < answer
@@ -119,7 +119,7 @@ fn several_are_named_one_after_the_other() {
        at directory (root)
        wait
     0s > Found document d
-       < look up all documents of type user
+       < look up the users in directory d
        wait
     0s > Found documents [1, 2]
        < play prompt://0123456789abcdef0123456789abcdef/dir-enter_person_name/en-us, any key ends it

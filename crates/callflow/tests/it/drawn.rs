@@ -383,7 +383,9 @@ pub(crate) fn fitting(query: &Query, any: &Value, branch: &Value) -> Answer {
         }
         Query::Document { id } | Query::Change { id, .. } => Answer::Document(called(id)),
         Query::Documents { ids } => Answer::Documents(ids.iter().map(|id| called(id)).collect()),
-        Query::DocumentsOf { .. } => Answer::Documents(vec![called("doc")]),
+        Query::DocumentsOf { .. } | Query::EntriesOf { .. } | Query::UsersIn { .. } => {
+            Answer::Documents(vec![called("doc")])
+        }
         Query::Dialled { .. } => Answer::Dialled(Box::new(Dialled {
             document: branch.clone(),
             captures: Captures::default(),

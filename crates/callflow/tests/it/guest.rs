@@ -115,10 +115,7 @@ fn what_the_step_says_is_asked_for() {
     assert_eq!(request.ignore_early_media, Some(true));
     assert_eq!(request.custom_sip_headers["X-Account-ID"], ACCOUNT);
     assert_eq!(request.caller_id_number.as_deref(), Some("anonymous"));
-    assert_eq!(
-        request.custom_channel_vars["Privacy-Hide-Number"],
-        "true"
-    );
+    assert_eq!(request.custom_channel_vars["Privacy-Hide-Number"], "true");
 }
 
 #[test]

@@ -54,6 +54,9 @@ pub const CASES: &[Case] = &[
     ("devices are found by owner and by username", |s| {
         Box::pin(views::devices(s))
     }),
+    ("entries are found by list and users by directory", |s| {
+        Box::pin(views::lists_and_directories(s))
+    }),
     ("accounts are found by realm in any case", |s| {
         Box::pin(views::accounts(s))
     }),

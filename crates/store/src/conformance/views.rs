@@ -53,6 +53,35 @@ pub(super) async fn devices(store: Store) {
     assert_eq!(by_name, ["d2"]);
 }
 
+pub(super) async fn lists_and_directories(store: Store) {
+    let (_, db) = account();
+    for (id, list) in [("e2", "l1"), ("e1", "l1"), ("e3", "l2")] {
+        let doc = json!({"_id": id, "pvt_type": "list_entry", "list_id": list, "number": id});
+        put(&store, &db, doc).await;
+    }
+    for (id, directories) in [
+        ("u2", json!({"d1": "c", "d2": "c"})),
+        ("u1", json!({"d1": "c"})),
+        ("u3", json!([])),
+    ] {
+        let doc = json!({"_id": id, "pvt_type": "user", "directories": directories});
+        put(&store, &db, doc).await;
+    }
+    let device =
+        json!({"_id": "x", "pvt_type": "device", "directories": {"d1": "c"}, "list_id": "l1"});
+    put(&store, &db, device).await;
+    let entries = |list: &str| View::EntriesOfList(list.to_owned());
+    assert_eq!(ids(&store, &db, entries("l1")).await, ["e1", "e2"]);
+    assert!(ids(&store, &db, entries("l3")).await.is_empty());
+    let users = |directory: &str| View::UsersInDirectory(directory.to_owned());
+    assert_eq!(ids(&store, &db, users("d1")).await, ["u1", "u2"]);
+    assert_eq!(ids(&store, &db, users("d2")).await, ["u2"]);
+    let mut moved = get(&store, &db, "u2").await;
+    moved["directories"] = json!({"d2": "c"});
+    put(&store, &db, moved).await;
+    assert_eq!(ids(&store, &db, users("d1")).await, ["u1"]);
+}
+
 pub(super) async fn accounts(store: Store) {
     let (id, _) = account();
     let realm = format!("{}.Example.org", random_hex(8));

@@ -72,6 +72,14 @@ const DEVICES: Design = Design {
         listing!("devices", "sip_credentials"),
     ],
 };
+const LISTS: Design = Design {
+    name: "lists",
+    listings: &[listing!("lists", "entries")],
+};
+const DIRECTORIES: Design = Design {
+    name: "directories",
+    listings: &[listing!("directories", "users_listing")],
+};
 const ACCOUNT_TREE: Design = Design {
     name: "accounts",
     listings: &[
@@ -91,13 +99,15 @@ const MAINTENANCE: Design = Design {
 };
 
 /// Every design document.
-pub(super) const ALL: [&Design; 9] = [
+pub(super) const ALL: [&Design; 11] = [
     &RECORDINGS,
     &MAILBOX_MESSAGES,
     &CALLFLOWS,
     &DEVICES,
     &VMBOXES,
     &ATTRIBUTES,
+    &LISTS,
+    &DIRECTORIES,
     &ACCOUNT_TREE,
     &HOOKS,
     &MAINTENANCE,
@@ -110,9 +120,15 @@ impl Design {
             ACCOUNTS => &[&ACCOUNT_TREE, &MAINTENANCE],
             WEBHOOKS => &[&HOOKS, &MAINTENANCE],
             month if is_month_db(month) => &[&RECORDINGS, &MAILBOX_MESSAGES, &MAINTENANCE],
-            account if account.starts_with("account/") => {
-                &[&CALLFLOWS, &DEVICES, &VMBOXES, &ATTRIBUTES, &MAINTENANCE]
-            }
+            account if account.starts_with("account/") => &[
+                &CALLFLOWS,
+                &DEVICES,
+                &VMBOXES,
+                &ATTRIBUTES,
+                &LISTS,
+                &DIRECTORIES,
+                &MAINTENANCE,
+            ],
             _ => &[&MAINTENANCE],
         }
     }

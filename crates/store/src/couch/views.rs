@@ -57,6 +57,8 @@ pub(super) fn ask(view: &View) -> Ask {
         View::VmboxesByOwner(owner) => {
             Ask::new("attributes", "owned").with("key", &json!([owner, pvt_type::VMBOX]))
         }
+        View::EntriesOfList(_) => Ask::new("lists", "entries").with("key", &key),
+        View::UsersInDirectory(_) => Ask::new("directories", "users_listing").with("key", &key),
         View::Recordings(which) => recordings(which),
     }
 }

@@ -14,7 +14,7 @@ use super::documents;
 use crate::Error;
 
 /// Version of the tables and of the index rules in `view`; raise it with any change to either.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 /// How long a connection waits for another process's write lock. An import of a whole tree holds it longest.
 const BUSY: Duration = Duration::from_secs(30);
 /// The write-ahead log shrinks back to this many bytes after a burst of attachments.
@@ -111,13 +111,17 @@ fn prepare(conn: &mut Connection) -> Result<(), Error> {
     match version(&tx)? {
         0 => tx.execute_batch(TABLES)?,
         // Version 2 finds accounts by name and by API key, version 3 voicemail boxes by number and owner, and their messages
-        // by folder.
+        // by folder, version 4 entries by list and users by directory.
         older @ 1..VERSION => {
             if older < 2 {
                 documents::index_again(&tx, pvt_type::ACCOUNT)?;
             }
-            documents::index_again(&tx, pvt_type::VMBOX)?;
-            documents::index_again(&tx, pvt_type::MAILBOX_MESSAGE)?;
+            if older < 3 {
+                documents::index_again(&tx, pvt_type::VMBOX)?;
+                documents::index_again(&tx, pvt_type::MAILBOX_MESSAGE)?;
+            }
+            documents::index_again(&tx, pvt_type::LIST_ENTRY)?;
+            documents::index_again(&tx, pvt_type::USER)?;
         }
         _ => return Ok(()),
     }

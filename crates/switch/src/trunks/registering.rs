@@ -11,8 +11,8 @@ use callreel_proto::{
 use callreel_store::{ACCOUNTS, Error, Store, View};
 use rsipstack::dialog::authenticate::Credential;
 use rsipstack::dialog::registration::Registration;
-use rsipstack::sip::uri::ParamsExt;
 use rsipstack::sip::typed::Contact;
+use rsipstack::sip::uri::ParamsExt;
 use rsipstack::sip::{Auth, Header, Response, StatusCode, Transport, Uri};
 use serde::Serialize;
 use serde_json::Value;
