@@ -14,6 +14,7 @@ mod metaflows;
 mod offers;
 mod orphans;
 mod others;
+mod parks;
 mod pivot;
 mod rings;
 mod several;
