@@ -10,6 +10,7 @@ use callreel_proto::{
 };
 use callreel_store::Store;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::{
     kazoo::{Kazoo, Tree},
@@ -18,6 +19,8 @@ use crate::{
 
 const OTHER: &str = "other@10.0.0.2";
 const ANOTHER: &str = "another@10.0.0.3";
+/// Longer than what must not happen would take.
+const SOON: Duration = Duration::from_millis(100);
 
 fn db() -> String {
     AccountDb::name(&AccountId::parse(ACCOUNT).unwrap())
@@ -179,6 +182,11 @@ async fn a_kept_slot_is_for_the_call_that_is_transferred_there() {
     slots.until_in("7", Some(CALL)).await;
     let doc = slots.store().get(&db(), "parking-slot-7").await.unwrap();
     assert_eq!(doc.unwrap()["slot"]["Ringback-ID"], "bobs-phone");
+    let asked = tokio::time::timeout(SOON, slots.asked.recv()).await;
+    assert!(
+        asked.is_err(),
+        "it does not matter whether its keeper lives"
+    );
 }
 
 #[tokio::test]
@@ -192,9 +200,25 @@ async fn a_kept_slot_is_taken_for_who_dials_it_and_free_a_while_after_its_keeper
     let mut slots = Slots::with(data, &[], json!({})).await;
     slots.told("park-call_placed_in_spot").await;
     slots.until_in("7", Some(CALL)).await;
+    let gone = Instant::now();
     slots.kazoo.event("CHANNEL_DESTROY", &json!({})).await;
     slots.kazoo.settle().await;
-    slots.until_in("7", Some(CALL)).await;
-    pass(Duration::from_secs(3)).await;
+    pass(Duration::from_millis(2900)).await;
     slots.until_in("7", None).await;
+    assert!(gone.elapsed() >= Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn a_call_that_hangs_up_leaves_its_slot_to_whoever_has_it_by_then() {
+    let mut slots = Slots::dialled(&[]).await;
+    slots.waits().await;
+    slots
+        .store()
+        .save(&db(), slot_of(OTHER, false))
+        .await
+        .unwrap();
+    slots.kazoo.event("CHANNEL_DESTROY", &json!({})).await;
+    slots.kazoo.settle().await;
+    let freed = tokio::time::timeout(SOON, slots.until_in("7", None)).await;
+    assert!(freed.is_err(), "another call was in it");
 }
