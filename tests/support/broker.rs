@@ -24,7 +24,7 @@ use self::server::Server;
 const START_PATIENCE: Duration = Duration::from_secs(90);
 
 /// Vhosts of the shared broker; each test takes one. A vhost made later would cost seconds.
-const VHOSTS: usize = 40;
+const VHOSTS: usize = 50;
 
 /// `guest` with the password `guest`, as RabbitMQ keeps it: a salt, and the SHA-256 of salt and password.
 const GUEST: &str = "Y2FsbJ8qYSg5HgvcCHOgxgTtDKozcrGxnpUmQs/Z78X820UY";
