@@ -22,6 +22,8 @@ const SECRET: [&str; 4] = [
 ];
 /// What stands in the place of what is not kept.
 const HIDDEN: &str = "…";
+/// What some editors and frameworks put before a text in UTF-8; JSON has no place for it (RFC 8259 §8.1 lets readers ignore it).
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Asks the server, and says what it serves or why there is nothing to run.
 pub(crate) async fn serve(
@@ -60,7 +62,8 @@ fn flow(reply: &Reply) -> Result<Value, String> {
     if reply.body.iter().all(u8::is_ascii_whitespace) {
         return Err("its answer is empty".to_owned());
     }
-    serde_json::from_slice(&reply.body).map_err(|error| {
+    let text = reply.body.strip_prefix(BYTE_ORDER_MARK);
+    serde_json::from_slice(text.unwrap_or(&reply.body)).map_err(|error| {
         let kind = reply
             .headers
             .get(CONTENT_TYPE)
@@ -190,6 +193,9 @@ mod tests {
             let served = flow(&reply(200, kind, b"{\"module\": \"hangup\"}")).unwrap();
             assert_eq!(served["module"], "hangup");
         }
+        let marked = "\u{feff}{\"module\": \"hangup\"}";
+        let served = flow(&reply(200, None, marked.as_bytes())).unwrap();
+        assert_eq!(served["module"], "hangup");
         for (status, body, why) in [
             (404, "{}", "it answered 404"),
             (500, "", "it answered 500"),
