@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 use crate::print::place;
 use crate::problem::{Problem, Severity};
 
-/// A flow nested deeper is refused. A JSON text cannot nest deeper either: every action costs two of the reader's 128 levels.
-const MAX_DEPTH: usize = 64;
+/// A flow nested deeper is refused. A JSON text cannot nest deeper either: the reader takes 127 levels, of which every action costs
+/// two and the last one's data another.
+const MAX_DEPTH: usize = 63;
 /// A flow of more actions is refused: the largest IVRs have some hundred, and a call walks them without yielding.
 const MAX_ACTIONS: usize = 4096;
 /// No more remarks than this about one document: a person reads the first few, a log keeps the rest.

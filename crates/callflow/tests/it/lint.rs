@@ -221,6 +221,18 @@ fn a_flow_too_deep_or_too_large_is_refused_once() {
 }
 
 #[test]
+fn a_text_may_be_as_deep_as_a_flow_may_be() {
+    let nested = |depth: usize| {
+        let action = r#"{"module":"noop","data":{},"children":{"_":"#.repeat(depth - 1);
+        let ends = "}}".repeat(depth - 1);
+        format!(r#"{{"flow":{action}{{"module":"noop","data":{{}}}}{ends}}}"#)
+    };
+    let deepest = serde_json::from_str(&nested(63)).unwrap();
+    assert!(Flow::parse(&deepest, false).is_ok());
+    assert!(serde_json::from_str::<Value>(&nested(64)).is_err());
+}
+
+#[test]
 fn a_pointer_escapes_its_words() {
     let document =
         json!({"module": "noop", "data": {}, "children": {"a/b~c": {"module": "x", "data": {}}}});
