@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use callreel_proto::{EventName, Terminators};
 
+use crate::marker::Marker;
 use crate::stage::Stage;
 use crate::talk::Input;
-use crate::wait::{key_of, marked};
+use crate::wait::key_of;
 
 /// What is asked of the caller.
 #[derive(Debug, Clone)]
@@ -36,7 +37,7 @@ pub(crate) struct Collecting {
     wanted: Wanted,
     keys: String,
     /// The marker behind what is played; none once it was reached or a key has silenced it.
-    prompt: Option<String>,
+    prompt: Option<Marker>,
     /// Nothing more comes.
     until: Option<Instant>,
 }
@@ -44,7 +45,7 @@ pub(crate) struct Collecting {
 impl Collecting {
     /// When a tick is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.until
+        self.until.or(self.prompt.as_ref().map(Marker::deadline))
     }
 
     /// Whether this ends it.
@@ -65,12 +66,15 @@ impl Collecting {
                 }
             }
             Input::Event { name, event } => {
-                let prompt = self.prompt.take_if(|msg_id| marked(*name, event, msg_id));
+                let prompt = self.prompt.take_if(|marker| marker.reached(*name, event));
                 if prompt.is_some() {
                     self.until = Some(stage.after(self.wanted.first));
                 }
             }
             _ => {}
+        }
+        if let Some(prompt) = &mut self.prompt {
+            prompt.insist(stage, now);
         }
         let over = self.until.is_some_and(|until| now >= until);
         over.then(|| self.take(None))

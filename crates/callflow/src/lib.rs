@@ -18,6 +18,7 @@ pub mod lint;
 mod mailbox;
 pub mod mandate;
 mod mandated;
+mod marker;
 pub mod metaflow;
 mod missed;
 mod modules;

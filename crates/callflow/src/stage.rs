@@ -200,33 +200,6 @@ impl Stage {
         Some(Await::Answered { give_up })
     }
 
-    /// Queues a marker and waits until the switch has done all that was queued before it.
-    pub(crate) fn mark(&mut self) -> Await {
-        let msg_id = self.marker_behind();
-        let keys = Keys::Pass;
-        Await::Mark { msg_id, keys }
-    }
-
-    /// The same, and keys that the caller presses meanwhile are kept for the next module that collects some (Kazoo's
-    /// `wait_for_noop`).
-    pub(crate) fn mark_keeping_keys(&mut self) -> Await {
-        let msg_id = self.marker_behind();
-        let keys = Keys::Keep;
-        Await::Mark { msg_id, keys }
-    }
-
-    /// The same, but a key of the caller ends the wait.
-    pub(crate) fn mark_or_key(&mut self) -> Await {
-        let msg_id = self.marker_behind();
-        let keys = Keys::End;
-        Await::Mark { msg_id, keys }
-    }
-
-    /// Queues a marker and gives its message id.
-    pub(crate) fn marker_behind(&mut self) -> String {
-        self.marker(InsertAt::Tail)
-    }
-
     /// A key came while nobody asked for one.
     pub(crate) fn pressed_early(&mut self, key: char) {
         if self.early_keys.len() < EARLY_KEYS {
@@ -286,7 +259,8 @@ impl Stage {
         format!("{}-{}", self.call.talk_id, self.marks)
     }
 
-    fn marker(&mut self, insert_at: InsertAt) -> String {
+    /// Sends a noop and gives its message id.
+    pub(crate) fn marker(&mut self, insert_at: InsertAt) -> String {
         let id = self.request_id();
         self.effect(Effect::Command {
             insert_at,

@@ -7,6 +7,7 @@ use callreel_proto::{CallEvent, EndReason, EventName, OffnetResp, Requested};
 use serde_json::Value;
 
 use crate::digits::{Collecting, Digits};
+use crate::marker::Marker;
 use crate::order::Slot;
 use crate::stage::Stage;
 use crate::talk::{Answer, Input};
@@ -19,7 +20,7 @@ pub(crate) enum Await {
     /// The answer command is done.
     Answered { give_up: Instant },
     /// The switch has come to this noop; what a key of the caller does meanwhile is told by `keys`.
-    Mark { msg_id: String, keys: Keys },
+    Mark { marker: Marker, keys: Keys },
     /// Keys of the caller.
     Digits(Collecting),
     /// The bridge is over. Endless once the legs are joined.
@@ -117,7 +118,8 @@ impl Await {
             | Self::Command { give_up, .. } => *give_up,
             Self::Until(instant) => Some(*instant),
             Self::Digits(collecting) => collecting.deadline(),
-            Self::Nothing | Self::Mark { .. } | Self::Reply | Self::Hangup => None,
+            Self::Mark { marker, .. } => Some(marker.deadline()),
+            Self::Nothing | Self::Reply | Self::Hangup => None,
         }
     }
 
@@ -170,6 +172,9 @@ impl Await {
             | Input::Exhausted
             | Input::Tick => None,
         };
+        if let (None, Self::Mark { marker, .. }) = (&heard, &mut *self) {
+            marker.insist(stage, now);
+        }
         // The clock counts whatever woke us, so that a busy call cannot starve its own deadlines.
         heard.or_else(|| {
             self.deadline()
@@ -200,9 +205,9 @@ impl Await {
                     || refuses(name, &event, "answer", None);
                 done.then_some(Outcome::Done)
             }
-            Self::Mark { msg_id, keys } => match name {
+            Self::Mark { marker, keys } => match name {
                 EventName::Dtmf => stage.pressed_meanwhile(*keys, key_of(&event)?),
-                _ => marked(name, &event, msg_id).then_some(Outcome::Done),
+                _ => marker.reached(name, &event).then_some(Outcome::Done),
             },
             Self::Bridge { give_up } | Self::Offnet { give_up, .. } => {
                 if name == EventName::ChannelBridge {
@@ -269,14 +274,8 @@ pub(crate) fn key_of(event: &CallEvent) -> Option<char> {
     event.dtmf_digit.as_deref()?.chars().next()
 }
 
-/// Whether the switch has come to this noop, or will not.
-pub(crate) fn marked(name: EventName, event: &CallEvent, msg_id: &str) -> bool {
-    let reached =
-        completes(name, event, "noop") && event.application_response.as_deref() == Some(msg_id);
-    reached || refuses(name, event, "noop", Some(msg_id))
-}
-
-fn completes(name: EventName, event: &CallEvent, application: &str) -> bool {
+/// Whether the switch has done a command of this name.
+pub(crate) fn completes(name: EventName, event: &CallEvent, application: &str) -> bool {
     name == EventName::ChannelExecuteComplete
         && event.application_name.as_deref() == Some(application)
 }
@@ -290,7 +289,12 @@ fn is_over(name: EventName, event: &CallEvent) -> bool {
 
 /// A dialplan error about a command of this name. Kazoo matches by name; where the error carries the command's `Msg-ID`, it
 /// must be ours.
-fn refuses(name: EventName, event: &CallEvent, application: &str, msg_id: Option<&str>) -> bool {
+pub(crate) fn refuses(
+    name: EventName,
+    event: &CallEvent,
+    application: &str,
+    msg_id: Option<&str>,
+) -> bool {
     if name != EventName::DialplanError {
         return false;
     }

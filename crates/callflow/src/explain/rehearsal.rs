@@ -28,6 +28,8 @@ pub(super) struct Rehearsal {
     coming: VecDeque<(Duration, Input)>,
     /// When the switch has done what it was told.
     busy_until: Duration,
+    /// Something is queued behind what has no end.
+    held_up: bool,
     /// What is played and when, and the keys that end it.
     playing: Vec<(Duration, Duration, Terminators)>,
     /// What people will do.
@@ -52,6 +54,7 @@ impl Rehearsal {
             world,
             coming: VecDeque::new(),
             busy_until: Duration::ZERO,
+            held_up: false,
             playing: Vec::new(),
             script: single_keys(script),
             scripted: script.rings(),
@@ -65,6 +68,9 @@ impl Rehearsal {
         loop {
             let caused = self.coming.front().map(|(at, _)| *at);
             let done = self.script.front().map(|(at, _)| (*at).max(now));
+            // Whoever waits for the end of that looks up now and then, in vain.
+            let in_vain = self.held_up && self.busy_until == Duration::MAX;
+            let wake_at = wake_at.filter(|_| !in_vain);
             let soonest = [caused, done, wake_at].into_iter().flatten().min();
             let Some(soonest) = soonest else {
                 return (now + TALKING, self.event(EventName::ChannelDestroy, |_| {}));
@@ -179,6 +185,7 @@ impl Rehearsal {
             self.coming.clear();
             self.playing.clear();
             self.busy_until = now;
+            self.held_up = false;
         }
         let begins = self.busy_until.max(now);
         let done_at = match insert_at {
@@ -267,7 +274,9 @@ impl Rehearsal {
 
     fn say(&mut self, at: Duration, input: Input) {
         // What an endless playback holds up never happens.
-        if at < Duration::MAX {
+        if at == Duration::MAX {
+            self.held_up = true;
+        } else {
             let place = self.coming.partition_point(|(other, _)| *other <= at);
             self.coming.insert(place, (at, input));
         }

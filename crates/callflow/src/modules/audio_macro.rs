@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::data::Data;
 use crate::flow::kind;
+use crate::marker::Marker;
 use crate::speech;
 use crate::stage::{Module, Stage, Turn};
 use crate::wait::{Await, Keys, Outcome};
@@ -15,7 +16,7 @@ const MOST_MACROS: usize = 100;
 #[derive(Debug, Default)]
 pub(crate) struct AudioMacro {
     /// The marker behind the last part.
-    msg_id: String,
+    marker: Option<Marker>,
     /// Keys that end the whole.
     keys: String,
 }
@@ -31,7 +32,7 @@ impl Module for AudioMacro {
         for part in parts {
             stage.command(part);
         }
-        self.msg_id = stage.marker_behind();
+        self.marker = Some(stage.marker_behind());
         self.listen()
     }
 
@@ -52,9 +53,11 @@ impl Module for AudioMacro {
 
 impl AudioMacro {
     fn listen(&self) -> Turn {
-        let msg_id = self.msg_id.clone();
+        let Some(marker) = self.marker.clone() else {
+            return Turn::next();
+        };
         let keys = Keys::End;
-        Turn::Wait(Await::Mark { msg_id, keys })
+        Turn::Wait(Await::Mark { marker, keys })
     }
 }
 

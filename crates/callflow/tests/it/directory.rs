@@ -66,7 +66,7 @@ fn whoever_is_the_only_one_of_that_name_is_called() {
     0.1s > CHANNEL_EXECUTE_COMPLETE answer
        < play prompt://0123456789abcdef0123456789abcdef/dir-enter_person_name/en-us, any key ends it
        < noop m-1
-       wait
+       wait until 30.1s
     3s > CHANNEL_EXECUTE_COMPLETE noop m-1
        wait until 8s
     4s > DTMF 2
@@ -124,7 +124,7 @@ fn several_are_named_one_after_the_other() {
     0s > Found documents [1, 2]
        < play prompt://0123456789abcdef0123456789abcdef/dir-enter_person_name/en-us, any key ends it
        < noop m-1
-       wait
+       wait until 30s
     1s > DTMF 2
        < noop m-2 (flush)
        wait until 3s
@@ -137,14 +137,14 @@ fn several_are_named_one_after_the_other() {
        < tts "Bo Alm" en-us, any key ends it
        < play prompt://0123456789abcdef0123456789abcdef/dir-result_menu/en-us, any key ends it
        < noop m-3
-       wait
+       wait until 31s
     4s > DTMF 2
        < noop m-4 (flush)
        < play prompt://0123456789abcdef0123456789abcdef/dir-result_number/en-us, any key ends it
        < tts "Cy Alm" en-us, any key ends it
        < play prompt://0123456789abcdef0123456789abcdef/dir-result_menu/en-us, any key ends it
        < noop m-5
-       wait
+       wait until 34s
     6s > DTMF 1
        < noop m-6 (flush)
        < look up callflow call-2

@@ -58,9 +58,9 @@ fn the_fourth_sample_is_explained() {
     0.1s > CHANNEL_EXECUTE_COMPLETE answer
        < tts "Please leave your message after the beep" female en-us, any key ends it
        < noop mark-1
-       wait
+       wait until 30.1s
     3.1s > CHANNEL_EXECUTE_COMPLETE tts
-       wait
+       wait until 30.1s
     3.1s > CHANNEL_EXECUTE_COMPLETE noop mark-1
        < tones 440 Hz 500 ms
        < record the caller #1: mp3 caller only, at most 360s, any key ends it, 5s of silence ends it, to http://my.recording.server/voicemail/%7BACCOUNT_ID%7D/%7BBOX_ID%7D
@@ -175,11 +175,11 @@ fn a_script_says_what_people_do() {
     0.2s > Tick
        < play /0123456789abcdef0123456789abcdef/long, any key ends it
        < noop mark-1
-       wait
+       wait until 30.2s
     1s > DTMF 5
-       wait
+       wait until 30.2s
     1s > CHANNEL_EXECUTE_COMPLETE play
-       wait
+       wait until 30.2s
     1s > CHANNEL_EXECUTE_COMPLETE noop mark-1
        < look up devices of user bob
        at user /children/_

@@ -46,7 +46,7 @@ fn the_owner_of_the_calling_phone_is_not_disturbed_from_now_on() {
     0.2s > Found document bob
        < play prompt://0123456789abcdef0123456789abcdef/dnd-activated/en-us, any key ends it
        < noop m-1
-       wait
+       wait until 30.2s
     2s > CHANNEL_EXECUTE_COMPLETE noop m-1
        at sleep /children/_
        wait until 102s
@@ -132,7 +132,7 @@ fn calls_go_to_the_number_that_the_caller_is_asked_for() {
     0s > Found documents [bob]
        < play prompt://0123456789abcdef0123456789abcdef/cf-enter_number/en-us, any key ends it
        < noop m-1
-       wait
+       wait until 30s
     2s > CHANNEL_EXECUTE_COMPLETE noop m-1
        wait until 10s
     3s > DTMF 7
@@ -140,7 +140,7 @@ fn calls_go_to_the_number_that_the_caller_is_asked_for() {
     3.5s > DTMF #
        < play prompt://0123456789abcdef0123456789abcdef/cf-enter_number/en-us, any key ends it
        < noop m-2
-       wait
+       wait until 33.5s
     5s > DTMF 2
        < noop m-3 (flush)
        wait until 7s
@@ -157,7 +157,7 @@ fn calls_go_to_the_number_that_the_caller_is_asked_for() {
        < play prompt://0123456789abcdef0123456789abcdef/cf-now_forwarded_to/en-us, any key ends it
        < say name_spelled "2001" en-us
        < noop m-4
-       wait
+       wait until 35.1s
     7s > CHANNEL_EXECUTE_COMPLETE noop m-4
        at sleep /children/_
        wait until 107s
@@ -278,7 +278,7 @@ fn a_member_leaves_the_ring_groups_of_a_callflow() {
     0.1s > Found document support
        < play prompt://0123456789abcdef0123456789abcdef/agent-logged_out/en-us, any key ends it
        < noop m-1
-       wait
+       wait until 30.1s
     2s > CHANNEL_EXECUTE_COMPLETE noop m-1
        at sleep /children/_
        wait until 102s

@@ -151,7 +151,7 @@ fn a_group_is_rung_again_until_somebody_answers_or_the_flow_knows_better() {
        < tts "nobody there" female en-us, any key ends it
        < noop m-1
        at tts /children/_
-       wait
+       wait until 70s
     "#);
     for (cause, code, words) in [
         ("USER_BUSY", "sip:486", "busy"),
@@ -341,7 +341,7 @@ fn a_group_document_goes_before_the_action_and_the_call_is_answered_first() {
        < tts "nobody there" female en-us, any key ends it
        < noop m-1
        at tts /children/_
-       wait
+       wait until 39s
     "#);
 }
 
@@ -388,7 +388,7 @@ fn whoever_has_the_number_as_caller_id_is_rung() {
        < tts "busy" female en-us, any key ends it
        < noop m-1
        at tts /children/USER_BUSY
-       wait
+       wait until 39s
     "#);
 }
 

@@ -21,6 +21,7 @@ mod keys;
 mod lint;
 mod mailbox;
 mod mandates;
+mod markers;
 mod matrix;
 mod media;
 mod menus;

@@ -28,9 +28,9 @@ fn an_unanswered_call_is_answered_before_it_is_spoken_to() {
     0.1s > CHANNEL_EXECUTE_COMPLETE answer
        < tts "Good day" male en-gb, # ends it
        < noop m-1
-       wait
+       wait until 30.1s
     2s > CHANNEL_EXECUTE_COMPLETE tts
-       wait
+       wait until 30.1s
     2s > CHANNEL_EXECUTE_COMPLETE noop m-1
        < hangup
        wait until 42s
@@ -51,7 +51,7 @@ fn an_answer_that_never_completes_holds_nothing_up() {
     5s > Tick
        < tts "Hello" female en-us, any key ends it
        < noop m-1
-       wait
+       wait until 35s
     "#);
 }
 
@@ -70,7 +70,7 @@ fn say_is_tts_and_a_voice_may_be_an_engines_own() {
        < tts "1234" female alloy en-us by http, any key ends it
        < noop m-1
        at say (root)
-       wait
+       wait until 30s
     "#);
 }
 
@@ -158,9 +158,9 @@ fn the_parts_of_a_macro_are_heard_one_after_the_other() {
        < tones 440+880 Hz 200 ms
        < noop m-1
        at audio_macro (root)
-       wait
+       wait until 30s
     0.5s > DTMF 1
-       wait
+       wait until 30s
     5s > CHANNEL_EXECUTE_COMPLETE noop m-1
        at sleep /children/_
        wait until 6s
@@ -208,7 +208,7 @@ fn what_a_macro_cannot_play_is_left_out() {
        < play /ACCOUNT/heard, any key ends it
        < noop m-1
        at audio_macro (root)
-       wait
+       wait until 30s
     "#);
     for nothing in [json!([]), json!("x"), json!(null), json!([{"macro": "x"}])] {
         assert!(warned(nothing).contains("there is nothing to play; skipped"));
@@ -237,9 +237,9 @@ fn play_pauses_after_answering() {
     0.2s > Tick
        < play /0123456789abcdef0123456789abcdef/0123abcd 2 times, any key ends it
        < noop m-1
-       wait
+       wait until 30.2s
     4s > CHANNEL_EXECUTE_COMPLETE noop m-7
-       wait
+       wait until 30.2s
     6s > CHANNEL_EXECUTE_COMPLETE noop m-1
        < hangup
        wait until 46s
@@ -257,7 +257,7 @@ fn play_may_leave_the_call_unanswered() {
        < play tone_stream://%(500,100,440) endlessly
        < noop m-1
        at play (root)
-       wait
+       wait until 30s
     "#);
 }
 
@@ -336,7 +336,7 @@ fn a_refused_marker_does_not_hold_the_flow_up() {
         event.request =
             crate::support::refused(json!({"Application-Name": "noop", "Msg-ID": "another"}));
     });
-    assert_eq!(talk.text().matches("   wait\n").count(), 3);
+    assert_eq!(talk.text().matches("   wait until 30s\n").count(), 3);
     talk.event(1.0, EventName::DialplanError, |event| {
         event.error_message = Some("application unknown".to_owned());
         event.request =
@@ -347,13 +347,13 @@ fn a_refused_marker_does_not_hold_the_flow_up() {
        < play /0123456789abcdef0123456789abcdef/x, any key ends it
        < noop m-1
        at play (root)
-       wait
+       wait until 30s
     1s > dialplan file not found
        < warn at (root): the switch refused a command: file not found
-       wait
+       wait until 30s
     1s > dialplan application unknown
        < warn at (root): the switch refused a command: application unknown
-       wait
+       wait until 30s
     1s > dialplan application unknown
        < warn at (root): the switch refused a command: application unknown
        < hangup
@@ -435,7 +435,7 @@ fn response_refuses_an_unanswered_call() {
        < play /0123456789abcdef0123456789abcdef/busy-tone, any key ends it
        < noop m-1
        at response (root)
-       wait
+       wait until 30s
     "#);
 }
 
@@ -449,7 +449,7 @@ fn response_ends_an_answered_call_with_the_nearest_cause() {
        < play /0123456789abcdef0123456789abcdef/closed, any key ends it
        < noop m-1
        at response (root)
-       wait
+       wait until 30s
     2s > CHANNEL_EXECUTE_COMPLETE noop m-1
        < hangup USER_BUSY
        wait until 42s

@@ -57,7 +57,7 @@ fn a_key_goes_to_the_child_of_that_name() {
     0.1s > CHANNEL_EXECUTE_COMPLETE answer
        < play /0123456789abcdef0123456789abcdef/hello, any key ends it
        < noop m-1
-       wait
+       wait until 30.1s
     2s > DTMF 1
        < noop m-2 (flush)
        wait until 4s
@@ -102,13 +102,13 @@ fn without_timeout_it_is_a_failed_attempt_and_the_last_leads_to_max_retries() {
     0s > Found document ?
        < play prompt://0123456789abcdef0123456789abcdef/menu-no_prompt/en-us, any key ends it
        < noop m-1
-       wait
+       wait until 30s
     2s > CHANNEL_EXECUTE_COMPLETE noop m-1
        wait until 12s
     12s > Tick
        < play prompt://0123456789abcdef0123456789abcdef/menu-no_prompt/en-us, any key ends it
        < noop m-2
-       wait
+       wait until 42s
     13s > DTMF 5
        < noop m-3 (flush)
        wait until 15s
@@ -116,7 +116,7 @@ fn without_timeout_it_is_a_failed_attempt_and_the_last_leads_to_max_retries() {
        < play prompt://0123456789abcdef0123456789abcdef/menu-invalid_entry/en-us, any key ends it
        < play prompt://0123456789abcdef0123456789abcdef/menu-exit/en-us, any key ends it
        < noop m-4
-       wait
+       wait until 45s
     17s > CHANNEL_EXECUTE_COMPLETE noop m-4
        at sleep /children/max_retries
        wait until 18s
@@ -156,7 +156,7 @@ fn an_extension_is_hunted_for_and_the_flow_comes_back() {
     0s > Found document ?
        < play prompt://0123456789abcdef0123456789abcdef/menu-no_prompt/en-us, any key ends it
        < noop m-1
-       wait
+       wait until 30s
     1s > CHANNEL_EXECUTE_COMPLETE noop m-1
        wait until 11s
     2s > DTMF 2
@@ -171,7 +171,7 @@ fn an_extension_is_hunted_for_and_the_flow_comes_back() {
     2s > Found callflow x2001
        < play prompt://0123456789abcdef0123456789abcdef/menu-transferring_call/en-us, any key ends it
        < noop m-2
-       wait
+       wait until 32s
     4s > CHANNEL_EXECUTE_COMPLETE noop m-2
        at sleep x2001#/flow
        wait until 11s
@@ -293,7 +293,7 @@ fn whoever_knows_the_pin_records_a_new_greeting() {
     0s > Found document main
        < play prompt://0123456789abcdef0123456789abcdef/menu-no_prompt/en-us, any key ends it
        < noop m-1
-       wait
+       wait until 30s
     1s > DTMF 9
        < noop m-2 (flush)
        wait until 3s
@@ -309,13 +309,13 @@ fn whoever_knows_the_pin_records_a_new_greeting() {
     6s > RecordingEnded #1: Silence after 4000 ms
        < play prompt://0123456789abcdef0123456789abcdef/vm-review_recording/en-us, any key ends it
        < noop m-3
-       wait
+       wait until 36s
     8s > DTMF 2
        < noop m-4 (flush)
        < play local_stream://1, any key ends it
        < play prompt://0123456789abcdef0123456789abcdef/vm-review_recording/en-us, any key ends it
        < noop m-5
-       wait
+       wait until 38s
     13s > DTMF 1
        < noop m-6 (flush)
        < keep recording #1
@@ -323,7 +323,7 @@ fn whoever_knows_the_pin_records_a_new_greeting() {
        < play prompt://0123456789abcdef0123456789abcdef/menu-return/en-us, any key ends it
        < play local_stream://1, any key ends it
        < noop m-7
-       wait
+       wait until 43s
     "#);
 }
 

@@ -61,9 +61,9 @@ fn the_fourth_sample_speaks_beeps_and_records_the_caller_alone() {
     0.1s > CHANNEL_EXECUTE_COMPLETE answer
        < tts "Please leave your message after the beep" female en-us, any key ends it
        < noop m-1
-       wait
+       wait until 30.1s
     3s > CHANNEL_EXECUTE_COMPLETE tts
-       wait
+       wait until 30.1s
     3s > CHANNEL_EXECUTE_COMPLETE noop m-1
        < tones 440 Hz 500 ms
        < record the caller #1: mp3 caller only, at most 360s, any key ends it, 5s of silence ends it, to http://my.recording.server/voicemail/%7BACCOUNT_ID%7D/%7BBOX_ID%7D

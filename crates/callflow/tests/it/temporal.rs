@@ -162,12 +162,12 @@ fn the_caller_switches_rules_by_a_menu() {
     0.1s > CHANNEL_EXECUTE_COMPLETE answer
        < play prompt://0123456789abcdef0123456789abcdef/temporal-menu/en-us, any key ends it
        < noop m-1
-       wait
+       wait until 30.1s
     2s > DTMF 5
        < noop m-2 (flush)
        < play prompt://0123456789abcdef0123456789abcdef/temporal-menu/en-us, any key ends it
        < noop m-3
-       wait
+       wait until 32s
     3s > DTMF 1
        < noop m-4 (flush)
        < look up change document a: /enabled=true
@@ -179,7 +179,7 @@ fn the_caller_switches_rules_by_a_menu() {
        < warn at (root): a rule could not be changed
        < play prompt://0123456789abcdef0123456789abcdef/temporal-marked_enabled/en-us, any key ends it
        < noop m-5
-       wait
+       wait until 33.2s
     5s > CHANNEL_EXECUTE_COMPLETE noop m-5
        at sleep /children/_
        wait until 105s
