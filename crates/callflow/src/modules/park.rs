@@ -192,15 +192,12 @@ impl Park {
                 free(stage, slot);
                 self.talk(Turn::Stop)
             }
-            // A switch that says nothing may have it still.
             Outcome::TimedOut => {
                 stage.warn("the switch did not say whether the parked call was picked up");
                 self.nobody(stage)
             }
-            _ => {
-                free(stage, slot);
-                self.nobody(stage)
-            }
+            // It may wait still: at another switch, or for somebody who is being rung. Whoever wants the slot next asks.
+            _ => self.nobody(stage),
         }
     }
 
