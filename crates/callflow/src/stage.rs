@@ -1,23 +1,25 @@
 //! What a module sees of its call and may do to it. Never decides what comes next.
 
+mod action;
+mod keys;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use callreel_proto::{Application, CallEvent, HangupCause, InsertAt, Terminators};
-use serde_json::{Map, Value};
+use callreel_proto::{Application, CallEvent, HangupCause, InsertAt};
 
 use crate::caller::Caller;
-use crate::data::Data;
-use crate::flow::{Child, Flow, Node};
+use crate::flow::{Flow, Node};
 use crate::mandated::Callees;
 use crate::missed::Missed;
 use crate::order::{Meant, RecordingOrder, Slot};
 use crate::pending::Recordings;
-use crate::speech;
 use crate::talk::{CallInfo, Effect, Query, Recorded, Settings};
-use crate::wait::{Await, Keys, Outcome};
+use crate::wait::{Await, Outcome};
+
+pub(crate) use keys::COLLECTION;
 
 /// Kazoo waits this long for an answer command; no completion is not fatal.
 const ANSWER_GUARD: Duration = Duration::from_secs(5);
@@ -26,12 +28,6 @@ const MESSAGE_GUARD: Duration = Duration::from_secs(60);
 /// A recording that has not begun after this has failed: our switch says so within milliseconds, one of others is given five
 /// seconds by the recorder.
 const START_GUARD: Duration = Duration::from_secs(10);
-/// Kazoo's name of a collection of keys that has none.
-pub(crate) const COLLECTION: &str = "default";
-/// Keys kept that were pressed before they were asked for: nobody dials further ahead.
-const EARLY_KEYS: usize = 32;
-/// Warnings of one action: a person reads the first few, and the log is everybody's.
-const MOST_WARNINGS: usize = 100;
 /// No call lasts longer, and an instant has its limits.
 const LONGEST_WAIT: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 /// A channel that was told to go is given this long: the switch says BYE at once, and retransmits it for half a minute.
@@ -151,12 +147,6 @@ impl Stage {
         }
     }
 
-    /// An action begins.
-    pub(crate) fn enter(&mut self, node: Arc<Node>) {
-        self.node = Some(node);
-        self.warnings = 0;
-    }
-
     /// The instant this long from now.
     pub(crate) fn after(&self, time: Duration) -> Instant {
         self.now
@@ -198,54 +188,6 @@ impl Stage {
         self.command(Application::Answer);
         let give_up = self.after(ANSWER_GUARD);
         Some(Await::Answered { give_up })
-    }
-
-    /// A key came while nobody asked for one.
-    pub(crate) fn pressed_early(&mut self, key: char) {
-        if self.early_keys.len() < EARLY_KEYS {
-            self.early_keys.push_back(key);
-        }
-    }
-
-    /// A key came while something was played.
-    pub(crate) fn pressed_meanwhile(&mut self, keys: Keys, key: char) -> Option<Outcome> {
-        match keys {
-            Keys::Pass => None,
-            Keys::Keep => {
-                self.keep_key(key);
-                None
-            }
-            Keys::End => Some(Outcome::Key(key)),
-        }
-    }
-
-    /// Keeps a key for the next module that collects some.
-    pub(crate) fn keep_key(&mut self, key: char) {
-        if self.kept_keys.len() < EARLY_KEYS {
-            self.kept_keys.push(key);
-        }
-    }
-
-    /// Has the keys that were kept count as pressed early, before the others.
-    pub(crate) fn recall_keys(&mut self) {
-        for key in std::mem::take(&mut self.kept_keys).chars().rev() {
-            self.early_keys.push_front(key);
-        }
-    }
-
-    /// What the caller has pressed, by the name of the collection; keys that were kept are in Kazoo's default one.
-    pub(crate) fn pressed(&self) -> BTreeMap<String, String> {
-        let mut pressed = self.collections.clone();
-        if !self.kept_keys.is_empty() {
-            let default = pressed.entry(COLLECTION.to_owned()).or_default();
-            default.push_str(&self.kept_keys);
-        }
-        pressed
-    }
-
-    /// The next such key.
-    pub(crate) fn early_key(&mut self) -> Option<char> {
-        self.early_keys.pop_front()
     }
 
     /// Silences the switch: breaks the running media and drops what is queued.
@@ -346,127 +288,5 @@ impl Stage {
                 by: order.by,
             });
         }
-    }
-
-    /// Whether the running action has a child of this name, be it `{}`.
-    pub(crate) fn has_child(&self, key: &str) -> bool {
-        let node = self.node.as_ref();
-        node.is_some_and(|node| node.child(key).is_some())
-    }
-
-    /// Whether it has one that is not `{}`.
-    pub(crate) fn has_action(&self, key: &str) -> bool {
-        let node = self.node.as_ref();
-        node.is_some_and(|node| matches!(node.child(key), Some(Child::Action(_))))
-    }
-
-    /// The running action's place.
-    pub(crate) fn pointer(&self) -> String {
-        self.node
-            .as_ref()
-            .map(|node| node.pointer.clone())
-            .unwrap_or_default()
-    }
-
-    /// Whether an action stands under this branch key of the running one.
-    pub(crate) fn leads_to(&self, key: &str) -> bool {
-        self.node
-            .as_ref()
-            .is_some_and(|node| node.action(key).is_some())
-    }
-
-    /// Warns about the running action.
-    pub(crate) fn warn(&mut self, message: impl Into<String>) {
-        let pointer = self.pointer();
-        self.warn_at(&pointer, message);
-    }
-
-    /// Warns about one of the running action's data keys.
-    pub(crate) fn warn_of(&mut self, key: &str, message: impl Into<String>) {
-        let pointer = self
-            .node
-            .as_ref()
-            .map(|node| node.pointer_to(key))
-            .unwrap_or_default();
-        self.warn_at(&pointer, message);
-    }
-
-    /// Warns about a place, unless this action has filled its share of the log.
-    pub(crate) fn warn_at(&mut self, pointer: &str, message: impl Into<String>) {
-        self.warnings += 1;
-        let message = match self.warnings {
-            ..=MOST_WARNINGS => message.into(),
-            n if n == MOST_WARNINGS + 1 => "more is wrong here than is told".to_owned(),
-            _ => return,
-        };
-        self.effect(Effect::Warn {
-            pointer: pointer.to_owned(),
-            message,
-        });
-    }
-
-    /// Reads the running action's data; what is wrong with it is told.
-    pub(crate) fn data<T>(&mut self, read: impl FnOnce(&mut Data<'_>) -> T) -> T {
-        self.data_under(Map::new(), read)
-    }
-
-    /// The same, where something else goes before what the data says.
-    pub(crate) fn data_under<T>(
-        &mut self,
-        before: Map<String, Value>,
-        read: impl FnOnce(&mut Data<'_>) -> T,
-    ) -> T {
-        let node = self.node.clone();
-        let none = Map::new();
-        let own = node.as_ref().map_or(&none, |node| &node.data);
-        let merged;
-        let map = if before.is_empty() {
-            own
-        } else {
-            merged = own.clone().into_iter().chain(before).collect();
-            &merged
-        };
-        let mut data = Data::new(map, format!("{}/data", self.pointer()));
-        let found = read(&mut data);
-        for (pointer, message) in data.warnings {
-            self.warn_at(&pointer, message);
-        }
-        found
-    }
-
-    /// The media a data key names, as the switch understands it.
-    pub(crate) fn media(&mut self, key: &str) -> Option<String> {
-        let account = self.call.account_id.clone();
-        self.data(|data| speech::media(data, key, &account))
-    }
-
-    /// A data key's value; JSON null counts as absent.
-    pub(crate) fn value(&mut self, key: &str) -> Option<Value> {
-        self.data(|data| data.value(key).cloned())
-    }
-
-    /// A data key's text; empty counts as absent, a number as its digits.
-    pub(crate) fn text(&mut self, key: &str) -> Option<String> {
-        self.data(|data| data.text(key))
-    }
-
-    /// A data key's whole number.
-    pub(crate) fn whole(&mut self, key: &str) -> Option<u64> {
-        self.data(|data| data.whole(key))
-    }
-
-    /// A data key's time, given in milliseconds.
-    pub(crate) fn millis(&mut self, key: &str) -> Option<Duration> {
-        self.whole(key).map(Duration::from_millis)
-    }
-
-    /// A data key's truth.
-    pub(crate) fn flag(&mut self, key: &str) -> Option<bool> {
-        self.data(|data| data.flag(key))
-    }
-
-    /// The keys that end a playback; all of them when the data names none.
-    pub(crate) fn terminators(&mut self) -> Terminators {
-        self.data(|data| data.terminators())
     }
 }

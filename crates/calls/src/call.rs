@@ -19,6 +19,7 @@
 //! If its recorder dies, the call goes on and the recordings are finished as interrupted.
 
 mod asking;
+mod hearing;
 mod keys;
 mod metaflow;
 mod recording;
@@ -26,14 +27,13 @@ mod recording;
 use std::{sync::Arc, time::Instant};
 
 use callreel_callflow::{
-    CallInfo, Captures, Cursor, Effect, Flow, Input, Meant, Output, RecordingOrder, Settings,
-    Standing,
+    CallInfo, Captures, Cursor, Effect, Flow, Input, Output, Settings, Standing,
     metaflow::{MetaflowRules, Party},
     web::Hidden,
 };
 use callreel_proto::{
-    AccountId, CallEvent, CallId, Envelope, EventName, MetaflowAction, MetaflowFlow, OrderedBy,
-    RecordRequest, RouteReq, RouteWin,
+    AccountId, CallEvent, CallId, Envelope, EventName, MetaflowAction, MetaflowFlow, RecordRequest,
+    RouteReq, RouteWin,
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use serde_json::{Value, json};
@@ -43,10 +43,10 @@ use keys::Keys;
 
 use crate::{
     context::Context,
-    control::{Control, Owner},
+    control::Control,
     lookup::{self, CallerFacts},
     orphans,
-    recorder::{self, RecorderMsg},
+    recorder::RecorderMsg,
 };
 
 /// The actor; all it knows is in [`State`].
@@ -244,115 +244,6 @@ impl State {
         state
     }
 
-    async fn won(&mut self, win: RouteWin, myself: &ActorRef<CallMsg>) {
-        if self.control.is_some() {
-            return;
-        }
-        tracing::info!(call_id = %self.route.call_id, account_id = %self.account, number = self.route.dialled(), "call won");
-        self.control = Some(Control {
-            context: Arc::clone(&self.context),
-            call_id: self.route.call_id.clone(),
-            queue: win.control_queue,
-            owner: Owner::Call(myself.clone()),
-        });
-        self.feed(Input::Started, myself).await;
-    }
-
-    fn lost(&mut self, why: &'static str, myself: &ActorRef<CallMsg>) {
-        if self.control.is_none() {
-            tracing::info!(call_id = %self.route.call_id, why, "call not won");
-            myself.stop(None);
-        }
-    }
-
-    async fn hear(&mut self, name: EventName, event: Box<CallEvent>, myself: &ActorRef<CallMsg>) {
-        if self.control.is_none() {
-            if name == EventName::ChannelDestroy {
-                self.lost("the caller gave up before the call was ours", myself);
-            }
-            return;
-        }
-        let gone = matches!(
-            name,
-            EventName::ChannelDestroy | EventName::ChannelDisconnected
-        );
-        if let Some(recorder) = &self.recorder {
-            // A recorder that just died is reported by supervision.
-            drop(recorder.cast(RecorderMsg::Event(name, event.clone())));
-            // Also while the flow still sees a message through.
-            if gone {
-                drop(recorder.cast(RecorderMsg::CallEnded));
-            }
-        }
-        let own = self.control.as_ref().map(|control| &control.call_id);
-        if own != Some(&event.call_id) {
-            // Of a leg that is recorded in the place of ours.
-            return;
-        }
-        if gone {
-            self.tell_of_end(&event);
-            self.stop_when_done(myself);
-        }
-        let peer = event.other_leg_call_id.clone();
-        // Before the flow hears of it: what it then starts is of a bridged call.
-        match name {
-            EventName::ChannelBridge => self.peer = peer.clone(),
-            EventName::ChannelUnbridge => self.peer = None,
-            _ => {}
-        }
-        if name == EventName::Dtmf {
-            self.pressed(&event, myself).await;
-        }
-        self.feed(Input::Event { name, event }, myself).await;
-        match name {
-            EventName::ChannelBridge => self.bridged_with(peer, myself).await,
-            EventName::ChannelUnbridge => self.bridged_with(None, myself).await,
-            _ => {}
-        }
-    }
-
-    async fn replaced(
-        &mut self,
-        event: Box<CallEvent>,
-        successor: CallId,
-        myself: &ActorRef<CallMsg>,
-    ) {
-        tracing::info!(call_id = %self.route.call_id, %successor, "the call goes on under another id");
-        if let Some(control) = &mut self.control {
-            control.call_id = successor.clone();
-        }
-        if let Some(recorder) = &self.recorder {
-            drop(recorder.cast(RecorderMsg::Replaced(successor)));
-        }
-        let name = EventName::ChannelReplaced;
-        self.feed(Input::Event { name, event }, myself).await;
-    }
-
-    /// The flow ends here, and the channel lives on: it is not hung up, and nothing that was queued is taken back.
-    fn released(&mut self, why: &'static str, recordings: RecorderMsg, myself: &ActorRef<CallMsg>) {
-        if self.finished {
-            return;
-        }
-        tracing::info!(call_id = %self.route.call_id, account_id = %self.account, why, "the call has another controller");
-        self.finished = true;
-        self.wait(None, myself);
-        if let Some(recorder) = &self.recorder {
-            drop(recorder.cast(recordings));
-        }
-        self.stop_when_done(myself);
-    }
-
-    async fn asked(&mut self, request: Box<Envelope<RecordRequest>>, myself: &ActorRef<CallMsg>) {
-        let recorder = match self.control {
-            Some(_) if !self.finished => self.recorder(myself).await.map_err(|e| e.to_string()),
-            _ => Err("the call is not controlled here".to_owned()),
-        };
-        match recorder {
-            Ok(recorder) => drop(recorder.cast(RecorderMsg::Asked(request))),
-            Err(reason) => recorder::answer_error(&self.context, &request, &reason).await,
-        }
-    }
-
     /// Tells the cursor one thing and does all it wants because of it.
     async fn feed(&mut self, input: Input, myself: &ActorRef<CallMsg>) {
         if self.finished {
@@ -417,31 +308,6 @@ impl State {
             }
             Effect::Warn { pointer, message } => {
                 tracing::warn!(call_id = %self.route.call_id, account_id = %self.account, pointer, message, "callflow");
-            }
-        }
-    }
-
-    async fn record(&mut self, order: Box<RecordingOrder>, myself: &ActorRef<CallMsg>) {
-        let slot = order.slot;
-        let recorder = match self.recorder(myself).await {
-            Ok(recorder) => recorder,
-            Err(error) => {
-                tracing::error!(call_id = %self.route.call_id, %error, "no recorder: this audio is not kept");
-                let reason = error.to_string();
-                let refused = Input::RecordingRefused { slot, reason };
-                drop(myself.cast(CallMsg::Tell(Box::new(refused))));
-                return;
-            }
-        };
-        drop(recorder.cast(RecorderMsg::Start(order)));
-    }
-
-    /// Also before anything is recorded: what begins later is masked from its start.
-    async fn mask(&mut self, meant: Meant, on: bool, by: OrderedBy, myself: &ActorRef<CallMsg>) {
-        match self.recorder(myself).await {
-            Ok(recorder) => drop(recorder.cast(RecorderMsg::Mask { meant, on, by })),
-            Err(error) => {
-                tracing::error!(call_id = %self.route.call_id, %error, "no recorder: nothing is masked, and nothing recorded");
             }
         }
     }

@@ -1,9 +1,9 @@
-//! The recorder of a call, and what is said of a recording that it never gets to make.
+//! What a call wants of its recorder, and what is said of a recording that this never gets to make.
 
 use std::sync::Arc;
 
-use callreel_callflow::Slot;
-use callreel_proto::{OrderedBy, RecordingFact, RecordingNotice};
+use callreel_callflow::{Input, Meant, RecordingOrder, Slot};
+use callreel_proto::{Envelope, OrderedBy, RecordRequest, RecordingFact, RecordingNotice};
 use ractor::{Actor, ActorRef};
 
 use super::{CallMsg, State};
@@ -29,6 +29,52 @@ impl State {
         let (recorder, _) = Actor::spawn_linked(None, Recorder, args, myself.get_cell()).await?;
         self.recorder = Some(recorder.clone());
         Ok(recorder)
+    }
+
+    pub(super) async fn asked(
+        &mut self,
+        request: Box<Envelope<RecordRequest>>,
+        myself: &ActorRef<CallMsg>,
+    ) {
+        let recorder = match self.control {
+            Some(_) if !self.finished => self.recorder(myself).await.map_err(|e| e.to_string()),
+            _ => Err("the call is not controlled here".to_owned()),
+        };
+        match recorder {
+            Ok(recorder) => drop(recorder.cast(RecorderMsg::Asked(request))),
+            Err(reason) => recorder::answer_error(&self.context, &request, &reason).await,
+        }
+    }
+
+    pub(super) async fn record(&mut self, order: Box<RecordingOrder>, myself: &ActorRef<CallMsg>) {
+        let slot = order.slot;
+        let recorder = match self.recorder(myself).await {
+            Ok(recorder) => recorder,
+            Err(error) => {
+                tracing::error!(call_id = %self.route.call_id, %error, "no recorder: this audio is not kept");
+                let reason = error.to_string();
+                let refused = Input::RecordingRefused { slot, reason };
+                drop(myself.cast(CallMsg::Tell(Box::new(refused))));
+                return;
+            }
+        };
+        drop(recorder.cast(RecorderMsg::Start(order)));
+    }
+
+    /// Also before anything is recorded: what begins later is masked from its start.
+    pub(super) async fn mask(
+        &mut self,
+        meant: Meant,
+        on: bool,
+        by: OrderedBy,
+        myself: &ActorRef<CallMsg>,
+    ) {
+        match self.recorder(myself).await {
+            Ok(recorder) => drop(recorder.cast(RecorderMsg::Mask { meant, on, by })),
+            Err(error) => {
+                tracing::error!(call_id = %self.route.call_id, %error, "no recorder: nothing is masked, and nothing recorded");
+            }
+        }
     }
 
     /// What the speaker of a message or a greeting said of it.

@@ -1,0 +1,123 @@
+//! What a call hears of its channel: that it is ours, what happens on it, and that it is another's.
+
+use std::sync::Arc;
+
+use callreel_callflow::Input;
+use callreel_proto::{CallEvent, CallId, EventName, RouteWin};
+use ractor::ActorRef;
+
+use super::{CallMsg, State};
+use crate::{
+    control::{Control, Owner},
+    recorder::RecorderMsg,
+};
+
+impl State {
+    pub(super) async fn won(&mut self, win: RouteWin, myself: &ActorRef<CallMsg>) {
+        if self.control.is_some() {
+            return;
+        }
+        tracing::info!(call_id = %self.route.call_id, account_id = %self.account, number = self.route.dialled(), "call won");
+        self.control = Some(Control {
+            context: Arc::clone(&self.context),
+            call_id: self.route.call_id.clone(),
+            queue: win.control_queue,
+            owner: Owner::Call(myself.clone()),
+        });
+        self.feed(Input::Started, myself).await;
+    }
+
+    pub(super) fn lost(&mut self, why: &'static str, myself: &ActorRef<CallMsg>) {
+        if self.control.is_none() {
+            tracing::info!(call_id = %self.route.call_id, why, "call not won");
+            myself.stop(None);
+        }
+    }
+
+    pub(super) async fn hear(
+        &mut self,
+        name: EventName,
+        event: Box<CallEvent>,
+        myself: &ActorRef<CallMsg>,
+    ) {
+        if self.control.is_none() {
+            if name == EventName::ChannelDestroy {
+                self.lost("the caller gave up before the call was ours", myself);
+            }
+            return;
+        }
+        let gone = matches!(
+            name,
+            EventName::ChannelDestroy | EventName::ChannelDisconnected
+        );
+        if let Some(recorder) = &self.recorder {
+            // A recorder that just died is reported by supervision.
+            drop(recorder.cast(RecorderMsg::Event(name, event.clone())));
+            // Also while the flow still sees a message through.
+            if gone {
+                drop(recorder.cast(RecorderMsg::CallEnded));
+            }
+        }
+        let own = self.control.as_ref().map(|control| &control.call_id);
+        if own != Some(&event.call_id) {
+            // Of a leg that is recorded in the place of ours.
+            return;
+        }
+        if gone {
+            self.tell_of_end(&event);
+            self.stop_when_done(myself);
+        }
+        let peer = event.other_leg_call_id.clone();
+        // Before the flow hears of it: what it then starts is of a bridged call.
+        match name {
+            EventName::ChannelBridge => self.peer = peer.clone(),
+            EventName::ChannelUnbridge => self.peer = None,
+            _ => {}
+        }
+        if name == EventName::Dtmf {
+            self.pressed(&event, myself).await;
+        }
+        self.feed(Input::Event { name, event }, myself).await;
+        match name {
+            EventName::ChannelBridge => self.bridged_with(peer, myself).await,
+            EventName::ChannelUnbridge => self.bridged_with(None, myself).await,
+            _ => {}
+        }
+    }
+
+    pub(super) async fn replaced(
+        &mut self,
+        event: Box<CallEvent>,
+        successor: CallId,
+        myself: &ActorRef<CallMsg>,
+    ) {
+        tracing::info!(call_id = %self.route.call_id, %successor, "the call goes on under another id");
+        if let Some(control) = &mut self.control {
+            control.call_id = successor.clone();
+        }
+        if let Some(recorder) = &self.recorder {
+            drop(recorder.cast(RecorderMsg::Replaced(successor)));
+        }
+        let name = EventName::ChannelReplaced;
+        self.feed(Input::Event { name, event }, myself).await;
+    }
+
+    /// The flow ends here, and the channel lives on: it is not hung up, and nothing that was queued is taken back.
+    pub(super) fn released(
+        &mut self,
+        why: &'static str,
+        recordings: RecorderMsg,
+        myself: &ActorRef<CallMsg>,
+    ) {
+        if self.finished {
+            return;
+        }
+        tracing::info!(call_id = %self.route.call_id, account_id = %self.account, why, "the call has another controller");
+        self.finished = true;
+        self.wait(None, myself);
+        if let Some(recorder) = &self.recorder {
+            drop(recorder.cast(recordings));
+        }
+        self.stop_when_done(myself);
+    }
+}
