@@ -10,6 +10,7 @@
 //!
 //! If a call actor dies, its recordings are finished as interrupted and the channel is hung up.
 
+mod asked;
 mod events;
 mod vigil;
 
@@ -18,9 +19,8 @@ use std::{sync::Arc, time::Duration};
 use callreel_bus::{Binding, Delivery, Mishaps};
 use callreel_callflow::Input;
 use callreel_proto::{
-    Application, CallEvent, CallId, Envelope, Exchange, HangupCause, Headers, InsertAt,
-    MetaflowAction, MetaflowFlow, OffnetResp, RecordRequest, RecordingId, RouteReq, RouteResp,
-    RouteWin,
+    Application, CallEvent, CallId, Envelope, Exchange, HangupCause, Headers, InsertAt, OffnetResp,
+    RouteReq, RouteResp, RouteWin,
 };
 use ractor::{
     Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent, rpc::CallResult,
@@ -34,8 +34,8 @@ use crate::{
     context::Context,
     control::{Control, Owner},
     inbox::{self, Heard},
-    lookup, orphans,
-    recorder::{self, Recorder, RecorderMsg},
+    orphans,
+    recorder::RecorderMsg,
     registry::{Listener, Registry, Session},
 };
 
@@ -276,58 +276,6 @@ impl State {
         self.release_others(&call_id, &fetch_id);
     }
 
-    /// What another application wants recorded: for its controller if that is here, else for a recorder of its own.
-    async fn record(
-        &mut self,
-        request: Box<Envelope<RecordRequest>>,
-        myself: &ActorRef<DispatcherMsg>,
-    ) {
-        let call_id = request.body.command.call_id.clone();
-        let listener = self
-            .registry
-            .of(&call_id)
-            .find(|session| session.control_queue.is_some())
-            .map(|session| session.listener.clone());
-        let listener = match listener {
-            Some(listener) => Ok(listener),
-            None => self.recorder(&call_id, &request.body, myself).await,
-        };
-        match listener {
-            Ok(Listener::Call(call)) => drop(call.cast(CallMsg::Asked(request))),
-            Ok(Listener::Recorder(recorder)) => drop(recorder.cast(RecorderMsg::Asked(request))),
-            Err(reason) => recorder::answer_error(&self.context, &request, &reason).await,
-        }
-    }
-
-    /// What a program wants of a live call: for its controller, else for a recorder at it. The calls of others are theirs, and
-    /// a call that nobody knows is answered by nobody.
-    fn act(&self, request: Box<Envelope<MetaflowAction>>) {
-        let call_id = &request.body.call_id;
-        let id = request
-            .body
-            .data
-            .get("recording_id")
-            .and_then(Value::as_str);
-        let id = id.and_then(|id| RecordingId::parse(id).ok());
-        // It may be an earlier controller's: that of a call that was transferred.
-        let holder = id.and_then(|id| self.context.held.owner(&id));
-        let holder = holder.and_then(|owner| self.registry.get(owner));
-        let holder = holder.filter(|s| s.call_id == *call_id || s.heir.as_ref() == Some(call_id));
-        let mut listener = holder.map(|session| session.listener.clone());
-        let found = listener.is_some();
-        for session in self.registry.of(&request.body.call_id) {
-            let controls = matches!(session.listener, Listener::Call(_));
-            if !found && session.control_queue.is_some() && (controls || listener.is_none()) {
-                listener = Some(session.listener.clone());
-            }
-        }
-        match listener {
-            Some(Listener::Call(call)) => drop(call.cast(CallMsg::Act(request))),
-            Some(Listener::Recorder(recorder)) => drop(recorder.cast(RecorderMsg::Act(request))),
-            None => {}
-        }
-    }
-
     /// How a call to the public network ended: for who asked. Whose channel goes on under another id hears of it by its events.
     fn offnet(&self, msg_id: String, response: OffnetResp) {
         let call_id = response.call_id.clone();
@@ -336,69 +284,6 @@ impl State {
             let input = Input::Offnet { msg_id, response };
             drop(call.cast(CallMsg::Tell(Box::new(input))));
         }
-    }
-
-    /// The metaflow that a program wants run: for the controller of the leg, or of the leg it talks to.
-    fn flow(&self, request: Box<Envelope<MetaflowFlow>>) {
-        let leg = &request.body.call_id;
-        let controls = |session: &&Session| session.control_queue.is_some();
-        let listener = self
-            .registry
-            .of(leg)
-            .find(controls)
-            .map(|s| s.listener.clone());
-        let call = match listener {
-            Some(Listener::Call(call)) => Some(call),
-            Some(Listener::Recorder(_)) => None,
-            None => self.context.legs.call(leg),
-        };
-        if let Some(call) = call {
-            drop(call.cast(CallMsg::Flow(request)));
-        }
-    }
-
-    /// A recorder for a channel that another application controls.
-    async fn recorder(
-        &mut self,
-        call_id: &CallId,
-        request: &RecordRequest,
-        myself: &ActorRef<DispatcherMsg>,
-    ) -> Result<Listener, String> {
-        if self.draining || self.registry.len() >= self.context.config.max_calls {
-            return Err("this node takes no more calls".to_owned());
-        }
-        let account = request.call.account_id();
-        let account = account.ok_or("the call belongs to no account")?;
-        self.hear(call_id)
-            .await
-            .map_err(|error| error.to_string())?;
-        let control = Control {
-            context: Arc::clone(&self.context),
-            call_id: call_id.clone(),
-            queue: request.control_queue.clone(),
-            owner: Owner::Nobody,
-        };
-        let recipient = lookup::recipient(&self.context.store, &account).await;
-        let args = recorder::Args {
-            call: None,
-            recipient,
-            control,
-            route: Arc::new(request.call.clone()),
-            account,
-            peer: None,
-        };
-        let spawned = Actor::spawn_linked(None, Recorder, args, myself.get_cell()).await;
-        let (recorder, _) = match spawned {
-            Ok(spawned) => spawned,
-            Err(error) => {
-                self.hear_no_more(call_id).await;
-                return Err(error.to_string());
-            }
-        };
-        let queue = request.control_queue.clone();
-        self.registry
-            .add(Session::recorder(recorder.clone(), call_id.clone(), queue));
-        Ok(Listener::Recorder(recorder))
     }
 
     async fn hear(&self, call_id: &CallId) -> Result<(), callreel_bus::Error> {
