@@ -8,6 +8,7 @@ mod menus;
 mod metaflows;
 mod pages;
 mod parks;
+mod restrictions;
 mod times;
 mod transfers;
 mod trunks;

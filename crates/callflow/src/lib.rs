@@ -32,6 +32,7 @@ mod people;
 mod print;
 mod problem;
 mod recording;
+mod restriction;
 mod ring;
 mod schema;
 mod source;
@@ -57,6 +58,7 @@ pub use parking::{ParkedCall, ParkingAnswer, ParkingQuery, ParkingSlot};
 pub use pattern::{Pattern, Taken};
 pub use problem::{Problem, Severity};
 pub use recording::http_url;
+pub use restriction::{Callee, CallingParty, Classifiers, Denied};
 pub use ring::{Member, MemberKind, members_of};
 pub use source::{NoJson, Source};
 pub use talk::{

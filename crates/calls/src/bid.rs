@@ -2,11 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use callreel_callflow::{Dialled, Flow, Settings};
+use callreel_callflow::{Dialled, Flow, Settings, Standing, metaflow::MetaflowRules};
 use callreel_proto::{AccountId, Envelope, Headers, RouteReq, RouteResp};
 use serde_json::Value;
 
-use crate::{answer, call, context::Context, lookup};
+use crate::{
+    answer, call,
+    context::Context,
+    lookup::{
+        self, PartyDocs,
+        restrictions::{self, Sender},
+    },
+};
 
 /// Kazoo gives those who know a caller without an account of its own this head start.
 const HEAD_START: Duration = Duration::from_millis(500);
@@ -82,7 +89,8 @@ pub(crate) async fn consider(context: Arc<Context>, request: Envelope<RouteReq>)
         Caller::System => tokio::time::sleep(HEAD_START).await,
         Caller::Unknown | Caller::Own | Caller::Carrier => {}
     }
-    let found = callflow(&context, &account, &body, caller).await?;
+    let senders = senders(&context, &account, &body).await;
+    let found = callflow(&context, &account, &body, caller, &senders).await?;
     let doc = &found.document;
     let flow = match Flow::parse(doc, false) {
         Ok(flow) => flow,
@@ -102,11 +110,16 @@ pub(crate) async fn consider(context: Arc<Context>, request: Envelope<RouteReq>)
         tracing::warn!(call_id = %body.call_id, account_id = %account, number = body.dialled(), "no bid: the account runs more calls and actions than it may (calls.flow_tokens)");
         return None;
     }
-    let flow = match caller.preflow() {
-        Some(id) => flow.after(&id),
-        None => flow,
+    let store = &context.store;
+    let sender = senders.first();
+    let denied = restrictions::denied(store, &account, &body, &caller, sender, &found).await;
+    if let Some(why) = &denied {
+        tracing::info!(call_id = %body.call_id, account_id = %account, number = body.dialled(), %why, "the caller may not make this call");
+    }
+    let wishes = match denied {
+        Some(_) => Wishes::of_nobody(),
+        None => Wishes::of(flow, &caller, &body, &found),
     };
-    let standing = caller.standing(&body, &found);
     let flow_id = text("_id").unwrap_or_default();
     let fetch_id = fetch_id(&headers, &body).to_owned();
     Some(Bid {
@@ -114,12 +127,12 @@ pub(crate) async fn consider(context: Arc<Context>, request: Envelope<RouteReq>)
         call: call::Args {
             route: Arc::new(body),
             account,
-            flow,
+            flow: wishes.flow,
             flow_name: text("name"),
             captures: found.captures,
             caller: caller.facts(),
-            standing,
-            metaflows: caller.metaflows(),
+            standing: wishes.standing,
+            metaflows: wishes.metaflows,
             recipient: caller.recipient(),
             settings,
             context,
@@ -129,12 +142,43 @@ pub(crate) async fn consider(context: Arc<Context>, request: Envelope<RouteReq>)
     })
 }
 
-/// The callflow this call runs, if it may run one.
+/// What becomes of a call.
+struct Wishes {
+    flow: Flow,
+    standing: Standing,
+    metaflows: MetaflowRules,
+}
+
+impl Wishes {
+    /// What the account and the caller want.
+    fn of(flow: Flow, caller: &PartyDocs, route: &RouteReq, found: &Dialled) -> Self {
+        Self {
+            flow: match caller.preflow() {
+                Some(id) => flow.after(&id),
+                None => flow,
+            },
+            standing: caller.standing(route, found),
+            metaflows: caller.metaflows(),
+        }
+    }
+
+    /// Of a caller who may not make the call nothing is wanted but to know it.
+    fn of_nobody() -> Self {
+        Self {
+            flow: Flow::unauthorized(),
+            standing: Standing::default(),
+            metaflows: MetaflowRules::default(),
+        }
+    }
+}
+
+/// The callflow this call runs, if it may run one. A device of the account that sent the call here may dial out of it, too.
 async fn callflow(
     context: &Context,
     account: &AccountId,
     route: &RouteReq,
     caller: Caller,
+    senders: &[Sender],
 ) -> Option<Dialled> {
     let found = lookup::callflow_of(&context.store, account, route.dialled()).await;
     let found = match found {
@@ -144,23 +188,22 @@ async fn callflow(
             return None;
         }
     };
-    if found.fallback && caller != Caller::Own && !sent_on_by_own(context, account, route).await {
+    let own = |sender: &Sender| matches!(sender, Sender::Own(_));
+    if found.fallback && caller != Caller::Own && !senders.iter().any(own) {
         return None;
     }
     Some(found)
 }
 
-/// Whether a device of the account transferred or diverted the call here: then it may dial out of its account, too.
-async fn sent_on_by_own(context: &Context, account: &AccountId, route: &RouteReq) -> bool {
-    for name in ["Referred-By", "Redirected-By"] {
-        let user = route.channel_var(name).and_then(user_of);
-        if let Some(user) = user
-            && lookup::is_sip_user(&context.store, account, user).await
-        {
-            return true;
+/// Who diverted and who transferred the call here.
+async fn senders(context: &Context, account: &AccountId, route: &RouteReq) -> Vec<Sender> {
+    let mut senders = Vec::new();
+    for name in ["Redirected-By", "Referred-By"] {
+        if let Some(user) = route.channel_var(name).and_then(user_of) {
+            senders.push(restrictions::sender(&context.store, account, user).await);
         }
     }
-    false
+    senders
 }
 
 /// The user part of a SIP address such as `"Bob" <sip:bob@acme.example>;x=1`.

@@ -1,10 +1,12 @@
 //! Answers a cursor's questions from the account's documents, and finds the callflow of a new call.
 
 mod endpoints;
+pub(crate) mod restrictions;
 mod trunks;
 
 use callreel_callflow::{
-    Answer, Captures, Dialled, EndpointRules, Network, Query, Standing, metaflow::MetaflowRules,
+    Answer, CallingParty, Captures, Dialled, EndpointRules, Network, Query, Standing,
+    metaflow::MetaflowRules,
 };
 use callreel_proto::{
     Account, AccountDb, AccountId, Device, MediaConfig, RouteReq, User, Vmbox, lenient_bool,
@@ -50,18 +52,6 @@ pub(crate) async fn callflow_of(
 fn is_diallable(number: &str) -> bool {
     let digits = number.strip_prefix('+').unwrap_or(number);
     !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
-}
-
-/// Whether a device of the account has this SIP username.
-pub(crate) async fn is_sip_user(store: &Documents, account: &AccountId, user: &str) -> bool {
-    let view = View::DeviceBySipUsername(user.to_owned());
-    match store.query(&AccountDb::name(account), view).await {
-        Ok(found) => !found.is_empty(),
-        Err(error) => {
-            tracing::warn!(account_id = %account, %error, "look-up of a device failed; it counts as unknown");
-            false
-        }
-    }
 }
 
 /// `ring_ready_offnet` in `system_config/callflow`: true unless it says otherwise.
@@ -340,6 +330,16 @@ impl PartyDocs {
             device: of(&self.device),
             user: of(&self.user),
         }
+    }
+
+    /// Whose calls may be restricted: none if the caller is none of the account's own.
+    fn calling(&self) -> Option<CallingParty<'_>> {
+        let own = !self.device.is_null() || !self.user.is_null();
+        own.then_some(CallingParty {
+            account: &self.account,
+            device: &self.device,
+            user: &self.user,
+        })
     }
 
     /// The callflow that every call of the account runs first (Kazoo's `preflow.always`), if it has one.

@@ -16,6 +16,7 @@ mod orphans;
 mod others;
 mod parks;
 mod pivot;
+mod restrictions;
 mod rings;
 mod several;
 mod strays;
