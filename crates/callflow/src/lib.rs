@@ -63,7 +63,7 @@ pub use ring::{Member, MemberKind, members_of};
 pub use source::{NoJson, Source};
 pub use talk::{
     Answer, CallInfo, Captures, Dialled, Effect, Endpoints, Input, Output, Query, Recorded,
-    Settings,
+    Ringback, Settings,
 };
 pub use transcript::{Heard, Transcript};
 pub use trunk::Trunks;

@@ -40,9 +40,11 @@ impl Party {
 pub struct MetaflowRules {
     /// The account's.
     pub account: Value,
+    /// Those of the callflow that the party called. They go before the account's.
+    pub callflow: Value,
     /// Those of the party's device.
     pub device: Value,
-    /// Those of the user the device belongs to. As in Kazoo they go before the device's own, and both before the account's.
+    /// Those of the user the device belongs to. As in Kazoo they go before the device's own, and both before the others.
     pub user: Value,
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use callreel_proto::{Application, E164, HangupCause};
 use serde_json::{Map, Value, json};
 
-use crate::ring::{Unreached, outbound, ringback, unreached_by};
+use crate::ring::{Unreached, outbound, ringback, unreached_by, usual_ringback};
 use crate::stage::{Stage, Turn};
 use crate::talk::{Answer, Query};
 use crate::trunk::{Outgoing, Trunks};
@@ -89,7 +89,6 @@ fn call_out(stage: &mut Stage, trunks: &Trunks) -> Turn {
     };
     let each = Duration::from_secs(timeout_s);
     let longest = each.saturating_mul(u32::try_from(endpoints.len()).unwrap_or(u32::MAX));
-    let account = stage.call.account_id.clone();
     let mut vars = shown.vars;
     vars.insert("Ignore-Display-Updates".to_owned(), json!("true"));
     let bridge = Application::Bridge {
@@ -100,7 +99,7 @@ fn call_out(stage: &mut Stage, trunks: &Trunks) -> Turn {
         caller_id_name: shown.name,
         caller_id_number: shown.number,
         ignore_early_media: stage.flag("ignore_early_media"),
-        ringback: stage.data(|data| ringback(data, &account)),
+        ringback: ringing(stage),
         ignore_forward: None,
         custom_channel_vars: vars,
         custom_sip_headers: headers(stage, trunks),
@@ -108,6 +107,13 @@ fn call_out(stage: &mut Stage, trunks: &Trunks) -> Turn {
     stage.command(bridge);
     let give_up = Some(stage.after(longest + GUARD));
     Turn::Wait(Await::Bridge { give_up })
+}
+
+/// What the caller hears meanwhile, if not the far end's own ringing.
+fn ringing(stage: &mut Stage) -> Option<String> {
+    let account = stage.call.account_id.clone();
+    let own = stage.data(|data| ringback(data, &account));
+    own.or_else(|| usual_ringback(stage))
 }
 
 /// Whom the flow calls, and as whom.

@@ -20,7 +20,7 @@ use endpoint::Terms;
 pub(crate) use endpoint::outbound;
 pub use members::{Member, MemberKind, members_of};
 pub(crate) use members::{Wanted, wanted};
-pub(crate) use rounds::{Rounds, ringback};
+pub(crate) use rounds::{Rounds, ringback, usual_ringback};
 
 /// Kazoo's ring time, seconds.
 const RING_S: u64 = 20;
@@ -194,6 +194,8 @@ impl Ringing {
         let give_up = stage.after(self.longest(&endpoints) + RING_GUARD);
         let caller = stage.caller_shown();
         let fail_on_single_reject = stage.flag("fail_on_single_reject");
+        let own = self.ringback.clone();
+        let ringback = own.or_else(|| usual_ringback(stage));
         stage.command(Application::Bridge {
             endpoints,
             timeout_s: Some(self.timeout_s),
@@ -203,7 +205,7 @@ impl Ringing {
             caller_id_number: caller.number,
             // The phones of a group ring each in their way.
             ignore_early_media: self.group.then_some(true),
-            ringback: self.ringback.clone(),
+            ringback,
             ignore_forward: self.ignore_forward,
             custom_channel_vars: caller.vars,
             custom_sip_headers: Map::new(),

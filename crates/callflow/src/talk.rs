@@ -371,6 +371,8 @@ pub struct CallInfo {
     pub caller_id_name: Option<String>,
     /// Caller's number, as the callee shall see it.
     pub caller_id_number: Option<String>,
+    /// What the callflow's document has callers hear while it rings.
+    pub ringback: Ringback,
     /// The calling device's document id, when the caller is one of the account's own.
     pub calling_device: Option<String>,
     /// The document id of the user that the caller is.
@@ -410,6 +412,7 @@ impl CallInfo {
             talk_id,
             number,
             callflow_name: None,
+            ringback: Ringback::default(),
             caller_id_name: None,
             caller_id_number: None,
             calling_device: None,
@@ -426,6 +429,30 @@ impl CallInfo {
             sip_headers: Map::new(),
             answered: false,
             standing: Standing::default(),
+        }
+    }
+}
+
+/// What a callflow's document has callers hear while it rings, where the action that rings says nothing (its `ringback`): media
+/// as in `play`, or tones.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ringback {
+    /// A caller who is not answered yet.
+    pub early: Option<String>,
+    /// One who is answered: rung after a menu, or transferred.
+    pub transfer: Option<String>,
+}
+
+impl Ringback {
+    /// That of a callflow document.
+    pub fn of(document: &Value) -> Self {
+        let text = |key: &str| {
+            let text = document.get("ringback")?.get(key)?.as_str()?;
+            (!text.is_empty()).then(|| text.to_owned())
+        };
+        Self {
+            early: text("early"),
+            transfer: text("transfer"),
         }
     }
 }

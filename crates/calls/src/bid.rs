@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use callreel_callflow::{Dialled, Flow, Settings, Standing, metaflow::MetaflowRules};
+use callreel_callflow::{Dialled, Flow, Ringback, Settings, Standing, metaflow::MetaflowRules};
 use callreel_proto::{AccountId, Envelope, Headers, RouteReq, RouteResp};
 use serde_json::Value;
 
@@ -129,6 +129,7 @@ pub(crate) async fn consider(context: Arc<Context>, request: Envelope<RouteReq>)
             account,
             flow: wishes.flow,
             flow_name: text("name"),
+            ringback: Ringback::of(doc),
             captures: found.captures,
             caller: caller.facts(),
             standing: wishes.standing,
@@ -158,7 +159,10 @@ impl Wishes {
                 None => flow,
             },
             standing: caller.standing(route, found),
-            metaflows: caller.metaflows(),
+            metaflows: MetaflowRules {
+                callflow: metaflows_of(&found.document),
+                ..caller.metaflows()
+            },
         }
     }
 
@@ -170,6 +174,12 @@ impl Wishes {
             metaflows: MetaflowRules::default(),
         }
     }
+}
+
+/// A callflow's own feature codes. Kazoo's documents may also say `true` or `false`, which names none.
+fn metaflows_of(document: &Value) -> Value {
+    let own = document.get("metaflows").filter(|own| !own.is_boolean());
+    own.cloned().unwrap_or_default()
 }
 
 /// The callflow this call runs, if it may run one. A device of the account that sent the call here may dial out of it, too.

@@ -27,7 +27,7 @@ mod recording;
 use std::{sync::Arc, time::Instant};
 
 use callreel_callflow::{
-    CallInfo, Captures, Cursor, Effect, Flow, Input, Output, Settings, Standing,
+    CallInfo, Captures, Cursor, Effect, Flow, Input, Output, Ringback, Settings, Standing,
     metaflow::{MetaflowRules, Party},
     web::Hidden,
 };
@@ -91,6 +91,8 @@ pub(crate) struct Args {
     pub(crate) account: AccountId,
     pub(crate) flow: Flow,
     pub(crate) flow_name: Option<String>,
+    /// What its document has callers hear while it rings.
+    pub(crate) ringback: Ringback,
     /// What its pattern took out of the number.
     pub(crate) captures: Captures,
     pub(crate) caller: CallerFacts,
@@ -205,6 +207,7 @@ impl State {
         let number = route.dialled().to_owned();
         let info = CallInfo {
             callflow_name: args.flow_name,
+            ringback: args.ringback,
             caller_id_name: text(&route.caller_id_name),
             caller_id_number: text(&route.caller_id_number),
             calling_device,

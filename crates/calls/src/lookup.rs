@@ -327,6 +327,7 @@ impl PartyDocs {
         let of = |doc: &Value| doc.get("metaflows").cloned().unwrap_or_default();
         MetaflowRules {
             account: of(&self.account),
+            callflow: Value::Null,
             device: of(&self.device),
             user: of(&self.user),
         }

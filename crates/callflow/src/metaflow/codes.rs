@@ -35,6 +35,7 @@ impl Codes {
         let mut reader = Reader::default();
         let documents = [
             ("account", &rules.account),
+            ("callflow", &rules.callflow),
             ("device", &rules.device),
             ("user", &rules.user),
         ];

@@ -6,7 +6,7 @@ use callreel_proto::{HangupCause, OffnetReq, OffnetResp};
 use serde_json::{Map, Value, json};
 
 use super::{GUARD, LONGEST_RING_S, Outgoing, Trunks, dialled, headers, hunted, or_turn, outgoing};
-use crate::ring::{ringback, unreached};
+use crate::ring::unreached;
 use crate::stage::{Stage, Turn};
 use crate::talk::Effect;
 use crate::wait::Await;
@@ -55,7 +55,7 @@ fn request(stage: &mut Stage, trunks: &Trunks) -> OffnetReq {
         from_uri_realm: from_realm.or_else(|| stage.text("from_uri_realm")),
         ignore_early_media: stage.flag("ignore_early_media"),
         inception: variable(stage, "Inception"),
-        ringback: stage.data(|data| ringback(data, &account)),
+        ringback: super::ringing(stage),
         timeout_s: timeout_s.map(|s| s.min(LONGEST_RING_S)),
         b_leg_events: vec!["DTMF".to_owned()],
         custom_channel_vars: far_vars(stage, shown.vars),

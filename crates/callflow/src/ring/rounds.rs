@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{Ringing, Strategy, Wanted, ring_time};
 use crate::data::Data;
-use crate::speech::media;
+use crate::speech::{media, named};
 use crate::stage::{Stage, Turn};
 use crate::talk::Endpoints;
 use crate::wait::Outcome;
@@ -88,8 +88,26 @@ impl Rounds {
 
 /// What the caller hears: media, or the tones of a switch such as `%(2000,4000,440,480)`.
 pub(crate) fn ringback(data: &mut Data<'_>, account: &AccountId) -> Option<String> {
-    match data.text("ringback")? {
-        tones if tones.starts_with('%') => Some(format!("tone_stream://{tones}")),
-        _ => media(data, "ringback", account),
+    tones(&data.text("ringback")?).or_else(|| media(data, "ringback", account))
+}
+
+/// The same for an action that says nothing of it: what the callflow's document says.
+pub(crate) fn usual_ringback(stage: &mut Stage) -> Option<String> {
+    let own = &stage.call.ringback;
+    let wanted = match stage.answered {
+        true => own.transfer.clone()?,
+        false => own.early.clone()?,
+    };
+    if let Some(tones) = tones(&wanted) {
+        return Some(tones);
     }
+    let named = named(&wanted, &stage.call.account_id);
+    named
+        .map_err(|reason| stage.warn(format!("ringback of the callflow: {reason}; skipped")))
+        .ok()
+}
+
+fn tones(text: &str) -> Option<String> {
+    text.starts_with('%')
+        .then(|| format!("tone_stream://{text}"))
 }

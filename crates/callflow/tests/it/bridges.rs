@@ -1,6 +1,6 @@
 //! `user` and `device`: who is rung, and where the flow goes after.
 
-use callreel_callflow::{Answer, Effect, Input};
+use callreel_callflow::{Answer, Effect, Input, Ringback, Trunks};
 use callreel_proto::{Application, EventName};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
@@ -330,4 +330,49 @@ fn any_sign_of_success_means_that_the_parties_talked() {
     assert!(after(|event| event.disposition = Some("SUCCESS".into())));
     assert!(after(|event| event.hangup_code = Some("sip:200".into())));
     assert!(!after(|event| event.disposition = Some("NO_ANSWER".into())));
+}
+
+#[test]
+fn a_callflows_own_ringback_is_heard_where_the_action_names_none() {
+    let heard = |module: &str, data: Value, answered: bool, ringback: &Value| {
+        let flow = json!({"module": module, "data": data});
+        let mut talk = Talk::with(&flow, |call, _| {
+            call.answered = answered;
+            call.ringback = Ringback::of(&json!({ "ringback": ringback }));
+        });
+        let answer = match module {
+            "offnet" => Answer::Trunks(Box::new(Trunks {
+                resources: vec![
+                    json!({"_id": "t", "rules": [".+"], "gateways": [{"server": "gw.example"}]}),
+                ],
+                global: true,
+                ..Trunks::default()
+            })),
+            _ => devices(&[phone("desk")]),
+        };
+        talk.found(0.0, answer);
+        let effects = &talk.last.as_ref().unwrap().effects;
+        let found = effects.iter().find_map(|effect| match effect {
+            Effect::Command {
+                application: Application::Bridge { ringback, .. },
+                ..
+            } => Some(ringback.clone()),
+            _ => None,
+        });
+        found.unwrap_or_else(|| panic!("nobody is rung:\n{}", talk.text()))
+    };
+    let own = json!({"early": "waltz", "transfer": "%(500,500,440)"});
+    let waltz = Some("/0123456789abcdef0123456789abcdef/waltz".to_owned());
+    let tones = Some("tone_stream://%(500,500,440)".to_owned());
+    for module in ["user", "offnet"] {
+        let data = || json!({"id": "bob"});
+        assert_eq!(heard(module, data(), false, &own), waltz, "{module}");
+        assert_eq!(heard(module, data(), true, &own), tones, "{module}");
+        assert_eq!(heard(module, data(), false, &json!({})), None, "{module}");
+        let foreign = json!({"early": "file:///etc/passwd"});
+        assert_eq!(heard(module, data(), false, &foreign), None, "{module}");
+    }
+    let data = json!({"ringback": "%(1,1,1)"});
+    let said = Some("tone_stream://%(1,1,1)".to_owned());
+    assert_eq!(heard("offnet", data, false, &own), said);
 }

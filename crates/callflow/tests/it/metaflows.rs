@@ -213,12 +213,13 @@ fn patterns_match_what_no_number_does() {
 }
 
 #[test]
-fn a_user_goes_before_its_device_and_that_before_the_account_code_by_code() {
+fn a_user_goes_before_its_device_and_that_before_the_callflow_and_the_account_code_by_code() {
     let mut metaflows = Metaflows::default();
     let problems = metaflows.joined(
         Caller,
         &MetaflowRules {
-            account: json!({"binding_digit": "#", "listen_on": "peer", "numbers": {"1": code("start"), "2": code("stop")}}),
+            account: json!({"binding_digit": "#", "listen_on": "peer", "numbers": {"1": code("start"), "2": code("stop"), "4": code("stop"), "3": code("stop")}}),
+            callflow: json!({"numbers": {"4": code("toggle"), "3": code("toggle"), "5": code("start")}}),
             device: json!({"listen_on": "self", "numbers": {"2": code("mask"), "3": code("mask")}}),
             user: json!({"binding_digit": "*", "numbers": {"3": code("unmask")}}),
         },
@@ -228,7 +229,13 @@ fn a_user_goes_before_its_device_and_that_before_the_account_code_by_code() {
         metaflows,
         begin: Instant::now(),
     };
-    for (pressed, meant) in [("*1", "start"), ("*2", "mask"), ("*3", "unmask")] {
+    for (pressed, meant) in [
+        ("*1", "start"),
+        ("*2", "mask"),
+        ("*3", "unmask"),
+        ("*4", "toggle"),
+        ("*5", "start"),
+    ] {
         let expected = format!("Caller {pressed} {meant}");
         assert_eq!(keys.press(0, Caller, pressed), Some(expected));
     }
@@ -245,6 +252,7 @@ fn what_cannot_be_used_is_told_and_does_nothing() {
                 "numbers": {"1": {"module": "park"}, "2": {}, "3": {"module": "record_call", "data": 7}},
                 "patterns": {"(": code("mask")}
             }),
+            callflow: Value::Null,
             device: json!("none"),
             user: json!({"numbers": []}),
         },

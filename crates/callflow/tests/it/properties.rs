@@ -190,7 +190,7 @@ proptest! {
         let code = json!({"module": "record_call", "data": {"action": "toggle"}});
         let usual = json!({"listen_on": "both", "numbers": {"1": code, "12": code}, "patterns": {"^3": code}});
         let mut metaflows = Metaflows::default();
-        let both = MetaflowRules { account: usual, device: document, user: Value::Null };
+        let both = MetaflowRules { account: usual, device: document, ..MetaflowRules::default() };
         metaflows.joined(Party::Caller, &both);
         metaflows.joined(Party::Callee, &both);
         let (mut now, mut pressed, mut dialled) = (Instant::now(), 0, 0);

@@ -197,3 +197,23 @@ async fn a_win_that_comes_too_late_is_no_win() {
         .unwrap();
     kazoo.nothing_more_is_said().await;
 }
+
+#[tokio::test]
+async fn a_callflow_document_says_what_rings_and_which_codes_its_caller_has() {
+    let ring = json!({"module": "device", "data": {"id": "d1"}});
+    let flow = json!({"_id": "f9", "pvt_type": "callflow", "numbers": ["2009"], "flow": ring,
+        "ringback": {"early": "waltz"}, "metaflows": {"numbers": {"9": {"module": "hangup"}}}});
+    let mut kazoo = kazoo(&[account(), device(), (DB, flow)]).await;
+    kazoo
+        .offer(&json!({"Request": "2009@acme.test", "To": "2009@acme.test"}))
+        .await;
+    kazoo.take_bid().await;
+    kazoo.give(&json!({})).await;
+    let bridge = kazoo.hears().await;
+    assert_eq!(bridge["Application-Name"], "bridge");
+    assert_eq!(bridge["Ringback"], format!("/{ACCOUNT}/waltz"));
+    for key in ["*", "9"] {
+        kazoo.event("DTMF", &json!({"DTMF-Digit": key})).await;
+    }
+    kazoo.commanded("hangup").await;
+}
