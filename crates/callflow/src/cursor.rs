@@ -60,7 +60,7 @@ impl Cursor {
     /// A cursor at the flow's first action; nothing happens before [`Input::Started`].
     pub fn new(flow: Flow, call: CallInfo, settings: Settings) -> Self {
         Self {
-            branches_left: settings.max_branches,
+            branches_left: settings.callflow.max_branches,
             stage: Stage::new(call, settings),
             phase: Phase::Fresh,
             flow,

@@ -1,11 +1,12 @@
 //! The words between a [`crate::Cursor`] and the call actor that owns it. What they look like in print is in `print`.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use callreel_proto::{
-    AccountId, Application, CallEvent, CallId, Device, EndReason, EventName, InsertAt, MediaConfig,
-    Notification, NotificationName, OffnetReq, OffnetResp, OrderedBy, User, Vmbox,
+    AccountId, Application, CallEvent, CallId, CallflowConfig, Device, EndReason, EventName,
+    InsertAt, MediaConfig, Notification, NotificationName, OffnetReq, OffnetResp, OrderedBy, User,
+    Vmbox,
 };
 use jiff::Zoned;
 use serde::Serialize;
@@ -462,10 +463,8 @@ impl Ringback {
 pub struct Settings {
     /// `system_config/media`.
     pub media: MediaConfig,
-    /// Shorter voicemail messages are discarded: Kazoo's `voicemail.min_message_size`, 500 ms.
-    pub min_message: Duration,
-    /// How often one call may branch into another callflow: Kazoo's `callflow/max_branch_count`, 50.
-    pub max_branches: u32,
+    /// `system_config/callflow`.
+    pub callflow: CallflowConfig,
     /// Refuse branched-to documents that need leniency.
     pub strict: bool,
 }
@@ -474,8 +473,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             media: MediaConfig::read(&Value::Null),
-            min_message: Duration::from_millis(500),
-            max_branches: 50,
+            callflow: CallflowConfig::default(),
             strict: false,
         }
     }

@@ -1,22 +1,19 @@
 //! What a bid says: the `route_resp` of a call we can run, in the words stock callflow uses. Sends nothing.
 
-use callreel_proto::{RouteMethod, RouteReq, RouteResp};
+use callreel_proto::{CallflowConfig, RouteMethod, RouteReq, RouteResp};
 use serde_json::{Map, Value, json};
 
-use crate::{
-    documents::Documents,
-    lookup::{self, PartyDocs},
-};
+use crate::lookup::PartyDocs;
 
 /// "Park it, it is ours."
-pub(crate) async fn park(
-    store: &Documents,
+pub(crate) fn park(
     route: &RouteReq,
     caller: &PartyDocs,
     flow_id: &str,
+    config: &CallflowConfig,
 ) -> RouteResp {
     RouteResp {
-        pre_park: Some(pre_park(store, route).await.to_owned()),
+        pre_park: Some(pre_park(route, config).to_owned()),
         custom_channel_vars: channel_vars(route, caller, flow_id),
         custom_application_vars: route.custom_application_vars.clone(),
         from_realm: caller.realm(),
@@ -25,9 +22,9 @@ pub(crate) async fn park(
 }
 
 /// A caller from outside hears at once that it rings (Kazoo's `callflow/ring_ready_offnet`).
-async fn pre_park(store: &Documents, route: &RouteReq) -> &'static str {
+fn pre_park(route: &RouteReq, config: &CallflowConfig) -> &'static str {
     let from_outside = route.channel_var("Inception").is_some();
-    if from_outside && lookup::ring_ready_offnet(store).await {
+    if from_outside && config.ring_ready_offnet {
         "ring_ready"
     } else {
         "none"

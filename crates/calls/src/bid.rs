@@ -102,6 +102,7 @@ pub(crate) async fn consider(context: Arc<Context>, request: Envelope<RouteReq>)
     let text = |key: &str| doc.get(key).and_then(Value::as_str).map(str::to_owned);
     let settings = Settings {
         media: lookup::media_config(&context.store, &account).await,
+        callflow: lookup::callflow_config(&context.store).await,
         ..Settings::default()
     };
     let device = lookup::calling_device(&body);
@@ -123,7 +124,7 @@ pub(crate) async fn consider(context: Arc<Context>, request: Envelope<RouteReq>)
     let flow_id = text("_id").unwrap_or_default();
     let fetch_id = fetch_id(&headers, &body).to_owned();
     Some(Bid {
-        answer: answer::park(&context.store, &body, &caller, &flow_id).await,
+        answer: answer::park(&body, &caller, &flow_id, &settings.callflow),
         call: call::Args {
             route: Arc::new(body),
             account,

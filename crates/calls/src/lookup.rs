@@ -9,7 +9,7 @@ use callreel_callflow::{
     metaflow::MetaflowRules,
 };
 use callreel_proto::{
-    Account, AccountDb, AccountId, Device, MediaConfig, RouteReq, User, Vmbox, lenient_bool,
+    Account, AccountDb, AccountId, CallflowConfig, Device, MediaConfig, RouteReq, User, Vmbox,
 };
 use callreel_store::{Error, View, is_soft_deleted};
 use jiff::{Timestamp, Zoned, tz::TimeZone};
@@ -54,19 +54,20 @@ fn is_diallable(number: &str) -> bool {
     !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// `ring_ready_offnet` in `system_config/callflow`: true unless it says otherwise.
-pub(crate) async fn ring_ready_offnet(store: &Documents) -> bool {
-    let doc = match store.get("system_config", "callflow").await {
+/// `system_config/callflow`, or Kazoo's defaults.
+pub(crate) async fn callflow_config(store: &Documents) -> CallflowConfig {
+    CallflowConfig::read(&system_config(store, "callflow").await)
+}
+
+/// A document of settings; null if there is none, or it cannot be read.
+async fn system_config(store: &Documents, id: &str) -> Value {
+    match store.get(callreel_store::SYSTEM_CONFIG, id).await {
         Ok(doc) => doc.unwrap_or_default(),
         Err(error) => {
-            tracing::warn!(%error, "system_config/callflow not read; the defaults hold");
+            tracing::warn!(%error, "system_config/{id} not read; the defaults hold");
             Value::Null
         }
-    };
-    let find = |path| doc.pointer(path).and_then(lenient_bool);
-    find("/default/ring_ready_offnet")
-        .or_else(|| find("/ring_ready_offnet"))
-        .unwrap_or(true)
+    }
 }
 
 /// `system_config/media`, or Kazoo's defaults. An account whose storage plan says where its recordings go has them stored,
@@ -88,13 +89,7 @@ async fn has_storage_plan(store: &Documents, account: &AccountId) -> bool {
 }
 
 async fn media_settings(store: &Documents) -> MediaConfig {
-    match store.get("system_config", "media").await {
-        Ok(doc) => MediaConfig::read(&doc.unwrap_or_default()),
-        Err(error) => {
-            tracing::warn!(%error, "system_config/media not read; the defaults hold");
-            MediaConfig::read(&Value::Null)
-        }
-    }
+    MediaConfig::read(&system_config(store, "media").await)
 }
 
 /// The answer to a cursor's question. A store that fails counts as a document that is missing, and is logged.

@@ -36,8 +36,8 @@ pub struct Vmbox {
     pub play_greeting_intro: bool,
     /// Without a greeting, one prompt for all boxes instead of the box's number.
     pub use_person_not_available: bool,
-    /// Messages it may hold; 0 is no limit.
-    pub max_message_count: u64,
+    /// Messages it may hold; 0 is no limit, none is as many as the system says.
+    pub max_message_count: Option<u64>,
     /// Longest message, seconds.
     pub max_message_length: Option<u64>,
     /// File format of messages.
@@ -91,7 +91,7 @@ impl Vmbox {
             skip_envelope: flag(doc, "/skip_envelope", false),
             play_greeting_intro: flag(doc, "/play_greeting_intro", false),
             use_person_not_available: flag(doc, "/use_person_not_available", false),
-            max_message_count: whole("/max_message_count").unwrap_or(100),
+            max_message_count: whole("/max_message_count"),
             max_message_length: whole("/max_message_length").filter(|s| *s > 0),
             media_extension: text(doc, "/media_extension"),
             pin: words(doc, "/pin").map(Secret::new),

@@ -116,7 +116,7 @@ impl Cursor {
 
     fn branch(&mut self, flow: &Flow) -> Turn {
         if self.branches_left == 0 {
-            let most = self.stage.settings.max_branches;
+            let most = self.stage.settings.callflow.max_branches;
             self.stage
                 .warn(format!("a call branches at most {most} times; hanging up"));
             self.saved.clear();

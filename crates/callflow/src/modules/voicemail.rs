@@ -39,8 +39,8 @@ const FIRST: Duration = Duration::from_secs(5);
 const INTERDIGIT_MS: u64 = 2000;
 /// How often a caller is asked who says nothing of use: Kazoo's four rounds.
 const ROUNDS: u32 = 4;
-/// The callflow of this number is the operator's (Kazoo's `operator_key`).
-const OPERATOR: &str = "0";
+/// The key that leads to the operator.
+const OPERATOR_KEY: char = '0';
 
 #[derive(Debug, Default)]
 pub(crate) struct Voicemail {
@@ -255,7 +255,7 @@ fn keys_of(outcome: Outcome) -> String {
 
 /// Asks for the operator's callflow.
 fn ask_for_operator(stage: &mut Stage) -> Turn {
-    let number = OPERATOR.to_owned();
+    let number = stage.settings.callflow.operator_key.clone();
     Turn::Wait(stage.ask(Query::Dialled { number }))
 }
 
@@ -268,7 +268,7 @@ fn operator(stage: &mut Stage, outcome: Outcome) -> Option<Flow> {
     if found.fallback || captures.group.is_some() || !captures.named.is_empty() {
         return None;
     }
-    let id = found.document["_id"].as_str().unwrap_or(OPERATOR);
+    let id = found.document["_id"].as_str().unwrap_or("operator");
     match Flow::parse_below(&format!("{id}#"), &found.document, stage.settings.strict) {
         Ok(flow) => Some(flow),
         Err(malformed) => {

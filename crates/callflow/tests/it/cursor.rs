@@ -157,7 +157,7 @@ fn a_hangup_within_a_branch_ends_the_call() {
 #[test]
 fn a_call_that_branches_in_circles_is_hung_up() {
     let circle = branch("circle", json!({"_": sleep(1, json!({}))}));
-    let mut talk = Talk::with(&circle, |_, settings| settings.max_branches = 3);
+    let mut talk = Talk::with(&circle, |_, settings| settings.callflow.max_branches = 3);
     for _ in 0..4 {
         assert!(!talk.text().contains("hangup"));
         talk.found(0.0, Answer::Flow(json!({"flow": circle})));
@@ -170,7 +170,7 @@ fn a_call_that_branches_in_circles_is_hung_up() {
 fn a_branch_that_came_back_is_not_given_back() {
     let third = branch("three", json!({"_": sleep(1, json!({}))}));
     let flow = branch("one", json!({"_": branch("two", json!({"_": third}))}));
-    let mut talk = Talk::with(&flow, |_, settings| settings.max_branches = 2);
+    let mut talk = Talk::with(&flow, |_, settings| settings.callflow.max_branches = 2);
     for _ in 0..2 {
         talk.found(
             0.0,

@@ -8,7 +8,7 @@ use callreel_callflow::metaflow::{MetaflowRules, Metaflows, Party};
 use callreel_callflow::{
     CallInfo, Cursor, Effect, Flow, Input, Output, Position, Settings, Standing, lint,
 };
-use callreel_proto::{EndReason, EventName, InsertAt};
+use callreel_proto::{CallflowConfig, EndReason, EventName, InsertAt};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -33,7 +33,10 @@ fn drain(cursor: &mut Cursor) -> (Vec<Effect>, Output) {
 fn start(document: &Value, max_branches: u32, standing: Standing) -> Option<(Cursor, Instant)> {
     let flow = Flow::parse(document, false).ok()?;
     let settings = Settings {
-        max_branches,
+        callflow: CallflowConfig {
+            max_branches,
+            ..CallflowConfig::default()
+        },
         ..Settings::default()
     };
     let origin = Instant::now();

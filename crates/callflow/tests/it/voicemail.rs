@@ -1,7 +1,7 @@
 //! `voicemail`, taking a message: greetings, excuses, the message, its review and what follows it.
 
 use callreel_callflow::{Answer, Effect, MailboxAnswer, OrderDestination, RecordingKind};
-use callreel_proto::{AudioFormat, EndReason, Vmbox};
+use callreel_proto::{AudioFormat, CallflowConfig, EndReason, Vmbox};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
@@ -294,4 +294,53 @@ fn an_action_that_nobody_knows_is_passed_by() {
     let talk = Talk::through(&flow(json!({"id": "box", "action": "shred"})));
     assert!(talk.text().contains("there is no action \"shred\""));
     assert!(talk.text().contains("at sleep"), "{}", talk.text());
+}
+
+/// An answered call to a box that says nothing, where the system does.
+fn under(system: Value, document: Value) -> Talk {
+    let mut talk = Talk::with(&flow(json!({"id": "box"})), |call, settings| {
+        call.answered = true;
+        settings.callflow = CallflowConfig::read(&system);
+    });
+    talk.found(0.0, vmbox(&document));
+    talk
+}
+
+#[test]
+fn what_a_box_does_not_say_the_system_does() {
+    let silent = json!({"_id": "box", "skip_greeting": true, "skip_instructions": true});
+    let mut full = under(
+        json!({"voicemail": {"max_message_count": 1}}),
+        silent.clone(),
+    );
+    full.found(0.0, counts(1, 0));
+    assert!(full.text().contains("vm-mailbox_full"), "{}", full.text());
+    let system = json!({"operator_key": "9", "voicemail": {"max_message_count": 0, "max_message_length": 77,
+        "extension": "wav", "min_message_size": 3000}});
+    let mut talk = under(system.clone(), silent);
+    let effects = &talk.last.as_ref().unwrap().effects;
+    let order = effects.iter().find_map(|effect| match effect {
+        Effect::RecordMessage(order) => Some((order.time_limit.as_secs(), order.format)),
+        _ => None,
+    });
+    assert_eq!(order, Some((77, AudioFormat::Wav)));
+    talk.recorded(9.0, 1, EndReason::Stopped, 2000);
+    assert!(
+        talk.text().contains("vm-recording_to_short"),
+        "{}",
+        talk.text()
+    );
+    let mut greeted = under(system, json!({"_id": "box"}));
+    greeted.key(1.0, "0");
+    assert!(
+        greeted.text().contains("the callflow of 9"),
+        "{}",
+        greeted.text()
+    );
+    let odd = json!({"voicemail": {"max_message_count": 0, "extension": "ogg"}});
+    let talk = under(
+        odd,
+        json!({"_id": "box", "skip_greeting": true, "skip_instructions": true}),
+    );
+    assert!(talk.text().contains("mp3 is used"), "{}", talk.text());
 }

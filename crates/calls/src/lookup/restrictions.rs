@@ -4,7 +4,7 @@ use callreel_callflow::{Callee, CallingParty, Classifiers, Denied, Dialled, Memb
 use callreel_proto::{AccountDb, AccountId, Device, RouteReq, pvt_type};
 use callreel_store::{Error, View};
 
-use super::{PartyDocs, live, party};
+use super::{PartyDocs, live, party, system_config};
 use crate::documents::Documents;
 
 /// Who sent a call on: transferred or diverted it.
@@ -94,8 +94,8 @@ async fn restricted(
         let groups = store.listed(&db, view).await?;
         return Ok(calling.denied_callee(&callee, &groups));
     }
-    let config = store.get("system_config", "number_manager").await?;
-    let (classifiers, problems) = Classifiers::read(&config.unwrap_or_default());
+    let config = system_config(store, "number_manager").await;
+    let (classifiers, problems) = Classifiers::read(&config);
     for problem in problems {
         tracing::warn!(problem, "classifiers of system_config/number_manager");
     }

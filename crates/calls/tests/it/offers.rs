@@ -217,3 +217,30 @@ async fn a_callflow_document_says_what_rings_and_which_codes_its_caller_has() {
     }
     kazoo.commanded("hangup").await;
 }
+
+#[tokio::test]
+async fn the_system_says_how_often_a_call_may_branch() {
+    let go = |id: &str, number: &str, to: &str| {
+        let flow = json!({"module": "callflow", "data": {"id": to}});
+        (
+            DB,
+            json!({"_id": id, "pvt_type": "callflow", "numbers": [number], "flow": flow}),
+        )
+    };
+    for (most, told) in [(1, "hangup"), (2, "respond")] {
+        let last = json!({"_id": "f7", "pvt_type": "callflow", "numbers": ["7"],
+            "flow": {"module": "response", "data": {"code": 486}}});
+        let config = json!({"_id": "callflow", "default": {"max_branch_count": most}});
+        let docs = [
+            go("f5", "2009", "f6"),
+            go("f6", "6", "f7"),
+            (DB, last),
+            ("system_config", config),
+        ];
+        let mut kazoo = kazoo(&docs).await;
+        kazoo.offer(&json!({"Request": "2009@acme.test"})).await;
+        kazoo.take_bid().await;
+        kazoo.give(&json!({})).await;
+        assert_eq!(kazoo.hears().await["Application-Name"], told);
+    }
+}

@@ -2,7 +2,7 @@
 
 use callreel_proto::{Notification, NotificationName};
 
-use super::{Next, OPERATOR, Step, Voicemail, ask_for_operator, operator, take::Take};
+use super::{Next, OPERATOR_KEY, Step, Voicemail, ask_for_operator, operator, take::Take};
 use crate::mailbox::{MailboxAnswer, MailboxQuery};
 use crate::stage::{Stage, Turn};
 use crate::talk::Answer;
@@ -36,7 +36,7 @@ impl Voicemail {
         let listens = vmbox
             .check_if_owner
             .unwrap_or_else(|| !stage.callees.any_rung());
-        let limited = vmbox.max_message_count > 0 && !vmbox.announcement_only;
+        let limited = self.most_messages(stage) > 0 && !vmbox.announcement_only;
         if listens && self.is_owner(stage) {
             return self.answer(stage, Next::Login);
         }
@@ -74,8 +74,14 @@ impl Voicemail {
         }
     }
 
+    /// How many messages the box may hold; 0 is no limit.
+    fn most_messages(&self, stage: &Stage) -> u64 {
+        let own = self.vmbox.as_ref().and_then(|v| v.max_message_count);
+        own.unwrap_or(stage.settings.callflow.voicemail.max_message_count)
+    }
+
     fn counted(&mut self, stage: &mut Stage, outcome: &Outcome) -> Turn {
-        let most = self.vmbox.as_ref().map_or(0, |v| v.max_message_count);
+        let most = self.most_messages(stage);
         let Outcome::Reply(Answer::Mailbox(MailboxAnswer::Counts { new, saved })) = outcome else {
             // A count that cannot be had refuses nobody.
             return self.answer(stage, Next::Greet);
@@ -135,7 +141,7 @@ impl Voicemail {
         stage.flush();
         match key {
             LOGIN => self.login(stage),
-            key if OPERATOR.starts_with(key) => {
+            OPERATOR_KEY => {
                 self.step = Step::Compose(Compose::Operator);
                 ask_for_operator(stage)
             }

@@ -3,7 +3,7 @@
 use super::{
     Step, Voicemail, keys_of,
     listen::Listen,
-    login::{LONGEST_NUMBER, box_number, found},
+    login::{box_number, found},
 };
 use crate::mailbox::{MailboxAnswer, MailboxQuery};
 use crate::stage::{Stage, Turn};
@@ -51,7 +51,8 @@ impl Voicemail {
     pub(super) fn forward(&mut self, stage: &mut Stage, mut forward: Box<Forward>) -> Turn {
         stage.prompt("vm-enter_forward_id");
         forward.step = Forwarding::Number;
-        self.ask(stage, LONGEST_NUMBER, Step::Forward(forward))
+        let longest = stage.settings.callflow.voicemail.max_box_number_length;
+        self.ask(stage, longest, Step::Forward(forward))
     }
 
     pub(super) fn forward_on(

@@ -8,13 +8,6 @@ use crate::stage::{Stage, Turn};
 use crate::talk::Answer;
 use crate::wait::Outcome;
 
-/// Kazoo's `max_login_attempts`.
-const ATTEMPTS: u32 = 3;
-/// Kazoo's `max_box_number_length`.
-pub(super) const LONGEST_NUMBER: usize = 15;
-/// Kazoo's `max_pin_length`; longer codes are taken whole all the same.
-const PIN_LENGTH: usize = 6;
-
 /// What has been asked for.
 #[derive(Debug)]
 pub(super) enum Login {
@@ -29,21 +22,25 @@ pub(super) enum Login {
 impl Voicemail {
     /// Somebody wants in.
     pub(super) fn login(&mut self, stage: &mut Stage) -> Turn {
-        if self.failures >= ATTEMPTS {
+        let system = stage.settings.callflow.voicemail.clone();
+        if self.failures >= system.max_login_attempts {
             return self.last(stage, "vm-abort");
         }
         let Some(vmbox) = &self.vmbox else {
             stage.prompt("vm-enter_id");
-            return self.ask(stage, LONGEST_NUMBER, Step::Login(Login::Number));
+            let longest = system.max_box_number_length;
+            return self.ask(stage, longest, Step::Login(Login::Number));
         };
-        if self.is_owner(stage) && (!vmbox.is_setup || !vmbox.require_pin) {
+        let needs_pin = vmbox.require_pin || system.force_require_pin;
+        if self.is_owner(stage) && !(vmbox.is_setup && needs_pin) {
             return self.enter(stage);
         }
         let Some(pin) = &vmbox.pin else {
             stage.warn("a voicemail box without a PIN is open to its owner's phones only");
             return self.last(stage, "vm-no_access");
         };
-        let length = pin.reveal().chars().count().max(PIN_LENGTH);
+        // A longer code is taken whole all the same.
+        let length = pin.reveal().chars().count().max(system.max_pin_length);
         stage.prompt("vm-enter_pass");
         self.ask(stage, length, Step::Login(Login::Pin))
     }

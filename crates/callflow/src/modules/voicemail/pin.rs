@@ -8,8 +8,6 @@ use crate::stage::{Stage, Turn};
 use crate::talk::Answer;
 use crate::wait::Outcome;
 
-/// Kazoo's `max_pin_length`: so many keys need no `#`.
-const LONGEST: usize = 6;
 /// The shortest that the schema of boxes allows.
 const SHORTEST: usize = 4;
 /// Kazoo asks so often.
@@ -34,7 +32,13 @@ impl Voicemail {
 
     fn new_pin(&mut self, stage: &mut Stage, failures: u32) -> Turn {
         stage.prompt("vm-enter_new_pin");
-        self.ask(stage, LONGEST, Step::Pin(Pin::New(failures)))
+        self.ask_for_pin(stage, Pin::New(failures))
+    }
+
+    /// So many keys need no `#`.
+    fn ask_for_pin(&mut self, stage: &mut Stage, pin: Pin) -> Turn {
+        let longest = stage.settings.callflow.voicemail.max_pin_length;
+        self.ask(stage, longest.max(SHORTEST), Step::Pin(pin))
     }
 
     pub(super) fn pin_on(&mut self, stage: &mut Stage, pin: Pin, outcome: Outcome) -> Turn {
@@ -42,7 +46,7 @@ impl Voicemail {
             Pin::New(failures) => {
                 let new = Secret::new(keys_of(outcome));
                 stage.prompt("vm-enter_new_pin_confirm");
-                self.ask(stage, LONGEST, Step::Pin(Pin::Again(failures, new)))
+                self.ask_for_pin(stage, Pin::Again(failures, new))
             }
             Pin::Again(failures, new) => {
                 let again = keys_of(outcome);

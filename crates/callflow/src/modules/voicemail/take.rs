@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use callreel_proto::{AudioFormat, EndReason, InsertAt};
 
-use super::{ROUNDS, Step, Voicemail, ask_for_operator, key_of, operator};
+use super::{OPERATOR_KEY, ROUNDS, Step, Voicemail, ask_for_operator, key_of, operator};
 use crate::order::{RecordingKind, RecordingOrder, Slot, UsedBy};
 use crate::recording::spoken;
 use crate::speech::beep;
@@ -12,8 +12,6 @@ use crate::stage::{Stage, Turn};
 use crate::talk::Effect;
 use crate::wait::Outcome;
 
-/// Kazoo's longest message, seconds.
-const LONGEST_MESSAGE_S: u64 = 500;
 /// Kazoo's longest greeting, seconds.
 const LONGEST_GREETING_S: u64 = 300;
 /// How often somebody may speak anew, or listen, before it counts as a decision: nobody needs so many.
@@ -145,7 +143,8 @@ impl Voicemail {
             Outcome::Recorded {
                 reason, length_ms, ..
             } if reason == EndReason::TooShort
-                || Duration::from_millis(length_ms) < stage.settings.min_message =>
+                || Duration::from_millis(length_ms)
+                    < stage.settings.callflow.voicemail.min_message =>
             {
                 self.too_short(stage, take)
             }
@@ -200,7 +199,7 @@ impl Voicemail {
                 discard(stage, &take);
                 self.take(stage, take)
             }
-            Some('0') if take.of == Of::Message => {
+            Some(OPERATOR_KEY) if take.of == Of::Message => {
                 take.step = Taking::Operator;
                 self.step = Step::Take(take);
                 ask_for_operator(stage)
@@ -253,7 +252,7 @@ impl Voicemail {
         let limit = Duration::from_secs(limit);
         RecordingOrder {
             format: self.format(stage),
-            min: stage.settings.min_message,
+            min: stage.settings.callflow.voicemail.min_message,
             ..spoken(stage, self.kind(of), limit, "voicemail")
         }
     }
@@ -262,7 +261,8 @@ impl Voicemail {
     fn longest(&self, stage: &mut Stage) -> u64 {
         let own = self.vmbox.as_ref().and_then(|v| v.max_message_length);
         let wanted = stage.whole("max_message_length").filter(|s| *s > 0);
-        wanted.or(own).unwrap_or(LONGEST_MESSAGE_S)
+        let usual = stage.settings.callflow.voicemail.max_message_length;
+        wanted.or(own).unwrap_or(usual)
     }
 
     fn kind(&self, of: Of) -> RecordingKind {
@@ -304,20 +304,19 @@ impl Voicemail {
     }
 
     fn format(&self, stage: &mut Stage) -> AudioFormat {
-        let named = self
-            .vmbox
-            .as_ref()
-            .and_then(|v| v.media_extension.as_deref());
-        match named.map(str::parse) {
-            None => AudioFormat::Mp3,
-            Some(Ok(format)) => format,
-            Some(Err(reason)) => {
-                stage.warn(format!(
-                    "media_extension of the voicemail box: {reason}; mp3 is used"
-                ));
-                AudioFormat::Mp3
-            }
-        }
+        let own = self.vmbox.as_ref().and_then(|v| v.media_extension.clone());
+        let usual = &stage.settings.callflow.voicemail.extension;
+        let (whose, named) = match own {
+            Some(own) => ("media_extension of the voicemail box", own),
+            None => (
+                "voicemail.extension of system_config/callflow",
+                usual.clone(),
+            ),
+        };
+        named.parse().unwrap_or_else(|reason| {
+            stage.warn(format!("{whose}: {reason}; mp3 is used"));
+            AudioFormat::Mp3
+        })
     }
 }
 
