@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 use super::action;
 use crate::support::{
     audio::{Heard, listen},
-    estate::{CALLEE, CALLEE_USER, CALLER, Estate, NUMBER},
+    estate::{ACCOUNT, CALLEE, CALLEE_USER, CALLER, Estate, NUMBER, REALM},
     node::Node,
     phone::{InCall, Phone},
     receiver::Receiver,
+    sipp::Caller,
     voice::Speech,
 };
 
@@ -16,6 +17,7 @@ use crate::support::{
 pub(super) const ALICE: u16 = 1100;
 pub(super) const BOB: u16 = 850;
 pub(super) const MUSIC: u16 = 600;
+const BOBS_MUSIC: u16 = 700;
 
 /// A recorded call to Bob, whose keys do this.
 fn node(receiver: &Receiver, numbers: &Value) -> Node {
@@ -85,4 +87,60 @@ fn a_partys_keys_hold_the_other_who_hears_music_until_it_is_taken_back() {
         "{:?}",
         file.tone(1, f32::from(MUSIC))
     );
+}
+
+/// Whom Alice holds hears her account's music; whom Bob holds, his own.
+fn musical(receiver: &Receiver, numbers: &Value) -> Node {
+    let ring = action("user", json!({"id": CALLEE_USER, "timeout": 10}), None);
+    let start = json!({"action": "start", "format": "wav", "url": receiver.url("/r")});
+    let estate = Estate::with_flow(&action("record_call", start, Some(ring)));
+    let music = |hz: u16| json!({"media_id": estate.tone(hz)});
+    let account =
+        json!({"id": ACCOUNT, "name": "Acme", "realm": REALM, "music_on_hold": music(MUSIC)});
+    estate.write("account.json", &account);
+    let metaflows = json!({"digit_timeout": 500, "numbers": numbers});
+    let bob = json!({"metaflows": metaflows, "music_on_hold": music(BOBS_MUSIC)});
+    estate.user("bob", CALLEE_USER, &bob);
+    Node::start(&estate)
+}
+
+#[test]
+fn whom_a_code_holds_hears_the_music_of_the_holders_documents() {
+    let receiver = Receiver::start();
+    let hold = json!({"module": "hold", "data": {"unhold_key": "5"}});
+    let end = json!({"module": "hangup", "data": {}});
+    let node = musical(&receiver, &json!({"4": hold, "1": end}));
+    let [alice, bob] = talk(&node, &[("*4", 500), ("5", 2500), ("*1", 4000)]);
+    alice.hears(BOBS_MUSIC);
+    alice.ends();
+    bob.ends();
+}
+
+#[test]
+fn whom_a_phone_holds_hears_the_music_of_its_account_until_the_phone_is_back() {
+    let receiver = Receiver::start();
+    let node = musical(&receiver, &json!({}));
+    let bob = Phone::answers(CALLEE, &node);
+    let alice = Phone::registered(CALLER, &node);
+    let holds = Caller::dials(NUMBER)
+        .answered(NUMBER)
+        .waits(1500)
+        .reinvites(NUMBER, "sendonly")
+        .waits(2500)
+        .reinvites(NUMBER, "sendrecv")
+        .waits(2000);
+    let calling = alice.runs("call", &holds.hangs_up(NUMBER).scenario());
+    let speech = Speech::tone(f32::from(ALICE), 20.0);
+    alice.speaks(&calling, speech);
+    bob.says(Speech::tone(f32::from(BOB), 20.0));
+    calling.completed();
+    let bob = bob.ends().voice.heard();
+    let (from, to) = bob.only_tone(0, f32::from(MUSIC));
+    assert!((1.5..4.0).contains(&(to - from)), "{from} to {to}");
+    let talked = bob.tone(0, f32::from(ALICE));
+    assert!(talked.iter().any(|span| span.1 <= from), "{talked:?}");
+    assert!(talked.iter().any(|span| span.0 >= to), "{talked:?}");
+    // A phone that holds hears nothing, and so does its recording.
+    let file = listen(&receiver.accepted().body);
+    assert!(sounds(&file, 1, MUSIC) < 0.1);
 }

@@ -61,6 +61,7 @@ pub use recording::http_url;
 pub use restriction::{Callee, CallingParty, Classifiers, Denied};
 pub use ring::{Member, MemberKind, members_of};
 pub use source::{NoJson, Source};
+pub use speech::named as playable;
 pub use talk::{
     Answer, CallInfo, Captures, Dialled, Effect, Endpoints, Input, Output, Query, Recorded,
     Ringback, Settings,

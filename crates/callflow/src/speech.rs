@@ -156,8 +156,11 @@ pub(crate) fn media(data: &mut Data<'_>, key: &str, account: &AccountId) -> Opti
     }
 }
 
-/// The same of an id that stands in a document; the error is a sentence for its author.
-pub(crate) fn named(id: &str, account: &AccountId) -> Result<String, String> {
+/// The media that an id in a document of this account names, as the switch understands it.
+///
+/// # Errors
+/// It names none that the account may play; a sentence for its author.
+pub fn named(id: &str, account: &AccountId) -> Result<String, String> {
     let own = format!("/{account}/");
     if let Some((scheme, rest)) = id.split_once("://") {
         return match scheme {

@@ -141,6 +141,8 @@ pub struct Endpoints {
     pub realm: String,
     /// How the account's phones ring: `internal` and `external`, an `Alert-Info` each.
     pub ringtones: Map<String, Value>,
+    /// What those hear whom a phone holds that names no music, nor its user: a media id.
+    pub hold_media: Option<String>,
     /// The users asked for, those of groups, and the owners of devices.
     pub users: Vec<User>,
     /// The group documents asked for, and those in them.

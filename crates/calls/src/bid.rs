@@ -124,7 +124,7 @@ pub(crate) async fn consider(context: Arc<Context>, request: Envelope<RouteReq>)
     let flow_id = text("_id").unwrap_or_default();
     let fetch_id = fetch_id(&headers, &body).to_owned();
     Some(Bid {
-        answer: answer::park(&body, &caller, &flow_id, &settings.callflow),
+        answer: answer::park(&body, &account, &caller, &flow_id, &settings.callflow),
         call: call::Args {
             route: Arc::new(body),
             account,

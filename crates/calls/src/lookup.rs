@@ -309,12 +309,10 @@ impl PartyDocs {
 
     /// The music that whom this party holds hears, as the nearest document names it.
     pub(crate) fn hold_media(&self) -> Option<String> {
-        let media = |doc: &Value| {
-            let id = doc.pointer("/music_on_hold/media_id")?.as_str()?;
-            (!id.is_empty()).then(|| id.to_owned())
-        };
-        let docs = [&self.device, &self.user, &self.account];
-        docs.into_iter().find_map(media)
+        let device = Device::read(&self.device).hold_media;
+        device
+            .or_else(|| User::read(&self.user).hold_media)
+            .or_else(|| Account::read(&self.account).hold_media)
     }
 
     /// This party's feature codes.

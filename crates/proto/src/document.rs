@@ -119,6 +119,8 @@ pub struct Account {
     pub call_recording: Value,
     /// How its phones ring: `internal` and `external`, an `Alert-Info` each.
     pub ringtones: Map<String, Value>,
+    /// What those hear whom its phones hold: `music_on_hold.media_id`.
+    pub hold_media: Option<String>,
 }
 
 impl Account {
@@ -130,6 +132,7 @@ impl Account {
             enabled: flag(doc, "/enabled", true),
             call_recording: doc.get("call_recording").cloned().unwrap_or_default(),
             ringtones: map(doc, "/ringtones"),
+            hold_media: text(doc, "/music_on_hold/media_id"),
         }
     }
 
@@ -161,6 +164,8 @@ pub struct User {
     pub call_forward: Map<String, Value>,
     /// How phones ring for the user: `internal` and `external`, an `Alert-Info` each.
     pub ringtones: Map<String, Value>,
+    /// What those hear whom the user's phones hold: `music_on_hold.media_id`.
+    pub hold_media: Option<String>,
 }
 
 impl User {
@@ -181,6 +186,7 @@ impl User {
             call_recording: endpoint_recording(doc),
             call_forward: map(doc, "/call_forward"),
             ringtones: map(doc, "/ringtones"),
+            hold_media: text(doc, "/music_on_hold/media_id"),
         }
     }
 }
@@ -220,6 +226,8 @@ pub struct Device {
     pub call_forward: Map<String, Value>,
     /// How it rings: `internal` and `external`, an `Alert-Info` each.
     pub ringtones: Map<String, Value>,
+    /// What those hear whom it holds: `music_on_hold.media_id`.
+    pub hold_media: Option<String>,
     /// What it sends before it answers is not passed on.
     pub ignore_early_media: bool,
     /// Seconds it may take until it rings.
@@ -257,6 +265,7 @@ impl Device {
             call_recording: endpoint_recording(doc),
             call_forward: map(doc, "/call_forward"),
             ringtones: map(doc, "/ringtones"),
+            hold_media: text(doc, "/music_on_hold/media_id"),
             ignore_early_media: flag(doc, "/media/ignore_early_media", false),
             progress_timeout_s: doc
                 .pointer("/media/progress_timeout")

@@ -43,7 +43,7 @@ enum Step {
     FindName,
     Choose,
     Connect,
-    Leave(Turn),
+    Leave(Box<Turn>),
 }
 
 impl Module for Directory {
@@ -64,7 +64,7 @@ impl Module for Directory {
             (Step::FindName, outcome) => self.offer(stage, &outcome),
             (Step::Choose, Outcome::Digits(digits)) => self.chosen(stage, &digits.keys),
             (Step::Connect, outcome) => self.connected(stage, outcome),
-            (Step::Leave(turn), _) => turn,
+            (Step::Leave(turn), _) => *turn,
             (Step::Spell | Step::Choose, _) => Turn::next(),
         }
     }
@@ -233,7 +233,7 @@ impl Directory {
     }
 
     fn leave(&mut self, stage: &mut Stage, turn: Turn) -> Turn {
-        self.step = Step::Leave(turn);
+        self.step = Step::Leave(Box::new(turn));
         stage.until_heard()
     }
 }

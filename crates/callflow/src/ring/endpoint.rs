@@ -1,12 +1,12 @@
 //! Makes the endpoints of a bridge from documents (Kazoo's `kz_endpoint`). Never decides whose documents.
 
-use callreel_proto::{Device, Endpoint, User};
+use callreel_proto::{AccountId, Device, Endpoint, User};
 use serde_json::{Map, Value, json};
 
 use super::Ringing;
 use super::forward::Forward;
 use super::members::Rung;
-use crate::speech::prompt;
+use crate::speech::{named, prompt};
 use crate::stage::Stage;
 use crate::talk::Endpoints;
 
@@ -29,12 +29,13 @@ pub(super) struct Terms {
     to_user: Option<String>,
     timeout_s: u64,
     headers: Map<String, Value>,
-    account_id: String,
+    account: AccountId,
     group: bool,
     can_call_self: bool,
     from_outside: bool,
     ringtones: Map<String, Value>,
     account_ringtones: Map<String, Value>,
+    account_music: Option<String>,
     calling_device: Option<String>,
     calling_owner: Option<String>,
     /// What was dialled.
@@ -52,7 +53,8 @@ impl Terms {
         Self {
             realm: found.realm.clone(),
             timeout_s: ringing.timeout_s,
-            account_id: call.account_id.to_string(),
+            account: call.account_id.clone(),
+            account_music: found.hold_media.clone(),
             group: ringing.group,
             from_outside: call.from_outside,
             ringtones: ringing.ringtones.clone(),
@@ -80,10 +82,14 @@ impl Terms {
             && !forward.as_ref().is_some_and(|forward| forward.substitute)
         {
             match self.phone(device, rung) {
-                Ok(endpoint) => endpoints.push(Endpoint {
-                    outbound_call_id: Some(stage.ring(device, rung.owner)),
-                    ..endpoint
-                }),
+                Ok(mut endpoint) => {
+                    endpoint.outbound_call_id = Some(stage.ring(device, rung.owner));
+                    if let Some(music) = self.music(stage, rung) {
+                        let vars = &mut endpoint.custom_channel_vars;
+                        vars.insert("Hold-Media".to_owned(), json!(music));
+                    }
+                    endpoints.push(endpoint);
+                }
                 Err(reason) => {
                     stage.warn(format!("device {} is not rung: {reason}", device.id));
                 }
@@ -208,11 +214,21 @@ impl Terms {
         found.filter(|tone| !tone.is_empty()).map(str::to_owned)
     }
 
+    /// What whoever is held by the phone hears: the nearest document names it.
+    fn music(&self, stage: &mut Stage, rung: &Rung<'_>) -> Option<String> {
+        let device = rung.device.and_then(|device| device.hold_media.as_ref());
+        let owner = rung.owner.and_then(|owner| owner.hold_media.as_ref());
+        let music = device.or(owner).or(self.account_music.as_ref())?;
+        named(music, &self.account)
+            .map_err(|reason| stage.warn(format!("music on hold: {reason}; not played")))
+            .ok()
+    }
+
     /// The variables Kazoo gives a leg to somebody's phone, or to where their calls go.
     fn variables(&self, rung: &Rung<'_>) -> Map<String, Value> {
         let mut variables = Map::new();
         let mut set = |name: &str, value: &str| variables.insert(name.to_owned(), json!(value));
-        set("Account-ID", &self.account_id);
+        set("Account-ID", self.account.as_str());
         let whose = match (rung.device, rung.owner) {
             (Some(device), _) => Some((&device.id, "device")),
             (None, owner) => owner.map(|owner| (&owner.id, "user")),

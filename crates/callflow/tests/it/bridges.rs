@@ -376,3 +376,31 @@ fn a_callflows_own_ringback_is_heard_where_the_action_names_none() {
     let said = Some("tone_stream://%(1,1,1)".to_owned());
     assert_eq!(heard("offnet", data, false, &own), said);
 }
+
+#[test]
+fn a_phone_takes_along_the_music_of_its_nearest_document() {
+    let music = |device: Value, user: Value, account: Option<&str>| {
+        let of = |id: &str, music: Value| json!({"_id": id, "music_on_hold": {"media_id": music}});
+        let mut desk = of("desk", device);
+        desk["owner_id"] = json!("bob");
+        desk["sip"] = json!({"username": "desk"});
+        let mut found = documents_of(&[of("bob", user)], &[desk]);
+        found.hold_media = account.map(str::to_owned);
+        let mut talk = Talk::through(&ring("user", json!({"id": "bob"})));
+        talk.found(0.0, Answer::Endpoints(found));
+        let effects = &talk.last.as_ref().unwrap().effects;
+        let vars = effects.iter().find_map(|effect| match effect {
+            Effect::Command {
+                application: Application::Bridge { endpoints, .. },
+                ..
+            } => Some(endpoints[0].custom_channel_vars.clone()),
+            _ => None,
+        });
+        vars.unwrap()["Hold-Media"].clone()
+    };
+    let own = |id: &str| json!(format!("/0123456789abcdef0123456789abcdef/{id}"));
+    let none = Value::Null;
+    assert_eq!(music(json!("d"), json!("u"), Some("a")), own("d"));
+    assert_eq!(music(none.clone(), json!("u"), Some("a")), own("u"));
+    assert_eq!(music(json!(""), none.clone(), Some("a")), own("a"));
+}

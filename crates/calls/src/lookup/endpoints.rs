@@ -25,6 +25,7 @@ pub(super) async fn endpoints(
     let mut found = Endpoints {
         realm: own.realm.unwrap_or_default(),
         ringtones: own.ringtones,
+        hold_media: own.hold_media,
         now_s: u64::try_from(Utc::now().gregorian_seconds()).unwrap_or_default(),
         chance: u64::from_str_radix(&random_hex(16), 16).unwrap_or_default(),
         ..Endpoints::default()

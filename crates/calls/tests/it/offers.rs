@@ -16,7 +16,7 @@ const DB: &str = "account/a0/00/0000000000000000000000000001";
 fn account() -> (&'static str, Value) {
     (
         DB,
-        json!({"_id": ACCOUNT, "pvt_type": "account", "realm": "acme.test"}),
+        json!({"_id": ACCOUNT, "pvt_type": "account", "realm": "acme.test", "music_on_hold": {"media_id": "waltz"}}),
     )
 }
 
@@ -71,6 +71,7 @@ async fn a_bid_says_what_stock_callflow_would() {
     );
     assert_eq!(vars["Call-Interaction-ID"], "63-a1");
     assert_eq!(bid["Custom-Application-Vars"], json!({"colour": "red"}));
+    assert_eq!(vars["Hold-Media"], format!("/{ACCOUNT}/waltz"));
 }
 
 #[tokio::test]

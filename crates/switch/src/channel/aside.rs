@@ -13,6 +13,8 @@ pub(crate) enum Aside {
     Confirm,
     /// This leg talks to another in the consultation of this number, and the party it was joined to waits.
     Held(u64),
+    /// The phone has put the call on hold, and its documents name music: the hold of this number.
+    HoldMusic(u64),
 }
 
 impl Channel {
@@ -49,6 +51,7 @@ impl Channel {
             }
             Aside::Confirm => {}
             Aside::Held(number) => self.entertain(number, Playback { pcm, times }),
+            Aside::HoldMusic(number) => self.play_hold_music(number, Playback { pcm, times }),
         }
     }
 

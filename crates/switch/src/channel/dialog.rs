@@ -130,6 +130,10 @@ impl Channel {
             return;
         }
         self.held = held;
+        match held {
+            true => self.start_hold_music(),
+            false => self.stop_hold_music(),
+        }
         let name = match held {
             true => EventName::ChannelHold,
             false => EventName::ChannelUnhold,

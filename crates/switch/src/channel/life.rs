@@ -134,6 +134,7 @@ impl Channel {
         self.queue.close();
         self.end_recordings().await;
         self.leave_if_referring().await;
+        self.stop_hold_music();
         self.drop_bridge(cause);
         self.drop_pickup();
         if self.joined {

@@ -12,6 +12,7 @@ mod dialling;
 mod dialog;
 mod facts;
 mod handing_on;
+mod hold_music;
 mod inbound;
 mod joining;
 mod life;
@@ -251,6 +252,7 @@ pub(crate) struct Channel {
     awaits_answer_in_ack: bool,
     progress: Progress,
     held: bool,
+    hold_music: Option<hold_music::HoldMusic>,
     created: Instant,
     answered: Option<Instant>,
     other_leg: Option<OtherLeg>,
@@ -328,6 +330,7 @@ impl Channel {
             awaits_answer_in_ack: false,
             progress: Progress::Trying,
             held: false,
+            hold_music: None,
             created: Instant::now(),
             answered: None,
             other_leg: None,

@@ -318,6 +318,7 @@ impl Channel {
 
     /// The leg this one is joined to is parted from it: it hears nothing of ours any more.
     pub(super) async fn unhear(&mut self, partner: Option<MediaLeg>) {
+        self.stop_hold_music();
         let mut heard = false;
         for item in &mut self.playing.sounds {
             heard |= item.there.take().is_some();

@@ -5,6 +5,7 @@ use callreel_proto::{Application, Hearers, SoftHold, Terminators};
 
 use super::Channel;
 use super::commands::Execution;
+use super::hold_music::HOLD_MEDIA;
 use super::playing::HOLD_MUSIC;
 use crate::queue::Slip;
 
@@ -18,8 +19,9 @@ impl Channel {
             let reason = "the channel is not bridged: there is nobody to hold";
             return self.fail(slip, reason).await;
         }
+        let own = self.channel_vars.get(HOLD_MEDIA).map(str::to_owned);
         for (leg, music, usual) in [
-            (Hearers::Other, hold.b_moh, HOLD_MUSIC),
+            (Hearers::Other, hold.b_moh.or(own), HOLD_MUSIC),
             (Hearers::Own, hold.a_moh, SILENCE),
         ] {
             let play = Application::Play {

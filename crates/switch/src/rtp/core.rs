@@ -98,6 +98,13 @@ impl Core {
         tokio::spawn(play(Arc::downgrade(self), id, player));
     }
 
+    pub(super) fn stop_playing_of(&self, id: PlayId) {
+        let mut outbound = locked(&self.outbound);
+        let stopped = outbound.plays(id).then(|| outbound.stop_playing());
+        drop(outbound);
+        self.tell_broken(stopped.flatten());
+    }
+
     pub(super) fn stop_playing(&self) {
         let stopped = locked(&self.outbound).stop_playing();
         self.tell_broken(stopped);

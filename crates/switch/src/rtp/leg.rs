@@ -105,6 +105,11 @@ impl MediaLeg {
         id
     }
 
+    /// Stops this playback, if it is still the one that runs.
+    pub fn stop(&self, id: PlayId) {
+        self.core().stop_playing_of(id);
+    }
+
     /// Stops the running playback, if any.
     pub fn stop_playback(&self) {
         self.core().stop_playing();

@@ -261,6 +261,11 @@ impl Outbound {
         self.playing.replace(id)
     }
 
+    /// Whether this is the running playback.
+    pub(super) fn plays(&self, id: PlayId) -> bool {
+        self.playing == Some(id)
+    }
+
     /// Ends the running playback; gives it.
     pub(super) fn stop_playing(&mut self) -> Option<PlayId> {
         self.end_source();
