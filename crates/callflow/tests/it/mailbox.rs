@@ -3,7 +3,7 @@
 use callreel_callflow::{
     Answer, CallInfo, Captures, Effect, MailboxAnswer, Message, RecordingKind,
 };
-use callreel_proto::{CallflowConfig, EndReason, Folder, Vmbox};
+use callreel_proto::{EndReason, Folder, Vmbox};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
@@ -490,41 +490,4 @@ fn counts_are_said_as_people_say_them() {
     assert_eq!(said(0, 9), "you_have saved_messages main_menu");
     assert_eq!(said(1, 1), "you_have new_and saved_message main_menu");
     assert_eq!(said(3, 2), "you_have new_and saved_messages main_menu");
-}
-
-#[test]
-fn how_often_and_with_what_somebody_may_try_to_get_in_is_the_systems_to_say() {
-    let strict = json!({"voicemail": {"max_login_attempts": 1, "max_pin_length": 5, "max_box_number_length": 2,
-        "force_require_pin": true}});
-    let check = |data: Value| {
-        let mut data = data;
-        data["action"] = json!("check");
-        Talk::with(&flow(data), |call, settings| {
-            call.answered = true;
-            call.owner_id = Some("bob".to_owned());
-            settings.callflow = CallflowConfig::read(&strict);
-        })
-    };
-    let mut owner = check(json!({"id": "box"}));
-    owner.found(
-        0.0,
-        vmbox(&json!({"_id": "box", "owner_id": "bob", "is_setup": true, "pin": "12"})),
-    );
-    assert!(played(&owner).contains("vm-enter_pass"), "{}", owner.text());
-    for (at, key) in [(1.0, "9"), (1.1, "9"), (1.2, "9"), (1.3, "9")] {
-        owner.key(at, key);
-    }
-    assert!(!owner.text().contains("vm-fail_auth"), "{}", owner.text());
-    owner.key(1.4, "9");
-    assert!(owner.text().contains("vm-fail_auth"), "{}", owner.text());
-    assert!(owner.text().contains("vm-abort"), "{}", owner.text());
-    let mut anybody = check(json!({}));
-    anybody.found(0.0, Answer::Missing);
-    anybody.key(1.0, "4");
-    anybody.key(1.1, "5");
-    assert!(
-        anybody.text().contains("voicemail box of number 45"),
-        "{}",
-        anybody.text()
-    );
 }

@@ -344,3 +344,40 @@ fn what_a_box_does_not_say_the_system_does() {
     );
     assert!(talk.text().contains("mp3 is used"), "{}", talk.text());
 }
+
+#[test]
+fn how_often_and_with_what_somebody_may_try_to_get_in_is_the_systems_to_say() {
+    let strict = json!({"voicemail": {"max_login_attempts": 1, "max_pin_length": 5, "max_box_number_length": 2,
+        "force_require_pin": true}});
+    let check = |data: Value| {
+        let mut data = data;
+        data["action"] = json!("check");
+        Talk::with(&flow(data), |call, settings| {
+            call.answered = true;
+            call.owner_id = Some("bob".to_owned());
+            settings.callflow = CallflowConfig::read(&strict);
+        })
+    };
+    let mut owner = check(json!({"id": "box"}));
+    owner.found(
+        0.0,
+        vmbox(&json!({"_id": "box", "owner_id": "bob", "is_setup": true, "pin": "12"})),
+    );
+    assert!(owner.text().contains("vm-enter_pass"), "{}", owner.text());
+    for (at, key) in [(1.0, "9"), (1.1, "9"), (1.2, "9"), (1.3, "9")] {
+        owner.key(at, key);
+    }
+    assert!(!owner.text().contains("vm-fail_auth"), "{}", owner.text());
+    owner.key(1.4, "9");
+    assert!(owner.text().contains("vm-fail_auth"), "{}", owner.text());
+    assert!(owner.text().contains("vm-abort"), "{}", owner.text());
+    let mut anybody = check(json!({}));
+    anybody.found(0.0, Answer::Missing);
+    anybody.key(1.0, "4");
+    anybody.key(1.1, "5");
+    assert!(
+        anybody.text().contains("voicemail box of number 45"),
+        "{}",
+        anybody.text()
+    );
+}
