@@ -1,6 +1,8 @@
-//! Reads what arrives at the node's queues: which message it is, and whether it is one at all. Acts on nothing.
+//! Takes what arrives at the node's queues, and reads which message it is, and whether it is one at all. Acts on nothing.
 
-use callreel_bus::Delivery;
+use std::sync::Arc;
+
+use callreel_bus::{Delivery, Subscription};
 use callreel_proto::{
     CallEvent, ChannelStatusResp, Envelope, EventName, Exchange, Headers, MalformedMessage,
     MetaflowAction, MetaflowFlow, OffnetReq, OffnetResp, RecordRequest, Requested, RouteReq,
@@ -8,6 +10,7 @@ use callreel_proto::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Something that arrived.
 #[derive(Debug)]
@@ -56,6 +59,16 @@ impl From<MalformedMessage> for Refusal {
     fn from(error: MalformedMessage) -> Self {
         Self::new(format!("malformed {}", error.what), error.to_string())
     }
+}
+
+/// The next message of a queue, with its place among those in hand. While no place is free, the queue's own bound holds the rest.
+pub(crate) async fn next(
+    queue: &mut Subscription,
+    places: &Arc<Semaphore>,
+) -> Option<(Delivery, OwnedSemaphorePermit)> {
+    let delivery = queue.recv().await?;
+    let place = Arc::clone(places).acquire_owned().await;
+    Some((delivery, place.expect("the semaphore is never closed")))
 }
 
 /// Reads a message.

@@ -15,7 +15,7 @@ use callreel_store::{ACCOUNTS, Error, MessageCounts, View};
 use serde_json::Value;
 use tokio::{sync::Semaphore, time::timeout};
 
-use crate::{context::Context, lookup, mailbox};
+use crate::{context::Context, inbox, lookup, mailbox};
 
 /// The queue of all calls nodes.
 const QUEUE: &str = "callreel-voicemail";
@@ -46,15 +46,11 @@ pub(crate) async fn subscribe(context: &Context) -> Result<Subscription, callree
 
 /// Answers who asks and tells of what is stored, as long as the role runs.
 pub(crate) async fn serve(context: Arc<Context>, mut inbox: Subscription) {
-    let room = Arc::new(Semaphore::new(IN_HAND));
-    while let Some(delivery) = inbox.recv().await {
-        let permit = Arc::clone(&room)
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
+    let places = Arc::new(Semaphore::new(IN_HAND));
+    while let Some((delivery, place)) = inbox::next(&mut inbox, &places).await {
         let context = Arc::clone(&context);
         tokio::spawn(async move {
-            let _permit = permit;
+            let _place = place;
             if let Err(error) = hear(&context, &delivery).await {
                 tracing::warn!(
                     key = delivery.routing_key,

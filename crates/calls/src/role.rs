@@ -23,6 +23,7 @@ use crate::{
     documents::{self, Documents},
     files::Files,
     held::Held,
+    inbox,
     legs::Legs,
     mwi, orphans,
     sockets::CapturePorts,
@@ -215,13 +216,9 @@ fn bindings(context: &Context) -> Vec<Binding> {
 
 /// An inbox task: hands on what arrives, at most [`IN_HAND`] at a time.
 async fn take(mut inbox: Subscription, dispatcher: ActorRef<DispatcherMsg>) {
-    let room = Arc::new(Semaphore::new(IN_HAND));
-    while let Some(delivery) = inbox.recv().await {
-        let permit = Arc::clone(&room)
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
-        let message = DispatcherMsg::Delivery(Box::new(delivery), permit);
+    let places = Arc::new(Semaphore::new(IN_HAND));
+    while let Some((delivery, place)) = inbox::next(&mut inbox, &places).await {
+        let message = DispatcherMsg::Delivery(Box::new(delivery), place);
         if dispatcher.cast(message).is_err() {
             return;
         }
