@@ -37,12 +37,9 @@ pub(crate) async fn tell(shared: &Shared, doc: &Value, fact: RecordingFact, what
         ..RecordingNotice::new(fact, account, CallId::new(call_id))
     };
     let key = notice.routing_key();
-    let mut notice = notice.into_envelope();
-    notice.headers.node.clone_from(&shared.node);
-    let sent = shared.bus.publish(Exchange::Kapps, &key, notice.to_bytes());
-    if let Err(error) = sent.await {
-        tracing::warn!(%error, key, "nobody hears what was done to a recording");
-    }
+    let (bus, envelope) = (&shared.bus, notice.into_envelope());
+    bus.tell(&shared.node, Exchange::Kapps, &key, envelope)
+        .await;
 }
 
 /// Who and why, in a sentence.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use callreel_proto::Exchange;
+use callreel_proto::{Envelope, Exchange};
+use serde::Serialize;
 
 use crate::{
     Address, BusConfig, BusDescription, Error, Lost, Receipt, Reconnects, embedded::Broker,
@@ -193,6 +194,21 @@ impl Bus {
         }
         let call_id = Some(call_id.to_owned());
         self.dispatch(published(exchange, routing_key, call_id, body.into()))
+    }
+
+    /// Signs a message with a node's name and publishes it, for those who wait for nobody: that it could not be sent is logged.
+    pub async fn tell<T: Serialize>(
+        &self,
+        node: &str,
+        exchange: Exchange,
+        key: &str,
+        mut envelope: Envelope<T>,
+    ) {
+        node.clone_into(&mut envelope.headers.node);
+        let sent = self.publish(exchange, key, envelope.to_bytes()).await;
+        if let Err(error) = sent {
+            tracing::warn!(%error, key, "nobody is told");
+        }
     }
 
     /// Sends to one address: a `Server-ID` on `targeted`, a `Control-Queue` on `callctl` ([`Address::parse`]). An address

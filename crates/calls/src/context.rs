@@ -65,18 +65,14 @@ impl Context {
             .await;
     }
 
-    /// Signs a message with the node's name and publishes it. That it could not be sent is logged: nobody waits for an answer.
+    /// Publishes a message of the node, for which nobody waits.
     pub(crate) async fn tell<T: Serialize>(
         &self,
         exchange: Exchange,
         key: &str,
-        mut envelope: Envelope<T>,
+        envelope: Envelope<T>,
     ) {
-        envelope.headers.node.clone_from(&self.node);
-        let sent = self.bus.publish(exchange, key, envelope.to_bytes()).await;
-        if let Err(error) = sent {
-            tracing::warn!(%error, key, "nobody is told");
-        }
+        self.bus.tell(&self.node, exchange, key, envelope).await;
     }
 
     /// Tells whoever writes to people what happened in a call, and when: now.

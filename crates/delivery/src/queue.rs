@@ -15,7 +15,6 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, concurrency::Joi
 use serde::Serialize;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 use crate::{
     DeliveryConfig,
@@ -311,11 +310,7 @@ impl State {
             | RecordingFact::Deleted => {}
         }
         let key = notice.routing_key();
-        let mut envelope = notice.into_envelope();
-        envelope.headers.node.clone_from(&self.node);
-        let sent = self.bus.publish(Exchange::Kapps, &key, envelope.to_bytes());
-        if let Err(error) = sent.await {
-            warn!(key, %error, "cannot publish a notice");
-        }
+        let (node, envelope) = (&self.node, notice.into_envelope());
+        self.bus.tell(node, Exchange::Kapps, &key, envelope).await;
     }
 }

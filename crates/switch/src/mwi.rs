@@ -384,13 +384,6 @@ async fn ask(shared: &Shared, whose: &str) {
         realm: realm.to_owned(),
     };
     let key = query.routing_key();
-    let mut envelope = query.into_envelope();
-    envelope.headers.node.clone_from(&shared.identity.node);
-    let sent = shared
-        .bus
-        .publish(Exchange::Presence, &key, envelope.to_bytes())
-        .await;
-    if let Err(error) = sent {
-        tracing::warn!(%error, "nobody was asked for waiting messages");
-    }
+    let envelope = query.into_envelope();
+    shared.tell(Exchange::Presence, &key, envelope).await;
 }

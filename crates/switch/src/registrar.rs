@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use callreel_proto::{AccountDb, Envelope, Exchange, RegSuccess, Utc};
+use callreel_proto::{AccountDb, Envelope, Exchange, Headers, RegSuccess, Utc};
 use rsipstack::sip::prelude::HeadersExt;
 use rsipstack::sip::typed::Contact as ContactHeader;
 use rsipstack::sip::{Header, MinExpires, Param, Scheme, StatusCode};
@@ -162,13 +162,7 @@ async fn tell(shared: &Shared, phone: &Phone, binding: &Binding, now: Instant) {
         status: Some("Registered".to_owned()),
     };
     let key = body.routing_key();
-    let headers = shared.identity.headers("directory", "reg_success");
+    let headers = Headers::new("directory", "reg_success");
     let envelope = Envelope { headers, body };
-    let sent = shared
-        .bus
-        .publish(Exchange::Registrar, &key, envelope.to_bytes())
-        .await;
-    if let Err(error) = sent {
-        tracing::warn!(%error, "a registration was not published");
-    }
+    shared.tell(Exchange::Registrar, &key, envelope).await;
 }

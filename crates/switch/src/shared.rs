@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use callreel_bus::{Bus, Mishaps};
-use callreel_proto::CallId;
+use callreel_proto::{CallId, Envelope, Exchange};
 use callreel_store::Store;
 use ractor::ActorRef;
 use rsipstack::dialog::dialog_layer::DialogLayer;
 use rsipstack::dialog::invite_dialog::InviteDialog;
 use rsipstack::transaction::endpoint::EndpointInnerRef;
+use serde::Serialize;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
@@ -76,6 +77,17 @@ impl Shared {
         } else {
             tracing::debug!(kind, %what, "a bus message was not usable");
         }
+    }
+
+    /// Publishes a message of the switch, for which nobody waits.
+    pub(crate) async fn tell<T: Serialize>(
+        &self,
+        exchange: Exchange,
+        key: &str,
+        envelope: Envelope<T>,
+    ) {
+        let node = &self.identity.node;
+        self.bus.tell(node, exchange, key, envelope).await;
     }
 }
 
@@ -193,7 +205,7 @@ macro_rules! counters {
         }
 
         /// Counters of a switch since it started.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
         pub struct Counts {
             $($(#[$doc])* pub $name: u64,)*
         }

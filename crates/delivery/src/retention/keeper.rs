@@ -312,12 +312,8 @@ impl Rounds {
 
     async fn publish(&self, notice: RecordingNotice) {
         let key = notice.routing_key();
-        let mut envelope = notice.into_envelope();
-        envelope.headers.node.clone_from(&self.node);
-        let sent = self.bus.publish(Exchange::Kapps, &key, envelope.to_bytes());
-        if let Err(error) = sent.await {
-            warn!(key, %error, "cannot publish a notice");
-        }
+        let (node, envelope) = (&self.node, notice.into_envelope());
+        self.bus.tell(node, Exchange::Kapps, &key, envelope).await;
     }
 
     fn show(&self, change: impl FnOnce(&mut Picture)) {
