@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Call, Controller, Phone, REALM, Scene, soon};
+use crate::support::{Call, Controller, Phone, REALM, Scene, bridge_to, soon};
 
 /// Alice talks to Bob, who hangs up.
 async fn left_by_bob(scene: &Scene, controller: &mut Controller, vars: Value) -> (Phone, Call) {
@@ -15,9 +15,7 @@ async fn left_by_bob(scene: &Scene, controller: &mut Controller, vars: Value) ->
     let id = &call.call_id;
     let set = json!({"Custom-Channel-Vars": vars, "Custom-Call-Vars": {}});
     controller.command(id, "set", set).await;
-    let endpoint = json!({"Invite-Format": "username", "To-Username": "bob", "To-Realm": REALM});
-    let fields = json!({"Endpoints": [endpoint]});
-    controller.command(id, "bridge", fields).await;
+    controller.command(id, "bridge", bridge_to("bob")).await;
     let invite = bob.request("INVITE").await;
     bob.pick_up(&invite).await;
     let answer = alice.final_response().await;

@@ -2,20 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Call, Controller, Message, Phone, REALM, Scene};
-
-fn endpoint(user: &str) -> Value {
-    json!({"Invite-Format": "username", "To-Username": user, "To-Realm": REALM})
-}
-
-/// Alice has dialled, and the controller has sent this bridge.
-async fn bridging(scene: &Scene, controller: &mut Controller, fields: Value) -> (Phone, Call) {
-    let alice = scene.phone("alice").await;
-    let call = alice.dial("2000").await;
-    controller.claims().await;
-    controller.command(&call.call_id, "bridge", fields).await;
-    (alice, call)
-}
+use crate::support::{Call, Controller, Message, Phone, Scene, bridge_to, bridging, endpoint};
 
 /// Both talk.
 async fn talking(
@@ -23,7 +10,7 @@ async fn talking(
     controller: &mut Controller,
 ) -> (Phone, Call, Message, Phone, Message) {
     let bob = scene.registered("bob").await;
-    let (alice, call) = bridging(scene, controller, json!({"Endpoints": [endpoint("bob")]})).await;
+    let (alice, call) = bridging(scene, controller, bridge_to("bob")).await;
     let invite = bob.request("INVITE").await;
     bob.reply(&invite, "180 Ringing", "", "").await;
     assert_eq!(alice.response().await.status(), 180);
@@ -45,12 +32,7 @@ async fn a_phone_is_rung_at_the_port_it_registered_not_at_the_one_it_registered_
     let contact = format!("Contact: <sip:bob@{}>\nExpires: 300\n", taking.address());
     let registered = registering.register_with(&contact).await;
     assert_eq!(registered.status(), 200);
-    let (alice, call) = bridging(
-        &scene,
-        &mut controller,
-        json!({"Endpoints": [endpoint("bob")]}),
-    )
-    .await;
+    let (alice, call) = bridging(&scene, &mut controller, bridge_to("bob")).await;
     let invite = taking.request("INVITE").await;
     assert!(invite.start.contains(&taking.address().to_string()));
     taking.pick_up(&invite).await;
@@ -127,7 +109,7 @@ async fn a_refusal_is_the_bridges_result_and_the_caller_stays() {
     let scene = Scene::new().await;
     let mut controller = scene.controller().await;
     let bob = scene.registered("bob").await;
-    let fields = json!({"Endpoints": [endpoint("bob")]});
+    let fields = bridge_to("bob");
     let (alice, call) = bridging(&scene, &mut controller, fields).await;
     let invite = bob.request("INVITE").await;
     bob.reply(&invite, "486 Busy Here", "", "").await;
@@ -151,7 +133,7 @@ async fn a_refusal_is_the_bridges_result_and_the_caller_stays() {
 async fn nobody_registered_and_no_endpoints_are_told_apart() {
     let scene = Scene::new().await;
     let mut controller = scene.controller().await;
-    let fields = json!({"Endpoints": [endpoint("bob")]});
+    let fields = bridge_to("bob");
     let (_alice, call) = bridging(&scene, &mut controller, fields).await;
     let done = controller.completion(&call.call_id, "bridge").await;
     assert_eq!(done["Application-Response"], "USER_NOT_REGISTERED");
@@ -211,7 +193,7 @@ async fn a_caller_who_gives_up_stops_the_ringing() {
     let scene = Scene::new().await;
     let mut controller = scene.controller().await;
     let bob = scene.registered("bob").await;
-    let fields = json!({"Endpoints": [endpoint("bob")]});
+    let fields = bridge_to("bob");
     let (alice, call) = bridging(&scene, &mut controller, fields).await;
     let invite = bob.request("INVITE").await;
     bob.reply(&invite, "180 Ringing", "", "").await;
@@ -232,7 +214,7 @@ async fn the_callees_early_media_is_heard_and_legs_of_different_codecs_are_joine
         .await;
     let mut controller = scene.controller().await;
     let bob = scene.registered("bob").await;
-    let fields = json!({"Endpoints": [endpoint("bob")]});
+    let fields = bridge_to("bob");
     let (alice, call) = bridging(&scene, &mut controller, fields).await;
     let invite = bob.request("INVITE").await;
     assert!(invite.body.contains("RTP/AVP 9 101"), "{}", invite.body);
@@ -371,7 +353,7 @@ async fn a_leg_is_offered_what_the_caller_has_and_nothing_is_transcoded_that_nee
         .dial_with("2000", "", &opus(&alice, "107 8 97 101"))
         .await;
     controller.claims().await;
-    let fields = json!({"Endpoints": [endpoint("bob")]});
+    let fields = bridge_to("bob");
     controller.command(&call.call_id, "bridge", fields).await;
     let invite = bob.request("INVITE").await;
     let offered = &invite.body;

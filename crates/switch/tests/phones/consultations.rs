@@ -3,9 +3,10 @@
 use callreel_proto::CallId;
 use serde_json::{Value, json};
 
-use crate::sent_elsewhere::{converse, hears, is_ended};
-use crate::support::{Call, Controller, Ears, Message, Phone, REALM, Scene, payload};
-use crate::transfers::{Talk, endpoint, talking};
+use crate::support::{
+    Call, Controller, Ears, Message, Phone, REALM, Scene, Talk, bridge_to, converse, dialled,
+    hears, is_ended, payload, talking,
+};
 
 /// What the held party hears, a tone that no phone of a test says.
 const MUSIC: &str = "tone_stream://%(100,0,440);loops=-1";
@@ -42,7 +43,7 @@ async fn consults(scene: &Scene, controller: &mut Controller, transferor: &CallI
     assert_eq!(request.request, format!("2001@{REALM}"));
     let number = request.call_id;
     controller
-        .command(&number, "bridge", endpoint("carol"))
+        .command(&number, "bridge", bridge_to("carol"))
         .await;
     let invite = carol.request("INVITE").await;
     carol.reply(&invite, "180 Ringing", "", "").await;
@@ -274,9 +275,7 @@ async fn transferor_and_target_are_on_their_own_when_the_held_party_hangs_up() {
 async fn nobody_is_consulted_without_a_conversation_or_twice_at_once() {
     let scene = Scene::new().await;
     let mut controller = scene.controller().await;
-    let alice = scene.phone("alice").await;
-    let call = alice.dial("2000").await;
-    controller.claims().await;
+    let (alice, call) = dialled(&scene, &mut controller).await;
     let transfer = attended(json!({}));
     let id = &call.call_id;
     controller.command(id, "transfer", transfer.clone()).await;

@@ -4,15 +4,7 @@
 use callreel_proto::CallId;
 use serde_json::{Value, json};
 
-use crate::support::{ACCOUNT, Call, Controller, Phone, REALM, Scene};
-
-async fn ringing(scene: &Scene, controller: &mut Controller, bridge: Value) -> (Phone, Call) {
-    let alice = scene.phone("alice").await;
-    let call = alice.dial("2000").await;
-    controller.claims().await;
-    controller.command(&call.call_id, "bridge", bridge).await;
-    (alice, call)
-}
+use crate::support::{ACCOUNT, Phone, REALM, Scene, bridging, endpoint};
 
 fn forward(number: &str, vars: Value) -> Value {
     let mut all = json!({
@@ -29,7 +21,7 @@ async fn an_endpoint_that_is_a_number_becomes_a_call_of_its_account() {
     let scene = Scene::new().await;
     let mut controller = scene.controller().await;
     let bridge = json!({"Endpoints": [forward("260", json!({"Confirm-File": "x"}))]});
-    let (alice, call) = ringing(&scene, &mut controller, bridge).await;
+    let (alice, call) = bridging(&scene, &mut controller, bridge).await;
     let looped = controller.claims().await;
     assert_eq!(looped.request, format!("260@{REALM}"));
     assert_eq!(looped.caller_id_number, "alice");
@@ -70,7 +62,7 @@ async fn those_who_forward_to_each_other_come_to_an_end() {
     let scene = Scene::new().await;
     let mut controller = scene.controller().await;
     let bridge = json!({"Endpoints": [forward("260", json!({}))]});
-    let (_alice, call) = ringing(&scene, &mut controller, bridge.clone()).await;
+    let (_alice, call) = bridging(&scene, &mut controller, bridge.clone()).await;
     let mut legs = vec![call.call_id];
     // The tenth forwarding is the last.
     for _ in 0..10 {
@@ -96,12 +88,11 @@ async fn whoever_answers_is_put_through_once_the_key_is_pressed() {
     let scene = Scene::new().await;
     let mut controller = scene.controller().await;
     let bob = scene.registered("bob").await;
-    let endpoint = json!({
-        "Invite-Format": "username", "To-Username": "bob", "To-Realm": REALM,
-        "Custom-Channel-Vars": {"Confirm-Key": "1", "Confirm-File": "tone_stream://%(5000,0,440)"}
-    });
+    let mut endpoint = endpoint("bob");
+    endpoint["Custom-Channel-Vars"] =
+        json!({"Confirm-Key": "1", "Confirm-File": "tone_stream://%(5000,0,440)"});
     let bridge = json!({"Endpoints": [endpoint]});
-    let (alice, call) = ringing(&scene, &mut controller, bridge).await;
+    let (alice, call) = bridging(&scene, &mut controller, bridge).await;
     let invite = bob.request("INVITE").await;
     bob.pick_up(&invite).await;
     bob.hear().await;
@@ -120,11 +111,9 @@ async fn whoever_answers_and_leaves_without_the_key_has_not_answered() {
     let scene = Scene::new().await;
     let mut controller = scene.controller().await;
     let bob = scene.registered("bob").await;
-    let endpoint = json!({
-        "Invite-Format": "username", "To-Username": "bob", "To-Realm": REALM,
-        "Custom-Channel-Vars": {"Confirm-Key": "1"}
-    });
-    let (_alice, call) = ringing(&scene, &mut controller, json!({"Endpoints": [endpoint]})).await;
+    let mut endpoint = endpoint("bob");
+    endpoint["Custom-Channel-Vars"] = json!({"Confirm-Key": "1"});
+    let (_alice, call) = bridging(&scene, &mut controller, json!({"Endpoints": [endpoint]})).await;
     let invite = bob.request("INVITE").await;
     bob.pick_up(&invite).await;
     bob.hear().await;
@@ -138,11 +127,10 @@ async fn a_caller_hears_the_ringback_it_is_given_and_no_early_media_that_is_igno
     let scene = Scene::new().await;
     let mut controller = scene.controller().await;
     let bob = scene.registered("bob").await;
-    let endpoint = json!({"Invite-Format": "username", "To-Username": "bob", "To-Realm": REALM});
     let bridge = json!({
-        "Endpoints": [endpoint], "Ignore-Early-Media": "true", "Ringback": "tone_stream://%(5000,0,440)"
+        "Endpoints": [endpoint("bob")], "Ignore-Early-Media": "true", "Ringback": "tone_stream://%(5000,0,440)"
     });
-    let (alice, call) = ringing(&scene, &mut controller, bridge).await;
+    let (alice, call) = bridging(&scene, &mut controller, bridge).await;
     let invite = bob.request("INVITE").await;
     bob.reply(&invite, "183 Session Progress", "", &bob.sdp())
         .await;

@@ -1,21 +1,18 @@
 //! What a recorder hears when phones hold, resume, and change their codec, port or source in mid-call, and before the answer.
 
 use callreel_proto::CallId;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::UdpSocket;
 
 use crate::support::{
-    Call, Controller, Ears, Forked, Message, Phone, REALM, Scene, packet, payload, sdp_with, soon,
+    Call, Controller, Ears, Forked, Message, Phone, Scene, Talk, bridge_to, dialled, hears, packet,
+    payload, sdp_with, soon, talking,
 };
 
 const SDP: &str = "Content-Type: application/sdp\n";
 
-fn endpoint(user: &str) -> Value {
-    json!({"Endpoints": [{"Invite-Format": "username", "To-Username": user, "To-Realm": REALM}]})
-}
-
 /// Alice has called Bob, and a recorder hears her leg.
-struct Talk {
+struct Recorded {
     alice: Phone,
     /// Alice's dialog.
     call: Call,
@@ -29,19 +26,17 @@ struct Talk {
     ears: Ears,
 }
 
-async fn talking(scene: &Scene, controller: &mut Controller) -> Talk {
-    let (bob, alice) = (scene.registered("bob").await, scene.phone("alice").await);
-    let call = alice.dial("2000").await;
-    controller.claims().await;
-    let id = &call.call_id;
-    controller.command(id, "bridge", endpoint("bob")).await;
-    let invite = bob.request("INVITE").await;
-    bob.pick_up(&invite).await;
-    let answer = alice.final_response().await;
-    let call = alice.ack(&call, &answer, "").await;
-    controller.event("CHANNEL_BRIDGE", &call.call_id).await;
+async fn recorded(scene: &Scene, controller: &mut Controller) -> Recorded {
+    let Talk {
+        alice,
+        call,
+        answer,
+        bob,
+        invite,
+        ..
+    } = talking(scene, controller).await;
     let ears = Ears::at(controller, &call.call_id).await;
-    let talk = Talk {
+    let talk = Recorded {
         called: bob.called(&invite),
         alice,
         call,
@@ -54,7 +49,7 @@ async fn talking(scene: &Scene, controller: &mut Controller) -> Talk {
     talk
 }
 
-impl Talk {
+impl Recorded {
     /// Alice says something; the recorder hears it.
     async fn alice_says(&self, sequence: u16, sample: u8) {
         self.alice.speak(self.answer.rtp(), sequence, sample).await;
@@ -121,7 +116,7 @@ fn described(phone: &Phone, direction: &str) -> String {
 async fn held_time_is_silent_but_for_the_holding_phones_own_music() {
     let scene = Scene::new().await;
     let mut controller = scene.controller().await;
-    let mut talk = talking(&scene, &mut controller).await;
+    let mut talk = recorded(&scene, &mut controller).await;
     let id = talk.call.call_id.clone();
     let hold = described(&talk.alice, "sendonly");
     renegotiate(&talk.alice, &mut talk.call, &hold).await;
@@ -153,7 +148,7 @@ async fn held_time_is_silent_but_for_the_holding_phones_own_music() {
 async fn the_music_of_a_callee_who_holds_is_what_the_caller_hears() {
     let scene = Scene::new().await;
     let mut controller = scene.controller().await;
-    let mut talk = talking(&scene, &mut controller).await;
+    let mut talk = recorded(&scene, &mut controller).await;
     let leg = talk.called.call_id.clone();
     let hold = described(&talk.bob, "sendonly");
     renegotiate(&talk.bob, &mut talk.called, &hold).await;
@@ -170,17 +165,11 @@ async fn the_music_of_a_callee_who_holds_is_what_the_caller_hears() {
     talk.ears.assert_deaf();
 }
 
-/// What a phone hears after whatever else.
-async fn heard_at_last(phone: &Phone, sample: u8) {
-    let heard = async { while phone.hear().await.1 != [sample; 160] {} };
-    soon("the other party", heard).await;
-}
-
 #[tokio::test]
 async fn a_party_that_is_held_by_a_key_hears_music_until_the_key_that_takes_it_back() {
     let scene = Scene::new().await;
     let mut controller = scene.controller().await;
-    let mut talk = talking(&scene, &mut controller).await;
+    let mut talk = recorded(&scene, &mut controller).await;
     let id = talk.call.call_id.clone();
     let hold =
         json!({"Insert-At": "now", "Unhold-Key": "5", "B-MOH": "tone_stream://%(4000,0,440)"});
@@ -201,8 +190,8 @@ async fn a_party_that_is_held_by_a_key_hears_music_until_the_key_that_takes_it_b
     controller.completion(&id, "play").await;
     talk.alice.speak(talk.answer.rtp(), 20, 0x31).await;
     talk.bob_says(20, 0x32).await;
-    heard_at_last(&talk.bob, 0x31).await;
-    heard_at_last(&talk.alice, 0x32).await;
+    hears(&talk.bob, 0x31).await;
+    hears(&talk.alice, 0x32).await;
 
     // A break takes it back, too; and without another party there is nobody to hold.
     controller
@@ -218,7 +207,7 @@ async fn a_party_that_is_held_by_a_key_hears_music_until_the_key_that_takes_it_b
     controller.completion(&id, "play").await;
     controller.completion(&id, "play").await;
     talk.alice.speak(talk.answer.rtp(), 21, 0x33).await;
-    heard_at_last(&talk.bob, 0x33).await;
+    hears(&talk.bob, 0x33).await;
     talk.bob.within(&mut talk.called, "BYE", "", "").await;
     controller.event("CHANNEL_UNBRIDGE", &id).await;
     controller
@@ -255,7 +244,7 @@ fn forked(payload_type: u8, sequence: u16, ssrc: u32, sample: u8) -> Forked {
 async fn another_codec_port_and_source_are_followed_without_a_loss() {
     let scene = Scene::new().await;
     let mut controller = scene.controller().await;
-    let mut talk = talking(&scene, &mut controller).await;
+    let mut talk = recorded(&scene, &mut controller).await;
     let to = talk.answer.rtp();
     // Another codec.
     let rtp_address = talk.alice.rtp.local_addr().unwrap();
@@ -299,7 +288,7 @@ async fn another_codec_port_and_source_are_followed_without_a_loss() {
 async fn a_phone_that_asks_for_our_offer_in_mid_call_is_recorded_as_it_answers() {
     let scene = Scene::new().await;
     let mut controller = scene.controller().await;
-    let mut talk = talking(&scene, &mut controller).await;
+    let mut talk = recorded(&scene, &mut controller).await;
     talk.alice.within(&mut talk.call, "INVITE", "", "").await;
     let offer = talk.alice.final_response().await;
     assert!(offer.body.contains("RTP/AVP 0 "), "{}", offer.body);
@@ -330,12 +319,11 @@ async fn a_phone_that_asks_for_our_offer_in_mid_call_is_recorded_as_it_answers()
 async fn early_media_is_recorded_from_its_first_packet_and_the_answer_leaves_no_gap() {
     let scene = Scene::new().await;
     let mut controller = scene.controller().await;
-    let (bob, alice) = (scene.registered("bob").await, scene.phone("alice").await);
-    let call = alice.dial("2000").await;
-    controller.claims().await;
+    let bob = scene.registered("bob").await;
+    let (alice, call) = dialled(&scene, &mut controller).await;
     let id = call.call_id.clone();
     let ears = Ears::at(&mut controller, &id).await;
-    controller.command(&id, "bridge", endpoint("bob")).await;
+    controller.command(&id, "bridge", bridge_to("bob")).await;
     let invite = bob.request("INVITE").await;
     bob.reply(&invite, "183 Session Progress", "", &bob.sdp())
         .await;

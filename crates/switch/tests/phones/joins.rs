@@ -3,48 +3,7 @@
 use callreel_proto::CallId;
 use serde_json::json;
 
-use crate::support::{Call, Controller, Ears, Message, Phone, REALM, Scene, payload};
-
-/// One call, seen from both its ends.
-struct Link {
-    /// The caller's dialog, and the switch's answer in it.
-    caller: Call,
-    answer: Message,
-    /// The callee's dialog, and the switch's INVITE in it.
-    callee: Call,
-    invite: Message,
-}
-
-impl Link {
-    fn a(&self) -> &CallId {
-        &self.caller.call_id
-    }
-
-    fn b(&self) -> &CallId {
-        &self.callee.call_id
-    }
-}
-
-async fn connect(controller: &mut Controller, caller: &Phone, callee: &Phone) -> Link {
-    let call = caller.dial("2000").await;
-    controller.claims().await;
-    let endpoint =
-        json!({"Invite-Format": "username", "To-Username": callee.user, "To-Realm": REALM});
-    let fields = json!({"Endpoints": [endpoint]});
-    controller.command(&call.call_id, "bridge", fields).await;
-    let invite = callee.request("INVITE").await;
-    callee.pick_up(&invite).await;
-    let answer = caller.final_response().await;
-    let link = Link {
-        caller: caller.ack(&call, &answer, "").await,
-        answer,
-        callee: callee.called(&invite),
-        invite,
-    };
-    controller.event("CHANNEL_BRIDGE", link.a()).await;
-    controller.event("CHANNEL_BRIDGE", link.b()).await;
-    link
-}
+use crate::support::{Call, Controller, Ears, Message, Phone, REALM, Scene, connect, payload};
 
 /// Three phones that can be called.
 async fn phones(scene: &Scene) -> [Phone; 3] {

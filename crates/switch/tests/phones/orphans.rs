@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Call, Controller, Message, Phone, REALM, Scene};
+use crate::support::{Call, Controller, Message, Phone, Scene, bridge_to, dialled};
 
 async fn scene() -> Scene {
     Scene::with(|config| config.controller_timeout_s = 1).await
@@ -10,9 +10,7 @@ async fn scene() -> Scene {
 
 /// Alice is parked, answered, by this controller.
 async fn parked(scene: &Scene, controller: &mut Controller) -> (Phone, Call) {
-    let alice = scene.phone("alice").await;
-    let call = alice.dial("2000").await;
-    controller.claims().await;
+    let (alice, call) = dialled(scene, controller).await;
     controller.command(&call.call_id, "answer", json!({})).await;
     controller.completion(&call.call_id, "answer").await;
     let answer = alice.final_response().await;
@@ -47,8 +45,7 @@ async fn a_bridge_outlives_its_controller_and_the_call_ends_with_it() {
     let bob = scene.registered("bob").await;
     let mut goes = scene.controller().await;
     let (alice, call) = parked(&scene, &mut goes).await;
-    let bob_at = json!({"Invite-Format": "username", "To-Username": "bob", "To-Realm": REALM});
-    let bridge = json!({"Endpoints": [bob_at]});
+    let bridge = bridge_to("bob");
     goes.command(&call.call_id, "bridge", bridge).await;
     let invite: Message = bob.request("INVITE").await;
     drop(goes);

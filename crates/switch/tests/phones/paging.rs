@@ -3,15 +3,19 @@
 use callreel_proto::CallId;
 use serde_json::{Value, json};
 
-use crate::support::{Call, Controller, Ears, Message, Phone, REALM, Scene, payload, soon};
+use crate::support::{
+    Call, Controller, Ears, Message, Phone, REALM, Scene, dialled, endpoint, hears, payload, soon,
+};
 
 /// A loud and a low sample of µ-law.
 const LOUD: u8 = 0x10;
 const LOW: u8 = 0x30;
 
-fn endpoint(user: &str) -> Value {
-    json!({"Invite-Format": "username", "To-Username": user, "To-Realm": REALM,
-        "Custom-SIP-Headers": {"Alert-Info": "ring tone"}})
+/// The phones of a user, which answer by themselves.
+fn answering(user: &str) -> Value {
+    let mut endpoint = endpoint(user);
+    endpoint["Custom-SIP-Headers"] = json!({"Alert-Info": "ring tone"});
+    endpoint
 }
 
 /// Alice pages Bob and Carol, whose phones have been rung.
@@ -31,10 +35,9 @@ impl Page {
         scene.device("carol", json!({})).await;
         let bob = scene.registered("bob").await;
         let carol = scene.registered("carol").await;
-        let alice = scene.phone("alice").await;
-        let call = alice.dial("2000").await;
-        controller.claims().await;
-        let mut fields = json!({"Endpoints": [endpoint("bob"), endpoint("carol")], "Timeout": 20});
+        let (alice, call) = dialled(&scene, &mut controller).await;
+        let mut fields =
+            json!({"Endpoints": [answering("bob"), answering("carol")], "Timeout": 20});
         let options = options.as_object().unwrap().clone();
         fields.as_object_mut().unwrap().extend(options);
         controller.command(&call.call_id, "page", fields).await;
@@ -70,12 +73,6 @@ async fn says(phone: &Phone, to: std::net::SocketAddr, from: u16, sample: u8) {
     for n in from..from + 8 {
         phone.speak(to, n, sample).await;
     }
-}
-
-/// Waits until this sample is heard, in a µ-law that has been to the mixer and back.
-async fn hears(phone: &Phone, sample: u8) {
-    let heard = async { while phone.hear().await.1 != [sample; 160] {} };
-    soon("the sample to be heard", heard).await;
 }
 
 async fn hangs_up(phone: &Phone, invite: &Message) {
@@ -194,9 +191,7 @@ async fn a_page_that_nobody_answers_says_why_and_leaves_the_caller_unanswered() 
 async fn what_cannot_be_a_page_is_an_error() {
     let scene = Scene::new().await;
     let mut controller = scene.controller().await;
-    let alice = scene.phone("alice").await;
-    let call = alice.dial("2000").await;
-    controller.claims().await;
+    let (_alice, call) = dialled(&scene, &mut controller).await;
     for (endpoints, wrong) in [
         (json!([]), "no endpoints"),
         (json!("bob"), "Could not execute"),

@@ -3,7 +3,7 @@
 use callreel_proto::CallId;
 use serde_json::json;
 
-use crate::support::{Call, Controller, Message, Phone, REALM, Scene, soon};
+use crate::support::{Call, Controller, Message, Phone, Scene, endpoint, hears};
 
 /// A call that is answered and hears music.
 async fn waiting(controller: &mut Controller, phone: &Phone) -> (Call, Message) {
@@ -21,11 +21,6 @@ async fn waiting(controller: &mut Controller, phone: &Phone) -> (Call, Message) 
 async fn pick_up(controller: &Controller, by: &CallId, target: &CallId) {
     let fields = json!({"Target-Call-ID": target, "Unbridged-Only": true});
     controller.command(by, "call_pickup", fields).await;
-}
-
-async fn heard_at_last(phone: &Phone, sample: u8) {
-    let heard = async { while phone.hear().await.1 != [sample; 160] {} };
-    soon("the other party", heard).await;
 }
 
 #[tokio::test]
@@ -51,9 +46,9 @@ async fn a_call_that_waits_is_picked_up_and_loses_its_controller() {
         assert_eq!(bridged["Bridge-B-Unique-ID"], waited.as_str());
     }
     alice.speak(to_alice.rtp(), 1000, 0x11).await;
-    heard_at_last(&bob, 0x11).await;
+    hears(&bob, 0x11).await;
     bob.speak(answer.rtp(), 1000, 0x22).await;
-    heard_at_last(&alice, 0x22).await;
+    hears(&alice, 0x22).await;
 
     // Nobody takes a call that talks.
     let other = scene.phone("bob").await;
@@ -108,8 +103,7 @@ async fn a_call_that_rings_somebody_meanwhile_is_picked_up_and_that_phone_stops_
     );
     let carol = scene.registered("carol").await;
     let (parked, _) = waiting(&mut controller, &alice).await;
-    let endpoint = json!({"Invite-Format": "username", "To-Username": "bob", "To-Realm": REALM});
-    let ring = json!({"Endpoints": [endpoint], "Insert-At": "flush"});
+    let ring = json!({"Endpoints": [endpoint("bob")], "Insert-At": "flush"});
     controller.command(&parked.call_id, "bridge", ring).await;
     let ringing = bob.request("INVITE").await;
     bob.reply(&ringing, "180 Ringing", "", "").await;

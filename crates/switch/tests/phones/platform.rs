@@ -3,7 +3,7 @@
 use callreel_proto::{CallId, Envelope, RouteReq};
 use serde_json::{Value, json};
 
-use crate::support::{ACCOUNT, Controller, Phone, REALM, Scene};
+use crate::support::{ACCOUNT, Controller, Phone, Scene, bridge_to};
 
 /// Fields that are there, and no empty text.
 fn has(event: &Value, keys: &[&str]) {
@@ -223,12 +223,9 @@ async fn talk(
     controller.claims().await;
     let a = call.call_id.clone();
     let mut of_a = vec![controller.event("CHANNEL_CREATE", &a).await];
-    let endpoint = json!({"Invite-Format": "username", "To-Username": "bob", "To-Realm": REALM});
     let set = json!({"Custom-Channel-Vars": {}, "Custom-Call-Vars": {"Ticket": "S-1"}});
     controller.command(&a, "set", set).await;
-    controller
-        .command(&a, "bridge", json!({"Endpoints": [endpoint]}))
-        .await;
+    controller.command(&a, "bridge", bridge_to("bob")).await;
     let invite = bob.request("INVITE").await;
     let b = CallId::new(invite.header("Call-ID"));
     bob.reply(&invite, "200 OK", "Server: Desk/2.0\n", &bob.sdp())

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Controller, Ears, Message, Phone, Scene, payload};
-use crate::transfers::{Talk, endpoint, talking};
+use crate::support::{
+    Controller, Ears, Scene, Talk, bridge_to, bridging, converse, is_ended, payload, talking,
+};
 
 fn blind(leg: Option<&str>) -> Value {
     let mut fields = json!({"Insert-At": "now", "Transfer-Type": "blind", "Transfer-To": "2001"});
@@ -11,28 +12,6 @@ fn blind(leg: Option<&str>) -> Value {
         fields["Transfer-Leg"] = leg.into();
     }
     fields
-}
-
-/// A phone is hung up.
-pub(crate) async fn is_ended(phone: &Phone) {
-    let bye = phone.request("BYE").await;
-    phone.reply(&bye, "200 OK", "", "").await;
-}
-
-/// Waits until a phone hears this, whatever it was sent before.
-pub(crate) async fn hears(phone: &Phone, sample: u8) {
-    while phone.hear().await.1 != [sample; 160] {}
-}
-
-/// They hear each other.
-pub(crate) async fn converse(one: (&Phone, &Message), other: (&Phone, &Message), sample: u8) {
-    one.0.speak(one.1.rtp(), sample.into(), sample).await;
-    hears(other.0, sample).await;
-    other
-        .0
-        .speak(other.1.rtp(), sample.into(), sample + 1)
-        .await;
-    hears(one.0, sample + 1).await;
 }
 
 fn assert_nobody_left(controller: &Controller) {
@@ -132,11 +111,9 @@ async fn both_legs_are_sent_on_and_each_has_a_call_of_its_own() {
 async fn a_caller_alone_is_sent_on_and_what_rings_for_it_no_longer_does() {
     let scene = Scene::new().await;
     let mut controller = scene.controller().await;
-    let (bob, alice) = (scene.registered("bob").await, scene.phone("alice").await);
-    let call = alice.dial("2000").await;
-    controller.claims().await;
+    let bob = scene.registered("bob").await;
+    let (alice, call) = bridging(&scene, &mut controller, bridge_to("bob")).await;
     let id = &call.call_id;
-    controller.command(id, "bridge", endpoint("bob")).await;
     let invite = bob.request("INVITE").await;
     bob.reply(&invite, "180 Ringing", "", "").await;
     controller.command(id, "transfer", blind(None)).await;

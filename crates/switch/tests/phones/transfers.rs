@@ -1,49 +1,8 @@
 //! Blind transfers: who goes, who stays, what everybody is told, and what of it is recorded.
 
-use callreel_proto::CallId;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{Call, Controller, Ears, Message, Phone, REALM, Scene, payload};
-
-/// Alice and Bob talk.
-pub(crate) struct Talk {
-    pub(crate) alice: Phone,
-    pub(crate) call: Call,
-    /// Where Alice speaks to.
-    pub(crate) answer: Message,
-    pub(crate) bob: Phone,
-    /// Where Bob speaks to.
-    pub(crate) invite: Message,
-    /// Bob's.
-    pub(crate) leg: CallId,
-}
-
-pub(crate) fn endpoint(user: &str) -> Value {
-    json!({"Endpoints": [{"Invite-Format": "username", "To-Username": user, "To-Realm": REALM}]})
-}
-
-pub(crate) async fn talking(scene: &Scene, controller: &mut Controller) -> Talk {
-    let (bob, alice) = (scene.registered("bob").await, scene.phone("alice").await);
-    let call = alice.dial("2000").await;
-    controller.claims().await;
-    let id = &call.call_id;
-    controller.command(id, "bridge", endpoint("bob")).await;
-    let invite = bob.request("INVITE").await;
-    bob.pick_up(&invite).await;
-    let answer = alice.final_response().await;
-    let call = alice.ack(&call, &answer, "").await;
-    let leg = CallId::new(invite.header("Call-ID"));
-    controller.event("CHANNEL_BRIDGE", &call.call_id).await;
-    controller.event("CHANNEL_BRIDGE", &leg).await;
-    Talk {
-        alice,
-        call,
-        answer,
-        bob,
-        invite,
-        leg,
-    }
-}
+use crate::support::{Call, Ears, Message, Phone, REALM, Scene, Talk, bridge_to, payload, talking};
 
 /// Sends REFER; its answer.
 async fn refer(phone: &Phone, call: &mut Call, headers: &str) -> Message {
@@ -120,7 +79,7 @@ async fn the_callee_sends_the_caller_on_and_the_callers_recording_goes_on() {
     assert_eq!(end["Hangup-Cause"], "NORMAL_CLEARING");
 
     let carol = scene.registered("carol").await;
-    controller.command(id, "bridge", endpoint("carol")).await;
+    controller.command(id, "bridge", bridge_to("carol")).await;
     let invite = carol.request("INVITE").await;
     assert!(invite.header("From").contains("sip:alice@"));
     carol.pick_up(&invite).await;

@@ -1,11 +1,15 @@
 //! What the tests share: a switch with an account, phones and a controller.
 
 mod controller;
+mod conversation;
 mod ears;
 mod phone;
 mod scene;
 
 pub(crate) use controller::Controller;
+pub(crate) use conversation::{
+    Talk, bridge_to, bridging, connect, converse, dialled, endpoint, hears, is_ended, talking,
+};
 pub(crate) use ears::{Ears, Forked, packet, payload};
 pub(crate) use phone::{Call, Message, Phone, sdp_with};
 pub(crate) use scene::{ACCOUNT, REALM, Scene, attachments};
