@@ -27,7 +27,7 @@ impl Module for CheckCid {
             Some(true) => number,
             Some(false) | None => "match".to_owned(),
         };
-        if stage.has_action(&key) {
+        if stage.leads_to(&key) {
             rename(stage);
         }
         Turn::Attempt(vec![key])

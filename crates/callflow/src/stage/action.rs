@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::Stage;
 use crate::data::Data;
-use crate::flow::{Child, Node};
+use crate::flow::Node;
 use crate::speech;
 use crate::talk::Effect;
 
@@ -26,12 +26,6 @@ impl Stage {
     pub(crate) fn has_child(&self, key: &str) -> bool {
         let node = self.node.as_ref();
         node.is_some_and(|node| node.child(key).is_some())
-    }
-
-    /// Whether it has one that is not `{}`.
-    pub(crate) fn has_action(&self, key: &str) -> bool {
-        let node = self.node.as_ref();
-        node.is_some_and(|node| matches!(node.child(key), Some(Child::Action(_))))
     }
 
     /// The running action's place.
