@@ -12,7 +12,7 @@ pub fn prompt_text(id: &str) -> Option<&'static str> {
 }
 
 /// All words there are.
-#[cfg(test)]
+#[cfg(all(test, feature = "espeak"))]
 pub(crate) fn texts() -> impl Iterator<Item = &'static str> {
     PROMPTS.iter().map(|(_, text)| *text)
 }
