@@ -10,7 +10,7 @@ use crate::support::{
     estate::{CALLEE, CALLEE_USER, CALLER, Estate, NUMBER, THIRD, THIRD_USER},
     eventually,
     node::Node,
-    phone::{InCall, Phone},
+    phone::Phone,
     receiver::Receiver,
     sipp::{Caller, Sipp, callee_never_answers},
     voice::Speech,
@@ -33,15 +33,6 @@ fn page(more: &Value, otherwise: Option<Value>) -> Value {
 
 fn voice(hz: u16) -> Speech {
     Speech::tone(f32::from(hz), PATIENCE.as_secs_f32())
-}
-
-/// Waits until this phone hears a tone for a second more.
-fn goes_on_hearing(phone: &InCall, hz: u16) {
-    let until = || phone.heard().tone(0, f32::from(hz)).last().map(|s| s.1);
-    let before = until().unwrap_or_default();
-    eventually(&format!("more of {hz} Hz"), || {
-        until().filter(|now| *now > before + 1.0)
-    });
 }
 
 #[test]
@@ -91,7 +82,7 @@ fn a_page_both_ways_goes_on_when_one_leaves_and_its_caller_is_recorded() {
         });
     }
     bob.ends();
-    goes_on_hearing(&carol, ALICE);
+    carol.goes_on_hearing(ALICE);
     // Nobody is left then: the page is over, and with it the call.
     carol.ends();
     alice.ends();

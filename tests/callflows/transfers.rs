@@ -59,22 +59,19 @@ fn talking(receiver: &Receiver) -> (Node, InCall, InCall) {
     (node, alice, bob)
 }
 
-/// From now on, too, a phone hears this, or again.
-fn hears_still(phone: &InCall, hz: u16) {
-    let now = phone.heard().seconds();
-    eventually(&format!("{hz} Hz to be heard after {now} s"), || {
-        let spans = phone.heard().tone(0, f32::from(hz));
-        spans.last().filter(|last| last.1 > now + 0.3).map(|_| ())
-    });
+/// And then Bob dials Carol by this code; she answers, and speaks.
+fn bob_dials_carol(receiver: &Receiver, code: &str) -> (Node, InCall, InCall, InCall) {
+    let (node, alice, bob) = talking(receiver);
+    let carol = Phone::answers(THIRD, &node);
+    bob.presses(&format!("{code}{THIRD_NUMBER}"));
+    carol.says(Speech::tone(f32::from(CAROL), 60.0));
+    (node, alice, bob, carol)
 }
 
 #[test]
 fn a_partys_keys_hand_the_other_on_and_the_recording_has_both_parts() {
     let receiver = Receiver::start();
-    let (node, alice, bob) = talking(&receiver);
-    let carol = Phone::answers(THIRD, &node);
-    bob.presses(&format!("*3{THIRD_NUMBER}"));
-    carol.says(Speech::tone(f32::from(CAROL), 60.0));
+    let (_node, alice, bob, carol) = bob_dials_carol(&receiver, "*3");
     alice.hears(CAROL);
     carol.hears(ALICE);
     bob.ends();
@@ -94,10 +91,7 @@ fn a_partys_keys_hand_the_other_on_and_the_recording_has_both_parts() {
 #[test]
 fn a_party_consults_by_keys_and_joins_the_two_others_by_hanging_up() {
     let receiver = Receiver::start();
-    let (node, alice, bob) = talking(&receiver);
-    let carol = Phone::answers(THIRD, &node);
-    bob.presses(&format!("*4{THIRD_NUMBER}"));
-    carol.says(Speech::tone(f32::from(CAROL), 60.0));
+    let (_node, alice, bob, carol) = bob_dials_carol(&receiver, "*4");
     bob.hears(CAROL);
     alice.hears(MUSIC);
     assert!(
@@ -124,14 +118,11 @@ fn a_party_consults_by_keys_and_joins_the_two_others_by_hanging_up() {
 #[test]
 fn a_party_who_consults_comes_back_by_key_and_the_call_is_as_it_was() {
     let receiver = Receiver::start();
-    let (node, alice, bob) = talking(&receiver);
-    let carol = Phone::answers(THIRD, &node);
-    bob.presses(&format!("*4{THIRD_NUMBER}"));
-    carol.says(Speech::tone(f32::from(CAROL), 60.0));
+    let (_node, alice, bob, carol) = bob_dials_carol(&receiver, "*4");
     bob.hears(CAROL);
     bob.presses("#");
     carol.ends();
-    hears_still(&alice, BOB);
+    alice.goes_on_hearing(BOB);
     bob.presses("*1");
     bob.ends();
     alice.ends();
@@ -152,11 +143,11 @@ fn a_party_stays_in_the_call_when_nobody_has_the_number() {
     eventually("the switch to refuse", || {
         node.log().contains("nobody takes the call").then_some(())
     });
-    hears_still(&alice, BOB);
+    alice.goes_on_hearing(BOB);
     bob.presses(&format!("*4{NOBODY}"));
     alice.hears(MUSIC);
-    hears_still(&alice, BOB);
-    hears_still(&bob, ALICE);
+    alice.goes_on_hearing(BOB);
+    bob.goes_on_hearing(ALICE);
     bob.presses("*1");
     bob.ends();
     alice.ends();

@@ -16,6 +16,7 @@ pub(crate) mod phone;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod receiver;
+pub(crate) mod server;
 pub(crate) mod sipp;
 pub(crate) mod site;
 pub(crate) mod voice;

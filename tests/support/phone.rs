@@ -156,6 +156,15 @@ impl InCall {
         });
     }
 
+    /// Waits until it hears a tone a second from now: still, or again.
+    pub(crate) fn goes_on_hearing(&self, hz: u16) {
+        let now = self.heard().seconds();
+        eventually(&format!("{hz} Hz to be heard after {now} s"), || {
+            let spans = self.heard().tone(0, f32::from(hz));
+            spans.last().filter(|last| last.1 > now + 1.0).map(|_| ())
+        });
+    }
+
     /// Waits until it has heard words from now on: more than the rest of a beep.
     pub(crate) fn hears_words(&self) {
         let before = self.heard().seconds();

@@ -14,7 +14,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, Uri},
 };
 
-use super::eventually;
+use super::{eventually, server::Server};
 
 /// One request as it came.
 #[derive(Debug, Clone)]
@@ -36,9 +36,8 @@ struct Shared {
 
 /// A running receiver; it stops when dropped.
 pub(crate) struct Receiver {
-    address: SocketAddr,
+    server: Server,
     shared: Shared,
-    _runtime: tokio::runtime::Runtime,
 }
 
 impl Receiver {
@@ -56,35 +55,24 @@ impl Receiver {
     pub(crate) fn at(address: SocketAddr, codes: &[u16]) -> Self {
         let shared = Shared::default();
         shared.script.lock().unwrap().extend(codes);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
         let app = Router::new()
             .fallback(accept)
             .layer(axum::extract::DefaultBodyLimit::disable())
             .with_state(shared.clone());
-        let listener = runtime
-            .block_on(tokio::net::TcpListener::bind(address))
-            .unwrap();
-        let address = listener.local_addr().unwrap();
-        runtime.spawn(async move { axum::serve(listener, app).await });
         Self {
-            address,
+            server: Server::serving(app, address),
             shared,
-            _runtime: runtime,
         }
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address
     }
 
     /// A URL under it.
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("http://{}{path}", self.server.address)
     }
 
     /// Everything that came so far.

@@ -1,18 +1,16 @@
 //! A web server that answers everybody the same, and remembers what it was asked: an author's Pivot app, or a speech engine.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use axum::{Router, extract::State, http::Uri};
 use serde_json::Value;
 
+use super::server::Server;
+
 /// A running server; it stops when dropped.
 pub(crate) struct WebServer {
-    address: SocketAddr,
+    server: Server,
     shared: Arc<Shared>,
-    _runtime: tokio::runtime::Runtime,
 }
 
 struct Shared {
@@ -36,29 +34,18 @@ impl WebServer {
             asked: Mutex::default(),
             told: Mutex::default(),
         });
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
         let app = Router::new()
             .fallback(serve)
             .with_state(Arc::clone(&shared));
-        let listener = runtime
-            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
-            .unwrap();
-        let address = listener.local_addr().unwrap();
-        runtime.spawn(async move { axum::serve(listener, app).await });
         Self {
-            address,
+            server: Server::serving(app, "127.0.0.1:0".parse().unwrap()),
             shared,
-            _runtime: runtime,
         }
     }
 
     /// Where it listens.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}/flow", self.address)
+        format!("http://{}/flow", self.server.address)
     }
 
     /// The paths and queries of all requests.
