@@ -133,6 +133,16 @@ impl Cursor {
         })
     }
 
+    /// Whether it waits for the answer to what it asked last.
+    pub fn awaits_answer(&self) -> bool {
+        match &self.phase {
+            Phase::Walking(_, awaited) | Phase::Ending(_, awaited, _) => {
+                matches!(awaited, Await::Reply)
+            }
+            Phase::Fresh | Phase::Leaving(_) | Phase::Over => false,
+        }
+    }
+
     /// How many flows wait until what runs is over.
     pub fn to_come(&self) -> usize {
         self.saved.len()

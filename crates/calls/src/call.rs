@@ -13,7 +13,7 @@
 //! | its own timer | `NoMoreKeys` | a feature code is complete, or none |
 //! | its own timer | `Lost` | nobody gave it to us in time |
 //! | its own timer | `Tell` | the cursor asked to be woken |
-//! | its own look-up task | `Tell` | the answer to the cursor's question |
+//! | its own look-up task | `Found` | the answer to the cursor's question |
 //! | its recorder | `Tell` | a recording ended or was refused; the flow may wait for it |
 //!
 //! If its recorder dies, the call goes on and the recordings are finished as interrupted.
@@ -27,7 +27,7 @@ mod recording;
 use std::{sync::Arc, time::Instant};
 
 use callreel_callflow::{
-    CallInfo, Captures, Cursor, Effect, Flow, Input, Output, Ringback, Settings, Standing,
+    Answer, CallInfo, Captures, Cursor, Effect, Flow, Input, Output, Ringback, Settings, Standing,
     metaflow::{MetaflowRules, Party},
     web::Hidden,
 };
@@ -39,6 +39,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+use asking::Asked;
 use keys::Keys;
 
 use crate::{
@@ -78,7 +79,9 @@ pub(crate) enum CallMsg {
     NoMoreKeys,
     /// From this actor's timer: the call is not ours.
     Lost(&'static str),
-    /// From this actor's timer, its look-up task or its recorder, or from the dispatcher: what the cursor is to be told.
+    /// From this actor's look-up task: the answer to the cursor's question of this number.
+    Found(u64, Box<Answer>),
+    /// From this actor's timer or its recorder, or from the dispatcher: what the cursor is to be told.
     Tell(Box<Input>),
     /// From the dispatcher, for people: where the call is.
     Describe(RpcReplyPort<Value>),
@@ -118,6 +121,8 @@ pub(crate) struct State {
     peer: Option<CallId>,
     timer: Option<JoinHandle<()>>,
     keys: Keys,
+    /// What the cursor has asked.
+    asked: Asked,
     /// Who is told of the call's end (Pivot's `cdr_url`).
     told_at_end: Vec<Hidden>,
     /// The flow is over; the actor ends with its recorder.
@@ -160,6 +165,7 @@ impl Actor for Call {
             CallMsg::Met(leg, rules) => state.met(leg, &rules, &myself).await,
             CallMsg::NoMoreKeys => state.no_more_keys(&myself).await,
             CallMsg::Lost(why) => state.lost(why, &myself),
+            CallMsg::Found(number, answer) => state.found(number, *answer, &myself).await,
             CallMsg::Tell(input) => state.feed(*input, &myself).await,
             CallMsg::Describe(reply) => drop(reply.send(state.describe().await)),
         }
@@ -240,6 +246,7 @@ impl State {
             peer: None,
             timer: None,
             keys: Keys::default(),
+            asked: Asked::default(),
             told_at_end: Vec::new(),
             finished: false,
         };
@@ -336,9 +343,11 @@ impl State {
         self.stop_when_done(myself);
     }
 
-    /// A call outlives its flow until its recorder has sealed, and those who want to know of its end can be told.
+    /// A call outlives its flow until its recorder has sealed, those who want to know of its end can be told, and the parking slot
+    /// that was asked for is known, for it is nobody's then.
     fn stop_when_done(&self, myself: &ActorRef<CallMsg>) {
-        if self.finished && self.recorder.is_none() && self.told_at_end.is_empty() {
+        let told = self.told_at_end.is_empty() && self.asked.slots.is_empty();
+        if self.finished && self.recorder.is_none() && told {
             tracing::info!(call_id = %self.route.call_id, account_id = %self.account, "call over");
             myself.stop(None);
         }

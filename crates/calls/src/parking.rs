@@ -1,6 +1,7 @@
 //! The parking slots of an account: a document each, as Kazoo has them. Two who want one slot do not both get it; a slot whose
 //! call is gone is free. Never decides what becomes of a call.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use callreel_bus::{Binding, QueueOptions};
@@ -21,7 +22,9 @@ const FIRST_SLOT: u64 = 101;
 const TRIES: usize = 16;
 /// How long switches are given to say that a channel lives: Kazoo's own requesters wait so long.
 const STATUS_PATIENCE: Duration = Duration::from_secs(2);
-/// Answers to one question: there are not more switches.
+/// Channels that are asked after at once.
+const ASKED: usize = 64;
+/// Answers that may wait to be read, to all that is asked at once: few switches know the same channel.
 const STATUSES: usize = 256;
 /// Kazoo's `valet_reservation_cleanup_time_ms`: so long after the phone that asked for a slot has hung up, the call may come that
 /// it asked for. No event tells of one that does not.
@@ -104,33 +107,32 @@ impl Slots<'_> {
         call: &ParkedCall,
     ) -> Result<ParkingAnswer, Error> {
         let facts = self.facts(call).await?;
-        let mut number = FIRST_SLOT;
-        for _ in 0..TRIES {
-            let slot = match wanted {
-                Some(slot) => slot.to_owned(),
-                None => {
-                    number = self.first_free(number).await?;
-                    number.to_string()
+        match wanted {
+            Some(slot) => {
+                let beyond = |highest| slot.parse::<u64>().is_ok_and(|number| number > highest);
+                if highest.is_some_and(beyond) {
+                    return Ok(ParkingAnswer::Full);
                 }
-            };
-            let beyond = |highest| slot.parse::<u64>().is_ok_and(|number| number > highest);
-            if highest.is_some_and(beyond) {
-                return Ok(ParkingAnswer::Full);
+                let slot = slot.to_owned();
+                self.take_this(ParkingSlot { slot, ..facts }, call).await
             }
-            let ours = ParkingSlot {
-                slot: slot.clone(),
-                ..facts.clone()
-            };
-            let doc = self.store().get(&self.db, &id_of(&slot)).await?;
+            None => self.take_any(highest, &facts, call).await,
+        }
+    }
+
+    /// This slot, unless it has a call that lives.
+    async fn take_this(
+        &self,
+        ours: ParkingSlot,
+        call: &ParkedCall,
+    ) -> Result<ParkingAnswer, Error> {
+        for _ in 0..TRIES {
+            let doc = self.store().get(&self.db, &id_of(&ours.slot)).await?;
             if let Some(other) = doc.as_ref().and_then(slot_of)
                 && !is_for(&other, call)
                 && self.lives(&other.call_id).await
             {
-                match wanted {
-                    Some(_) => return Ok(ParkingAnswer::Occupied(ours)),
-                    None => number += 1,
-                }
-                continue;
+                break;
             }
             match self.write(doc, &ours, call).await {
                 Ok(()) => return Ok(ParkingAnswer::Parked(ours)),
@@ -139,13 +141,55 @@ impl Slots<'_> {
                 Err(error) => return Err(error),
             }
         }
-        Ok(match wanted {
-            Some(slot) => ParkingAnswer::Occupied(ParkingSlot {
-                slot: slot.to_owned(),
-                ..facts
-            }),
-            None => ParkingAnswer::Full,
-        })
+        Ok(ParkingAnswer::Occupied(ours))
+    }
+
+    /// The first slot without a call; if each has one, the first whose call is gone.
+    async fn take_any(
+        &self,
+        highest: Option<u64>,
+        facts: &ParkingSlot,
+        call: &ParkedCall,
+    ) -> Result<ParkingAnswer, Error> {
+        for _ in 0..TRIES {
+            let docs = self.slots().await?;
+            let slot = match first_free(&docs, highest) {
+                Some(slot) => slot,
+                None => match self.first_left(&docs, highest).await {
+                    Some(slot) => slot,
+                    None => break,
+                },
+            };
+            let id = id_of(&slot);
+            let doc = docs.into_iter().find(|doc| doc["_id"] == id.as_str());
+            let ours = ParkingSlot {
+                slot,
+                ..facts.clone()
+            };
+            match self.write(doc, &ours, call).await {
+                Ok(()) => return Ok(ParkingAnswer::Parked(ours)),
+                // Somebody was faster: another slot may be free.
+                Err(Error::Conflict { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(ParkingAnswer::Full)
+    }
+
+    /// The first slot whose call no switch has. Asked for some at once: where one of them is gone, that ends the search.
+    async fn first_left(&self, docs: &[Value], highest: Option<u64>) -> Option<String> {
+        let mut taken = numbered(docs, highest);
+        // A slot that is kept comes last: its keeper has hung up, and the call it is kept for may be on its way.
+        taken.sort_unstable_by_key(|(number, slot)| (slot.attended, *number));
+        for some in taken.chunks(ASKED) {
+            let calls = some.iter().map(|(_, slot)| &slot.call_id);
+            let live = self.alive(calls.collect()).await;
+            let left = some.iter().find(|(_, slot)| !live.contains(&slot.call_id));
+            if let Some((_, slot)) = left {
+                return Some(slot.slot.clone());
+            }
+        }
+        None
     }
 
     async fn find(&self, slot: &str) -> Result<Option<ParkingAnswer>, Error> {
@@ -190,16 +234,6 @@ impl Slots<'_> {
     async fn slots(&self) -> Result<Vec<Value>, Error> {
         let view = View::OfType(pvt_type::PARKED_CALL.to_owned());
         self.store().query(&self.db, view).await
-    }
-
-    /// The first slot without a call, from this one on.
-    async fn first_free(&self, from: u64) -> Result<u64, Error> {
-        let slots = self.slots().await?;
-        let taken: Vec<u64> = slots
-            .iter()
-            .filter_map(|doc| slot_of(doc)?.slot.parse().ok())
-            .collect();
-        Ok((from..).find(|n| !taken.contains(n)).unwrap_or(from))
     }
 
     /// What is known of the call's parker; the slot is not chosen yet.
@@ -250,19 +284,27 @@ impl Slots<'_> {
         self.store().put(&self.db, doc).await.map(drop)
     }
 
-    /// Whether a switch has this channel. If nobody can be asked, it has.
     async fn lives(&self, call_id: &CallId) -> bool {
-        match ask_after(self.context, call_id).await {
-            Ok(lives) => lives,
+        self.alive(HashSet::from([call_id])).await.contains(call_id)
+    }
+
+    /// Which of these channels a switch has. If nobody can be asked, all.
+    async fn alive<'c>(&self, calls: HashSet<&'c CallId>) -> HashSet<&'c CallId> {
+        match ask_after(self.context, &calls).await {
+            Ok(alive) => alive,
             Err(error) => {
-                tracing::warn!(%call_id, %error, "a parked call cannot be asked after; it counts as one that waits");
-                true
+                tracing::warn!(?calls, %error, "parked calls cannot be asked after; they count as ones that wait");
+                calls
             }
         }
     }
 }
 
-async fn ask_after(context: &Context, call_id: &CallId) -> Result<bool, callreel_bus::Error> {
+/// Which of these channels a switch says it has.
+async fn ask_after<'c>(
+    context: &Context,
+    calls: &HashSet<&'c CallId>,
+) -> Result<HashSet<&'c CallId>, callreel_bus::Error> {
     let bus = &context.bus;
     let queue = bus.unique_queue_name();
     let options = QueueOptions {
@@ -271,26 +313,54 @@ async fn ask_after(context: &Context, call_id: &CallId) -> Result<bool, callreel
     };
     let binding = Binding::new(Exchange::Targeted, &queue);
     let mut answers = bus.subscribe(options, vec![binding]).await?;
-    let question = ChannelStatusReq {
+    for call_id in calls {
+        let (key, bytes) = question(context, call_id, &queue);
+        bus.publish(Exchange::Callevt, &key, bytes).await?;
+    }
+    let mut alive = HashSet::new();
+    let until = Instant::now() + STATUS_PATIENCE;
+    while alive.len() < calls.len()
+        && let Ok(Some(answer)) = timeout_at(until, answers.recv()).await
+    {
+        let answer = Envelope::<ChannelStatusResp>::from_bytes(&answer.body);
+        let answer = answer.map(|answer| answer.body).ok();
+        let answer = answer.filter(|answer| answer.status != ChannelStatus::Terminated);
+        alive.extend(answer.and_then(|answer| calls.get(&answer.call_id)));
+    }
+    Ok(alive)
+}
+
+/// Whether a switch has this channel, to be answered to this queue.
+fn question(context: &Context, call_id: &CallId, queue: &str) -> (String, Vec<u8>) {
+    let body = ChannelStatusReq {
         call_id: call_id.clone(),
         active_only: Some(true),
     };
-    let key = question.routing_key();
+    let key = body.routing_key();
     let mut headers = Headers::new("call_event", ChannelStatusReq::NAME)
         .msg_id(random_hex(32))
-        .server_id(queue);
+        .server_id(queue.to_owned());
     headers.node.clone_from(&context.node);
-    let body = question;
-    let bytes = Envelope { headers, body }.to_bytes();
-    bus.publish(Exchange::Callevt, &key, bytes).await?;
-    let until = Instant::now() + STATUS_PATIENCE;
-    while let Ok(Some(answer)) = timeout_at(until, answers.recv()).await {
-        let answer = Envelope::<ChannelStatusResp>::from_bytes(&answer.body);
-        if answer.is_ok_and(|answer| answer.body.status != ChannelStatus::Terminated) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    (key, Envelope { headers, body }.to_bytes())
+}
+
+/// The slots that have a number from the first one to the highest, and a call.
+fn numbered(docs: &[Value], highest: Option<u64>) -> Vec<(u64, ParkingSlot)> {
+    let slots = docs.iter().filter_map(|doc| {
+        let slot = slot_of(doc)?;
+        Some((slot.slot.parse().ok()?, slot))
+    });
+    let meant = FIRST_SLOT..=highest.unwrap_or(u64::MAX);
+    slots.filter(|(number, _)| meant.contains(number)).collect()
+}
+
+/// The first slot without a call.
+fn first_free(docs: &[Value], highest: Option<u64>) -> Option<String> {
+    let taken = numbered(docs, highest);
+    let taken: HashSet<u64> = taken.into_iter().map(|(number, _)| number).collect();
+    let mut numbers = FIRST_SLOT..=highest.unwrap_or(u64::MAX);
+    let free = numbers.find(|number| !taken.contains(number))?;
+    Some(free.to_string())
 }
 
 /// Kazoo's id of a slot's document.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use callreel_callflow::{
-    Answer, Input, Query,
+    Answer, Input, ParkingAnswer, ParkingQuery, Query,
     web::{PivotRequest, WebRequest},
 };
 use callreel_proto::{CallEvent, CallId, Exchange, HangupCause, OffnetReq, OffnetResp};
@@ -18,10 +18,25 @@ use crate::{
 /// Places that are told of one call's end at most: each Pivot server of a long chain may name one.
 const MOST_TOLD: usize = 16;
 
+/// What a cursor has asked.
+#[derive(Default)]
+pub(super) struct Asked {
+    /// The number of the newest question.
+    newest: u64,
+    /// The questions for a parking slot that have not been answered: each may have taken one by now.
+    pub(super) slots: Vec<u64>,
+}
+
 impl State {
     pub(super) fn look_up(&mut self, query: Query, myself: &ActorRef<CallMsg>) {
-        if let Query::Pivot(pivot) = &query {
-            self.remember_end(pivot);
+        self.asked.newest += 1;
+        let number = self.asked.newest;
+        match &query {
+            Query::Pivot(pivot) => self.remember_end(pivot),
+            Query::Parking(ParkingQuery::Take { .. } | ParkingQuery::Replace { .. }) => {
+                self.asked.slots.push(number);
+            }
+            _ => {}
         }
         let (context, account, call_id) = (
             Arc::clone(&self.context),
@@ -42,8 +57,22 @@ impl State {
             let broken = |error| Answer::Failed(format!("the look-up broke off: {error}"));
             let answer = asked.await.unwrap_or_else(broken);
             // The call may have ended meanwhile.
-            drop(myself.cast(CallMsg::Tell(Box::new(Input::Found(answer)))));
+            drop(myself.cast(CallMsg::Found(number, Box::new(answer))));
         });
+    }
+
+    /// The answer to a question, which the cursor may not wait for any more: the call has ended, or has another flow.
+    pub(super) async fn found(&mut self, number: u64, answer: Answer, myself: &ActorRef<CallMsg>) {
+        let slots = self.asked.slots.len();
+        self.asked.slots.retain(|slot| *slot != number);
+        let of_slot = self.asked.slots.len() < slots;
+        if !self.finished && number == self.asked.newest && self.cursor.awaits_answer() {
+            return self.feed(Input::Found(answer), myself).await;
+        }
+        if of_slot && let Answer::Parking(ParkingAnswer::Parked(slot)) = answer {
+            self.unpark(slot.slot, slot.call_id, slot.attended);
+        }
+        self.stop_when_done(myself);
     }
 
     /// Others may have a parking slot. Beside the call, which may be over.

@@ -39,13 +39,18 @@ struct Slots {
 
 impl Slots {
     async fn with(data: Value, docs: &[Value], vars: Value) -> Self {
+        let full = json!({"module": "response", "data": {"code": 486}});
+        let flow = json!({"module": "park", "data": data, "children": {"MAX_SLOT_EXCEEDED": full}});
+        Self::running(flow, docs, vars).await
+    }
+
+    /// A switch whose caller comes to this flow.
+    async fn running(flow: Value, docs: &[Value], vars: Value) -> Self {
         let docs: Vec<_> = docs.iter().cloned().map(|doc| (db(), doc)).collect();
         let docs: Vec<_> = docs
             .iter()
             .map(|(db, doc)| (db.as_str(), doc.clone()))
             .collect();
-        let full = json!({"module": "response", "data": {"code": 486}});
-        let flow = json!({"module": "park", "data": data, "children": {"MAX_SLOT_EXCEEDED": full}});
         let mut kazoo = Kazoo::with(Tree::V50, flow, CallsConfig::default(), &docs).await;
         let asked = [Binding::new(Exchange::Callevt, ChannelStatusReq::PATTERN)];
         let asked = queue(&kazoo.world.bus, &asked).await;
@@ -221,4 +226,109 @@ async fn a_call_that_hangs_up_leaves_its_slot_to_whoever_has_it_by_then() {
     slots.kazoo.settle().await;
     let freed = tokio::time::timeout(SOON, slots.until_in("7", None)).await;
     assert!(freed.is_err(), "another call was in it");
+}
+
+/// Slot documents from 101 on, each with this call in it.
+fn taken(calls: &[&str]) -> Vec<Value> {
+    let slots = calls.iter().zip(101..);
+    let slots = slots.map(|(call, number)| {
+        let id = format!("parking-slot-{number}");
+        json!({"_id": id, "pvt_type": "parked_call", "slot": {"Call-ID": call}})
+    });
+    slots.collect()
+}
+
+impl Slots {
+    /// The caller is to wait in any slot to 103.
+    async fn any_of(docs: &[Value]) -> Self {
+        let data = json!({"action": "direct_park", "max_slot_number": 103});
+        Self::with(data, docs, json!({})).await
+    }
+
+    /// The switches are asked after as many channels, of which one has these.
+    async fn asked_after_all(&mut self, count: usize, live: &[&str]) {
+        for _ in 0..count {
+            let asked = tokio::time::timeout(PATIENCE, self.asked.recv()).await;
+            let asked = asked.expect("the switches are asked").unwrap();
+            let asked = Envelope::<ChannelStatusReq>::from_bytes(&asked.body).unwrap();
+            if live.contains(&asked.body.call_id.as_str()) {
+                self.lives(asked).await;
+            }
+        }
+    }
+
+    async fn nobody_is_asked(&mut self) {
+        let asked = tokio::time::timeout(SOON, self.asked.recv()).await;
+        assert!(asked.is_err(), "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_slot_is_chosen_without_asking_while_one_is_free() {
+    let mut docs = taken(&["one", "two", "three"]);
+    docs.remove(1);
+    let mut slots = Slots::any_of(&docs).await;
+    slots.waits().await;
+    slots.until_in("102", Some(CALL)).await;
+    slots.nobody_is_asked().await;
+}
+
+#[tokio::test]
+async fn where_all_slots_are_taken_the_first_whose_call_is_gone_is_chosen() {
+    let beyond =
+        json!({"_id": "parking-slot-104", "pvt_type": "parked_call", "slot": {"Call-ID": "four"}});
+    let mut docs = taken(&["one", "two", "three"]);
+    docs.extend([beyond, slot_of("seven", false)]);
+    let mut slots = Slots::any_of(&docs).await;
+    slots.asked_after_all(3, &["one"]).await;
+    slots.nobody_is_asked().await;
+    slots.nobody_answers().await;
+    slots.waits().await;
+    slots.until_in("102", Some(CALL)).await;
+    slots.until_in("103", Some("three")).await;
+}
+
+#[tokio::test]
+async fn a_slot_that_is_kept_is_the_last_to_be_chosen() {
+    let mut docs = taken(&["one", "two", "three"]);
+    docs[0]["slot"]["Attended"] = json!(true);
+    let mut slots = Slots::any_of(&docs).await;
+    slots.asked_after_all(3, &[]).await;
+    slots.nobody_answers().await;
+    slots.waits().await;
+    slots.until_in("102", Some(CALL)).await;
+}
+
+#[tokio::test]
+async fn where_all_slots_have_calls_that_live_there_is_none_and_nobody_waits_for_that() {
+    let calls = ["one", "two", "three"];
+    let mut slots = Slots::any_of(&taken(&calls)).await;
+    let asked = Instant::now();
+    slots.asked_after_all(3, &calls).await;
+    slots.kazoo.commanded("respond").await;
+    assert!(asked.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_call_that_hangs_up_while_its_slot_is_looked_for_leaves_it() {
+    let mut slots = Slots::dialled(&[slot_of(OTHER, false)]).await;
+    slots.asked_after(OTHER).await;
+    slots.kazoo.event("CHANNEL_DESTROY", &json!({})).await;
+    slots.kazoo.settle().await;
+    slots.nobody_answers().await;
+    slots.until_in("7", None).await;
+    slots.kazoo.over().await;
+}
+
+#[tokio::test]
+async fn a_call_that_has_another_flow_when_its_slot_is_found_leaves_it() {
+    let mut slots = Slots::dialled(&[slot_of(OTHER, false)]).await;
+    slots.asked_after(OTHER).await;
+    let flow = json!({"module": "sleep", "data": {"duration": 600}, "children": {}});
+    let pivot = json!({"Application-Data": flow.to_string()});
+    slots.kazoo.event("CHANNEL_PIVOT", &pivot).await;
+    slots.kazoo.commanded("noop").await;
+    slots.nobody_answers().await;
+    slots.until_in("7", None).await;
+    slots.kazoo.nothing_more_is_said().await;
 }

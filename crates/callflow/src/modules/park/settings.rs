@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use callreel_proto::{CallId, lenient_u64};
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use crate::parking::ParkedCall;
@@ -83,10 +84,13 @@ fn user_of(header: &str) -> Option<String> {
 
 /// The call that a `Refer-To` wants replaced.
 pub(super) fn replaced(refer_to: &str) -> Option<CallId> {
-    let (_, rest) = refer_to.split_once("Replaces=")?;
-    let id = rest.split([';', '>']).next()?;
-    let id = id.split("%3B").next()?.split("%3b").next()?;
-    let id = id.replace("%40", "@");
+    let (_, headers) = refer_to.split_once('?')?;
+    let value = headers.split(['&', '>']).find_map(|header| {
+        let (name, value) = header.split_once('=')?;
+        name.eq_ignore_ascii_case("Replaces").then_some(value)
+    })?;
+    let value = percent_decode_str(value).decode_utf8().ok()?;
+    let id = value.split(';').next()?.trim();
     (!id.is_empty()).then(|| CallId::new(id))
 }
 
@@ -131,6 +135,8 @@ mod tests {
             found("<sip:*3@acme.test?Replaces=a;to-tag=1>").as_deref(),
             Some("a")
         );
+        let odd = "sip:*3@acme.test?Subject=x&replaces=a%2fb%3bto-tag%3d1";
+        assert_eq!(found(odd).as_deref(), Some("a/b"));
         assert_eq!(found("sip:*3@acme.test"), None);
     }
 }
