@@ -93,9 +93,10 @@ impl Channel {
         self.finish(cause, status).await;
     }
 
-    /// Nobody will say what comes next: unless something runs, the call has reached its end.
+    /// Nobody will say what comes next: unless something runs, the call has reached its end. Music on hold has no end of its own.
     pub(super) async fn on_abandoned(&mut self) {
-        let idle = self.queue.running().is_none() && self.bridge.is_none() && !self.joined;
+        let waits = self.queue.running().is_none_or(|name| name == "hold");
+        let idle = waits && self.bridge.is_none() && !self.joined;
         if idle {
             tracing::warn!(call_id = %self.call_id, "the call has lost its controller and ends");
             self.end(HangupCause::NormalTemporaryFailure).await;

@@ -59,3 +59,17 @@ async fn a_bridge_outlives_its_controller_and_the_call_ends_with_it() {
     let destroyed = witness.event("CHANNEL_DESTROY", &call.call_id).await;
     assert_eq!(destroyed["Hangup-Cause"], "NORMAL_TEMPORARY_FAILURE");
 }
+
+#[tokio::test]
+async fn music_on_hold_ends_for_want_of_a_controller() {
+    let scene = scene().await;
+    let witness = &mut scene.controller().await;
+    let mut goes = scene.controller().await;
+    let (alice, call) = parked(&scene, &mut goes).await;
+    goes.command(&call.call_id, "hold", json!({})).await;
+    alice.hear().await;
+    drop(goes);
+    alice.request("BYE").await;
+    let destroyed = witness.event("CHANNEL_DESTROY", &call.call_id).await;
+    assert_eq!(destroyed["Hangup-Cause"], "NORMAL_TEMPORARY_FAILURE");
+}
