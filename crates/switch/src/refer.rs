@@ -27,7 +27,7 @@ pub(crate) enum Target {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Referral {
     pub(crate) target: Target,
-    /// The URI in `Refer-To`.
+    /// The URI in `Refer-To`, with the headers it has.
     pub(crate) refer_to: String,
     /// `Referred-By` (RFC 3892), if the phone says.
     pub(crate) referred_by: Option<String>,
@@ -63,7 +63,7 @@ pub(crate) fn read(request: &Request) -> Result<Referral, StatusCode> {
     let sub = request.header_value("Refer-Sub");
     Ok(Referral {
         target,
-        refer_to: to.uri,
+        refer_to: uri_in(value).to_owned(),
         referred_by: by.map(|by| by.chars().take(MAX_REFERRED_BY).collect()),
         tell: !sub.is_some_and(|sub| sub.trim().eq_ignore_ascii_case("false")),
     })
@@ -78,6 +78,13 @@ pub(crate) fn number_in(target: &str) -> Option<String> {
         _ => target.split('@').next()?.to_owned(),
     };
     Some(number).filter(|number| is_dialable(number))
+}
+
+/// The URI in a `Refer-To`.
+fn uri_in(value: &str) -> &str {
+    let within = value.split_once('<');
+    let uri = within.and_then(|(_, rest)| rest.split('>').next());
+    uri.unwrap_or(value).trim()
 }
 
 fn says_invite(uri: &str) -> bool {
@@ -146,6 +153,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(blind.target, Target::Number("*97".to_owned()));
+        assert_eq!(blind.refer_to, "sip:%2A97@acme.test;user=phone");
         assert_eq!(blind.referred_by.as_deref(), Some("<sip:c@d>"));
         assert!(blind.tell);
         let attended = refer(
@@ -155,6 +163,8 @@ mod tests {
         let tags = ["x1", "y2"].map(str::to_owned);
         let call_id = CallId::new("id@h");
         assert_eq!(attended.target, Target::Call { call_id, tags });
+        let whole = "sip:2001@b?Replaces=id%40h%3Bto-tag%3Dx1%3Bfrom-tag%3Dy2";
+        assert_eq!(attended.refer_to, whole);
         assert!(!attended.tell);
     }
 

@@ -1,5 +1,5 @@
 //! Attended transfers: a phone has two calls and joins their other ends. Its two legs leave; one of the other ends keeps, or takes, the
-//! part of the A leg, the other one that of the B leg.
+//! part of the A leg, the other one that of the B leg. Where the second call has no other end, that of the first goes where it had gone.
 
 use callreel_proto::{CallId, EventName, HangupCause};
 use ractor::ActorRef;
@@ -7,9 +7,11 @@ use ractor::ActorRef;
 use super::bridge::{Bridge, Live};
 use super::dialling::other_leg;
 use super::outbound::Owner;
-use super::referring::{Kind, Stage};
+use super::referring::{Kind, Stage, Terms};
 use super::{Channel, ChannelMsg, Controller};
+use crate::events::Direction;
 use crate::queue::Queue;
+use crate::refer::Referral;
 use crate::vars::Vars;
 
 /// What one leg of the phone asks its other one.
@@ -22,6 +24,19 @@ pub(crate) struct JoinOrder {
     pub(super) account: Option<String>,
     /// The tags `Replaces` names, in any order.
     pub(super) tags: [String; 2],
+    /// What the phone wants.
+    pub(super) referral: Referral,
+}
+
+/// The second call has no other end: it talks to a callflow, or rings somebody still.
+pub(crate) struct Alone {
+    pub(super) number: u64,
+    /// The phone's leg in that call.
+    pub(super) leg: ActorRef<ChannelMsg>,
+    /// The number it called.
+    pub(super) to: String,
+    /// What the phone wants.
+    pub(super) referral: Referral,
 }
 
 /// The other end of the second call.
@@ -63,20 +78,47 @@ impl Channel {
         let [one, other] = &order.tags;
         let meant = tags == [one.clone(), other.clone()] || tags == [other.clone(), one.clone()];
         let ours = self.channel_vars.get("Account-ID") == order.account.as_deref();
-        let busy = self.is_transferring();
-        let outcome = match self.partner().filter(|_| meant && ours) {
-            None => ChannelMsg::TransferOutcome(order.number, Some(481)),
-            Some(_) if busy => ChannelMsg::TransferOutcome(order.number, Some(491)),
-            Some(other) => ChannelMsg::Joinable(Box::new(Joinable {
+        let refused = |status| ChannelMsg::TransferOutcome(order.number, Some(status));
+        let outcome = match (self.partner(), self.dialled()) {
+            _ if !(meant && ours) => refused(481),
+            _ if self.is_busy() => refused(491),
+            (Some(other), _) => ChannelMsg::Joinable(Box::new(Joinable {
                 number: order.number,
                 leg: self.me.clone(),
                 call_id: self.call_id.clone(),
                 other,
                 is_a_leg: self.owner.is_some(),
             })),
+            (None, Some(to)) => ChannelMsg::Alone(Box::new(Alone {
+                number: order.number,
+                leg: self.me.clone(),
+                to,
+                referral: order.referral,
+            })),
+            (None, None) => refused(481),
         };
         // Whoever asked may have ended.
         drop(order.by.cast(outcome));
+    }
+
+    /// The number that this leg's phone has called.
+    fn dialled(&self) -> Option<String> {
+        let called = self.direction == Direction::Inbound && self.owner.is_none();
+        called.then(|| self.parties.destination().to_owned())
+    }
+
+    /// The other call has no other end: this one's goes to the number that it had called.
+    pub(super) fn on_alone(&mut self, alone: Alone) {
+        let to = format!("{}@{}", alone.to, self.realm());
+        let asked = self.referring.as_mut();
+        let asked = asked.filter(|r| r.number == alone.number && r.stage == Stage::Asked);
+        let Some(referring) = asked else { return };
+        referring.go_on_blind(to, alone.leg);
+        let order = self.transfer_order(alone.number, &alone.to, &alone.referral, Terms::default());
+        // Who has just ended says so.
+        if let Some(partner) = self.partner() {
+            drop(partner.actor.cast(ChannelMsg::Transfer(Box::new(order))));
+        }
     }
 
     /// The other call's other end is known: joins it with this one's.

@@ -80,6 +80,8 @@ pub(crate) enum ChannelMsg {
     Join(Box<joining::JoinOrder>),
     /// From the leg that was asked so: whom its call is with.
     Joinable(Box<joining::Joinable>),
+    /// From the leg that was asked so: its call is with nobody.
+    Alone(Box<joining::Alone>),
     /// From the phone's leg that joins two others: this one is the A leg of the new conversation.
     Adopt(Box<joining::Adoption>),
     /// From the A leg of that conversation: this one is its B leg; with the A leg and its `Fetch-ID`.
@@ -394,6 +396,7 @@ impl Channel {
             ChannelMsg::TransferorGone(from) => self.on_transferor_gone(&from).await,
             ChannelMsg::Join(order) => self.on_join(*order),
             ChannelMsg::Joinable(found) => self.on_joinable(*found).await,
+            ChannelMsg::Alone(alone) => self.on_alone(*alone),
             ChannelMsg::Adopt(adoption) => self.on_adopt(*adoption).await,
             ChannelMsg::Serve(service) => {
                 let (owner, a_leg, fetch_id) = *service;

@@ -137,7 +137,7 @@ impl Channel {
         drop(reply.send(taken));
     }
 
-    fn is_busy(&self) -> bool {
+    pub(super) fn is_busy(&self) -> bool {
         self.pickup.is_some() || self.is_transferring()
     }
 

@@ -33,6 +33,8 @@ pub(super) struct Referring {
     pub(super) stage: Stage,
     /// The command, if no phone wants it.
     slip: Option<Slip>,
+    /// The leg that the phone talked to nobody on: it leaves, too.
+    second: Option<ActorRef<ChannelMsg>>,
 }
 
 impl Referring {
@@ -44,7 +46,15 @@ impl Referring {
             teller: None,
             stage: Stage::Asked,
             slip: None,
+            second: None,
         }
+    }
+
+    /// That the other leg go where the phone's second one has gone, for it talks to nobody there.
+    pub(super) fn go_on_blind(&mut self, to: String, second: ActorRef<ChannelMsg>) {
+        self.kind = Kind::Blind;
+        self.to = to;
+        self.second = Some(second);
     }
 
     /// That the other ends of this leg's two conversations be joined.
@@ -171,6 +181,7 @@ impl Channel {
                     number,
                     account: self.channel_vars.get("Account-ID").map(str::to_owned),
                     tags: tags.clone(),
+                    referral: referral.clone(),
                 };
                 let ask = ChannelMsg::Join(Box::new(order));
                 (Kind::Attended, String::new(), second, ask)
@@ -313,6 +324,10 @@ impl Channel {
             return;
         };
         referring.stage = Stage::Left;
+        if let Some(second) = referring.second.take() {
+            // It may have ended by itself.
+            drop(second.cast(ChannelMsg::HangUp(HangupCause::NormalClearing)));
+        }
         let (kind, to) = (referring.kind, referring.to.clone());
         self.publish(EventName::ChannelTransferor, |event| {
             event.transfer_type = Some(kind.name().to_owned());

@@ -3,7 +3,9 @@
 use callreel_proto::CallId;
 use serde_json::json;
 
-use crate::support::{Call, Controller, Ears, Message, Phone, REALM, Scene, connect, payload};
+use crate::support::{
+    Call, Controller, Ears, Link, Message, Phone, REALM, Scene, connect, payload,
+};
 
 /// Three phones that can be called.
 async fn phones(scene: &Scene) -> [Phone; 3] {
@@ -236,4 +238,78 @@ async fn nobody_joins_a_call_that_is_not_there_or_not_its_own() {
     assert_eq!(scene.switch.picture().await.channels.len(), 4);
     let heard = names(&controller);
     assert!(!heard.contains("UNBRIDGE"), "{heard}");
+}
+
+/// Alice and Bob talk, and Bob has called a number where a callflow answers.
+async fn consulted(scene: &Scene, controller: &mut Controller) -> (Link, [Phone; 2], Call) {
+    let [alice, bob, _] = phones(scene).await;
+    let first = connect(controller, &alice, &bob).await;
+    let second = bob.dial("4007").await;
+    controller.claims().await;
+    let id = &second.call_id;
+    controller.command(id, "answer", json!({})).await;
+    let answer = bob.final_response().await;
+    let second = bob.ack(&second, &answer, "").await;
+    controller.completion(&second.call_id, "answer").await;
+    (first, [alice, bob], second)
+}
+
+#[tokio::test]
+async fn the_other_party_goes_where_the_phone_has_gone_if_that_talks_to_nobody() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let (first, [_alice, bob], second) = consulted(&scene, &mut controller).await;
+    let mut dialog = first.callee.clone();
+    let joining = join(&bob, &mut dialog, &second);
+    let (request, ()) = tokio::join!(controller.claims(), joining);
+    assert_eq!(request.call_id, *first.a());
+    assert_eq!(request.request, format!("4007@{REALM}"));
+    let referred_to = request.channel_var("Referred-To").unwrap();
+    let wanted = replacing(&second);
+    assert!(
+        wanted.contains(&format!("<{referred_to}>")),
+        "{referred_to}"
+    );
+    for leg in [first.b(), &second.call_id] {
+        let end = controller.event("CHANNEL_DESTROY", leg).await;
+        assert_eq!(end["Hangup-Cause"], "NORMAL_CLEARING");
+    }
+    assert_eq!(scene.switch.picture().await.channels.len(), 1);
+}
+
+#[tokio::test]
+async fn a_phone_that_hangs_up_after_its_refer_sends_the_other_party_all_the_same() {
+    let scene = Scene::new().await;
+    let mut controller = scene.controller().await;
+    let (first, [_alice, bob], second) = consulted(&scene, &mut controller).await;
+    let mut dialog = first.callee.clone();
+    let headers = format!("{}Refer-Sub: false\n", replacing(&second));
+    bob.within(&mut dialog, "REFER", &headers, "").await;
+    assert_eq!(bob.final_response().await.status(), 202);
+    let request = controller.asked().await;
+    bob.within(&mut dialog, "BYE", "", "").await;
+    controller.event("CHANNEL_TRANSFEREE", first.a()).await;
+    controller.event("CHANNEL_DESTROY", &second.call_id).await;
+    controller.respond(&request, |_| {}).await;
+    controller.wins(first.a()).await;
+}
+
+#[tokio::test]
+async fn nobody_goes_where_nobody_wants_them_and_both_calls_stay() {
+    let scene = Scene::with(|config| config.route_timeout_ms = 300).await;
+    let mut controller = scene.controller().await;
+    let (first, [alice, bob], second) = consulted(&scene, &mut controller).await;
+    let mut dialog = first.callee.clone();
+    let headers = replacing(&second);
+    bob.within(&mut dialog, "REFER", &headers, "").await;
+    assert_eq!(bob.final_response().await.status(), 202);
+    for body in ["SIP/2.0 100", "SIP/2.0 404"] {
+        let notify = bob.request("NOTIFY").await;
+        assert!(notify.body.starts_with(body), "{}", notify.body);
+        bob.reply(&notify, "200 OK", "", "").await;
+    }
+    hear_each_other(&alice, &first.answer, &bob, &first.invite).await;
+    let id = &second.call_id;
+    controller.command(id, "noop", json!({})).await;
+    controller.completion(id, "noop").await;
 }

@@ -8,7 +8,7 @@ mod scene;
 
 pub(crate) use controller::Controller;
 pub(crate) use conversation::{
-    Talk, bridge_to, bridging, connect, converse, dialled, endpoint, hears, is_ended, talking,
+    Link, Talk, bridge_to, bridging, connect, converse, dialled, endpoint, hears, is_ended, talking,
 };
 pub(crate) use ears::{Ears, Forked, packet, payload};
 pub(crate) use phone::{Call, Message, Phone, sdp_with};
