@@ -92,7 +92,7 @@ fn a_recording_follows_the_caller_whom_the_callee_hands_on() {
     );
     let (bob, carol) = (heard.only_tone(1, BOB), heard.only_tone(1, CAROL));
     assert!(
-        bob.1 - bob.0 > 0.8 && carol.1 - carol.0 > 1.5,
+        bob.1 - bob.0 > 0.4 && carol.1 - carol.0 > 1.5,
         "{bob:?} and {carol:?}"
     );
     assert!(bob.1 < carol.0, "{bob:?} and then {carol:?}");
@@ -107,7 +107,7 @@ fn a_recording_that_shall_not_follow_ends_with_the_transfer() {
         heard.seconds()
     );
     assert!(heard.tone(1, CAROL).is_empty(), "Carol is not recorded");
-    assert!(sounds(&heard, 1, BOB) > 0.8);
+    assert!(sounds(&heard, 1, BOB) > 0.4, "Bob is, before that");
 }
 
 #[test]
