@@ -75,6 +75,16 @@ impl Run {
         self.noted("message received", "message sent", words);
     }
 
+    /// Waits for a message with this header, and tells what is in the first one.
+    pub(crate) fn received_header(&self, name: &str) -> String {
+        let header = format!("{name}: ");
+        eventually(&format!("a message with {name}"), || {
+            let messages = super::text_of(&self.messages);
+            let mut lines = messages.lines();
+            lines.find_map(|line| Some(line.strip_prefix(&header)?.trim().to_owned()))
+        })
+    }
+
     /// Waits for a message that begins with one heading and ends before the other, and has these words.
     fn noted(&self, heading: &str, other: &str, words: &str) {
         eventually(&format!("{heading} with {words:?}"), || {
@@ -277,6 +287,28 @@ pub(crate) fn callee_refuses(code: u16, reason: &str) -> String {
         "SIP/2.0 {code} {reason}\n[last_Via:]\n[last_From:]\n[last_To:];tag=[call_number]callee\n[last_Call-ID:]\n[last_CSeq:]\nContent-Length: 0\n"
     )));
     text + "<recv request=\"ACK\"/>\n</scenario>\n"
+}
+
+/// A carrier's registrar: challenges who registers, and takes nobody but this user with this password.
+pub(crate) fn registrar(user: &str, password: &str) -> String {
+    let reply = |status: &str, more: &str| {
+        send(&format!(
+            "SIP/2.0 {status}\n[last_Via:]\n[last_From:]\n[last_To:];tag=[call_number]registrar\n[last_Call-ID:]\n[last_CSeq:]\n{more}Content-Length: 0\n"
+        ))
+    };
+    let challenge = "WWW-Authenticate: Digest realm=\"carrier.test\", nonce=\"5f2b1c\", algorithm=MD5, qop=\"auth\"\n";
+    let verified = format!(
+        "<recv request=\"REGISTER\"><action><verifyauth assign_to=\"good\" username=\"{user}\" password=\"{password}\"/></action></recv>\n<nop test=\"good\" next=\"1\"/>\n"
+    );
+    header("registrar")
+        + "<recv request=\"REGISTER\"/>\n"
+        + &reply("401 Unauthorized", challenge)
+        + &verified
+        // With another password the scenario waits for what nobody sends, and fails.
+        + &reply("403 Forbidden", "")
+        + "<recv request=\"ACK\" timeout=\"1\"/>\n<label id=\"1\"/>\n"
+        + &reply("200 OK", "[last_Contact:]\nExpires: 3600\n")
+        + "</scenario>\n"
 }
 
 /// A callee's scenario: rings and is cancelled.
