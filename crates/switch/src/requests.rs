@@ -21,6 +21,10 @@ const RETRY_AFTER_S: u32 = 5;
 /// How long the refusal of one request may hold up the others.
 const SHED_PATIENCE: Duration = Duration::from_millis(50);
 
+/// How long a request waits for the ACK before it, and how often it looks: less than half a second, after which it is sent again.
+const ACK_PATIENCE: Duration = Duration::from_millis(400);
+const ACK_LOOK: Duration = Duration::from_millis(5);
+
 /// Serves requests until the transport ends.
 pub(crate) async fn serve(shared: Arc<Shared>, mut incoming: TransactionReceiver) {
     let places = Arc::new(Semaphore::new(MAX_SERVED + 2 * shared.config.max_calls));
@@ -93,12 +97,11 @@ async fn one(shared: &Arc<Shared>, mut tx: Transaction) -> rsipstack::Result<()>
 
 async fn within(mut dialog: Dialog, mut tx: Transaction) -> rsipstack::Result<()> {
     // The library says nothing to most requests before the dialog is confirmed.
-    let settled = matches!(dialog.state(), DialogState::Confirmed(..));
     let patient = matches!(
         tx.original.method,
         Method::Bye | Method::Ack | Method::PRack | Method::Cancel
     );
-    if !settled && !patient {
+    if !patient && !settled(&dialog).await {
         let headers = vec![Header::RetryAfter(RetryAfter::new("1"))];
         let status = StatusCode::ServerInternalError;
         return tx.reply_with(status, headers, None).await;
@@ -107,6 +110,18 @@ async fn within(mut dialog: Dialog, mut tx: Transaction) -> rsipstack::Result<()
         return tx.reply(overtaken).await;
     }
     dialog.handle(&mut tx).await
+}
+
+/// Whether the dialog is confirmed. A request that came right behind the ACK may be here before it, each having a task of its own;
+/// the library tells of the ACK to nobody but the channel.
+async fn settled(dialog: &Dialog) -> bool {
+    let acked = async {
+        while matches!(dialog.state(), DialogState::WaitAck(..)) {
+            tokio::time::sleep(ACK_LOOK).await;
+        }
+    };
+    drop(tokio::time::timeout(ACK_PATIENCE, acked).await);
+    matches!(dialog.state(), DialogState::Confirmed(..))
 }
 
 /// A request older than one already seen gets 500 (RFC 3261 §12.2.2); the library would drop it on some legs.
