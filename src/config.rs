@@ -1,6 +1,7 @@
 //! The node's settings: one TOML file, overridden by `CALLREEL_<SECTION>_<KEY>`, with every key documented in one place.
 
 use std::{
+    net::SocketAddr,
     num::NonZeroU64,
     path::{Path, PathBuf},
 };
@@ -52,6 +53,7 @@ pub(crate) struct NodeConfig {
     pub(crate) data: PathBuf,
     pub(crate) roles: Vec<Role>,
     pub(crate) drain_limit_s: u64,
+    pub(crate) health_listen: Option<SocketAddr>,
 }
 
 impl Default for NodeConfig {
@@ -61,6 +63,7 @@ impl Default for NodeConfig {
             data: PathBuf::from(".callreel"),
             roles: Role::ALL.to_vec(),
             drain_limit_s: 20,
+            health_listen: None,
         }
     }
 }
@@ -235,6 +238,10 @@ fn sections() -> [(&'static str, &'static [(&'static str, &'static str)]); 11] {
                 (
                     "drain_limit_s",
                     "seconds running calls are given to end after SIGTERM, while new ones are refused; Ctrl-C waits for none",
+                ),
+                (
+                    "health_listen",
+                    "address and port of /healthz and /readyz for supervisors, whatever the roles (docs/cluster.md); nowhere when absent",
                 ),
             ],
         ),

@@ -8,6 +8,7 @@ mod correlation;
 mod demo;
 mod dial;
 mod flow;
+mod health;
 mod import;
 mod keys;
 mod live;

@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::{cli::Serve, node::Node, telemetry};
+use crate::{cli::Serve, health::Health, node::Node, telemetry};
 
 /// Runs the node and prints where it can be reached; the line `ready` follows when it takes calls.
 pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
@@ -15,12 +15,17 @@ pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
     }
     telemetry::start(&config.telemetry)?;
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    let health = Health::start(config.node.health_listen).await?;
     let mut node = Node::start(&config).await?;
+    health.serves(node.bus().clone(), node.store().clone());
     for (transport, address) in node.sip_addresses() {
         say(&format!("sip {transport} {address}\n"));
     }
     if let Some(address) = node.api_address() {
         say(&format!("api http://{address}\n"));
+    }
+    if let Some(address) = health.address() {
+        say(&format!("health http://{address}\n"));
     }
     say("ready\n");
     let told = tokio::select! {
@@ -28,6 +33,7 @@ pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
         pressed = tokio::signal::ctrl_c() => pressed.map(|()| End::Now).context("Ctrl-C")?,
         role = node.broken() => End::Broken(role),
     };
+    health.stops();
     let code = match told {
         End::Now => ExitCode::SUCCESS,
         End::Drain => {

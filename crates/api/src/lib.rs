@@ -36,5 +36,5 @@ pub use config::{ApiConfig, Auth, CONFIG_KEYS};
 pub use error::Error;
 pub use flows::Documents;
 pub use router::{Shared, router};
-pub use server::Api;
+pub use server::{Api, serve};
 pub use switches::Switches;

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use axum::Router;
 use callreel_attachments::Attachments;
 use callreel_bus::Bus;
 use callreel_proto::Utc;
@@ -76,7 +77,7 @@ impl Api {
             node: node.to_owned(),
             ready: is_ready,
         }));
-        let task = tokio::spawn(serve(listener, Front::new(app), stopped));
+        let task = tokio::spawn(serve(listener, app, stopped));
         let sweeping = tokio::spawn(sweep(Tokens::new(store)));
         Ok(Self {
             _sweeping: AbortOnDropHandle::new(sweeping),
@@ -138,8 +139,9 @@ async fn sweep(tokens: Tokens) {
     }
 }
 
-/// Takes connections until it is told to stop, and then waits for those it has.
-async fn serve(listener: TcpListener, front: Front, mut stop: watch::Receiver<bool>) {
+/// Takes connections for these routes until it is told to stop, and then waits for those it has. Clients have the API's limits.
+pub async fn serve(listener: TcpListener, app: Router, mut stop: watch::Receiver<bool>) {
+    let front = Front::new(app);
     let word = stop.clone();
     let mut connections = JoinSet::new();
     loop {
