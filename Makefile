@@ -5,6 +5,8 @@ TOOLS := python3:python3 sipp:sip-tester baresip:baresip-core ffmpeg:ffmpeg fake
 # Azurite's databases and telemetry, which no test uses, are overridden by an empty package there: they are half of all packages.
 # Where the servers of tests/tools/package.json are installed; the tests look for them here.
 NODE_TOOLS := target/test-tools
+# Where those of tests/tools/requirements.txt are.
+PYTHON_TOOLS := $(NODE_TOOLS)/python
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: help demo test everything tools lint unit blackbox soak deny fmt
@@ -21,7 +23,7 @@ test: tools lint everything   ## Tools, style, unit tests, real calls: what CI r
 	@echo "         storage plans against S3's and Azure's API, killed, refusing and cut off;"
 	@echo "         black-box calls by sipp and baresip against the real binary, in one process and in five, heard by ffmpeg"
 
-tools:           ## Install what the tests need from Debian and npm
+tools:           ## Install what the tests need from Debian, npm and PyPI
 	@missing=""; PATH="$$PATH:/usr/sbin:/sbin"; \
 	for pair in $(TOOLS); do \
 	  command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair##*:}"; \
@@ -30,6 +32,7 @@ tools:           ## Install what the tests need from Debian and npm
 	echo "test tools: installing$$missing from Debian"; \
 	$(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing
 	@$(MAKE) --no-print-directory --quiet $(NODE_TOOLS)/package-lock.json
+	@$(MAKE) --no-print-directory --quiet $(PYTHON_TOOLS)/requirements.txt
 
 # The lock file is copied last: it is there when all it names is. Nothing of these packages runs while they are installed.
 $(NODE_TOOLS)/package-lock.json: tests/tools/package.json tests/tools/package-lock.json
@@ -37,6 +40,15 @@ $(NODE_TOOLS)/package-lock.json: tests/tools/package.json tests/tools/package-lo
 	@rm -rf $(NODE_TOOLS) && mkdir -p $(NODE_TOOLS)/install
 	@cp $^ $(NODE_TOOLS)/install && cd $(NODE_TOOLS)/install && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@mv $(NODE_TOOLS)/install/* $(NODE_TOOLS) && rmdir $(NODE_TOOLS)/install && touch $@
+
+# Only wheels whose hashes are known: nothing of these packages runs while they are installed either.
+# Debian's Python cannot make the folder without its package python3-venv.
+$(PYTHON_TOOLS)/requirements.txt: tests/tools/requirements.txt
+	@echo "test tools: installing tests/tools/requirements.txt from PyPI"
+	@python3 -c 'import ensurepip' 2>/dev/null || $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv
+	@rm -rf $(PYTHON_TOOLS) && python3 -m venv $(PYTHON_TOOLS)
+	@$(PYTHON_TOOLS)/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --requirement $<
+	@cp $< $@
 
 lint:            ## Formatting, clippy and doc comments without warnings
 	cargo fmt --all --check
