@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use serde_with::skip_serializing_none;
 
 use crate::lenient::{loose, loose_by_serde, loose_or_default, readable, some_text, spelled};
 use crate::{
@@ -27,6 +28,7 @@ pub enum InsertAt {
 loose_by_serde!(InsertAt);
 
 /// The command itself, by `Application-Name`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "Application-Name", rename_all = "snake_case")]
 pub enum Application {
@@ -39,20 +41,10 @@ pub enum Application {
     /// End the call, or only its other leg.
     Hangup {
         /// Why; normal clearing when absent.
-        #[serde(
-            rename = "Hangup-Cause",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Hangup-Cause", default, deserialize_with = "loose")]
         hangup_cause: Option<HangupCause>,
         /// End the other leg and keep this one.
-        #[serde(
-            rename = "Other-Leg-Only",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Other-Leg-Only", default, deserialize_with = "loose")]
         other_leg_only: Option<bool>,
     },
     /// A final SIP answer to an unanswered call.
@@ -61,12 +53,7 @@ pub enum Application {
         #[serde(rename = "Response-Code", deserialize_with = "some_text")]
         code: String,
         /// SIP reason phrase.
-        #[serde(
-            rename = "Response-Message",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Response-Message", default, deserialize_with = "loose")]
         message: Option<String>,
     },
     /// Play a file. Completes as `play`.
@@ -79,28 +66,13 @@ pub enum Application {
         #[serde(rename = "Terminators", default, deserialize_with = "loose_or_default")]
         terminators: Terminators,
         /// Start again at the end, until broken.
-        #[serde(
-            rename = "Endless-Playback",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Endless-Playback", default, deserialize_with = "loose")]
         endless: Option<bool>,
         /// How often; 1 when absent.
-        #[serde(
-            rename = "Loop-Count",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Loop-Count", default, deserialize_with = "loose")]
         loop_count: Option<u64>,
         /// Who hears it; whom the command is about when absent.
-        #[serde(
-            rename = "Leg",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Leg", default, deserialize_with = "loose")]
         leg: Option<Hearers>,
     },
     /// Speak a text. Completes as `tts`.
@@ -109,47 +81,22 @@ pub enum Application {
         #[serde(rename = "Text", deserialize_with = "some_text")]
         text: String,
         /// `male` or `female`.
-        #[serde(
-            rename = "Voice",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Voice", default, deserialize_with = "loose")]
         voice: Option<String>,
         /// Such as `en-us`.
-        #[serde(
-            rename = "Language",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Language", default, deserialize_with = "loose")]
         language: Option<String>,
         /// Ours: a voice as the engine calls it, in the place of `Voice` where it knows it.
-        #[serde(
-            rename = "Voice-Name",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Voice-Name", default, deserialize_with = "loose")]
         voice_name: Option<String>,
         /// Who speaks: ours are `embedded` and `http`; the switch's own choice when absent or not known there.
-        #[serde(
-            rename = "Engine",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Engine", default, deserialize_with = "loose")]
         engine: Option<String>,
         /// Keys that end it.
         #[serde(rename = "Terminators", default, deserialize_with = "loose_or_default")]
         terminators: Terminators,
         /// Who hears it; whom the command is about when absent.
-        #[serde(
-            rename = "Leg",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Leg", default, deserialize_with = "loose")]
         leg: Option<Hearers>,
     },
     /// Say a number, letters or the like by Kazoo's rules of saying; not a text. Completes as `say`.
@@ -164,31 +111,16 @@ pub enum Application {
         #[serde(rename = "Method", default, deserialize_with = "loose_or_default")]
         method: String,
         /// Such as `en-us`.
-        #[serde(
-            rename = "Language",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Language", default, deserialize_with = "loose")]
         language: Option<String>,
         /// Who hears it; whom the command is about when absent.
-        #[serde(
-            rename = "Leg",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Leg", default, deserialize_with = "loose")]
         leg: Option<Hearers>,
     },
     /// Play music on hold until broken. Completes as `hold`.
     Hold {
         /// As in `play`; the switch's own music when absent.
-        #[serde(
-            rename = "Hold-Media",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Hold-Media", default, deserialize_with = "loose")]
         media_name: Option<String>,
     },
     /// Sound tones. Completes as `tones`.
@@ -200,12 +132,7 @@ pub enum Application {
         #[serde(rename = "Terminators", default, deserialize_with = "loose_or_default")]
         terminators: Terminators,
         /// Who hears it; whom the command is about when absent.
-        #[serde(
-            rename = "Leg",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Leg", default, deserialize_with = "loose")]
         leg: Option<Hearers>,
     },
     /// Record the caller alone until a key, silence, the limit or hangup. Completes as `RECORD_STOP`.
@@ -221,8 +148,7 @@ pub enum Application {
             rename = "Time-Limit",
             default,
             deserialize_with = "loose",
-            serialize_with = "spelled",
-            skip_serializing_if = "Option::is_none"
+            serialize_with = "spelled"
         )]
         time_limit_s: Option<u64>,
         /// Mean absolute amplitude (of 32767) below which the caller is silent; 200 when absent.
@@ -230,8 +156,7 @@ pub enum Application {
             rename = "Silence-Threshold",
             default,
             deserialize_with = "loose",
-            serialize_with = "spelled",
-            skip_serializing_if = "Option::is_none"
+            serialize_with = "spelled"
         )]
         silence_threshold: Option<u64>,
         /// Seconds of silence that end it; 5 when absent.
@@ -239,24 +164,14 @@ pub enum Application {
             rename = "Silence-Hits",
             default,
             deserialize_with = "loose",
-            serialize_with = "spelled",
-            skip_serializing_if = "Option::is_none"
+            serialize_with = "spelled"
         )]
         silence_hits: Option<u64>,
         /// Ours: the recording this is for.
-        #[serde(
-            rename = "Media-Recording-ID",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Media-Recording-ID", default, deserialize_with = "loose")]
         recording_id: Option<String>,
         /// Ours: fork the audio here instead of writing a file.
-        #[serde(
-            rename = "Media-Fork",
-            default,
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Media-Fork", default)]
         fork: Option<MediaFork>,
     },
     /// Start, stop or mask a recording of the call; always sent with `Insert-At: now`.
@@ -265,22 +180,13 @@ pub enum Application {
         #[serde(rename = "Record-Action")]
         action: RecordAction,
         /// File name; events name it.
-        #[serde(
-            rename = "Media-Name",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Media-Name", default, deserialize_with = "loose")]
         media_name: Option<String>,
         /// How to record and whose it is.
         #[serde(flatten)]
         terms: Box<RecordCall>,
         /// Ours: fork both streams here instead of writing a file.
-        #[serde(
-            rename = "Media-Fork",
-            default,
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Media-Fork", default)]
         fork: Option<MediaFork>,
     },
     /// Ring endpoints and join the first that answers. Completes as `bridge`, after the bridge has ended.
@@ -289,68 +195,28 @@ pub enum Application {
         #[serde(rename = "Endpoints", deserialize_with = "readable")]
         endpoints: Vec<Endpoint>,
         /// Seconds to ring; 20 when absent.
-        #[serde(
-            rename = "Timeout",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Timeout", default, deserialize_with = "loose")]
         timeout_s: Option<u64>,
         /// `single` (one after the other) or `simultaneous`.
-        #[serde(
-            rename = "Dial-Endpoint-Method",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Dial-Endpoint-Method", default, deserialize_with = "loose")]
         method: Option<String>,
         /// One refusal ends the ringing of all.
-        #[serde(
-            rename = "Fail-On-Single-Reject",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Fail-On-Single-Reject", default, deserialize_with = "loose")]
         fail_on_single_reject: Option<bool>,
         /// Caller's name as the callee sees it.
-        #[serde(
-            rename = "Caller-ID-Name",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Caller-ID-Name", default, deserialize_with = "loose")]
         caller_id_name: Option<String>,
         /// Caller's number as the callee sees it.
-        #[serde(
-            rename = "Caller-ID-Number",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Caller-ID-Number", default, deserialize_with = "loose")]
         caller_id_number: Option<String>,
         /// The caller hears ringing, whatever the callee's side sends before it answers.
-        #[serde(
-            rename = "Ignore-Early-Media",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Ignore-Early-Media", default, deserialize_with = "loose")]
         ignore_early_media: Option<bool>,
         /// What the caller hears while it rings, as in `play`; the caller's phone rings by itself when absent.
-        #[serde(
-            rename = "Ringback",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Ringback", default, deserialize_with = "loose")]
         ringback: Option<String>,
         /// A callee that sends the call elsewhere (3xx) is not followed.
-        #[serde(
-            rename = "Ignore-Forward",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Ignore-Forward", default, deserialize_with = "loose")]
         ignore_forward: Option<bool>,
         /// Variables of all B legs.
         #[serde(
@@ -381,12 +247,7 @@ pub enum Application {
     /// Part two legs that talk; those named are parked, the other one ends. Always `now`. Completes as the bridge does.
     Unbridge {
         /// Who is parked; the leg the command is about when absent.
-        #[serde(
-            rename = "Leg",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Leg", default, deserialize_with = "loose")]
         leg: Option<Hearers>,
     },
     /// Put the other leg on hold, until a key takes it back. Always `now`.
@@ -412,31 +273,16 @@ pub enum Application {
     /// Do nothing for a while. Completes as `sleep`.
     Sleep {
         /// Milliseconds; 50 when absent.
-        #[serde(
-            rename = "Time",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Time", default, deserialize_with = "loose")]
         time_ms: Option<u64>,
     },
     /// Leave the channel as it is until the next command. No completion event.
     Park {
         /// Seconds after which the channel is hung up; never when absent.
-        #[serde(
-            rename = "Timeout",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Timeout", default, deserialize_with = "loose")]
         timeout_s: Option<u64>,
         /// Why it is hung up then; normal clearing when absent.
-        #[serde(
-            rename = "Hangup-Cause",
-            default,
-            deserialize_with = "loose",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(rename = "Hangup-Cause", default, deserialize_with = "loose")]
         hangup_cause: Option<HangupCause>,
     },
     /// Press keys towards the phone. Completes as `send_dtmf`.

@@ -3,12 +3,14 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use serde_with::skip_serializing_none;
 
 use crate::lenient::{loose, loose_or_default, some_text};
 use crate::{CallId, encode_word};
 
 /// "This call has another controller now." Category `call_event`, name `usurp_control`. Every controller of the call whose
 /// own `Fetch-ID` differs stops, without hanging up.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsurpControl {
     /// The call.
@@ -18,20 +20,10 @@ pub struct UsurpControl {
     #[serde(rename = "Fetch-ID", deserialize_with = "some_text")]
     pub fetch_id: String,
     /// Why: `Route-Win` or `redirect`.
-    #[serde(
-        rename = "Reason",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Reason", default, deserialize_with = "loose")]
     pub reason: Option<String>,
     /// The switch.
-    #[serde(
-        rename = "Media-Node",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Media-Node", default, deserialize_with = "loose")]
     pub media_node: Option<String>,
 }
 
@@ -46,18 +38,14 @@ impl UsurpControl {
 }
 
 /// "Is this channel alive?" Category `call_event`, name `channel_status_req`; to every switch.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelStatusReq {
     /// The channel.
     #[serde(rename = "Call-ID")]
     pub call_id: CallId,
     /// A switch that does not have it stays silent; false when absent: it answers `terminated`.
-    #[serde(
-        rename = "Active-Only",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Active-Only", default, deserialize_with = "loose")]
     pub active_only: Option<bool>,
 }
 
@@ -87,6 +75,7 @@ pub enum ChannelStatus {
 
 /// The answer, on `targeted`: name `channel_status_resp`, the request's `Msg-ID`. Every switch answers: `active` from one
 /// outweighs `terminated` from the others.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelStatusResp {
     /// The channel.
@@ -96,76 +85,31 @@ pub struct ChannelStatusResp {
     #[serde(rename = "Status")]
     pub status: ChannelStatus,
     /// The leg it is bridged to.
-    #[serde(
-        rename = "Other-Leg-Call-ID",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Other-Leg-Call-ID", default, deserialize_with = "loose")]
     pub other_leg_call_id: Option<CallId>,
     /// The switch's node name.
-    #[serde(
-        rename = "Switch-Nodename",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Switch-Nodename", default, deserialize_with = "loose")]
     pub switch_nodename: Option<String>,
     /// The switch's host.
-    #[serde(
-        rename = "Switch-Hostname",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Switch-Hostname", default, deserialize_with = "loose")]
     pub switch_hostname: Option<String>,
     /// The switch's own contact.
-    #[serde(
-        rename = "Switch-URL",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Switch-URL", default, deserialize_with = "loose")]
     pub switch_url: Option<String>,
     /// Tag of the From header (RFC 3261 §19.3).
-    #[serde(
-        rename = "From-Tag",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "From-Tag", default, deserialize_with = "loose")]
     pub from_tag: Option<String>,
     /// Tag of the To header.
-    #[serde(
-        rename = "To-Tag",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "To-Tag", default, deserialize_with = "loose")]
     pub to_tag: Option<String>,
     /// SIP realm of the phone.
-    #[serde(
-        rename = "Realm",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Realm", default, deserialize_with = "loose")]
     pub realm: Option<String>,
     /// SIP user of the phone.
-    #[serde(
-        rename = "Username",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Username", default, deserialize_with = "loose")]
     pub username: Option<String>,
     /// What went wrong; the switch of others says.
-    #[serde(
-        rename = "Error-Msg",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Error-Msg", default, deserialize_with = "loose")]
     pub error_msg: Option<String>,
     /// Variables of the channel.
     #[serde(

@@ -1,12 +1,14 @@
 //! Notices of documents that were written or deleted, by which those who remember documents forget them.
 
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use crate::lenient::{loose, some_text};
 use crate::{Envelope, Headers, encode_word};
 
 /// A document of the store was written or deleted (Kazoo's `kapi_conf`). Exchange and category `configuration`, name
 /// `doc_created`, `doc_edited` or `doc_deleted`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocNotice {
     /// The document's id.
@@ -16,28 +18,13 @@ pub struct DocNotice {
     #[serde(rename = "Database", deserialize_with = "some_text")]
     database: String,
     /// Its `pvt_type`.
-    #[serde(
-        rename = "Type",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Type", default, deserialize_with = "loose")]
     pub kind: Option<String>,
     /// Whose it is.
-    #[serde(
-        rename = "Account-ID",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Account-ID", default, deserialize_with = "loose")]
     pub account_id: Option<String>,
     /// Its revision.
-    #[serde(
-        rename = "Rev",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Rev", default, deserialize_with = "loose")]
     pub rev: Option<String>,
 }
 

@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use serde_with::skip_serializing_none;
 
 use crate::lenient::{loose, loose_by_serde, loose_or_default, some_text, spelled};
 use crate::{CallId, Secret};
 
 /// One place a bridge may ring.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Endpoint {
     /// `username`: resolve `To-Username`@`To-Realm` by registration. `route`: use `Route` as the request URI. `loopback`: run the
@@ -15,44 +17,23 @@ pub struct Endpoint {
     #[serde(rename = "Invite-Format", deserialize_with = "some_text")]
     pub invite_format: String,
     /// User part of the request URI, when it differs from the registration's.
-    #[serde(
-        rename = "To-User",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "To-User", default, deserialize_with = "loose")]
     pub to_user: Option<String>,
     /// SIP username of the device.
-    #[serde(
-        rename = "To-Username",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "To-Username", default, deserialize_with = "loose")]
     pub to_username: Option<String>,
     /// SIP realm of the device.
-    #[serde(
-        rename = "To-Realm",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "To-Realm", default, deserialize_with = "loose")]
     pub to_realm: Option<String>,
     /// A SIP URI, for `route`; a number, for `loopback`.
-    #[serde(
-        rename = "Route",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Route", default, deserialize_with = "loose")]
     pub route: Option<String>,
     /// Seconds before this endpoint is rung; a string, as Kazoo's senders write it.
     #[serde(
         rename = "Endpoint-Delay",
         default,
         deserialize_with = "loose",
-        serialize_with = "spelled",
-        skip_serializing_if = "Option::is_none"
+        serialize_with = "spelled"
     )]
     pub delay_s: Option<u64>,
     /// Seconds this endpoint is rung; a string, too.
@@ -60,8 +41,7 @@ pub struct Endpoint {
         rename = "Endpoint-Timeout",
         default,
         deserialize_with = "loose",
-        serialize_with = "spelled",
-        skip_serializing_if = "Option::is_none"
+        serialize_with = "spelled"
     )]
     pub timeout_s: Option<u64>,
     /// Seconds it may take until this endpoint rings or can be heard; a string, too.
@@ -69,41 +49,28 @@ pub struct Endpoint {
         rename = "Endpoint-Progress-Timeout",
         default,
         deserialize_with = "loose",
-        serialize_with = "spelled",
-        skip_serializing_if = "Option::is_none"
+        serialize_with = "spelled"
     )]
     pub progress_timeout_s: Option<u64>,
     /// The caller hears ringing, whatever this endpoint sends before it answers.
-    #[serde(
-        rename = "Ignore-Early-Media",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Ignore-Early-Media", default, deserialize_with = "loose")]
     pub ignore_early_media: Option<bool>,
     /// Caller's name as this endpoint sees it.
     #[serde(
         rename = "Outbound-Caller-ID-Name",
         default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
+        deserialize_with = "loose"
     )]
     pub caller_id_name: Option<String>,
     /// Caller's number as this endpoint sees it.
     #[serde(
         rename = "Outbound-Caller-ID-Number",
         default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
+        deserialize_with = "loose"
     )]
     pub caller_id_number: Option<String>,
     /// The number that was dialled to get here.
-    #[serde(
-        rename = "To-DID",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "To-DID", default, deserialize_with = "loose")]
     pub to_did: Option<String>,
     /// Codecs to offer it, by Kazoo's names; those of its registration or of the switch when empty.
     #[serde(
@@ -114,29 +81,14 @@ pub struct Endpoint {
     )]
     pub codecs: Vec<String>,
     /// Whom the B leg's INVITE says to be, when it is asked (a trunk's `username`).
-    #[serde(
-        rename = "Auth-User",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Auth-User", default, deserialize_with = "loose")]
     pub auth_user: Option<String>,
     /// And the password.
-    #[serde(
-        rename = "Auth-Password",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Auth-Password", default, deserialize_with = "loose")]
     pub auth_password: Option<Secret>,
     /// The B leg's Call-ID, so that its orderer knows it by its events; the switch's own choice when absent. Where several
     /// phones are registered, the second has it with `-2` at its end, and so on.
-    #[serde(
-        rename = "Outbound-Call-ID",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Outbound-Call-ID", default, deserialize_with = "loose")]
     pub outbound_call_id: Option<CallId>,
     /// Variables of the B leg.
     #[serde(

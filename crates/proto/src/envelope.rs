@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use serde_with::skip_serializing_none;
 
 use crate::lenient::{loose, loose_or_default, some_text};
 
@@ -84,6 +85,7 @@ impl Exchange {
 }
 
 /// Kazoo's default headers.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Headers {
@@ -110,20 +112,10 @@ pub struct Headers {
     )]
     pub node: String,
     /// The queue replies go to (exchange `targeted`); absent or empty means no reply is wanted.
-    #[serde(
-        rename = "Server-ID",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Server-ID", default, deserialize_with = "loose")]
     pub server_id: Option<String>,
     /// A reply that counts only if no better one comes in time.
-    #[serde(
-        rename = "Defer-Response",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Defer-Response", default, deserialize_with = "loose")]
     pub defer_response: Option<bool>,
 }
 

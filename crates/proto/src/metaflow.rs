@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use serde_with::skip_serializing_none;
 
 use crate::lenient::{loose, loose_by_serde, loose_or_default, some_text};
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
 
 /// "Do this with that call." Category `metaflow`, name `action`. Whoever controls the call acts; the others stay silent. If
 /// the headers name a `Server-ID`, a controller of ours answers with a [`MetaflowActionResp`].
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetaflowAction {
     /// What to do, a module's name: [`MetaflowAction::RECORD_CALL`], `hangup`, `hold`, `transfer`, ….
@@ -28,20 +30,10 @@ pub struct MetaflowAction {
     )]
     pub data: Map<String, Value>,
     /// Ours: the account the call must be of; a call of another one is as good as unknown.
-    #[serde(
-        rename = "Account-ID",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Account-ID", default, deserialize_with = "loose")]
     pub account_id: Option<AccountId>,
     /// Ours: who asks. When absent, the sending application.
-    #[serde(
-        rename = "Ordered-By",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Ordered-By", default, deserialize_with = "loose")]
     pub ordered_by: Option<OrderedBy>,
 }
 
@@ -148,6 +140,7 @@ pub enum LiveState {
 }
 
 /// A recording of a live call.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiveRecording {
     /// Which one.
@@ -155,11 +148,7 @@ pub struct LiveRecording {
     /// How it is, after the action.
     pub state: LiveState,
     /// The name it was given, by which a later action may mean it.
-    #[serde(
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "loose")]
     pub name: Option<String>,
     /// What kind of hand started it.
     pub source: RecordingSource,
@@ -169,6 +158,7 @@ loose_by_serde!(LiveRecording);
 
 /// Ours: what came of a [`MetaflowAction`]. Category `metaflow`, name `action_resp`; to the request's `Server-ID` on
 /// `targeted`, with its `Msg-ID`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MetaflowActionResp {
     /// The call.
@@ -178,12 +168,7 @@ pub struct MetaflowActionResp {
     #[serde(rename = "Status")]
     pub status: ActionStatus,
     /// A sentence for people: why it was refused, or what is still awaited.
-    #[serde(
-        rename = "Detail",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Detail", default, deserialize_with = "loose")]
     pub detail: Option<String>,
     /// The recordings it was done with; when it was refused, those the call has.
     #[serde(rename = "Recordings", default, deserialize_with = "loose_or_default")]

@@ -2,6 +2,7 @@
 //! `presence`).
 
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use crate::lenient::{loose, loose_or_default, some_text};
 use crate::{Envelope, Headers};
@@ -9,6 +10,7 @@ use crate::{encode_word, user_and_realm};
 
 /// "So many messages wait there." Category `presence`, name `mwi_update` to those who asked to be told, or
 /// `mwi_unsolicited_update` to a phone that never asked.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MwiUpdate {
     /// `user@realm`: a voicemail box's number or a phone's SIP user.
@@ -29,20 +31,10 @@ pub struct MwiUpdate {
     )]
     pub saved: u64,
     /// `yes` if any are new, else `no`.
-    #[serde(
-        rename = "Messages-Waiting",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Messages-Waiting", default, deserialize_with = "loose")]
     pub waiting: Option<String>,
     /// Whose messages they are: a SIP URI.
-    #[serde(
-        rename = "Message-Account",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Message-Account", default, deserialize_with = "loose")]
     pub message_account: Option<String>,
 }
 

@@ -1,6 +1,7 @@
 //! Notices about recordings, by which calls, delivery and the API hear of each other's progress.
 
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use crate::lenient::loose;
 use crate::{
@@ -61,6 +62,7 @@ impl RecordingFact {
 }
 
 /// A notice about one recording. Exchange `kapps`, category `recording`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordingNotice {
     /// What happened.
@@ -73,83 +75,34 @@ pub struct RecordingNotice {
     #[serde(rename = "Call-ID")]
     pub call_id: CallId,
     /// The recording; absent when it was skipped before it had an id.
-    #[serde(
-        rename = "Recording-ID",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Recording-ID", default)]
     pub recording_id: Option<RecordingId>,
     /// Why it ended, once it has.
-    #[serde(
-        rename = "End-Reason",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "End-Reason", default, deserialize_with = "loose")]
     pub end_reason: Option<EndReason>,
     /// Who ordered what happened: the start, the mask, the stop.
-    #[serde(
-        rename = "Ordered-By",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Ordered-By", default, deserialize_with = "loose")]
     pub ordered_by: Option<OrderedBy>,
     /// When it happened, milliseconds from the start of the recording, if it did within it.
-    #[serde(
-        rename = "Offset-Ms",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Offset-Ms", default, deserialize_with = "loose")]
     pub offset_ms: Option<u64>,
     /// When it will end by itself, seconds from its start; with `started`.
-    #[serde(
-        rename = "Time-Limit",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Time-Limit", default, deserialize_with = "loose")]
     pub time_limit_s: Option<u64>,
     /// Where it goes, without secrets; with `delivered`.
-    #[serde(
-        rename = "Destination",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Destination", default, deserialize_with = "loose")]
     pub destination: Option<String>,
     /// The audio file's size; with `rendered` and `delivered`.
-    #[serde(
-        rename = "Bytes",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Bytes", default, deserialize_with = "loose")]
     pub bytes: Option<u64>,
     /// The audio file's SHA-256, hex digits; with `rendered` and `delivered`.
-    #[serde(
-        rename = "SHA256",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "SHA256", default, deserialize_with = "loose")]
     pub sha256: Option<String>,
     /// The audio's length, milliseconds; with `rendered` and `delivered`.
-    #[serde(
-        rename = "Duration-Ms",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Duration-Ms", default, deserialize_with = "loose")]
     pub duration_ms: Option<u64>,
     /// A sentence for people: where it went, why it failed, which rule dropped it.
-    #[serde(
-        rename = "Detail",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Detail", default, deserialize_with = "loose")]
     pub detail: Option<String>,
 }
 
@@ -227,6 +180,7 @@ impl DeliveryAction {
 
 /// An order to whichever delivery role holds the recording. Exchange `kapps`, category `delivery`. It is answered by
 /// [`RecordingNotice`]s only.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryOrder {
     /// What to do.
@@ -236,28 +190,13 @@ pub struct DeliveryOrder {
     #[serde(rename = "Recording-ID")]
     pub recording_id: RecordingId,
     /// Whose it is: where it is looked for once it is delivered.
-    #[serde(
-        rename = "Account-ID",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Account-ID", default, deserialize_with = "loose")]
     pub account_id: Option<AccountId>,
     /// Why; a hold always says.
-    #[serde(
-        rename = "Reason",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Reason", default, deserialize_with = "loose")]
     pub reason: Option<String>,
     /// Who: the name of an API token's owner, or of the user at a command line.
-    #[serde(
-        rename = "By",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "By", default, deserialize_with = "loose")]
     pub by: Option<String>,
 }
 

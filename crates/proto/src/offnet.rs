@@ -3,12 +3,14 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use serde_with::skip_serializing_none;
 
 use crate::lenient::{loose, loose_or_default, some_text};
 use crate::{CallId, Envelope, Headers};
 
 /// "Bridge this call to that number, over whatever trunk takes it." Category `resource`, name `offnet_req`. Sent by the call's
 /// controller; stepswitch sends the `bridge` to the call's control queue itself, and answers with an [`OffnetResp`].
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct OffnetReq {
     /// What is to be done: [`OffnetReq::BRIDGE`].
@@ -21,52 +23,22 @@ pub struct OffnetReq {
     #[serde(rename = "To-DID", deserialize_with = "some_text")]
     pub to_did: String,
     /// The account that calls.
-    #[serde(
-        rename = "Account-ID",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Account-ID", default, deserialize_with = "loose")]
     pub account_id: Option<String>,
     /// Its SIP realm.
-    #[serde(
-        rename = "Account-Realm",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Account-Realm", default, deserialize_with = "loose")]
     pub account_realm: Option<String>,
     /// The account whose own trunks are meant; everybody's when absent.
-    #[serde(
-        rename = "Hunt-Account-ID",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Hunt-Account-ID", default, deserialize_with = "loose")]
     pub hunt_account_id: Option<String>,
     /// The A leg.
-    #[serde(
-        rename = "Call-ID",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Call-ID", default, deserialize_with = "loose")]
     pub call_id: Option<CallId>,
     /// Where the A leg's commands go; filled in by who sends it.
-    #[serde(
-        rename = "Control-Queue",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Control-Queue", default, deserialize_with = "loose")]
     pub control_queue: Option<String>,
     /// The number is left as it is.
-    #[serde(
-        rename = "Bypass-E164",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Bypass-E164", default, deserialize_with = "loose")]
     pub bypass_e164: Option<bool>,
     /// Words that a trunk must have.
     #[serde(
@@ -80,81 +52,47 @@ pub struct OffnetReq {
     #[serde(
         rename = "Outbound-Caller-ID-Name",
         default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
+        deserialize_with = "loose"
     )]
     pub caller_id_name: Option<String>,
     /// The caller as the callee sees them: the number.
     #[serde(
         rename = "Outbound-Caller-ID-Number",
         default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
+        deserialize_with = "loose"
     )]
     pub caller_id_number: Option<String>,
     /// The caller as who can help sees them: the name.
     #[serde(
         rename = "Emergency-Caller-ID-Name",
         default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
+        deserialize_with = "loose"
     )]
     pub emergency_caller_id_name: Option<String>,
     /// The caller as who can help sees them: the number.
     #[serde(
         rename = "Emergency-Caller-ID-Number",
         default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
+        deserialize_with = "loose"
     )]
     pub emergency_caller_id_number: Option<String>,
     /// From has the caller's number, at `From-URI-Realm`.
-    #[serde(
-        rename = "Format-From-URI",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Format-From-URI", default, deserialize_with = "loose")]
     pub format_from_uri: Option<bool>,
     /// The realm of From.
-    #[serde(
-        rename = "From-URI-Realm",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "From-URI-Realm", default, deserialize_with = "loose")]
     pub from_uri_realm: Option<String>,
     /// The caller hears ringing, whatever the far end sends before it answers.
-    #[serde(
-        rename = "Ignore-Early-Media",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Ignore-Early-Media", default, deserialize_with = "loose")]
     pub ignore_early_media: Option<bool>,
     /// Where the call came in, if it came from outside.
-    #[serde(
-        rename = "Inception",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Inception", default, deserialize_with = "loose")]
     pub inception: Option<String>,
     /// What the caller hears while it rings.
-    #[serde(
-        rename = "Ringback",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Ringback", default, deserialize_with = "loose")]
     pub ringback: Option<String>,
     /// Seconds each trunk is rung.
-    #[serde(
-        rename = "Timeout",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Timeout", default, deserialize_with = "loose")]
     pub timeout_s: Option<u64>,
     /// Events of the far leg that are wanted.
     #[serde(
@@ -225,34 +163,20 @@ impl OffnetReq {
 }
 
 /// "So ended the call you asked for." With the request's `Msg-ID`. Category `resource`, name `offnet_resp`. Sent by stepswitch.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct OffnetResp {
     /// [`OffnetResp::SUCCESS`] once an answered call is over, else the hangup cause.
     #[serde(rename = "Response-Message", deserialize_with = "some_text")]
     pub message: String,
     /// The SIP code, as `sip:486`.
-    #[serde(
-        rename = "Response-Code",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Response-Code", default, deserialize_with = "loose")]
     pub code: Option<String>,
     /// Why it could not be done, for people.
-    #[serde(
-        rename = "Error-Message",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Error-Message", default, deserialize_with = "loose")]
     pub error: Option<String>,
     /// The A leg, as the request named it.
-    #[serde(
-        rename = "Call-ID",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Call-ID", default, deserialize_with = "loose")]
     pub call_id: Option<CallId>,
 }
 

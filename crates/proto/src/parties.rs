@@ -2,39 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use serde_with::skip_serializing_none;
 
 use crate::Endpoint;
 use crate::lenient::{loose, loose_by_serde, loose_or_default, readable, some_text};
 
 /// What a `page` command wants.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Page {
     /// Whom to ring.
     #[serde(rename = "Endpoints", deserialize_with = "readable")]
     pub endpoints: Vec<Endpoint>,
     /// Seconds to ring; 5 when absent.
-    #[serde(
-        rename = "Timeout",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Timeout", default, deserialize_with = "loose")]
     pub timeout_s: Option<u64>,
     /// Caller's name as the callee sees it.
-    #[serde(
-        rename = "Caller-ID-Name",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Caller-ID-Name", default, deserialize_with = "loose")]
     pub caller_id_name: Option<String>,
     /// Caller's number as the callee sees it.
-    #[serde(
-        rename = "Caller-ID-Number",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Caller-ID-Number", default, deserialize_with = "loose")]
     pub caller_id_number: Option<String>,
     /// Variables of all B legs.
     #[serde(
@@ -62,15 +49,11 @@ pub struct Page {
 }
 
 /// Who hears whom in a `page`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PageOptions {
     /// Those who are paged are heard, too; only the caller when absent.
-    #[serde(
-        rename = "Two-Way-Audio",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Two-Way-Audio", default, deserialize_with = "loose")]
     pub two_way_audio: Option<bool>,
 }
 
@@ -100,6 +83,7 @@ pub enum TransferLeg {
 loose_by_serde!(TransferLeg);
 
 /// What a `transfer` command wants.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Transfer {
     /// Whether the transferor talks to the target first.
@@ -109,28 +93,13 @@ pub struct Transfer {
     #[serde(rename = "Transfer-To", deserialize_with = "some_text")]
     pub to: String,
     /// Who goes; the leg the command is about when absent.
-    #[serde(
-        rename = "Transfer-Leg",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Transfer-Leg", default, deserialize_with = "loose")]
     pub leg: Option<TransferLeg>,
     /// The transferred caller's name as the target sees it.
-    #[serde(
-        rename = "Caller-ID-Name",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Caller-ID-Name", default, deserialize_with = "loose")]
     pub caller_id_name: Option<String>,
     /// And the number.
-    #[serde(
-        rename = "Caller-ID-Number",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Caller-ID-Number", default, deserialize_with = "loose")]
     pub caller_id_number: Option<String>,
     /// Variables of the leg that goes.
     #[serde(
@@ -141,43 +110,24 @@ pub struct Transfer {
     )]
     pub custom_channel_vars: Map<String, Value>,
     /// Ours: what the other party hears while the transferor talks to the target, as in `play`; silence when absent.
-    #[serde(
-        rename = "Hold-Media",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Hold-Media", default, deserialize_with = "loose")]
     pub hold_media: Option<String>,
     /// Ours: the keys, one after the other, that bring the transferor back to the other party; the switch's own when absent.
-    #[serde(
-        rename = "Takeback-Keys",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Takeback-Keys", default, deserialize_with = "loose")]
     pub takeback_keys: Option<String>,
 }
 
 /// What a `soft_hold` command wants.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SoftHold {
     /// The key.
     #[serde(rename = "Unhold-Key", deserialize_with = "some_text")]
     pub unhold_key: String,
     /// What the leg that holds hears, as in `play`.
-    #[serde(
-        rename = "A-MOH",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "A-MOH", default, deserialize_with = "loose")]
     pub a_moh: Option<String>,
     /// What the leg that is held hears, as in `play`.
-    #[serde(
-        rename = "B-MOH",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "B-MOH", default, deserialize_with = "loose")]
     pub b_moh: Option<String>,
 }

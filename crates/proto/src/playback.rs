@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_with::skip_serializing_none;
 
 use crate::lenient::{Loose, loose, loose_by_serde, some_text, some_texts};
 
@@ -69,6 +70,7 @@ pub enum Hearers {
 loose_by_serde!(Hearers);
 
 /// One tone of a `tones` command.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Tone {
@@ -82,11 +84,7 @@ pub struct Tone {
     #[serde(rename = "Duration-OFF", deserialize_with = "some_text")]
     pub duration_off: String,
     /// How often; 1 when absent.
-    #[serde(
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "loose")]
     pub repeat: Option<u64>,
 }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 use url::Url;
 
 use crate::lenient::loose_by_serde;
@@ -104,15 +105,16 @@ impl RecordingSource {
 }
 
 /// Who did something to a recording, and by what: kept as evidence.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderedBy {
     /// What kind of hand it was.
     pub source: RecordingSource,
     /// The callflow's step as a JSON pointer into its document, or the keys of a feature code.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub step: Option<String>,
     /// Which one: a device's or user's id, an application's name, the leg that pressed the keys.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub who: Option<String>,
 }
 

@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
+use serde_with::skip_serializing_none;
 
 use crate::lenient::{loose, loose_or_default, some_text};
 use crate::{AccountId, CallId, encode_word, user_and_realm};
 
 /// "Who wants this call?" From a switch, on exchange `callmgr`, category `dialplan`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RouteReq {
     /// The A leg.
@@ -57,68 +59,28 @@ pub struct RouteReq {
     )]
     pub switch_nodename: String,
     /// The switch's host.
-    #[serde(
-        rename = "Switch-Hostname",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Switch-Hostname", default, deserialize_with = "loose")]
     pub switch_hostname: Option<String>,
     /// Where the switch takes calls, `sip:IP:PORT`.
-    #[serde(
-        rename = "Switch-URI",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Switch-URI", default, deserialize_with = "loose")]
     pub switch_uri: Option<String>,
     /// Its own contact, `sip:USER@IP:PORT`.
-    #[serde(
-        rename = "Switch-URL",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Switch-URL", default, deserialize_with = "loose")]
     pub switch_url: Option<String>,
     /// The IP address the INVITE came from.
-    #[serde(
-        rename = "From-Network-Addr",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "From-Network-Addr", default, deserialize_with = "loose")]
     pub from_network_addr: Option<String>,
     /// Its port.
-    #[serde(
-        rename = "From-Network-Port",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "From-Network-Port", default, deserialize_with = "loose")]
     pub from_network_port: Option<String>,
     /// Tag of the From header (RFC 3261 §19.3).
-    #[serde(
-        rename = "From-Tag",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "From-Tag", default, deserialize_with = "loose")]
     pub from_tag: Option<String>,
     /// Tag of the To header.
-    #[serde(
-        rename = "To-Tag",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "To-Tag", default, deserialize_with = "loose")]
     pub to_tag: Option<String>,
     /// The phone's own name.
-    #[serde(
-        rename = "User-Agent",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "User-Agent", default, deserialize_with = "loose")]
     pub user_agent: Option<String>,
     /// `X-` headers of the INVITE.
     #[serde(
@@ -129,21 +91,11 @@ pub struct RouteReq {
     )]
     pub custom_sip_headers: Map<String, Value>,
     /// The account, where it is not a channel variable.
-    #[serde(
-        rename = "Account-ID",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Account-ID", default, deserialize_with = "loose")]
     pub account: Option<String>,
     /// Ours: this switch records by forking RTP to whoever asks (docs/fork.md). Absent on switches of others, which
     /// record into files.
-    #[serde(
-        rename = "Media-Fork",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Media-Fork", default, deserialize_with = "loose")]
     pub media_fork: Option<bool>,
     /// Variables of the channel; `Account-ID`, `Authorizing-ID`, `Authorizing-Type`, `Owner-ID`, `Fetch-ID` matter.
     #[serde(
@@ -263,45 +215,26 @@ pub enum RouteMethod {
 }
 
 /// "I do." To the asking switch's queue on exchange `targeted`; its `Msg-ID` is the request's.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RouteResp {
     /// Park or refuse.
     #[serde(rename = "Method")]
     pub method: RouteMethod,
     /// `none`, `ring_ready` or `answer`: what the switch does before parking.
-    #[serde(
-        rename = "Pre-Park",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Pre-Park", default, deserialize_with = "loose")]
     pub pre_park: Option<String>,
     /// Always empty for a park.
     #[serde(rename = "Routes", default, deserialize_with = "loose_or_default")]
     pub routes: Vec<Value>,
     /// SIP code of a refusal, such as `"404"`.
-    #[serde(
-        rename = "Route-Error-Code",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Route-Error-Code", default, deserialize_with = "loose")]
     pub route_error_code: Option<String>,
     /// SIP reason phrase of a refusal.
-    #[serde(
-        rename = "Route-Error-Message",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Route-Error-Message", default, deserialize_with = "loose")]
     pub route_error_message: Option<String>,
     /// The account's realm.
-    #[serde(
-        rename = "From-Realm",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "From-Realm", default, deserialize_with = "loose")]
     pub from_realm: Option<String>,
     /// Set on the channel before it is parked.
     #[serde(
@@ -338,6 +271,7 @@ impl RouteResp {
 }
 
 /// "It is yours." To the winner's queue on exchange `targeted`; its `Msg-ID` is the Call-ID.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RouteWin {
     /// The won call.
@@ -347,12 +281,7 @@ pub struct RouteWin {
     #[serde(rename = "Control-Queue", deserialize_with = "some_text")]
     pub control_queue: String,
     /// The host of the switch that has the call.
-    #[serde(
-        rename = "Switch-Hostname",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Switch-Hostname", default, deserialize_with = "loose")]
     pub switch_hostname: Option<String>,
     /// The channel's variables now.
     #[serde(

@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use serde_with::skip_serializing_none;
 
 use crate::lenient::{loose, loose_or_default, some_text};
 use crate::{HttpMethod, encode_word};
 
 /// "Send this file of yours to this URL." Category `switch_event`, name `command`, `Command` `send_http`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SwitchCommand {
     /// Always [`SwitchCommand::SEND_HTTP`]: ecallmgr knows no other.
@@ -19,12 +21,7 @@ pub struct SwitchCommand {
     #[serde(rename = "Args")]
     pub args: SendHttp,
     /// Remove the file when it has been sent.
-    #[serde(
-        rename = "Delete-On-Success",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Delete-On-Success", default, deserialize_with = "loose")]
     pub delete_on_success: Option<bool>,
 }
 
@@ -67,6 +64,7 @@ impl SwitchCommand {
 }
 
 /// The switch's answer, on `targeted`: category `switch_event`, name `reply`, the command's `Msg-ID`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SwitchReply {
     /// The command that was asked for.
@@ -76,20 +74,10 @@ pub struct SwitchReply {
     #[serde(rename = "Result", deserialize_with = "some_text")]
     pub result: String,
     /// What went wrong.
-    #[serde(
-        rename = "Error",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "Error", default, deserialize_with = "loose")]
     pub error: Option<String>,
     /// Which switch.
-    #[serde(
-        rename = "FreeSWITCH-Node",
-        default,
-        deserialize_with = "loose",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "FreeSWITCH-Node", default, deserialize_with = "loose")]
     pub node: Option<String>,
     /// More about it; may hold `API-Error` and HTTP details.
     #[serde(
