@@ -1,7 +1,7 @@
-//! What is still owed: the tickets of this node's spool, without secrets, and a person's orders about them. The delivery
+//! What is still owed: the tickets of all spools, without secrets, and a person's orders about them. The delivery
 //! role obeys the orders; this only sends them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     extract::{Path, State},
@@ -9,18 +9,19 @@ use axum::{
     response::Response,
 };
 use callreel_proto::{
-    DeliveryAction, DeliveryOrder, Exchange, Hold, RecordingId, RecordingState, Utc,
+    AccountId, DeliveryAction, DeliveryOrder, Exchange, Hold, Owed, OwedReq, RecordingId,
+    RecordingState,
 };
-use callreel_spool::{Ticket, View};
+use callreel_spool::MOST_OWED;
 use serde_json::{Value, json};
 
 use crate::{
     Shared,
     auth::{By, Caller, forbidden},
     envelope::{Answer, Page},
+    owing::gather,
     refusal::{Refusal, Why},
     request::{self, Params, Posted, invalid, reason},
-    ticket::{key, picture},
 };
 
 /// What is kept of a recording that somebody dropped without saying why.
@@ -30,8 +31,6 @@ type Answered = Result<Response, Refusal>;
 
 /// Most orders of one request: half of what the delivery role has room for, so that they crowd out nothing else.
 const MOST_ORDERS: usize = 500;
-/// Most tickets of an answer; `page_size` may ask for fewer. A ticket is shown in less than a kilobyte.
-const MAX_PAGE: usize = 1000;
 
 /// `GET /deliveries`: oldest first; `state` and `account_id` choose, `start_key` goes on. An account's caller sees his own
 /// account's, or those of the one below it that he names.
@@ -40,21 +39,19 @@ pub(crate) async fn list(
     caller: Caller,
     params: Params,
 ) -> Answered {
-    let account = account(&shared, &caller, &params).await?;
     let size = match params.number("page_size")? {
-        None => MAX_PAGE,
+        None => MOST_OWED,
         Some(0) => return Err(invalid("page_size", "must be at least 1")),
-        Some(size) => usize::try_from(size).unwrap_or(MAX_PAGE).min(MAX_PAGE),
+        Some(size) => usize::try_from(size).unwrap_or(MOST_OWED).min(MOST_OWED),
     };
-    let which = Which::read(&params, account)?;
-    let start = params.text("start_key").map(str::to_owned);
-    let from = start.clone().unwrap_or_default();
-    let walk = move |spool: &View| which.oldest(spool, &from, size, picture);
-    let (data, next) = blocking(&shared.spool, walk).await?;
+    let asked = asked(&shared, &caller, &params, size).await?;
+    let start = asked.start_key.clone();
+    let found = gather(&shared, asked).await?;
+    let data: Vec<Value> = found.tickets.iter().map(picture).collect();
     let page = Page {
         size: data.len(),
         start,
-        next,
+        next: found.next,
     };
     let answer = Answer {
         page: Some(page),
@@ -70,19 +67,12 @@ pub(crate) async fn receivers(State(shared): State<Arc<Shared>>, caller: Caller)
         let message = "receivers are shown to the administrator only";
         return Err(Refusal::new(Why::Forbidden, message));
     }
-    let receivers = blocking(&shared.spool, View::receivers).await?;
-    let time = |at: Utc| at.rfc3339();
-    let shown = receivers.into_iter().map(|receiver| {
-        json!({
-            "host": receiver.host,
-            "failures": receiver.failures,
-            "failing_since": receiver.failing_since.map(time),
-            "last_error": receiver.last_error,
-            "next_probe": time(receiver.next_probe),
-            "waiting": receiver.waiting,
-        })
-    });
-    Ok(Answer::new(shown.collect()).wrap(&shared))
+    let asked = OwedReq {
+        receivers: Some(true),
+        ..OwedReq::default()
+    };
+    let shown = gather(&shared, asked).await?.receivers.into_iter();
+    Ok(Answer::new(shown.map(Value::Object).collect()).wrap(&shared))
 }
 
 /// `POST /deliveries/retry`: tries many at once, the oldest first; `state` and `account_id` choose.
@@ -93,27 +83,17 @@ pub(crate) async fn retry_many(
     params: Params,
     Posted(body): Posted,
 ) -> Answered {
-    let account = account(&shared, &caller, &params).await?;
-    let which = Which::read(&params, account)?;
+    let asked = asked(&shared, &caller, &params, MOST_ORDERS).await?;
     let reason = reason(&body)?;
-    let start = params.text("start_key").unwrap_or_default().to_owned();
-    let walk = move |spool: &View| {
-        let can = |ticket: &Ticket| {
-            (
-                obstacle(ticket, DeliveryAction::Retry).is_none(),
-                id(ticket),
-            )
-        };
-        which.oldest(spool, &start, MOST_ORDERS, can)
-    };
-    let (found, next) = blocking(&shared.spool, walk).await?;
-    let meant = found.into_iter().filter_map(|(can, id)| can.then_some(id));
+    let found = gather(&shared, asked).await?;
+    let meant = found.tickets.into_iter();
+    let meant = meant.filter(|ticket| obstacle(ticket, DeliveryAction::Retry).is_none());
     let mut ordered = 0;
-    for id in meant {
+    for ticket in meant {
         let order = DeliveryOrder {
             reason: reason.clone(),
             by: by.clone(),
-            ..DeliveryOrder::new(DeliveryAction::Retry, id)
+            ..DeliveryOrder::new(DeliveryAction::Retry, ticket.id)
         };
         send(&shared, order).await?;
         ordered += 1;
@@ -121,7 +101,7 @@ pub(crate) async fn retry_many(
     let page = Page {
         size: ordered,
         start: None,
-        next,
+        next: found.next,
     };
     let answer = Answer {
         status: StatusCode::ACCEPTED,
@@ -131,65 +111,29 @@ pub(crate) async fn retry_many(
     Ok(answer.wrap(&shared))
 }
 
-fn id(ticket: &Ticket) -> RecordingId {
-    ticket.recording_id().clone()
-}
-
-/// Which tickets a request is about.
-struct Which {
-    state: Option<String>,
-    account: Option<String>,
-}
-
-impl Which {
-    fn read(params: &Params, account: Option<String>) -> Result<Self, Refusal> {
-        let state = params.text("state");
-        let known = |text| serde_json::from_value::<RecordingState>(Value::from(text)).is_ok();
-        if !state.is_none_or(known) {
-            return Err(invalid(
+/// What the parameters ask for, at most `size` tickets of it.
+async fn asked(
+    shared: &Shared,
+    caller: &Caller,
+    params: &Params,
+    size: usize,
+) -> Result<OwedReq, Refusal> {
+    let state = params.text("state").map(|text| {
+        serde_json::from_value::<RecordingState>(Value::from(text)).map_err(|_| {
+            invalid(
                 "state",
                 "must be growing, ended, rendered, delivering or undeliverable",
-            ));
-        }
-        Ok(Self {
-            state: state.map(str::to_owned),
-            account,
+            )
         })
-    }
-
-    fn has(&self, ticket: &Ticket) -> bool {
-        let is = |wanted: &Option<String>, text: &dyn Fn(&str) -> bool| {
-            wanted.as_deref().is_none_or(text)
-        };
-        is(&self.state, &|state| json!(ticket.state()) == state)
-            && is(&self.account, &|account| {
-                ticket.promise().account_id.as_str() == account
-            })
-    }
-
-    /// The oldest `size` of them from the key `from` on, as `show` makes them, and the key of the one after. However many there
-    /// are in the spool, only so many are in memory.
-    fn oldest<T>(
-        &self,
-        spool: &View,
-        from: &str,
-        size: usize,
-        show: impl Fn(&Ticket) -> T,
-    ) -> Result<(Vec<T>, Option<String>), callreel_spool::Error> {
-        let mut page = BTreeMap::new();
-        spool.for_each_ticket(|ticket| {
-            let key = key(&ticket);
-            if key.as_str() >= from && self.has(&ticket) {
-                page.insert(key, show(&ticket));
-                if page.len() > size + 1 {
-                    page.pop_last();
-                }
-            }
-            Ok::<_, callreel_spool::Error>(())
-        })?;
-        let next = page.keys().nth(size).cloned();
-        Ok((page.into_values().take(size).collect(), next))
-    }
+    });
+    Ok(OwedReq {
+        recording_id: None,
+        account_id: account(shared, caller, params).await?,
+        state: state.transpose()?,
+        start_key: params.text("start_key").map(str::to_owned),
+        page_size: size as u64,
+        receivers: None,
+    })
 }
 
 /// The account whose tickets a request is about: the one it names, else the caller's; `None` is every account.
@@ -197,19 +141,19 @@ async fn account(
     shared: &Shared,
     caller: &Caller,
     params: &Params,
-) -> Result<Option<String>, Refusal> {
-    let Some(own) = caller.account() else {
-        return Ok(params.text("account_id").map(str::to_owned));
-    };
+) -> Result<Option<AccountId>, Refusal> {
     let named = params
         .text("account_id")
         .map(request::account)
         .transpose()?;
+    let Some(own) = caller.account() else {
+        return Ok(named);
+    };
     let meant = named.unwrap_or_else(|| own.clone());
     if !caller.reaches(&shared.store, &meant).await? {
         return Err(forbidden(meant.as_str()));
     }
-    Ok(Some(meant.to_string()))
+    Ok(Some(meant))
 }
 
 /// `GET /deliveries/{ID}`.
@@ -250,20 +194,19 @@ pub(crate) async fn give_up(
 /// Sends an order about a ticket to whoever delivers from the spool.
 pub(crate) async fn order(
     shared: &Shared,
-    ticket: &Ticket,
+    ticket: &Owed,
     action: DeliveryAction,
     reason: Option<String>,
     by: Option<String>,
 ) -> Answered {
-    let id = ticket.recording_id().as_str();
     if let Some(obstacle) = obstacle(ticket, action) {
-        return Err(Refusal::new(Why::Conflict, obstacle).cause(id));
+        return Err(Refusal::new(Why::Conflict, obstacle).cause(ticket.id.as_str()));
     }
     let order = DeliveryOrder {
-        account_id: Some(ticket.promise().account_id.clone()),
+        account_id: Some(ticket.account_id.clone()),
         reason,
         by,
-        ..DeliveryOrder::new(action, ticket.recording_id().clone())
+        ..DeliveryOrder::new(action, ticket.id.clone())
     };
     send(shared, order).await?;
     let mut data = picture(ticket);
@@ -276,15 +219,18 @@ pub(crate) async fn order(
 }
 
 /// Why a ticket cannot have this done to it now.
-fn obstacle(ticket: &Ticket, action: DeliveryAction) -> Option<String> {
-    let hold = ticket.hold().filter(|_| action == DeliveryAction::Drop);
+fn obstacle(ticket: &Owed, action: DeliveryAction) -> Option<String> {
+    let hold = ticket
+        .hold
+        .as_ref()
+        .filter(|_| action == DeliveryAction::Drop);
     if let Some(Hold { by, reason, .. }) = hold {
         return Some(format!(
             "{by} put a legal hold on it ({reason}); lift the hold first"
         ));
     }
     let holds = matches!(action, DeliveryAction::Hold | DeliveryAction::Release);
-    let obstacle = match ticket.state() {
+    let obstacle = match ticket.state {
         RecordingState::Growing if !holds => {
             "its call is still being recorded; wait until it has ended"
         }
@@ -309,34 +255,27 @@ async fn send(shared: &Shared, order: DeliveryOrder) -> Result<(), Refusal> {
 }
 
 /// The ticket of a recording, if it is owed.
-pub(crate) async fn ticket(shared: &Shared, id: &str) -> Result<Option<Ticket>, Refusal> {
-    let wanted: RecordingId = request::recording(id)?;
-    blocking(&shared.spool, move |spool| spool.ticket(&wanted)).await
+pub(crate) async fn ticket(shared: &Shared, id: &RecordingId) -> Result<Option<Owed>, Refusal> {
+    let asked = OwedReq {
+        recording_id: Some(id.clone()),
+        ..OwedReq::default()
+    };
+    Ok(gather(shared, asked).await?.tickets.pop())
 }
 
 /// The ticket of a recording. One that is another account's is as good as none.
-async fn find(shared: &Shared, caller: &Caller, id: &str) -> Result<Ticket, Refusal> {
-    if let Some(ticket) = ticket(shared, id).await?
-        && caller
-            .reaches(&shared.store, &ticket.promise().account_id)
-            .await?
+async fn find(shared: &Shared, caller: &Caller, id: &str) -> Result<Owed, Refusal> {
+    if let Some(ticket) = ticket(shared, &request::recording(id)?).await?
+        && caller.reaches(&shared.store, &ticket.account_id).await?
     {
         return Ok(ticket);
     }
-    let message = format!(
-        "nothing is owed for recording {id} on this node: it was delivered, dropped, or never made"
-    );
+    let message =
+        format!("nothing is owed for recording {id}: it was delivered, dropped, or never made");
     Err(Refusal::new(Why::NotFound, message).cause(id))
 }
 
-/// The spool's calls wait for the disk.
-pub(crate) async fn blocking<T: Send + 'static>(
-    spool: &View,
-    work: impl FnOnce(&View) -> Result<T, callreel_spool::Error> + Send + 'static,
-) -> Result<T, Refusal> {
-    let spool = spool.clone();
-    let done = tokio::task::spawn_blocking(move || work(&spool)).await;
-    let done =
-        done.map_err(|e| Refusal::new(Why::Broken, format!("reading the spool failed: {e}")))?;
-    Ok(done?)
+/// The ticket as it is shown.
+fn picture(ticket: &Owed) -> Value {
+    json!(ticket)
 }

@@ -77,8 +77,8 @@ impl Meant {
     /// One that is on its way may be stored at any moment: so the order goes to its ticket first, and then its document is
     /// looked for, which is there before the ticket goes.
     async fn answer(self, shared: &Shared, action: DeliveryAction) -> Answered {
-        let ticket = deliveries::ticket(shared, self.id.as_str()).await?;
-        let owed = ticket.filter(|ticket| ticket.promise().account_id == self.account);
+        let ticket = deliveries::ticket(shared, &self.id).await?;
+        let owed = ticket.filter(|ticket| ticket.account_id == self.account);
         let ordered = match &owed {
             None => None,
             Some(ticket) => {

@@ -19,6 +19,7 @@ mod health;
 mod holds;
 mod listing;
 mod metaflow;
+mod owing;
 mod pivot;
 mod range;
 mod recordings;
@@ -28,7 +29,6 @@ mod router;
 mod scope;
 mod server;
 mod switches;
-mod ticket;
 
 pub use asking::Asker;
 pub use auth::{Gate, Grant, TokenInfo, Tokens};

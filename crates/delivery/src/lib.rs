@@ -28,6 +28,7 @@ mod request_url;
 mod retention;
 mod role;
 pub mod schedule;
+mod telling;
 #[cfg(test)]
 mod testing;
 mod turns;

@@ -17,6 +17,7 @@ use crate::{
     fetch::Fetcher,
     queue::{Heard, Parts, Queue, QueueMsg},
     retention::{self, Keeper},
+    telling::Teller,
     webhooks::{self, Webhooks},
 };
 
@@ -34,6 +35,7 @@ pub struct Delivery {
     unusable: Arc<Mishaps>,
     webhooks: Webhooks,
     keeper: Option<Keeper>,
+    _teller: Teller,
     running: JoinHandle<()>,
     listening: JoinHandle<()>,
 }
@@ -66,6 +68,7 @@ pub async fn start(
         spool.view(),
         node,
     );
+    let teller = Teller::start(bus.clone(), spool.view().clone(), node).await?;
     let parts = Parts {
         config,
         courier,
@@ -83,6 +86,7 @@ pub async fn start(
         unusable,
         webhooks,
         keeper,
+        _teller: teller,
         running,
         listening,
     })

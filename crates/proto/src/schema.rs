@@ -112,6 +112,8 @@ messages! {
     "configuration"
     "recording"
     "delivery"
+    "delivery.owed_req"
+    "delivery.owed_resp"
     "metaflow.action"
     "metaflow.action_resp"
     "metaflow.flow"

@@ -7,8 +7,9 @@ use callreel_proto::{
     ChannelStatus, ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder,
     DocNotice, EndReason, Envelope, EventName, Headers, InsertAt, LiveState, MetaflowAction,
     MetaflowActionResp, MetaflowFlow, MwiQuery, MwiUpdate, Notification, NotificationName,
-    OffnetReq, OffnetResp, RecordAction, RecordRequest, RecordingFact, RecordingNotice, RegSuccess,
-    RouteMethod, RouteReq, RouteResp, RouteWin, SwitchCommand, SwitchReply, UsurpControl,
+    OffnetReq, OffnetResp, OwedReq, OwedResp, RecordAction, RecordRequest, RecordingFact,
+    RecordingNotice, RegSuccess, RouteMethod, RouteReq, RouteResp, RouteWin, SwitchCommand,
+    SwitchReply, UsurpControl,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -265,11 +266,7 @@ fn shown_by(stem: &str, bytes: &[u8]) -> (Headers, Vec<&'static str>) {
             assert_eq!(headers.event_name, body.fact.name(), "{stem}");
             (headers, shown)
         }
-        ["delivery", ..] => {
-            let Envelope { headers, body } = read::<DeliveryOrder>(stem, bytes);
-            assert_eq!(headers.event_name, body.action.name(), "{stem}");
-            (headers, vec![delivery_action(&body.action)])
-        }
+        ["delivery", name, ..] => delivery(stem, name, bytes),
         ["notification", name] => {
             let headers = read::<Notification>(stem, bytes).headers;
             let shown = NotificationName::of(name).expect(stem);
@@ -295,6 +292,19 @@ fn plain<T: Serialize + DeserializeOwned>(
     name: &'static str,
 ) -> (Headers, Vec<&'static str>) {
     (read::<T>(stem, bytes).headers, vec![name])
+}
+
+/// What is owed, and orders about it.
+fn delivery(stem: &str, name: &str, bytes: &[u8]) -> (Headers, Vec<&'static str>) {
+    match name {
+        "owed_req" => plain::<OwedReq>(stem, bytes, "OwedReq"),
+        "owed_resp" => plain::<OwedResp>(stem, bytes, "OwedResp"),
+        _ => {
+            let Envelope { headers, body } = read::<DeliveryOrder>(stem, bytes);
+            assert_eq!(headers.event_name, body.action.name(), "{stem}");
+            (headers, vec![delivery_action(&body.action)])
+        }
+    }
 }
 
 /// A question for channels, or its answer.

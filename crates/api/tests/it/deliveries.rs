@@ -79,8 +79,11 @@ async fn what_is_owed_is_listed_oldest_first_and_page_by_page() {
         .await;
     assert!(rest.ids().is_empty(), "delivered between two pages");
     assert_eq!(world.get("/deliveries").await.ids().len(), 3);
-    let none = world.get("/deliveries?account_id=other").await;
+    let other = ACCOUNT.replace('a', "b");
+    let none = world.get(&format!("/deliveries?account_id={other}")).await;
     assert!(none.ids().is_empty());
+    let odd = world.get("/deliveries?account_id=other").await;
+    assert_eq!(odd.status, 404, "no account has such an id");
     let odd = world.get("/deliveries?state=lost").await;
     assert_eq!(odd.status, 400);
     assert!(odd.message().contains("undeliverable"), "{}", odd.message());

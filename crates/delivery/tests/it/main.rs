@@ -9,6 +9,7 @@ mod node;
 mod objects_server;
 mod receiver;
 mod switch;
+mod telling;
 
 mod account_db;
 mod fetch;

@@ -3,9 +3,9 @@
 use callreel_proto::{
     CallEvent, ChannelQueryReq, ChannelQueryResp, ChannelStatusReq, ChannelStatusResp, Command,
     DeliveryOrder, DocNotice, Envelope, MalformedMessage, MetaflowAction, MetaflowActionResp,
-    MetaflowFlow, MwiQuery, MwiUpdate, Notification, OffnetReq, OffnetResp, RecordRequest,
-    RecordingNotice, RegSuccess, RouteReq, RouteResp, RouteWin, SwitchCommand, SwitchReply,
-    UsurpControl,
+    MetaflowFlow, MwiQuery, MwiUpdate, Notification, OffnetReq, OffnetResp, OwedReq, OwedResp,
+    RecordRequest, RecordingNotice, RegSuccess, RouteReq, RouteResp, RouteWin, SwitchCommand,
+    SwitchReply, UsurpControl,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -60,6 +60,8 @@ pub(crate) fn of(schema: &str) -> Reader {
         ["metaflow", "action_resp"] => reader::<MetaflowActionResp>(),
         ["metaflow", "flow"] => reader::<MetaflowFlow>(),
         ["notification", _] => reader::<Notification>(),
+        ["delivery", "owed_req"] => reader::<OwedReq>(),
+        ["delivery", "owed_resp"] => reader::<OwedResp>(),
         ["delivery"] => reader::<DeliveryOrder>(),
         _ => panic!("no type reads {schema}: name it here"),
     }
