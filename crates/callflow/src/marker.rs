@@ -1,4 +1,4 @@
-//! The end of what is played: a noop behind it, and another one where the first is not heard of. Never plays anything.
+//! The end of what is played, or of a bridge: a noop behind it, and another one where none is heard of. Never plays anything.
 
 use std::time::{Duration, Instant};
 
@@ -30,11 +30,15 @@ impl Marker {
 
     /// Whether the switch has come to it, or will not.
     pub(crate) fn reached(&self, name: EventName, event: &CallEvent) -> bool {
+        let refused = |id: &String| refuses(name, event, "noop", Some(id));
+        self.passed(name, event) || self.msg_ids.iter().any(refused)
+    }
+
+    /// Whether the switch has come to it. That it will not says nothing of what is before it.
+    pub(crate) fn passed(&self, name: EventName, event: &CallEvent) -> bool {
         let response = event.application_response.as_deref();
-        let done = completes(name, event, "noop");
-        self.msg_ids.iter().any(|id| {
-            done && response == Some(id.as_str()) || refuses(name, event, "noop", Some(id))
-        })
+        completes(name, event, "noop")
+            && self.msg_ids.iter().any(|id| response == Some(id.as_str()))
     }
 
     /// Queues it again when it is due.
@@ -53,6 +57,15 @@ impl Stage {
     pub(crate) fn marker_behind(&mut self) -> Marker {
         Marker {
             msg_ids: vec![self.marker(InsertAt::Tail)],
+            again: self.after(PATIENCE),
+            patience: PATIENCE,
+        }
+    }
+
+    /// A marker that is queued behind what runs when that has lasted for a while: most often its end is heard before.
+    pub(crate) fn marker_later(&mut self) -> Marker {
+        Marker {
+            msg_ids: Vec::new(),
             again: self.after(PATIENCE),
             patience: PATIENCE,
         }

@@ -11,7 +11,7 @@ use crate::ring::{Unreached, outbound, ringback, unreached_by, usual_ringback};
 use crate::stage::{Stage, Turn};
 use crate::talk::{Answer, Query};
 use crate::trunk::{Outgoing, Trunks};
-use crate::wait::{Await, Outcome};
+use crate::wait::{Await, Legs, Outcome};
 
 /// Who is called far away is given longer than a phone on the desk, seconds.
 const RING_S: u64 = 60;
@@ -105,8 +105,8 @@ fn call_out(stage: &mut Stage, trunks: &Trunks) -> Turn {
         custom_sip_headers: headers(stage, trunks),
     };
     stage.command(bridge);
-    let give_up = Some(stage.after(longest + GUARD));
-    Turn::Wait(Await::Bridge { give_up })
+    let legs = Legs::Apart(stage.after(longest + GUARD));
+    Turn::Wait(Await::Bridge { legs })
 }
 
 /// What the caller hears meanwhile, if not the far end's own ringing.

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use crate::data::Data;
 use crate::stage::{Stage, Turn};
 use crate::talk::{Answer, Endpoints, Query};
-use crate::wait::{Await, Outcome};
+use crate::wait::{Await, Legs, Outcome};
 use endpoint::Terms;
 
 pub(crate) use endpoint::outbound;
@@ -179,7 +179,7 @@ impl Ringing {
     pub(crate) fn ring(&self, stage: &mut Stage, found: &Endpoints) -> Turn {
         match self.bridge(stage, found) {
             Some(give_up) => Turn::Wait(Await::Bridge {
-                give_up: Some(give_up),
+                legs: Legs::Apart(give_up),
             }),
             None => Turn::next(),
         }

@@ -23,8 +23,8 @@ pub(crate) enum Await {
     Mark { marker: Marker, keys: Keys },
     /// Keys of the caller.
     Digits(Collecting),
-    /// The bridge is over. Endless once the legs are joined.
-    Bridge { give_up: Option<Instant> },
+    /// The bridge is over.
+    Bridge { legs: Legs },
     /// The page is over. Who hears it is not told, but that the caller is answered: it may last longer from then on.
     Page { give_up: Instant, longest: Duration },
     /// This bridge or pickup has joined the legs.
@@ -34,11 +34,8 @@ pub(crate) enum Await {
     },
     /// Somebody to take the call, which hears music. Endless without an instant.
     Parked { until: Option<Instant> },
-    /// The bridge that stepswitch makes is over, by its word or the switch's. Endless once the legs are joined.
-    Offnet {
-        msg_id: String,
-        give_up: Option<Instant>,
-    },
+    /// The bridge that stepswitch makes is over, by its word or the switch's.
+    Offnet { msg_id: String, legs: Legs },
     /// The switch has done this command, or refuses it.
     Command {
         application: &'static str,
@@ -56,6 +53,27 @@ pub(crate) enum Await {
     Hangup,
     /// The channel to go.
     Gone { give_up: Instant },
+}
+
+/// How it stands with the legs of a bridge.
+#[derive(Debug)]
+pub(crate) enum Legs {
+    /// They are to be joined by then.
+    Apart(Instant),
+    /// They talk as long as they like. The switch comes to the marker when the bridge is over, should nobody hear it say so.
+    Joined(Marker),
+    /// They talk, joined by a pickup, behind which nothing can be queued.
+    PickedUp,
+}
+
+impl Legs {
+    fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Apart(give_up) => Some(*give_up),
+            Self::Joined(marker) => Some(marker.deadline()),
+            Self::PickedUp => None,
+        }
+    }
 }
 
 /// What a key does that the caller presses while something is played.
@@ -113,9 +131,8 @@ impl Await {
             | Self::Joined { give_up, .. }
             | Self::Gone { give_up } => Some(*give_up),
             Self::Parked { until } => *until,
-            Self::Bridge { give_up }
-            | Self::Offnet { give_up, .. }
-            | Self::Command { give_up, .. } => *give_up,
+            Self::Bridge { legs } | Self::Offnet { legs, .. } => legs.deadline(),
+            Self::Command { give_up, .. } => *give_up,
             Self::Until(instant) => Some(*instant),
             Self::Digits(collecting) => collecting.deadline(),
             Self::Mark { marker, .. } => Some(marker.deadline()),
@@ -172,7 +189,9 @@ impl Await {
             | Input::Exhausted
             | Input::Tick => None,
         };
-        if let (None, Self::Mark { marker, .. }) = (&heard, &mut *self) {
+        if heard.is_none()
+            && let Some(marker) = self.marker()
+        {
             marker.insist(stage, now);
         }
         // The clock counts whatever woke us, so that a busy call cannot starve its own deadlines.
@@ -181,6 +200,20 @@ impl Await {
                 .is_some_and(|due| now >= due)
                 .then_some(Outcome::TimedOut)
         })
+    }
+
+    fn marker(&mut self) -> Option<&mut Marker> {
+        match self {
+            Self::Mark { marker, .. }
+            | Self::Bridge {
+                legs: Legs::Joined(marker),
+            }
+            | Self::Offnet {
+                legs: Legs::Joined(marker),
+                ..
+            } => Some(marker),
+            _ => None,
+        }
     }
 
     fn is_about(&self, slot: Slot) -> bool {
@@ -209,9 +242,15 @@ impl Await {
                 EventName::Dtmf => stage.pressed_meanwhile(*keys, key_of(&event)?),
                 _ => marker.reached(name, &event).then_some(Outcome::Done),
             },
-            Self::Bridge { give_up } | Self::Offnet { give_up, .. } => {
-                if name == EventName::ChannelBridge {
-                    *give_up = None;
+            Self::Bridge { legs } | Self::Offnet { legs, .. } => {
+                match legs {
+                    Legs::Apart(_) if name == EventName::ChannelBridge => {
+                        *legs = Legs::Joined(stage.marker_later());
+                    }
+                    Legs::Joined(marker) if marker.passed(name, &event) => {
+                        return Some(Outcome::Talked);
+                    }
+                    _ => {}
                 }
                 if is_over(name, &event) {
                     return Some(if succeeded(&event) {
@@ -330,9 +369,12 @@ impl Display for Await {
             Self::Page { .. } => "the page to end",
             Self::Joined { .. } => "the legs to be joined",
             Self::Parked { .. } => "somebody to take the call",
-            Self::Bridge { give_up: Some(_) }
+            Self::Bridge {
+                legs: Legs::Apart(_),
+            }
             | Self::Offnet {
-                give_up: Some(_), ..
+                legs: Legs::Apart(_),
+                ..
             } => "the bridge to be answered",
             Self::Bridge { .. } | Self::Offnet { .. } => "the bridge to end",
             Self::Command { .. } => "the switch to do what it was told",

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::parking::{ParkingAnswer, ParkingQuery, ParkingSlot};
 use crate::stage::{Module, Stage, Turn};
 use crate::talk::{Answer, Effect, Query};
-use crate::wait::{Await, Outcome};
+use crate::wait::{Await, Legs, Outcome};
 use settings::{Action, parked_call, replaced};
 use waiting::Waiting;
 
@@ -212,7 +212,9 @@ impl Park {
     /// The call talks, and this comes after it.
     fn talk(&mut self, then: Turn) -> Turn {
         self.step = Step::Talk { then };
-        Turn::Wait(Await::Bridge { give_up: None })
+        Turn::Wait(Await::Bridge {
+            legs: Legs::PickedUp,
+        })
     }
 
     fn answer_and_tell(&mut self, stage: &mut Stage, prompt: &'static str) -> Turn {

@@ -9,7 +9,7 @@ use super::{GUARD, LONGEST_RING_S, Outgoing, Trunks, dialled, headers, hunted, o
 use crate::ring::unreached;
 use crate::stage::{Stage, Turn};
 use crate::talk::Effect;
-use crate::wait::Await;
+use crate::wait::{Await, Legs};
 
 /// Stepswitch gives up a call that is not answered after half a minute; it is given twice that.
 const STEPSWITCH_S: u64 = 60;
@@ -18,13 +18,13 @@ const STEPSWITCH_S: u64 = 60;
 pub(super) fn ask(stage: &mut Stage, trunks: &Trunks) -> Turn {
     let request = request(stage, trunks);
     let patience = request.timeout_s.unwrap_or_default().max(STEPSWITCH_S);
-    let give_up = Some(stage.after(Duration::from_secs(patience) + GUARD));
+    let legs = Legs::Apart(stage.after(Duration::from_secs(patience) + GUARD));
     let msg_id = stage.request_id();
     stage.effect(Effect::Offnet {
         request: Box::new(request),
         msg_id: msg_id.clone(),
     });
-    Turn::Wait(Await::Offnet { msg_id, give_up })
+    Turn::Wait(Await::Offnet { msg_id, legs })
 }
 
 fn request(stage: &mut Stage, trunks: &Trunks) -> OffnetReq {

@@ -48,9 +48,10 @@ fn the_third_sample_ends_with_the_talk_of_an_answered_call() {
     5s > CHANNEL_ANSWER
        wait until 40s
     5s > CHANNEL_BRIDGE
-       wait
+       wait until 35s
     65s > CHANNEL_UNBRIDGE
-       wait
+       < noop m-1
+       wait until 125s
     65s > CHANNEL_EXECUTE_COMPLETE bridge SUCCESS sip:200 NORMAL_UNSPECIFIED
        < hangup
        wait until 105s
@@ -147,12 +148,37 @@ fn a_silent_switch_is_given_twenty_seconds_more_than_it_may_ring() {
 
 #[test]
 fn a_bridge_that_talks_has_no_end_but_its_own() {
+    let mut talk = talking();
+    for at in [33.0, 93.0, 9000.0] {
+        talk.hear(at, Input::Tick);
+    }
+    assert!(!talk.last.as_ref().unwrap().finished);
+    assert!(!talk.text().contains("nobody there"), "{}", talk.text());
+}
+
+#[test]
+fn a_bridge_whose_end_is_lost_is_over_when_the_switch_comes_to_what_is_behind_it() {
+    let mut talk = talking();
+    let wakes = talk.last.as_ref().unwrap().wake_at.unwrap();
+    assert_eq!(wakes.as_secs(), 33);
+    talk.hear(33.0, Input::Tick);
+    assert!(talk.text().contains("< noop m-1"), "{}", talk.text());
+    // That the switch will not queue it says nothing of the bridge.
+    talk.event(33.1, EventName::DialplanError, |event| {
+        let refused = json!({"Application-Name": "noop", "Msg-ID": "m-1"});
+        event.request = crate::support::refused(refused);
+    });
+    assert!(!talk.text().contains("< hangup"), "{}", talk.text());
+    talk.marked(40.0, 1);
+    assert!(talk.text().contains("< hangup"), "{}", talk.text());
+}
+
+/// The caller talks to a phone since the third second.
+fn talking() -> Talk {
     let mut talk = answered(&ring("device", json!({"id": "desk"})));
     talk.found(0.0, devices(&[phone("desk")]));
     talk.event(3.0, EventName::ChannelBridge, |_| {});
-    assert_eq!(talk.last.as_ref().unwrap().wake_at, None);
-    talk.hear(9000.0, Input::Tick);
-    assert!(!talk.text().contains("nobody there"), "{}", talk.text());
+    talk
 }
 
 #[test]

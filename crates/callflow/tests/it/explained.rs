@@ -31,7 +31,7 @@ fn the_third_sample_is_explained_for_an_answered_call() {
     5s > CHANNEL_ANSWER
        wait until 40s
     5s > CHANNEL_BRIDGE
-       wait
+       wait until 35s
     15s > CHANNEL_EXECUTE_COMPLETE bridge SUCCESS
        < hangup
        wait until 55s
@@ -107,7 +107,7 @@ fn worlds_that_make_no_difference_are_not_told_apart() {
     5s > CHANNEL_ANSWER
        wait until 40s
     5s > CHANNEL_BRIDGE
-       wait
+       wait until 35s
     15s > CHANNEL_EXECUTE_COMPLETE bridge SUCCESS
        < hangup
        wait until 55s
@@ -197,7 +197,7 @@ fn a_script_says_what_people_do() {
     6s > CHANNEL_ANSWER
        wait until 44s
     6s > CHANNEL_BRIDGE
-       wait
+       wait until 36s
     8s > CHANNEL_EXECUTE_COMPLETE bridge SUCCESS
        < hangup
        wait until 48s

@@ -184,10 +184,10 @@ fn a_called_endpoints_recording_is_of_its_own_leg_and_ends_with_the_bridge() {
        wait until 40s
     3s > CHANNEL_BRIDGE
        < start recording #1: mp3 stereo, at most 10800s, of leg t-b2, to http://h/all, inbound from onnet to endpoint
-       wait
+       wait until 33s
     4s > CHANNEL_UNBRIDGE
        < stop the recording #1
-       wait
+       wait until 33s
     4s > CHANNEL_EXECUTE_COMPLETE bridge SUCCESS sip:200 NORMAL_UNSPECIFIED
        < hangup
        wait until 44s
