@@ -9,7 +9,7 @@ use std::{collections::HashSet, fs, io::ErrorKind};
 use callreel_proto::{CaptureId, RecordingId};
 
 use crate::{
-    Error, Ticket, View,
+    Error, View,
     error::At,
     files, locks, quarantine,
     view::{CLAIM, each_name, list},
@@ -60,13 +60,10 @@ pub(crate) fn remove_if_unclaimed(view: &View, id: &CaptureId) -> Result<bool, E
     Ok(true)
 }
 
-/// Makes the claim of this ticket if it is missing: an older version made none, and a power loss may have undone some. To be
+/// Makes the claim of this recording if it is missing: an older version made none, and a power loss may have undone some. To be
 /// called by whoever releases claims, so that nobody does meanwhile.
-pub(crate) fn mend_claim(view: &View, ticket: &Ticket) -> Result<(), Error> {
-    let Some(capture) = ticket.capture_id() else {
-        return Ok(());
-    };
-    match claim(view, capture, ticket.recording_id()) {
+pub(crate) fn mend_claim(view: &View, id: &CaptureId, by: &RecordingId) -> Result<(), Error> {
+    match claim(view, id, by) {
         // There is nothing to claim, and delivery will say so.
         Err(Error::NoCapture(_)) => Ok(()),
         claimed => claimed,

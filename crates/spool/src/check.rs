@@ -52,6 +52,7 @@ impl View {
                     &entry.path,
                     format!("its ticket cannot be read ({reason}); the next start moves it to quarantine/"),
                 ),
+                Content::Newer(reason, _) => found.add(&entry.path, reason),
                 Content::Leftover => found.add(
                     &entry.path,
                     "a crash left it before anything was promised; the next start removes it",
@@ -148,7 +149,7 @@ impl View {
             let needed = served.get(&id).unwrap_or(&nobody);
             let claims = captures::claims(self, &id)?;
             let set_aside = claims.iter().any(|by| aside.contains(by.as_str()));
-            if needed.is_empty() && !set_aside {
+            if needed.is_empty() && !set_aside && !self.any_has_ticket(&claims)? {
                 found.add(
                     &path,
                     "no ticket needs it: its recordings were delivered or dropped",
@@ -171,6 +172,16 @@ impl View {
         Ok(())
     }
 
+    /// Of a ticket that cannot be read now nobody knows which capture it needs.
+    fn any_has_ticket(&self, claims: &HashSet<RecordingId>) -> Result<bool, Error> {
+        for by in claims {
+            if captures::has_ticket(self, by)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn check_writers(&self, found: &mut Findings) -> Result<(), Error> {
         for writer in self.writers()?.into_iter().filter(|writer| !writer.lives) {
             found.add(
@@ -185,7 +196,9 @@ impl View {
         let path = self.journal_path(id);
         let mut reader = match self.read_journal(id) {
             Ok(reader) => reader,
-            Err(error @ (Error::NotAJournal { .. } | Error::Sealed { .. })) => {
+            Err(
+                error @ (Error::NotAJournal { .. } | Error::Newer { .. } | Error::Sealed { .. }),
+            ) => {
                 found.add(&path, error.to_string());
                 return Ok(());
             }
@@ -209,7 +222,7 @@ impl View {
             found.add(
                 &path,
                 format!(
-                    "{} records are of a newer version and not used",
+                    "{} records are of a newer version and not used: only the callreel that wrote them renders all of it",
                     reader.unknown()
                 ),
             );

@@ -12,7 +12,8 @@ use callreel_proto::RecordingId;
 use crate::{
     Entry, Error, Keys, Ticket, View, WriterId, files, locks,
     locks::Lock,
-    view::{TICKET, list, ticket_bytes},
+    ticket::file::ticket_bytes,
+    view::{TICKET, list},
 };
 
 /// Tickets are saved one at a time per shard: enough shards that two savers seldom meet, few enough to be nothing.

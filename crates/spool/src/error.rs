@@ -58,6 +58,18 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A newer version wrote it. Nothing is lost: it waits, as it is, for a Callreel that reads it.
+    #[error("{} is a {what} of version {found}, and callreel {} reads no newer one than version {reads}: it stays as it is; run the callreel that wrote it, or one newer than that", path.display(), env!("CARGO_PKG_VERSION"))]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// What it is: a ticket or a journal.
+        what: &'static str,
+        /// Its version.
+        found: u32,
+        /// The newest version that this program reads.
+        reads: u32,
+    },
     /// The key file cannot be used.
     #[error("the key file {} (spool.key_file) cannot be used: {reason}", path.display())]
     KeyFile {

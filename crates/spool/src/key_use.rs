@@ -91,7 +91,7 @@ impl View {
 /// A file may be delivered and removed while others are looked at.
 fn gone_or<T>(error: Error) -> Result<Option<T>, Error> {
     match error {
-        Error::NotAJournal { .. } => Ok(None),
+        Error::NotAJournal { .. } | Error::Newer { .. } => Ok(None),
         Error::Io { ref source, .. } if crate::files::is_missing(source) => Ok(None),
         error => Err(error),
     }

@@ -44,7 +44,7 @@ impl Outbox {
             dir: view.dir().to_owned(),
             holder: locks::holder(&path),
         })?;
-        quarantine::set_unreadable_aside(view, |ticket| captures::mend_claim(view, ticket))?;
+        quarantine::set_unreadable_aside(view)?;
         captures::drop_stale_claims(view)?;
         let space = Space::of(desk.view().dir(), &SpoolConfig::default());
         let room = Room { desk, _lock: lock };

@@ -2,21 +2,18 @@
 
 use std::{collections::HashSet, ffi::OsStr, fs, path::PathBuf};
 
-use callreel_proto::CaptureId;
+use callreel_proto::{CaptureId, RecordingId};
 
 use crate::{
-    Error, JournalReader, Mark, Record, Ticket, View,
+    Error, JournalReader, Mark, Record, View, captures,
     error::At,
     files,
     view::{Content, Entry},
 };
 
-/// Moves the folders of unreadable tickets to `quarantine/` and removes folders in which nothing was promised yet. Shows
-/// the tickets that can be read, one at a time.
-pub(crate) fn set_unreadable_aside(
-    view: &View,
-    mut visit: impl FnMut(&Ticket) -> Result<(), Error>,
-) -> Result<(), Error> {
+/// Moves the folders of unreadable tickets to `quarantine/` and removes folders in which nothing was promised yet. Those of
+/// newer versions stay for a program that reads them. Mends the claims of all that stay.
+pub(crate) fn set_unreadable_aside(view: &View) -> Result<(), Error> {
     view.for_each_entry(|entry| {
         match entry.content {
             Content::Unreadable(ref reason) => set_aside(view, &entry, reason)?,
@@ -26,7 +23,21 @@ pub(crate) fn set_unreadable_aside(
             Content::Foreign => {
                 tracing::warn!(path = %entry.path.display(), "not a recording: left alone");
             }
-            Content::Ticket(ticket) => visit(&ticket)?,
+            Content::Newer(reason, capture) => {
+                tracing::warn!(reason, "a ticket is left alone");
+                let id = entry
+                    .name
+                    .to_str()
+                    .and_then(|id| RecordingId::parse(id).ok());
+                if let (Some(capture), Some(id)) = (capture, id) {
+                    captures::mend_claim(view, &capture, &id)?;
+                }
+            }
+            Content::Ticket(ticket) => {
+                if let Some(capture) = ticket.capture_id() {
+                    captures::mend_claim(view, capture, ticket.recording_id())?;
+                }
+            }
         }
         Ok(())
     })
@@ -81,9 +92,9 @@ pub(crate) fn needs(view: &View, id: &CaptureId) -> Result<bool, Error> {
     }
     match view.read_journal(id) {
         Ok(reader) => names_any(reader, &set_aside),
-        // Nothing there to keep; or a head so damaged, or a key so far away, that only a person can tell.
+        // Nothing there to keep; or a head so damaged, a version so new, or a key so far away, that only a person can tell.
         Err(Error::NoCapture(_)) => Ok(false),
-        Err(Error::NotAJournal { .. } | Error::Sealed { .. }) => Ok(true),
+        Err(Error::NotAJournal { .. } | Error::Newer { .. } | Error::Sealed { .. }) => Ok(true),
         Err(error) => Err(error),
     }
 }

@@ -278,10 +278,16 @@ fn read_head(file: &mut BufReader<File>, path: &Path) -> Result<(Head, Vec<u8>, 
         return Err(broken("it does not begin as one"));
     }
     let version = u16::from_le_bytes([*v0, *v1]);
-    if ![OPEN, SEALED].contains(&version) {
-        return Err(broken(&format!(
-            "its version is {version}, this program reads versions {OPEN} and {SEALED}"
-        )));
+    if version > SEALED {
+        return Err(Error::Newer {
+            path: path.to_owned(),
+            what: "journal",
+            found: version.into(),
+            reads: SEALED.into(),
+        });
+    }
+    if version < OPEN {
+        return Err(broken(&format!("there is no version {version} of one")));
     }
     let mut json = vec![0; usize::from(u16::from_le_bytes([*l0, *l1]))];
     if fill(file, &mut json).at("read", path)? < json.len() {

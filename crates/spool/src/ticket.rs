@@ -12,9 +12,10 @@ use crate::{
 };
 
 mod delivering;
+pub(crate) mod file;
 mod orders;
 
-/// The version this program writes and the only one it reads.
+/// The version this program writes, and the newest one it reads. There is none before it.
 const VERSION: u32 = 1;
 
 /// A recording's ticket. Everything but the state's own fields is settled by the [`Promise`]; the state moves only by
@@ -48,7 +49,7 @@ fn known_version<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     match u32::deserialize(from)? {
         VERSION => Ok(VERSION),
         other => Err(D::Error::custom(format!(
-            "ticket version {other} is not known: this program reads version {VERSION}"
+            "there is no ticket of version {other}: this program reads version {VERSION}"
         ))),
     }
 }

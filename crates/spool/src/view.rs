@@ -7,7 +7,6 @@ use std::{
 };
 
 use callreel_proto::{CaptureId, RecordingId, RecordingState};
-use serde::{Deserialize, Serialize};
 
 use crate::{
     AtRest, Error, JournalReader, Keys, Manifest, Ticket, WriterId,
@@ -15,10 +14,8 @@ use crate::{
     error::At,
     files,
     promise::{SEALED_SWITCH_FILE, SWITCH_FILE},
+    ticket::file::{self, Brief, MAX_TICKET, Named, Whose},
 };
-
-/// The largest ticket that is read or written, bytes; real ones have two or three thousand.
-const MAX_TICKET: u64 = 1 << 20;
 
 /// The ticket's file in a recording's folder.
 pub(crate) const TICKET: &str = "ticket.json";
@@ -47,6 +44,8 @@ pub(crate) enum Content {
     Leftover,
     /// A recording's folder whose ticket is missing or cannot be understood, for this reason.
     Unreadable(String),
+    /// The ticket of a newer version, for this reason passed over, and the capture it names.
+    Newer(String, Option<CaptureId>),
     /// Not a recording's folder.
     Foreign,
 }
@@ -227,7 +226,7 @@ impl View {
     /// A recording's ticket, if it has one.
     ///
     /// # Errors
-    /// [`Error::MalformedTicket`], or the disk refused.
+    /// [`Error::MalformedTicket`], [`Error::Newer`], or the disk refused.
     pub fn ticket(&self, id: &RecordingId) -> Result<Option<Ticket>, Error> {
         let path = self.ticket_path(id);
         let Some(bytes) = files::read_bounded(&path, MAX_TICKET)? else {
@@ -237,7 +236,8 @@ impl View {
             path: path.clone(),
             reason,
         };
-        let ticket = Ticket::from_json(&bytes).map_err(malformed)?;
+        let ticket = Ticket::from_json(&bytes)
+            .map_err(|reason| file::newer(&bytes, &path).unwrap_or_else(|| malformed(reason)))?;
         if ticket.recording_id() != id {
             return Err(malformed(format!(
                 "it belongs to recording {}",
@@ -284,6 +284,7 @@ impl View {
                 Content::Unreadable(reason) => {
                     tracing::warn!(path = %entry.path.display(), reason, "passing over a ticket that cannot be read");
                 }
+                Content::Newer(reason, _) => tracing::warn!(reason, "passing over a ticket"),
                 Content::Leftover | Content::Foreign => {}
             }
             Ok(())
@@ -380,6 +381,12 @@ impl View {
             Err(error @ Error::MalformedTicket { .. }) => {
                 Ok(Content::Unreadable(error.to_string()))
             }
+            Err(error @ Error::Newer { .. }) => {
+                let bytes = files::read_bounded(&self.ticket_path(&id), MAX_TICKET)?;
+                let named = serde_json::from_slice(&bytes.unwrap_or_default());
+                let capture = named.ok().and_then(|named: Named| named.capture_id);
+                Ok(Content::Newer(error.to_string(), capture))
+            }
             Err(Error::Io { source, .. }) if is_about_this_file(&source) => {
                 Ok(Content::Unreadable(source.to_string()))
             }
@@ -434,45 +441,4 @@ pub(crate) fn each_name<E: From<Error>>(
         visit(entry.at("list the folder", dir)?.file_name())?;
     }
     Ok(())
-}
-
-/// What a growing ticket's file says beside the ticket.
-#[derive(Default, Deserialize)]
-struct Whose {
-    writer: Option<WriterId>,
-}
-
-/// As much of a ticket as tells whether to read the rest.
-#[derive(Deserialize)]
-struct Brief {
-    state: RecordingState,
-}
-
-#[derive(Serialize)]
-struct TicketFile<'a> {
-    #[serde(flatten)]
-    ticket: &'a Ticket,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    writer: Option<&'a WriterId>,
-}
-
-/// The ticket's bytes for the disk; `writer` says who will end the recording.
-pub(crate) fn ticket_bytes(
-    ticket: &Ticket,
-    writer: Option<&WriterId>,
-    path: &Path,
-) -> Result<Vec<u8>, Error> {
-    let file = TicketFile { ticket, writer };
-    let mut bytes = serde_json::to_vec_pretty(&file).expect("a ticket has string keys");
-    bytes.push(b'\n');
-    if bytes.len() as u64 > MAX_TICKET {
-        return Err(Error::MalformedTicket {
-            path: path.to_owned(),
-            reason: format!(
-                "it would have {} bytes, the limit is {MAX_TICKET}",
-                bytes.len()
-            ),
-        });
-    }
-    Ok(bytes)
 }

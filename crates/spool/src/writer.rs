@@ -15,10 +15,7 @@ use serde::Serialize;
 
 use crate::{
     CaptureHeader, Error, Journal, Picture, Space, SpoolConfig, Ticket, View, WriterId, captures,
-    desk::Desk,
-    files, recovery,
-    sync::Syncer,
-    view::{TICKET, ticket_bytes},
+    desk::Desk, files, recovery, sync::Syncer, ticket::file::ticket_bytes, view::TICKET,
     writers::Place,
 };
 

@@ -38,6 +38,7 @@ impl Ledger {
                 Err(error @ Error::MalformedTicket { .. }) => {
                     warn!(%error, "passing over a ticket; the next start sets it aside");
                 }
+                Err(error @ Error::Newer { .. }) => warn!(%error, "passing over a ticket"),
                 Err(error) => return Err(error),
             }
         }

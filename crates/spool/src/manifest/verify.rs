@@ -35,6 +35,7 @@ impl Manifest {
             reading.month(path, *length, head.as_ref(), &mut each)?;
         }
         reading.compare(&self.head_path(), head.as_ref(), !months.is_empty());
+        reading.tell_newer();
         Ok(reading.done)
     }
 
@@ -72,6 +73,9 @@ struct Reading {
     done: Verified,
     /// Lines just before that are not what was written, so that the next one follows nothing that is known.
     broken: u64,
+    /// Lines that only a newer version understands, and the first of them: its file and its number there.
+    newer: u64,
+    first_newer: Option<(PathBuf, u64)>,
     /// The hash of the line that the head names, as it was read.
     at_head: Option<String>,
 }
@@ -104,6 +108,10 @@ impl Reading {
                     self.link(path, number, &line);
                     if head.is_some_and(|head| head.last.seq == line.seq) {
                         self.at_head = Some(line.hash.clone());
+                    }
+                    if line.entry.is_none() {
+                        self.newer += 1;
+                        self.first_newer.get_or_insert((path.to_owned(), number));
                     }
                     each(path, number, &line);
                     self.done.lines += 1;
@@ -176,6 +184,17 @@ impl Reading {
             path: path.to_owned(),
             words,
         });
+    }
+
+    /// A line that nobody here understands may be the end of a recording that seems to have none.
+    fn tell_newer(&mut self) {
+        if let Some((path, number)) = self.first_newer.take() {
+            let words = format!(
+                "from here on {} lines tell what this callreel does not understand: check with the newer one that wrote them",
+                self.newer
+            );
+            self.find(&path, number, &words);
+        }
     }
 
     fn find(&mut self, path: &Path, number: u64, words: &str) {

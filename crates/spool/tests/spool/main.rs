@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up must fail")]
 
 mod check;
+mod formats;
 mod journal;
 mod killed;
 mod manifest;
