@@ -13,6 +13,7 @@ mod telling;
 
 mod account_db;
 mod fetch;
+mod formats;
 mod http;
 mod https;
 mod intake;

@@ -79,6 +79,17 @@ impl Home {
         webhooks: &WebhooksConfig,
     ) -> Node {
         let outbox = Outbox::open(self.spool_dir()).unwrap();
+        self.start_on(config, spool, outbox, webhooks).await
+    }
+
+    /// The same on a spool that was opened otherwise.
+    pub(crate) async fn start_on(
+        &self,
+        config: DeliveryConfig,
+        spool: Writer,
+        outbox: Outbox,
+        webhooks: &WebhooksConfig,
+    ) -> Node {
         let store = Store::open(&self.0.path().join("store.db")).unwrap();
         let bus = Bus::embedded();
         let hears = [
