@@ -20,8 +20,8 @@ const OWED: [(&str, u64); 4] = [
     ("202403-00000000000000000000000000000002", 80),
     // It had been rendered, into a file of this length as its ticket says, and its first delivery had failed.
     ("202403-00000000000000000000000000000003", 1000),
-    // A foreign switch recorded it.
-    ("202403-00000000000000000000000000000005", 80),
+    // A foreign switch recorded it, into a file of this length.
+    ("202403-00000000000000000000000000000005", 20),
 ];
 const GIVEN_UP: &str = "202403-00000000000000000000000000000004";
 
