@@ -9,7 +9,7 @@ NODE_TOOLS := target/test-tools
 PYTHON_TOOLS := $(NODE_TOOLS)/python
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help demo test everything tools lint unit blackbox soak deny fmt
+.PHONY: help demo test everything tools lint unit blackbox soak book pages deny fmt
 
 help:            ## List the verbs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -17,8 +17,8 @@ help:            ## List the verbs
 demo:            ## Place a recorded call on this machine
 	cargo run --release -- demo
 
-test: tools lint everything   ## Tools, style, unit tests, real calls: what CI runs
-	@echo "covered: formatting and lints; unit, property and talk tests of all crates; tidy rules;"
+test: tools lint book everything   ## Tools, style, unit tests, real calls: what CI runs
+	@echo "covered: formatting and lints; the documentation as a site; unit, property and talk tests of all crates; tidy rules;"
 	@echo "         the bus on a real RabbitMQ, killed, cut off and starved; the store against CouchDB's API, down, killed and faulty;"
 	@echo "         storage plans against S3's and Azure's API, killed, refusing and cut off;"
 	@echo "         black-box calls by sipp and baresip against the real binary, in one process and in five, heard by ffmpeg"
@@ -67,6 +67,12 @@ blackbox: tools  ## Only the real binary, real phones, a real receiver
 
 soak: tools      ## The crash test for half an hour: two thousand kills, six phones
 	CALLREEL_CRASH_KILLS=2000 CALLREEL_CRASH_PHONES=6 cargo test --locked --test blackbox killed_at_random_moments -- --nocapture
+
+book: tools      ## The documentation as a site, in target/book
+	$(PYTHON_TOOLS)/bin/mdbook build
+
+pages:           ## Write the pages that are made of the code (docs/configuration.md)
+	CALLREEL_WRITE_PAGES=1 cargo test --locked --workspace --lib --bins the_page_of
 
 deny:            ## Licences, advisories, duplicates (needs cargo-deny)
 	cargo deny check

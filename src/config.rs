@@ -16,17 +16,19 @@ use callreel_store::CouchConfig;
 use callreel_switch::SwitchConfig;
 use figment::{
     Figment,
-    providers::{Env, Format, Serialized, Toml},
-    value::Value,
+    providers::{Format, Serialized, Toml},
 };
 use serde::{Deserialize, Serialize};
 
+mod environment;
+mod keys;
+#[cfg(test)]
+mod page;
 mod shown;
 
+use environment::{environment, secret_files};
+use keys::sections;
 use shown::shown;
-
-/// Prefix of the environment variables that set keys.
-const ENV_PREFIX: &str = "CALLREEL_";
 
 /// All settings of a node.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -191,96 +193,6 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Every key of section `spool` and what it means.
-const SPOOL_KEYS: &[(&str, &str)] = &[
-    (
-        "dir",
-        "folder of tickets, journals and renditions; node.data/spool when absent",
-    ),
-    (
-        "sync_interval_ms",
-        "milliseconds between two syncs of the spool's file system: a power loss costs about as much audio",
-    ),
-    (
-        "key_file",
-        "file of age identities, from `callreel keys new`: journals and audio files in the spool are sealed to the first and opened with any (docs/encryption.md); not sealed when absent",
-    ),
-    (
-        "refuse_recordings_percent",
-        "new recordings are refused while less than this share of the disk is free, percent; 0 never",
-    ),
-    (
-        "refuse_recordings_mb",
-        "however large the disk is, recordings are taken while this much is free, MB",
-    ),
-    (
-        "refuse_fetches_percent",
-        "files of foreign switches are not fetched while less than this share is free, percent; 0 never",
-    ),
-    (
-        "refuse_fetches_mb",
-        "however large the disk is, they are fetched while this much is free, MB",
-    ),
-];
-
-/// Every section with the meaning of every key.
-fn sections() -> [(&'static str, &'static [(&'static str, &'static str)]); 11] {
-    [
-        (
-            "node",
-            &[
-                ("name", "name of this node on the bus, callreel@HOST"),
-                ("data", "folder of the embedded store and the spool"),
-                (
-                    "roles",
-                    "which of switch, calls, delivery, api run in this process",
-                ),
-                (
-                    "drain_limit_s",
-                    "seconds running calls are given to end after SIGTERM, while new ones are refused; Ctrl-C waits for none",
-                ),
-                (
-                    "health_listen",
-                    "address and port of /healthz and /readyz for supervisors, whatever the roles (docs/cluster.md); nowhere when absent",
-                ),
-            ],
-        ),
-        ("bus", callreel_bus::CONFIG_KEYS),
-        (
-            "store",
-            &[
-                (
-                    "url",
-                    "where documents and stored recordings are: \"embedded:\" is one database file in node.data; \
-                     http(s)://USER:PASSWORD@HOST:PORT is a CouchDB, as Kazoo's",
-                ),
-                (
-                    "ca_file",
-                    "PEM file of the authority that signed CouchDB's certificate, beside the system's",
-                ),
-                (
-                    "request_timeout_s",
-                    "seconds a request to CouchDB may take; for an attachment, seconds it may stand still",
-                ),
-            ],
-        ),
-        ("spool", SPOOL_KEYS),
-        ("switch", callreel_switch::CONFIG_KEYS),
-        ("calls", callreel_calls::CALLS_CONFIG_KEYS),
-        ("recording", callreel_calls::CONFIG_KEYS),
-        ("delivery", callreel_delivery::CONFIG_KEYS),
-        ("webhooks", callreel_delivery::WEBHOOKS_CONFIG_KEYS),
-        ("api", callreel_api::CONFIG_KEYS),
-        (
-            "telemetry",
-            &[
-                ("log", "log filter, as RUST_LOG (which wins when set)"),
-                ("log_format", "text or json"),
-            ],
-        ),
-    ]
-}
-
 impl Config {
     /// Reads defaults, then `file`, then the environment.
     ///
@@ -355,62 +267,6 @@ fn toml_value(value: &serde_json::Value) -> Option<String> {
     }
 }
 
-/// `CALLREEL_SWITCH_RTP_PORTS` is `switch.rtp_ports`: the first word is the section. Other variables are not ours.
-fn environment() -> Env {
-    Env::prefixed(ENV_PREFIX)
-        .filter(|name| {
-            section_and_key(name.as_str()).is_some() && !is_file_reference(name.as_str())
-        })
-        .map(|name| dotted(name.as_str()).into())
-}
-
-/// `CALLREEL_STORE_URL_FILE=/run/secrets/couch` sets `store.url` to that file's text.
-fn secret_files() -> anyhow::Result<Figment> {
-    let mut figment = Figment::new();
-    for (name, path) in std::env::vars() {
-        let Some(name) = name.strip_prefix(ENV_PREFIX) else {
-            continue;
-        };
-        let name = name.to_ascii_lowercase();
-        if !is_file_reference(&name) {
-            continue;
-        }
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("{ENV_PREFIX}{} names {path}", name.to_ascii_uppercase()))?;
-        let key = dotted(name.trim_end_matches("_file"));
-        let value: Value = text.trim().parse().unwrap_or_else(|never| match never {});
-        figment = figment.merge(Serialized::default(&key, value));
-    }
-    Ok(figment)
-}
-
-fn section_and_key(name: &str) -> Option<(String, String)> {
-    let name = name.to_ascii_lowercase();
-    let (section, key) = name.split_once('_')?;
-    sections()
-        .iter()
-        .any(|(known, _)| *known == section)
-        .then(|| (section.to_owned(), key.to_owned()))
-}
-
-/// Whether a variable means "read the key from this file": its name without `_file` is a key, with it is none.
-fn is_file_reference(name: &str) -> bool {
-    let Some((section, key)) = section_and_key(name) else {
-        return false;
-    };
-    let is_key = |wanted: &str| {
-        sections()
-            .iter()
-            .any(|(known, keys)| *known == section && keys.iter().any(|(key, _)| *key == wanted))
-    };
-    key.strip_suffix("_file")
-        .is_some_and(|plain| is_key(plain) && !is_key(&key))
-}
-
-fn dotted(name: &str) -> String {
-    name.to_ascii_lowercase().replacen('_', ".", 1)
-}
-
 fn hostname() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map(|name| name.trim().to_owned())
@@ -421,6 +277,8 @@ fn hostname() -> String {
 
 #[cfg(test)]
 mod tests {
+    use figment::value::Value;
+
     use super::*;
 
     #[test]
@@ -463,13 +321,5 @@ mod tests {
         std::fs::write(file.path(), config.print()).unwrap();
         let loaded = Config::load(Some(file.path())).unwrap();
         assert_eq!(loaded.delivery.credentials.len(), 1);
-    }
-
-    #[test]
-    fn variables_name_section_and_key() {
-        assert_eq!(dotted("SWITCH_RTP_PORTS"), "switch.rtp_ports");
-        assert!(section_and_key("TESTS_RTP").is_none());
-        assert!(is_file_reference("store_url_file"));
-        assert!(!is_file_reference("store_url"));
     }
 }

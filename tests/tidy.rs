@@ -297,6 +297,20 @@ fn every_path_a_document_names_exists() {
 }
 
 #[test]
+fn every_page_is_in_the_book() {
+    let summary = std::fs::read_to_string(root().join("docs/SUMMARY.md")).unwrap();
+    let docs = root().join("docs");
+    let missing: Vec<_> = with_extension("md")
+        .into_iter()
+        .filter_map(|(path, _)| path.strip_prefix(&docs).ok().map(PathBuf::from))
+        .filter(|page| page.as_path() != Path::new("SUMMARY.md"))
+        .map(|page| page.display().to_string())
+        .filter(|page| !summary.contains(&format!("]({page})")))
+        .collect();
+    none("pages that docs/SUMMARY.md does not name", &missing);
+}
+
+#[test]
 fn nothing_large_and_nothing_made_is_in_git() {
     let mut offenders = Vec::new();
     for path in files() {
