@@ -5,10 +5,12 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends gcc libc6-dev make \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
 COPY crates crates
 COPY proto proto
 COPY src src
+# Git is not here: `--build-arg CALLREEL_COMMIT=$(git rev-parse HEAD)` has `callreel --version` tell what this is.
+ARG CALLREEL_COMMIT=
 RUN cargo build --release --locked --package callreel --bin callreel \
  && strip target/release/callreel
 

@@ -6,9 +6,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Config, Role};
 
+/// The version of this program, and the commit it was built from if that was known.
+pub(crate) const VERSION: &str = env!("CALLREEL_VERSION");
+
 /// Runs Kazoo-style callflows, records the calls and never loses a recording.
 #[derive(Parser)]
-#[command(name = "callreel", version, propagate_version = true)]
+#[command(name = "callreel", version = VERSION, propagate_version = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -339,4 +342,10 @@ impl RecordAction {
 pub(crate) enum ConfigCommand {
     /// Print every key, its value and what it means
     Print(Place),
+    /// Read a file, and the variables CALLREEL_… of this shell, as a node would; say whether every key is known and every value
+    /// one to work with. Starts nothing
+    Check {
+        /// Configuration file (TOML)
+        file: PathBuf,
+    },
 }

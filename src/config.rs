@@ -20,6 +20,7 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
+mod checked;
 mod environment;
 mod keys;
 #[cfg(test)]

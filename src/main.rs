@@ -27,6 +27,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cli::{Cli, Command, ConfigCommand};
+use config::Config;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -64,6 +65,11 @@ async fn answer(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bench(bench) => bench::run(bench).await,
         Command::Config(ConfigCommand::Print(place)) => {
             serve::say(&place.load()?.print());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Config(ConfigCommand::Check { file }) => {
+            Config::check(&file)?;
+            serve::say("every key is known, every value can be worked with\n");
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -5,7 +5,12 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::{cli::Serve, health::Health, node::Node, telemetry};
+use crate::{
+    cli::{Serve, VERSION},
+    health::Health,
+    node::Node,
+    telemetry,
+};
 
 /// Runs the node and prints where it can be reached; the line `ready` follows when it takes calls.
 pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
@@ -14,6 +19,7 @@ pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
         config.node.roles = args.role;
     }
     telemetry::start(&config.telemetry)?;
+    tracing::info!(version = VERSION, roles = ?config.node.roles, "starting");
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let health = Health::start(config.node.health_listen).await?;
     let mut node = Node::start(&config).await?;
