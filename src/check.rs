@@ -1,23 +1,31 @@
-//! `callreel check`: whether spool, manifest and store are what they should be. Repairs nothing.
+//! `callreel check`: whether spool, manifest and store are what they should be, and with `--repair` makes of them what can be made
+//! without losing anything.
 
 use std::process::ExitCode;
 
-use callreel_spool::{Space, Ticket, View as SpoolView};
+use callreel_spool::{Finding, Outbox, Space, Ticket, View as SpoolView};
 
 use crate::{cli::Place, config::Config, node::open_store, serve::say};
 
-/// Looks at everything, and says what is wrong; with `head`, only names the last line of the manifest.
-pub(crate) async fn run(place: &Place, head: bool) -> anyhow::Result<ExitCode> {
+/// Names the last line of the manifest.
+pub(crate) fn head(place: &Place) -> anyhow::Result<ExitCode> {
+    let head = SpoolView::open(place.load()?.spool_dir())
+        .manifest()
+        .head()?;
+    say(&head.map_or_else(
+        || "nothing is in the manifest\n".to_owned(),
+        |head| format!("{} {}\n", head.seq, head.hash),
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Looks at everything, and says what is wrong and what a repair would do about it; with `repair`, does that first.
+pub(crate) async fn run(place: &Place, repair: bool) -> anyhow::Result<ExitCode> {
     let config = place.load()?;
     let spool = SpoolView::open(config.spool_dir()).with_keys(config.spool.settings().keys()?);
-    if head {
-        let head = spool.manifest().head()?;
-        say(&head.map_or_else(
-            || "nothing is in the manifest\n".to_owned(),
-            |head| format!("{} {}\n", head.seq, head.hash),
-        ));
-        return Ok(ExitCode::SUCCESS);
-    }
+    let store = (!config.store.is_embedded() || config.store_file().exists())
+        .then(|| open_store(&config))
+        .transpose()?;
     for writer in spool.writers()?.iter().filter(|writer| writer.lives) {
         let process = writer
             .process
@@ -25,11 +33,19 @@ pub(crate) async fn run(place: &Place, head: bool) -> anyhow::Result<ExitCode> {
         say(&format!("writer {} lives: {process}\n", writer.id));
     }
     keys(&spool)?;
-    let mut findings: Vec<String> = spool.check()?.iter().map(ToString::to_string).collect();
+    if repair {
+        if let Some(store) = &store {
+            for done in store.repair().await? {
+                say(&format!("repaired: {done}\n"));
+            }
+        }
+        mend(&spool)?;
+    }
+    let mut findings: Vec<String> = spool.check()?.iter().map(told).collect();
     audio(&spool, &mut findings).await?;
     findings.extend(room(&config));
-    if !config.store.is_embedded() || config.store_file().exists() {
-        findings.extend(open_store(&config)?.check().await?);
+    if let Some(store) = &store {
+        findings.extend(store.check().await?);
     }
     for finding in &findings {
         say(&format!("{finding}\n"));
@@ -39,6 +55,29 @@ pub(crate) async fn run(place: &Place, head: bool) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::FAILURE)
+}
+
+fn told(finding: &Finding) -> String {
+    match finding.repair {
+        Some(repair) => format!("{finding} (`callreel check --repair` would {repair})"),
+        None => finding.to_string(),
+    }
+}
+
+/// Repairs the spool, and says what is no longer wrong.
+fn mend(spool: &SpoolView) -> anyhow::Result<()> {
+    if !spool.dir().exists() {
+        return Ok(());
+    }
+    let before = spool.check()?;
+    Outbox::open_with(spool.dir(), spool.keys().clone())?.repair()?;
+    let after = spool.check()?;
+    for finding in before.iter().filter(|one| !after.contains(one)) {
+        if let Some(repair) = finding.repair {
+            say(&format!("repaired: {finding} ({repair})\n"));
+        }
+    }
+    Ok(())
 }
 
 /// Says which keys are still needed.

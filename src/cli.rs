@@ -40,8 +40,11 @@ pub(crate) enum Command {
     /// Make, list and end tokens for the HTTP API
     #[command(subcommand)]
     Token(Token),
-    /// Check spool, manifest and store for damage
+    /// Check spool, manifest and store for damage, and say what could be repaired
     Check {
+        /// Repair what can be repaired without losing anything; not while a delivery runs on this spool, which repairs it itself
+        #[arg(long, conflicts_with = "head")]
+        repair: bool,
         /// Only print number and hash of the manifest's last line, to be kept elsewhere
         #[arg(long)]
         head: bool,

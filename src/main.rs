@@ -58,7 +58,10 @@ async fn answer(command: Command) -> anyhow::Result<ExitCode> {
         Command::Calls(command) => live::calls(command).await,
         Command::Deliveries(command) => owed::deliveries(command).await,
         Command::Token(command) => token::run(command).await,
-        Command::Check { head, place } => check::run(&place, head).await,
+        Command::Check {
+            head: true, place, ..
+        } => check::head(&place),
+        Command::Check { repair, place, .. } => check::run(&place, repair).await,
         Command::Keys(command) => keys::run(&command),
         Command::Dial(args) => dial::run(args).await,
         Command::Receive(args) => receive::run(args).await,

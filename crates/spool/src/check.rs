@@ -9,7 +9,7 @@ use std::{
 use callreel_proto::{CaptureId, RecordingId, RecordingState};
 
 use crate::{
-    Error, Ticket, View, captures, files, quarantine, recovery,
+    Error, Ticket, View, captures, quarantine, recovery, repair,
     view::{Content, list},
 };
 
@@ -22,6 +22,26 @@ pub struct Finding {
     pub path: PathBuf,
     /// What is wrong with it, and what can be done.
     pub words: String,
+    /// What [`Outbox::repair`](crate::Outbox::repair) would do about it, to be read behind "it would"; none if only a person can
+    /// help.
+    pub repair: Option<&'static str>,
+}
+
+impl Finding {
+    pub(crate) fn new(path: &Path, words: impl Into<String>) -> Self {
+        Self {
+            path: path.to_owned(),
+            words: words.into(),
+            repair: None,
+        }
+    }
+
+    pub(crate) fn mended_by(self, repair: &'static str) -> Self {
+        Self {
+            repair: Some(repair),
+            ..self
+        }
+    }
 }
 
 impl fmt::Display for Finding {
@@ -53,9 +73,10 @@ impl View {
                     format!("its ticket cannot be read ({reason}); the next start moves it to quarantine/"),
                 ),
                 Content::Newer(reason, _) => found.add(&entry.path, reason),
-                Content::Leftover => found.add(
+                Content::Leftover => found.add_mendable(
                     &entry.path,
                     "a crash left it before anything was promised; the next start removes it",
+                    "remove it",
                 ),
                 Content::Foreign => {
                     found.add(&entry.path, "it is not a recording; nothing uses it");
@@ -66,9 +87,15 @@ impl View {
         self.check_captures(&served, &mut found)?;
         self.check_writers(&mut found)?;
         self.check_manifest(&mut found)?;
-        for name in self.quarantined()? {
+        for one in repair::set_aside(self)? {
+            if one.may_return(self) {
+                let words = "its ticket could not be read, and can be now";
+                found.add_mendable(&one.path, words, "move it back to recordings/");
+                continue;
+            }
+            let name = one.path.file_name().unwrap_or_default().display();
             found.add(
-                &self.quarantine_dir().join(&name),
+                &one.path,
                 format!("its ticket could not be read: see {name}.reason.txt, mend it, and move it back to recordings/"),
             );
         }
@@ -76,7 +103,7 @@ impl View {
     }
 
     fn check_ticket(&self, ticket: &Ticket, dir: &Path, found: &mut Findings) -> Result<(), Error> {
-        use RecordingState::{Delivered, Discarded, Ended, Growing};
+        use RecordingState::{Ended, Growing};
         if let Some(capture) = ticket.capture_id()
             && matches!(ticket.state(), Growing | Ended)
             && !self.journal_path(capture).exists()
@@ -87,46 +114,56 @@ impl View {
             );
         }
         if ticket.state() == Growing && recovery::is_orphan(self, ticket.recording_id())? {
-            found.add(
-                dir,
-                "the process that recorded it is gone; a running delivery ends it within minutes, else the next start does",
-            );
-        }
-        let over = matches!(ticket.state(), Delivered | Discarded);
-        if over {
-            found.add(
-                dir,
-                "its story is over; delivery removes it at the next start",
-            );
-        }
-        let path = self.rendition_path(ticket);
-        if let Some(rendition) = ticket.rendition().filter(|_| !over) {
-            match path.metadata() {
-                Err(_) => found.add(
-                    &path,
-                    "the audio file is missing: it must be rendered again",
-                ),
-                Ok(file) if file.len() != rendition.bytes_on_disk() => found.add(
-                    &path,
-                    format!(
-                        "it has {} bytes, its ticket says {}: it must be rendered again",
-                        file.len(),
-                        rendition.bytes_on_disk()
-                    ),
-                ),
-                Ok(_) => found.add_error(&path, self.open_rendition(ticket)),
+            let words = "the process that recorded it is gone; a running delivery ends it within minutes, else the next start does";
+            match ticket.capture_id() {
+                Some(_) => found.add_mendable(dir, words, "end it where its journal ends"),
+                // The switch may still be recording.
+                None => found.add(dir, words),
             }
         }
+        let over = repair::is_over(ticket);
+        if over {
+            found.add_mendable(
+                dir,
+                "its story is over; delivery removes it at the next start",
+                "remove it",
+            );
+        }
+        self.check_rendition(ticket, over, found);
         let fetched = self.switch_file_path(ticket);
         if fetched.exists() && !over {
             found.add_error(&fetched, self.open_switch_file(ticket));
         }
-        for (name, path) in list(dir)? {
-            if name.to_string_lossy().ends_with(files::TEMPORARY) {
-                found.add(&path, "a crash left it half written; nothing uses it");
+        for path in repair::half_written(self, ticket.recording_id())? {
+            let words = "a crash left it half written; nothing uses it";
+            if ticket.state() == Growing {
+                found.add(&path, words);
+            } else {
+                found.add_mendable(&path, words, "remove it");
             }
         }
         Ok(())
+    }
+
+    fn check_rendition(&self, ticket: &Ticket, over: bool, found: &mut Findings) {
+        let path = self.rendition_path(ticket);
+        let Some(rendition) = ticket.rendition().filter(|_| !over) else {
+            return;
+        };
+        let words = match path.metadata() {
+            Err(_) => "the audio file is missing: it must be rendered again".to_owned(),
+            Ok(file) if file.len() != rendition.bytes_on_disk() => format!(
+                "it has {} bytes, its ticket says {}: it must be rendered again",
+                file.len(),
+                rendition.bytes_on_disk()
+            ),
+            Ok(_) => return found.add_error(&path, self.open_rendition(ticket)),
+        };
+        if repair::may_render_again(self, ticket) {
+            found.add_mendable(&path, words, "have it rendered again");
+        } else {
+            found.add(&path, words);
+        }
     }
 
     fn check_captures(
@@ -152,20 +189,20 @@ impl View {
             if needed.is_empty() && !set_aside && !self.any_has_ticket(&claims)? {
                 found.add(
                     &path,
-                    "no ticket needs it: its recordings were delivered or dropped",
+                    "no ticket needs it: its recordings were delivered or dropped; if the manifest says so of each, remove it",
                 );
             }
             for by in needed.difference(&claims) {
                 let words = format!(
                     "recording {by} needs it and has no claim here; the next start of delivery mends that"
                 );
-                found.add(&path, words);
+                found.add_mendable(&path, words, "mend the claim");
             }
             for by in claims.difference(needed) {
                 if !aside.contains(by.as_str()) && !captures::has_ticket(self, by)? {
                     let words =
                         "this recording has no ticket; the next start of delivery mends that";
-                    found.add(&self.claim_path(&id, by), words);
+                    found.add_mendable(&self.claim_path(&id, by), words, "remove it");
                 }
             }
         }
@@ -184,9 +221,10 @@ impl View {
 
     fn check_writers(&self, found: &mut Findings) -> Result<(), Error> {
         for writer in self.writers()?.into_iter().filter(|writer| !writer.lives) {
-            found.add(
+            found.add_mendable(
                 &self.writer_dir(&writer.id),
                 "the process of this writer is gone; a running delivery removes this within minutes, else the next start does",
+                "remove it",
             );
         }
         Ok(())
@@ -241,10 +279,13 @@ impl Findings {
         }
     }
 
+    /// What only a person can help with.
     fn add(&mut self, path: &Path, words: impl Into<String>) {
-        self.0.push(Finding {
-            path: path.to_owned(),
-            words: words.into(),
-        });
+        self.0.push(Finding::new(path, words));
+    }
+
+    /// What a repair would do this about.
+    fn add_mendable(&mut self, path: &Path, words: impl Into<String>, repair: &'static str) {
+        self.0.push(Finding::new(path, words).mended_by(repair));
     }
 }

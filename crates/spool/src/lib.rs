@@ -28,6 +28,7 @@ mod reader;
 mod receivers;
 mod record;
 mod recovery;
+mod repair;
 mod segments;
 mod source;
 mod space;

@@ -74,6 +74,25 @@ impl Manifest {
     pub fn append_at(&self, at: Utc, entry: &Entry) -> Result<Receipt, Error> {
         files::create_dirs(&self.dir)?;
         let _alone = Lock::wait(&self.dir.join("lock"))?;
+        let mut head = self.mended(at)?;
+        self.write(&mut head, at, entry)?;
+        Ok(head.last)
+    }
+
+    /// Cuts away what a crash left half written and finds the end of the chain, and says so in it, as the next entry would.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn mend(&self) -> Result<(), Error> {
+        if !self.dir.exists() {
+            return Ok(());
+        }
+        let _alone = Lock::wait(&self.dir.join("lock"))?;
+        self.mended(Utc::now()).map(drop)
+    }
+
+    /// Where the next line goes, once it is said what had to be repaired for it. Only under the lock.
+    fn mended(&self, at: Utc) -> Result<Head, Error> {
         let (mut head, repairs) = self.go_on(at)?;
         for detail in repairs {
             tracing::warn!(detail, "the manifest was damaged, and goes on");
@@ -84,8 +103,7 @@ impl Manifest {
             };
             self.write(&mut head, at, &repaired)?;
         }
-        self.write(&mut head, at, entry)?;
-        Ok(head.last)
+        Ok(head)
     }
 
     /// Appends an entry, or says it in the log with the reason why it is not in the manifest: what happens to a recording never

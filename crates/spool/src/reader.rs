@@ -278,6 +278,15 @@ fn read_head(file: &mut BufReader<File>, path: &Path) -> Result<(Head, Vec<u8>, 
         return Err(broken("it does not begin as one"));
     }
     let version = u16::from_le_bytes([*v0, *v1]);
+    let mut json = vec![0; usize::from(u16::from_le_bytes([*l0, *l1]))];
+    if fill(file, &mut json).at("read", path)? < json.len() {
+        return Err(broken("its header is cut off"));
+    }
+    let seed = u32::from_le_bytes([*c0, *c1, *c2, *c3]);
+    if header_checksum(front, &json) != seed {
+        return Err(broken("its header's checksum is wrong"));
+    }
+    // Only now: a bit that has turned must not be taken for a newer version.
     if version > SEALED {
         return Err(Error::Newer {
             path: path.to_owned(),
@@ -288,14 +297,6 @@ fn read_head(file: &mut BufReader<File>, path: &Path) -> Result<(Head, Vec<u8>, 
     }
     if version < OPEN {
         return Err(broken(&format!("there is no version {version} of one")));
-    }
-    let mut json = vec![0; usize::from(u16::from_le_bytes([*l0, *l1]))];
-    if fill(file, &mut json).at("read", path)? < json.len() {
-        return Err(broken("its header is cut off"));
-    }
-    let seed = u32::from_le_bytes([*c0, *c1, *c2, *c3]);
-    if header_checksum(front, &json) != seed {
-        return Err(broken("its header's checksum is wrong"));
     }
     let head: Head = serde_json::from_slice(&json).map_err(|error| broken(&error.to_string()))?;
     if head.sealed_key.is_some() != (version == SEALED) {

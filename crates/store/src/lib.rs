@@ -310,6 +310,18 @@ impl Store {
         }
     }
 
+    /// Brings up to date what an older version of ours has written, and says what: the views of a CouchDB. A database file needs
+    /// nothing: that is done, and what a process that died left in it is swept away, whenever it is opened.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn repair(&self) -> Result<Vec<String>, Error> {
+        match &self.backend {
+            Backend::Embedded(_) => Ok(Vec::new()),
+            Backend::Couch(couch) => couch.repair().await,
+        }
+    }
+
     /// What is wrong with the store, in words; empty if all is well. Reads the whole database file; of a CouchDB, whether it
     /// answers, knows us, and has the views we ask for.
     ///

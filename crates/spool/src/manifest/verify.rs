@@ -9,6 +9,9 @@ use std::{
 use super::{Head, Line, Manifest, Receipt, line};
 use crate::{Error, Finding, error::At, locks::Lock};
 
+/// What a repair does about a head that is not there.
+const GO_ON: &str = "go on after the last line and say so";
+
 /// What a reading of the whole manifest found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verified {
@@ -53,7 +56,8 @@ impl Manifest {
                 let words = format!(
                     "it cannot be read ({reason}): nothing tells whether lines are missing at the end; the next entry mends it"
                 );
-                reading.done.findings.push(Finding { path, words });
+                let finding = Finding::new(&path, words).mended_by(GO_ON);
+                reading.done.findings.push(finding);
                 None
             }
             Err(error) => return Err(error),
@@ -96,11 +100,11 @@ impl Reading {
                 break;
             }
             if text.pop() != Some(b'\n') {
-                self.find(
-                    path,
-                    number,
-                    "it was never finished: a crash left it, and the next entry cuts it away",
+                let words = format!(
+                    "line {number}: it was never finished: a crash left it, and the next entry cuts it away"
                 );
+                let finding = Finding::new(path, words).mended_by("cut it away and say so");
+                self.done.findings.push(finding);
                 break;
             }
             match line::read(&text) {
@@ -167,7 +171,9 @@ impl Reading {
         let last = self.done.head.as_ref().map_or(0, |last| last.seq);
         let words = match head {
             None if months && self.done.findings.is_empty() => {
-                "it is missing: nothing tells whether lines are missing at the end; the next entry mends it".to_owned()
+                let words = "it is missing: nothing tells whether lines are missing at the end; the next entry mends it";
+                let finding = Finding::new(path, words).mended_by(GO_ON);
+                return self.done.findings.push(finding);
             }
             None => return,
             Some(head) if head.last.seq > last => format!(
@@ -180,10 +186,7 @@ impl Reading {
             ),
             Some(_) => return,
         };
-        self.done.findings.push(Finding {
-            path: path.to_owned(),
-            words,
-        });
+        self.done.findings.push(Finding::new(path, words));
     }
 
     /// A line that nobody here understands may be the end of a recording that seems to have none.
@@ -198,9 +201,7 @@ impl Reading {
     }
 
     fn find(&mut self, path: &Path, number: u64, words: &str) {
-        self.done.findings.push(Finding {
-            path: path.to_owned(),
-            words: format!("line {number}: {words}"),
-        });
+        let words = format!("line {number}: {words}");
+        self.done.findings.push(Finding::new(path, words));
     }
 }

@@ -196,8 +196,8 @@ fn a_growing_recording_waits_for_a_version_that_reads_its_journal() {
     let (ticket, journal) = recorded(&spool.writer);
     drop(journal);
     let path = spool.view().journal_path(ticket.capture_id().unwrap());
-    let mut bytes = fs::read(&path).unwrap();
-    bytes[8] = 3;
+    let now = fs::read(&path).unwrap();
+    let bytes = as_version(3, &now);
     fs::write(&path, &bytes).unwrap();
     spool.crash();
 
@@ -208,9 +208,20 @@ fn a_growing_recording_waits_for_a_version_that_reads_its_journal() {
     let found = spool.view().check().unwrap();
     let said = |words| found.iter().any(|finding| finding.words.contains(words));
     assert!(said("journal of version 3"), "{found:#?}");
-    bytes[8] = 1;
-    fs::write(&path, &bytes).unwrap();
+    fs::write(&path, &now).unwrap();
     assert_eq!(spool.writer.recover().unwrap().len(), 1, "by that version");
+}
+
+/// The same journal with another version in its head.
+fn as_version(version: u8, journal: &[u8]) -> Vec<u8> {
+    let mut bytes = journal.to_vec();
+    bytes[8] = version;
+    let json = usize::from(u16::from_le_bytes([bytes[10], bytes[11]]));
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(&bytes[..12]);
+    sum.update(&bytes[16..16 + json]);
+    bytes[12..16].copy_from_slice(&sum.finalize().to_le_bytes());
+    bytes
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod killed;
 mod manifest;
 mod places;
 mod recovery;
+mod repair;
 mod sealed;
 mod shared;
 mod switch_files;

@@ -1,5 +1,5 @@
-//! What a check of a CouchDB looks at: that it answers, that it knows us, that its design documents can answer us. Changes
-//! nothing.
+//! What a check of a CouchDB looks at: that it answers, that it knows us, that its design documents can answer us; and brings those
+//! of ours up to date.
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
@@ -37,8 +37,41 @@ impl Couch {
         Ok(found.concat())
     }
 
-    /// Design documents of others that do not have what we ask for.
+    /// Brings up to date what an older version of ours has written.
+    pub(crate) async fn repair(&self) -> Result<Vec<String>, Error> {
+        let mut made = Vec::new();
+        for db in self.databases().await? {
+            for (design, stored) in self.designs(&db).await? {
+                if let Some(view) = design.lacking(&stored)
+                    && Design::is_ours(&stored)
+                {
+                    self.install(&db, design).await?;
+                    made.push(format!("{} of {db:?} had no view {view:?}", design.id()));
+                }
+            }
+        }
+        Ok(made)
+    }
+
+    /// Design documents that do not have what we ask for.
     async fn look_at(&self, db: &str) -> Result<Vec<String>, Error> {
+        let lacking = |(design, stored): (&Design, Value)| -> Option<String> {
+            let view = design.lacking(&stored)?;
+            if Design::is_ours(&stored) {
+                let id = design.id();
+                return Some(format!(
+                    "{id} of {db:?} is of an older callreel and has no view {view:?}: whoever asks for it first makes it and waits while \
+                     CouchDB reads all documents (`callreel check --repair` would make it now)"
+                ));
+            }
+            Some(lacks(db, design, view))
+        };
+        let designs = self.designs(db).await?.into_iter();
+        Ok(designs.filter_map(lacking).collect())
+    }
+
+    /// The design documents that the database should have and has. Those that are missing are made when they are asked for.
+    async fn designs(&self, db: &str) -> Result<Vec<(&'static Design, Value)>, Error> {
         let mut url = self.client.address.documents(db);
         url.query_pairs_mut().extend_pairs([
             ("startkey", r#""_design/""#),
@@ -52,14 +85,11 @@ impl Couch {
         let Some(rows) = reply.body["rows"].as_array() else {
             return Err(reply.unexpected("the design documents"));
         };
-        let stored = |design: &Design| {
+        let stored = |design: &&'static Design| {
             let mut docs = rows.iter().map(|row| &row["doc"]);
-            docs.find(|doc| doc["_id"].as_str() == Some(&design.id()))
+            let doc = docs.find(|doc| doc["_id"].as_str() == Some(&design.id()))?;
+            Some((*design, doc.clone()))
         };
-        let lacking = |design: &&Design| -> Option<String> {
-            let doc: &Value = stored(design).filter(|doc| !Design::is_ours(doc))?;
-            Some(lacks(db, design, design.lacking(doc)?))
-        };
-        Ok(Design::of(db).iter().filter_map(lacking).collect())
+        Ok(Design::of(db).iter().filter_map(stored).collect())
     }
 }
