@@ -9,7 +9,7 @@ NODE_TOOLS := target/test-tools
 PYTHON_TOOLS := $(NODE_TOOLS)/python
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help demo test everything tools lint unit blackbox soak book pages deny fmt
+.PHONY: help demo test everything tools lint unit blackbox soak rolling book pages deny fmt
 
 help:            ## List the verbs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -73,6 +73,15 @@ book: tools      ## The documentation as a site, in target/book
 
 pages:           ## Write the pages that are made of the code (docs/configuration.md)
 	CALLREEL_WRITE_PAGES=1 cargo test --locked --workspace --lib --bins the_page_of
+
+# Another commit's program is built from its own sources, beside everything else; the first time takes as long as any first build.
+PREVIOUS ?= $(shell git describe --tags --abbrev=0 2>/dev/null)
+rolling: tools   ## A cluster goes from the build of another commit to this one and back: make rolling PREVIOUS=COMMIT
+	@test -n "$(PREVIOUS)" || { echo "there is no released version yet: name a commit, make rolling PREVIOUS=COMMIT"; exit 1; }
+	rm -rf target/previous/source && mkdir -p target/previous/source
+	git archive $(PREVIOUS) | tar -x -C target/previous/source
+	CALLREEL_COMMIT=$(PREVIOUS) cargo build --locked --manifest-path target/previous/source/Cargo.toml --target-dir target/previous/build
+	CALLREEL_PREVIOUS=$(CURDIR)/target/previous/build/debug/callreel cargo test --locked --test blackbox a_cluster_goes_to_another_build -- --nocapture
 
 deny:            ## Licences, advisories, duplicates (needs cargo-deny)
 	cargo deny check

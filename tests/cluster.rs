@@ -6,6 +6,7 @@ mod hostile;
 mod live;
 mod nodes;
 mod outage;
+mod rolling;
 mod samples;
 
 use std::net::SocketAddr;

@@ -38,6 +38,7 @@ mod sealed;
 mod signalling;
 mod tidy;
 mod transfers;
+mod upgrades;
 mod webhooks;
 mod wideband;
 mod worlds;

@@ -319,7 +319,9 @@ fn nothing_large_and_nothing_made_is_in_git() {
         if bytes > MAX_BYTES && !is_lock {
             offenders.push(format!("{}: {bytes} bytes", name(&path)));
         }
-        if path.extension().is_some_and(|e| e == "mp3" || e == "wav") {
+        // A spool of another version has files where audio would be, with 20 ms of silence.
+        let is_audio = path.extension().is_some_and(|e| e == "mp3" || e == "wav");
+        if is_audio && !(path.starts_with(root().join("tests/data/formats")) && bytes < 1000) {
             offenders.push(format!("{}: audio", name(&path)));
         }
     }

@@ -1,6 +1,6 @@
 //! The program in pieces: one process per role, two for `calls`, on one configuration, one data folder and one RabbitMQ.
 
-use std::{collections::BTreeMap, ops::Deref};
+use std::{collections::BTreeMap, ops::Deref, path::Path};
 
 use super::{broker::Broker, estate::Estate, process::Process, site::Site};
 
@@ -34,7 +34,22 @@ impl Cluster {
         broker: &str,
         variables: &[(&'static str, &str, &str)],
     ) -> Self {
-        let site = Site::new(estate, SETTINGS);
+        Self::at(Site::new(estate, SETTINGS), None, broker, variables)
+    }
+
+    /// The same, all of another build, on the shared broker and this store.
+    pub(crate) fn of_build(program: &Path, estate: &Estate, store: &str) -> Self {
+        let settings = format!("{SETTINGS}[store]\nurl = \"{store}\"\n");
+        let site = Site::of_build(program, estate, &settings);
+        Self::at(site, Some(program), &Broker::shared().vhost(), &[])
+    }
+
+    fn at(
+        site: Site,
+        program: Option<&Path>,
+        broker: &str,
+        variables: &[(&'static str, &str, &str)],
+    ) -> Self {
         let mut cluster = Self {
             site,
             members: BTreeMap::new(),
@@ -47,6 +62,9 @@ impl Cluster {
                 .with_env("CALLREEL_NODE_NAME", &format!("callreel@{name}"));
             for (_, key, value) in variables.iter().filter(|(of, ..)| *of == name) {
                 member = member.with_env(key, value);
+            }
+            if let Some(program) = program {
+                member.becomes(program);
             }
             member.launch();
             cluster.members.insert(name, member);

@@ -38,6 +38,11 @@ pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The program under test.
+pub(crate) fn this_build() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_callreel"))
+}
+
 /// Waits until `check` gives a value, looking every few milliseconds.
 ///
 /// # Panics

@@ -1,9 +1,10 @@
 //! One process of the real binary: started, killed, asked to end, and started again.
 
 use std::{
+    ffi::OsStr,
     fs::OpenOptions,
     io::{BufRead, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::mpsc,
 };
@@ -12,6 +13,7 @@ use super::{PATIENCE, Reaped};
 
 /// A process that runs, or did.
 pub(crate) struct Process {
+    program: PathBuf,
     config: PathBuf,
     args: Vec<String>,
     env: Vec<(String, String)>,
@@ -25,6 +27,7 @@ impl Process {
     /// `callreel serve` with this configuration and these arguments; what it logs is added to `log`.
     pub(crate) fn new(config: PathBuf, args: &[&str], log: PathBuf) -> Self {
         Self {
+            program: super::this_build(),
             config,
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             env: Vec::new(),
@@ -44,6 +47,11 @@ impl Process {
     pub(crate) fn set_env(&mut self, key: &str, value: &str) {
         self.env.retain(|(set, _)| set != key);
         self.env.push((key.to_owned(), value.to_owned()));
+    }
+
+    /// Its next lives are those of another build.
+    pub(crate) fn becomes(&mut self, program: &Path) {
+        self.program = program.to_owned();
     }
 
     /// Its next lives are in the place that these words lead to.
@@ -67,9 +75,11 @@ impl Process {
     pub(crate) fn begin(&mut self) -> mpsc::Receiver<String> {
         assert!(self.running.is_none(), "already running");
         let log = OpenOptions::new().create(true).append(true).open(&self.log);
-        let program = env!("CARGO_BIN_EXE_callreel").to_owned();
-        let mut words = self.entrance.iter().chain([&program]);
-        let mut child = Command::new(words.next().expect("the program at least"))
+        let mut words = self.entrance.iter().map(OsStr::new);
+        let program = self.program.as_os_str();
+        let first = words.next();
+        let words = words.chain(first.is_some().then_some(program));
+        let mut child = Command::new(first.unwrap_or(program))
             .args(words)
             .arg("serve")
             .args(&self.args)

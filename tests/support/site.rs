@@ -13,6 +13,7 @@ use super::{estate::Estate, eventually, free_port};
 
 /// A place of its own for one node, or for the processes of a cluster.
 pub(crate) struct Site {
+    program: PathBuf,
     data: tempfile::TempDir,
     sip: SocketAddr,
     api: SocketAddr,
@@ -21,8 +22,14 @@ pub(crate) struct Site {
 impl Site {
     /// Writes the configuration and imports the account. `[switch]`, `[api]`, `[node]` and `[telemetry]` are taken.
     pub(crate) fn new(estate: &Estate, settings: &str) -> Self {
+        Self::of_build(&super::this_build(), estate, settings)
+    }
+
+    /// The same, made by another build, which also answers [`Site::cli`].
+    pub(crate) fn of_build(program: &Path, estate: &Estate, settings: &str) -> Self {
         let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let site = Self {
+            program: program.to_owned(),
             data: tempfile::tempdir().unwrap(),
             sip: loopback(free_port()),
             api: loopback(free_port()),
@@ -76,7 +83,7 @@ impl Site {
 
     /// Runs the binary against this configuration.
     pub(crate) fn cli(&self, args: &[&str]) -> std::process::Output {
-        Command::new(env!("CARGO_BIN_EXE_callreel"))
+        Command::new(&self.program)
             .args(args)
             .arg("--config")
             .arg(self.config())
