@@ -5,6 +5,8 @@ mod couch;
 #[cfg(test)]
 mod embedded;
 #[cfg(test)]
+mod formats;
+#[cfg(test)]
 mod import;
 #[cfg(test)]
 mod memory;
