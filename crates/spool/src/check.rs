@@ -79,7 +79,7 @@ impl View {
                     "remove it",
                 ),
                 Content::Foreign => {
-                    found.add(&entry.path, "it is not a recording; nothing uses it");
+                    found.add(&entry.path, "it is not a recording; nothing uses it: move it away");
                 }
             }
             Ok::<_, Error>(())
@@ -110,7 +110,10 @@ impl View {
         {
             found.add(
                 dir,
-                format!("its capture {capture} is gone: there is nothing to render"),
+                format!(
+                    "its capture {capture} is gone: there is nothing to render; `callreel deliveries drop {}` ends it",
+                    ticket.recording_id()
+                ),
             );
         }
         if ticket.state() == Growing && recovery::is_orphan(self, ticket.recording_id())? {
@@ -159,10 +162,17 @@ impl View {
             ),
             Ok(_) => return found.add_error(&path, self.open_rendition(ticket)),
         };
+        let id = ticket.recording_id();
         if repair::may_render_again(self, ticket) {
             found.add_mendable(&path, words, "have it rendered again");
+        } else if ticket.state() == RecordingState::Undeliverable {
+            let way_out = format!("{words}; `callreel deliveries retry {id}` tries that");
+            found.add(&path, way_out);
         } else {
-            found.add(&path, words);
+            let way_out = format!(
+                "{words}, and what it was made from is gone, too; `callreel deliveries drop {id}` ends it"
+            );
+            found.add(&path, way_out);
         }
     }
 
@@ -175,7 +185,7 @@ impl View {
         for (name, path) in list(&self.captures_dir())? {
             let id = name.to_str().and_then(|name| CaptureId::parse(name).ok());
             let Some(id) = id else {
-                found.add(&path, "it is not a capture; nothing uses it");
+                found.add(&path, "it is not a capture; nothing uses it: move it away");
                 continue;
             };
             let open = captures::is_open(self, &id)?;

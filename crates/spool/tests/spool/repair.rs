@@ -141,7 +141,7 @@ fn a_manifest_without_its_head_gets_one() {
 #[test]
 fn what_only_a_person_can_judge_stays_as_it_is() {
     let (dir, spool) = spool();
-    let mut lost = rendered(&spool);
+    let lost = rendered(&spool);
     let journal = spool.view().journal_path(lost.capture_id().unwrap());
     fs::write(&journal, b"no journal").unwrap();
     fs::remove_file(spool.view().rendition_path(&lost)).unwrap();
@@ -150,7 +150,6 @@ fn what_only_a_person_can_judge_stays_as_it_is() {
     let mut over = given_up.clone();
     over.undeliverable(START, "nobody is there").unwrap();
     spool.outbox.save_ticket(&over).unwrap();
-    lost.waited(std::time::Duration::ZERO);
     fs::create_dir(dir.path().join("recordings/notes")).unwrap();
     drop(spool);
     let manifest = month(dir.path());
@@ -159,6 +158,14 @@ fn what_only_a_person_can_judge_stays_as_it_is() {
     let before = findings(dir.path());
     assert!(before.len() >= 5, "{before:#?}");
     assert!(before.iter().all(|one| one.repair.is_none()), "{before:#?}");
+    for way_out in [
+        format!("deliveries drop {}", lost.recording_id()),
+        format!("deliveries retry {}", over.recording_id()),
+        "move it away".to_owned(),
+    ] {
+        let told = before.iter().any(|one| one.words.contains(&way_out));
+        assert!(told, "{way_out}: {before:#?}");
+    }
     repair(dir.path());
     assert_eq!(findings(dir.path()), before);
 }
