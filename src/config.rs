@@ -88,6 +88,16 @@ pub(crate) enum Role {
 impl Role {
     /// Every role: the default.
     pub(crate) const ALL: [Self; 4] = [Self::Switch, Self::Calls, Self::Delivery, Self::Api];
+
+    /// Its name in configurations and heartbeats.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Switch => "switch",
+            Self::Calls => "calls",
+            Self::Delivery => "delivery",
+            Self::Api => "api",
+        }
+    }
 }
 
 /// Where documents rest.

@@ -9,6 +9,7 @@ mod demo;
 mod dial;
 mod flow;
 mod health;
+mod heart;
 mod import;
 mod keys;
 mod live;

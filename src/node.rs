@@ -8,12 +8,15 @@ use callreel_attachments::{Attachments, Outside};
 use callreel_bus::Bus;
 use callreel_calls::Calls;
 use callreel_delivery::Delivery;
-use callreel_spool::{Outbox, View, Writer};
+use callreel_spool::{Outbox, Space, View, Writer};
 use callreel_store::Store;
 use callreel_switch::Switch;
 use serde_json::{Value, json};
 
-use crate::config::{Config, Role};
+use crate::{
+    config::{Config, Role},
+    heart::{Gauges, Heart},
+};
 
 /// Calls whose phones have been hung up need a few milliseconds and a disk's sync to end their recordings.
 const SETTLING: Duration = Duration::from_secs(5);
@@ -26,6 +29,7 @@ pub(crate) struct Node {
     calls: Option<Calls>,
     delivery: Option<Delivery>,
     api: Option<Api>,
+    heart: Option<Heart>,
 }
 
 impl Node {
@@ -43,9 +47,11 @@ impl Node {
             calls: None,
             delivery: None,
             api: None,
+            heart: None,
         };
         let outside = Outside::new(&config.delivery.outside())?;
         let attachments = Attachments::new(store.clone(), outside.clone());
+        let mut space = None;
         let runs = |role| config.node.roles.contains(&role);
         let dir = config.spool_dir();
         let place = || format!("spool {}", dir.display());
@@ -53,6 +59,7 @@ impl Node {
             let settings = config.spool.settings();
             let spool = Outbox::open_with(&dir, settings.keys()?).with_context(place)?;
             let spool = spool.with_marks(&settings);
+            space = Some(spool.space().clone());
             let settings = config.delivery.clone();
             let start = callreel_delivery::start(
                 settings,
@@ -69,6 +76,7 @@ impl Node {
                 tracing::info!(spool = %dir.display(), "recordings wait here for a process with the role delivery that has this spool");
             }
             let spool = Writer::open(&dir, &config.spool.settings()).with_context(place)?;
+            space = Some(spool.space().clone());
             let start = Calls::start(
                 config.calls.clone(),
                 config.recording.clone(),
@@ -94,10 +102,24 @@ impl Node {
             let start = Switch::start(config.switch.clone(), bus, attachments, &config.node.name);
             node.switch = Some(start.await.context("role switch")?);
         }
-        if let Some(api) = &node.api {
+        node.begin(config, space);
+        Ok(node)
+    }
+
+    /// Tells the others that it is there, when all roles run.
+    fn begin(&mut self, config: &Config, space: Option<Space>) {
+        let gauges = Gauges {
+            switch: self.switch.as_ref().map(Switch::gauge),
+            calls: self.calls.as_ref().map(Calls::gauge),
+            delivery: self.delivery.as_ref().map(Delivery::gauge),
+            space,
+        };
+        let roles = config.node.roles.iter().map(|role| role.name()).collect();
+        let heart = Heart::start(self.bus.clone(), &config.node.name, roles, gauges);
+        self.heart = Some(heart);
+        if let Some(api) = &self.api {
             api.ready(true);
         }
-        Ok(node)
     }
 
     /// What its roles say to each other.
@@ -151,6 +173,9 @@ impl Node {
 
     /// Takes no more calls, and returns when the last one has ended.
     pub(crate) async fn drain(&self) {
+        if let Some(heart) = &self.heart {
+            heart.drains().await;
+        }
         if let Some(api) = &self.api {
             api.ready(false);
         }
@@ -172,6 +197,9 @@ impl Node {
         }
         if let Some(calls) = &self.calls {
             calls.drain();
+        }
+        if let Some(heart) = self.heart {
+            heart.stop().await;
         }
         if let Some(switch) = self.switch {
             switch.stop().await;

@@ -3,6 +3,7 @@
 //!
 //! Who asks shows a token, except on loopback, where nobody has to unless the settings say so.
 
+mod accounts;
 mod asking;
 mod audio;
 mod audit;
@@ -19,6 +20,7 @@ mod health;
 mod holds;
 mod listing;
 mod metaflow;
+mod nodes;
 mod owing;
 mod pivot;
 mod range;
@@ -35,6 +37,7 @@ pub use auth::{Gate, Grant, TokenInfo, Tokens};
 pub use config::{ApiConfig, Auth, CONFIG_KEYS};
 pub use error::Error;
 pub use flows::Documents;
+pub use nodes::Nodes;
 pub use router::{Shared, router};
 pub use server::{Api, serve};
 pub use switches::Switches;

@@ -18,8 +18,8 @@ use callreel_store::Store;
 use tokio::sync::watch;
 
 use crate::{
-    Asker, Gate, Switches, auth, channels, deliveries, envelope, flows, health, holds, pivot,
-    recordings,
+    Asker, Gate, Nodes, Switches, accounts, auth, channels, deliveries, envelope, flows, health,
+    holds, nodes, pivot, recordings,
     refusal::{Refusal, Why},
 };
 
@@ -39,6 +39,8 @@ pub struct Shared {
     pub asker: Asker,
     /// Which switches answer them.
     pub switches: Switches,
+    /// Which nodes there are.
+    pub nodes: Nodes,
     /// What is owed is read here.
     pub spool: View,
     /// Documents are read here.
@@ -58,6 +60,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
     open()
         .merge(of_accounts(&shared))
         .merge(of_the_spool(&shared))
+        .merge(of_the_platform(&shared))
         .fallback(async || {
             Refusal::new(
                 Why::NotFound,
@@ -150,6 +153,14 @@ fn of_the_spool(shared: &Arc<Shared>) -> Routes {
         .route("/deliveries/{id}", get(deliveries::show))
         .route("/deliveries/{id}/retry", post(deliveries::retry))
         .route("/deliveries/{id}/drop", post(deliveries::give_up))
+        .route_layer(from_fn_with_state(Arc::clone(shared), auth::identify))
+}
+
+/// What is the operator's.
+fn of_the_platform(shared: &Arc<Shared>) -> Routes {
+    Router::new()
+        .route("/nodes", get(nodes::list))
+        .route("/v2/accounts", get(accounts::list))
         .route_layer(from_fn_with_state(Arc::clone(shared), auth::identify))
 }
 

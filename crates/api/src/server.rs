@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    ApiConfig, Asker, Error, Gate, Shared, Switches, Tokens,
+    ApiConfig, Asker, Error, Gate, Nodes, Shared, Switches, Tokens,
     connection::{Front, told},
     router,
 };
@@ -70,6 +70,7 @@ impl Api {
             gate: Gate::new(&config, store.clone()),
             asker: Asker::start(bus.clone(), node).await?,
             switches: Switches::default(),
+            nodes: Nodes::start(&bus).await?,
             bus,
             spool,
             store: store.clone(),

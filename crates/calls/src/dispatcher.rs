@@ -59,6 +59,8 @@ pub(crate) enum DispatcherMsg {
     Drain,
     /// From the node, stopping: answer when no call is left.
     Settled(RpcReplyPort<()>),
+    /// From the node's heartbeat: how many calls and recorders there are.
+    Count(RpcReplyPort<usize>),
     /// From anybody, for people.
     Describe(RpcReplyPort<Value>),
 }
@@ -109,6 +111,7 @@ impl Actor for Dispatcher {
                 state.waiting.push(reply);
                 state.tell_if_settled();
             }
+            DispatcherMsg::Count(reply) => drop(reply.send(state.registry.len())),
             DispatcherMsg::Describe(reply) => drop(reply.send(state.describe().await)),
         }
         Ok(())

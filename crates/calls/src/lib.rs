@@ -38,4 +38,4 @@ mod told;
 mod web;
 
 pub use config::{CALLS_CONFIG_KEYS, CONFIG_KEYS, CallsConfig, RecordingConfig, SwitchFormat};
-pub use role::{Calls, Error};
+pub use role::{Calls, Error, Gauge};

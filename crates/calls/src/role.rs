@@ -10,7 +10,7 @@ use callreel_bus::{Binding, Bus, QueueOptions, Subscription};
 use callreel_proto::{CallEvent, EventName, Exchange, MetaflowAction, MetaflowFlow, RecordRequest};
 use callreel_spool::Writer;
 use callreel_store::Store;
-use ractor::{Actor, ActorRef};
+use ractor::{Actor, ActorRef, rpc::CallResult};
 use serde_json::Value;
 use tokio::{sync::Semaphore, task::JoinHandle};
 
@@ -41,6 +41,9 @@ const REQUESTS: &str = "callreel_recorders";
 const REQUESTS_QUEUE: usize = 1_000;
 /// Time between two looks at the calls nothing is heard of.
 const ROUND: Duration = Duration::from_secs(1);
+
+/// A dispatcher that is too busy to count for so long is not waited for: the node says the rest of itself meanwhile.
+const COUNTING: Duration = Duration::from_secs(1);
 
 /// The role could not start.
 #[derive(Debug, thiserror::Error)]
@@ -148,6 +151,11 @@ impl Calls {
         drop(self.dispatcher.call(DispatcherMsg::Settled, None).await);
     }
 
+    /// Counts what it has, for as long as the role runs.
+    pub fn gauge(&self) -> Gauge {
+        Gauge(self.dispatcher.clone())
+    }
+
     /// What this role is doing, for people.
     pub async fn describe(&self) -> Value {
         ractor::call!(self.dispatcher, DispatcherMsg::Describe).unwrap_or_default()
@@ -184,6 +192,21 @@ impl Calls {
         self.ended().await;
         for task in &self.tasks {
             task.abort();
+        }
+    }
+}
+
+/// Counts what the role has.
+#[derive(Debug, Clone)]
+pub struct Gauge(ActorRef<DispatcherMsg>);
+
+impl Gauge {
+    /// Calls, and recordings of calls that others control; `None` if the role has ended or is too busy to say.
+    pub async fn calls(&self) -> Option<usize> {
+        let asked = self.0.call(DispatcherMsg::Count, Some(COUNTING));
+        match asked.await {
+            Ok(CallResult::Success(calls)) => Some(calls),
+            _ => None,
         }
     }
 }

@@ -42,7 +42,7 @@ pub use access::Credentials;
 pub use config::{CONFIG_KEYS, DeliveryConfig};
 pub use error::Error;
 pub use render::{Failure, Rendered, render};
-pub use role::{Delivery, start};
+pub use role::{Delivery, Gauge, start};
 pub use verify::verify;
 pub use webhooks::{WEBHOOKS_CONFIG_KEYS, WebhooksConfig};
 

@@ -67,6 +67,8 @@ pub(crate) enum QueueMsg {
     Wake,
     /// From itself: more can be handed out.
     GoOn,
+    /// From the node's heartbeat: how many recordings are owed.
+    Count(RpcReplyPort<usize>),
     /// From anyone: a picture of the role.
     Describe(RpcReplyPort<Value>),
     /// From the role's owner: hand out nothing more, stop when all is back.
@@ -227,6 +229,10 @@ impl Actor for Queue {
             QueueMsg::Tried(id, tried) => state.tried(id, tried).await,
             QueueMsg::Wake => state.timer = None,
             QueueMsg::GoOn => {}
+            QueueMsg::Count(reply) => {
+                drop(reply.send(state.book.len()));
+                return Ok(());
+            }
             QueueMsg::Describe(reply) => {
                 // Whoever asked may have stopped waiting.
                 drop(reply.send(state.describe()));

@@ -93,6 +93,11 @@ pub async fn start(
 }
 
 impl Delivery {
+    /// Counts what it has, for as long as the role runs.
+    pub fn gauge(&self) -> Gauge {
+        Gauge(self.queue.clone())
+    }
+
     /// A small picture of the role: how much is owed, what is being worked on, what was done and could not be read since the
     /// start.
     /// `null` if the role is stopping or too busy to answer.
@@ -130,6 +135,21 @@ impl Delivery {
         drop(self.queue.cast(QueueMsg::Stop));
         self.ended().await;
         self.webhooks.stop().await;
+    }
+}
+
+/// Counts what the role has.
+#[derive(Debug, Clone)]
+pub struct Gauge(ActorRef<QueueMsg>);
+
+impl Gauge {
+    /// Recordings that are owed; `None` if the role has ended or is too busy to say.
+    pub async fn owed(&self) -> Option<usize> {
+        let asked = self.0.call(QueueMsg::Count, Some(DESCRIBE_TIMEOUT));
+        match asked.await {
+            Ok(CallResult::Success(owed)) => Some(owed),
+            _ => None,
+        }
     }
 }
 

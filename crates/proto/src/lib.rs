@@ -4,6 +4,7 @@
 //! a document of the store). The names on the wire are those of Kazoo 4.3, by serde rename.
 
 mod address;
+mod advertise;
 mod callflow_config;
 mod channel_query;
 mod command;
@@ -43,6 +44,7 @@ mod time;
 mod vmbox;
 
 pub use address::user_and_realm;
+pub use advertise::NodeAdvertise;
 pub use callflow_config::{CallflowConfig, VoicemailConfig};
 pub use channel_query::{ChannelQuery, ChannelQueryReq, ChannelQueryResp, FoundChannels};
 pub use command::{Application, Command, InsertAt, SetVars};

@@ -117,6 +117,7 @@ messages! {
     "metaflow.action"
     "metaflow.action_resp"
     "metaflow.flow"
+    "nodes.advertise"
     "notification.missed_call"
     "notification.voicemail_new"
     "notification.voicemail_saved"

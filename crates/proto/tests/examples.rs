@@ -6,10 +6,10 @@ use callreel_proto::{
     ActionStatus, Application, CallEvent, ChannelQuery, ChannelQueryReq, ChannelQueryResp,
     ChannelStatus, ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder,
     DocNotice, EndReason, Envelope, EventName, Headers, InsertAt, LiveState, MetaflowAction,
-    MetaflowActionResp, MetaflowFlow, MwiQuery, MwiUpdate, Notification, NotificationName,
-    OffnetReq, OffnetResp, OwedReq, OwedResp, RecordAction, RecordRequest, RecordingFact,
-    RecordingNotice, RegSuccess, RouteMethod, RouteReq, RouteResp, RouteWin, SwitchCommand,
-    SwitchReply, UsurpControl,
+    MetaflowActionResp, MetaflowFlow, MwiQuery, MwiUpdate, NodeAdvertise, Notification,
+    NotificationName, OffnetReq, OffnetResp, OwedReq, OwedResp, RecordAction, RecordRequest,
+    RecordingFact, RecordingNotice, RegSuccess, RouteMethod, RouteReq, RouteResp, RouteWin,
+    SwitchCommand, SwitchReply, UsurpControl,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -307,6 +307,7 @@ fn shown_by(stem: &str, bytes: &[u8], held: Held) -> (Headers, Vec<&'static str>
             (headers, shown)
         }
         ["delivery", name, ..] => delivery(stem, name, bytes, held),
+        ["nodes", "advertise"] => plain::<NodeAdvertise>(stem, bytes, held, "NodeAdvertise"),
         ["notification", name] => {
             let headers = read::<Notification>(stem, bytes, held).headers;
             let shown = NotificationName::of(name).expect(stem);

@@ -88,6 +88,11 @@ impl Writer {
         }
     }
 
+    /// How much room there is.
+    pub fn space(&self) -> &Space {
+        &self.room.space
+    }
+
     /// Begins the journal of a new capture. Tickets for it can be made until the journal is closed; it goes with the last
     /// of them, or when it is closed and there is none.
     ///

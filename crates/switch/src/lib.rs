@@ -50,5 +50,5 @@ pub use config::{CONFIG_KEYS, Codecs, DigestAlgorithm, SpeechEngine, SwitchConfi
 pub use describe::{ChannelPicture, SwitchPicture};
 pub use error::Error;
 pub use shared::Counts;
-pub use switch::Switch;
+pub use switch::{Gauge, Switch};
 pub use trunks::registering::TrunkPicture;

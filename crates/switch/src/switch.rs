@@ -251,6 +251,11 @@ impl Switch {
         self.port.stop(None);
     }
 
+    /// Counts what it has, for as long as it runs.
+    pub fn gauge(&self) -> Gauge {
+        Gauge(Arc::clone(&self.shared))
+    }
+
     /// What it looks like now: a [`SwitchPicture`] as JSON.
     pub async fn describe(&self) -> Value {
         serde_json::to_value(self.picture().await).unwrap_or_default()
@@ -287,5 +292,21 @@ impl Switch {
             mishaps: self.shared.mishaps.counts(),
             channels,
         }
+    }
+}
+
+/// Counts what the switch has.
+#[derive(Clone)]
+pub struct Gauge(Arc<Shared>);
+
+impl Gauge {
+    /// Legs.
+    pub fn channels(&self) -> usize {
+        self.0.channels.all().len()
+    }
+
+    /// Contacts registered now.
+    pub fn registrations(&self) -> usize {
+        locked(&self.0.location).sweep(Instant::now())
     }
 }

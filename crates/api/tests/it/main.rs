@@ -12,6 +12,8 @@ mod flows;
 #[cfg(test)]
 mod holds;
 #[cfg(test)]
+mod nodes;
+#[cfg(test)]
 mod pivot;
 mod recordings;
 #[cfg(test)]

@@ -167,7 +167,7 @@ async fn requests_that_cannot_be_met_say_why() {
             404,
             "32 lower-case hex",
         ),
-        ("GET", "/v2/accounts".into(), 404, "docs/api.md"),
+        ("GET", "/v2/elsewhere".into(), 404, "docs/api.md"),
         ("PUT", path("recordings"), 405, "method"),
         ("POST", path(&format!("recordings/{id}")), 405, "method"),
         (

@@ -12,7 +12,7 @@ use axum::{
     http::{HeaderMap, Request, Response, StatusCode, header},
 };
 use bytes::Bytes;
-use callreel_api::{ApiConfig, Asker, Gate, Shared, Switches, router};
+use callreel_api::{ApiConfig, Asker, Gate, Nodes, Shared, Switches, router};
 use callreel_attachments::{Attachments, Outside, OutsideConfig};
 use callreel_bus::Bus;
 use callreel_proto::{AccountDb, AccountId, Utc, month_db};
@@ -114,6 +114,7 @@ impl World {
             bus: bus.clone(),
             asker: Asker::start(bus.clone(), "callreel@test").await.unwrap(),
             switches: Switches::default(),
+            nodes: Nodes::start(&bus).await.unwrap(),
             spool: spool.view().clone(),
             store: store.clone(),
             attachments: attachments(store.clone()),

@@ -7,11 +7,11 @@ use callreel_proto::{
     ChannelStatus, ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder,
     DocNotice, EndReason, EventName, HangupCause, Headers, Hearers, HttpMethod, InsertAt,
     LiveRecording, LiveState, MediaFork, MetaflowAction, MetaflowActionResp, MetaflowFlow,
-    MwiQuery, MwiUpdate, Notification, NotificationName, OffnetReq, OffnetResp, OwedReq, OwedResp,
-    Page, PageOptions, RecordAction, RecordCall, RecordingFact, RecordingInfo, RecordingNotice,
-    RecordingSource, RegSuccess, RouteMethod, RouteReq, RouteResp, RouteWin, SendHttp, SetVars,
-    SoftHold, SwitchCommand, SwitchReply, Terminators, Tone, Transfer, TransferKind, TransferLeg,
-    UsurpControl, schema::Schema,
+    MwiQuery, MwiUpdate, NodeAdvertise, Notification, NotificationName, OffnetReq, OffnetResp,
+    OwedReq, OwedResp, Page, PageOptions, RecordAction, RecordCall, RecordingFact, RecordingInfo,
+    RecordingNotice, RecordingSource, RegSuccess, RouteMethod, RouteReq, RouteResp, RouteWin,
+    SendHttp, SetVars, SoftHold, SwitchCommand, SwitchReply, Terminators, Tone, Transfer,
+    TransferKind, TransferLeg, UsurpControl, schema::Schema,
 };
 use serde_json::{Map, Value};
 
@@ -221,6 +221,7 @@ fn bodies() -> Vec<(String, BTreeSet<String>)> {
             ("delivery", parts::<DeliveryOrder>()),
             ("delivery.owed_req", parts::<OwedReq>()),
             ("delivery.owed_resp", parts::<OwedResp>()),
+            ("nodes.advertise", parts::<NodeAdvertise>()),
             ("metaflow.action", parts::<MetaflowAction>()),
             ("metaflow.action_resp", parts::<MetaflowActionResp>()),
             ("metaflow.flow", parts::<MetaflowFlow>()),

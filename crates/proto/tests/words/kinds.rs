@@ -3,9 +3,9 @@
 use callreel_proto::{
     CallEvent, ChannelQueryReq, ChannelQueryResp, ChannelStatusReq, ChannelStatusResp, Command,
     DeliveryOrder, DocNotice, Envelope, MalformedMessage, MetaflowAction, MetaflowActionResp,
-    MetaflowFlow, MwiQuery, MwiUpdate, Notification, OffnetReq, OffnetResp, OwedReq, OwedResp,
-    RecordRequest, RecordingNotice, RegSuccess, RouteReq, RouteResp, RouteWin, SwitchCommand,
-    SwitchReply, UsurpControl,
+    MetaflowFlow, MwiQuery, MwiUpdate, NodeAdvertise, Notification, OffnetReq, OffnetResp, OwedReq,
+    OwedResp, RecordRequest, RecordingNotice, RegSuccess, RouteReq, RouteResp, RouteWin,
+    SwitchCommand, SwitchReply, UsurpControl,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -59,6 +59,7 @@ pub(crate) fn of(schema: &str) -> Reader {
         ["metaflow", "action"] => reader::<MetaflowAction>(),
         ["metaflow", "action_resp"] => reader::<MetaflowActionResp>(),
         ["metaflow", "flow"] => reader::<MetaflowFlow>(),
+        ["nodes", "advertise"] => reader::<NodeAdvertise>(),
         ["notification", _] => reader::<Notification>(),
         ["delivery", "owed_req"] => reader::<OwedReq>(),
         ["delivery", "owed_resp"] => reader::<OwedResp>(),
