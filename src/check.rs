@@ -1,8 +1,9 @@
 //! `callreel check`: whether spool, manifest and store are what they should be, and with `--repair` makes of them what can be made
 //! without losing anything.
 
-use std::process::ExitCode;
+use std::{collections::HashSet, process::ExitCode};
 
+use callreel_proto::RecordingId;
 use callreel_spool::{Finding, Outbox, Space, Ticket, View as SpoolView};
 
 use crate::{cli::Place, config::Config, node::open_store, serve::say};
@@ -39,10 +40,22 @@ pub(crate) async fn run(place: &Place, repair: bool) -> anyhow::Result<ExitCode>
                 say(&format!("repaired: {done}\n"));
             }
         }
-        mend(&spool)?;
+        mend(&spool).await?;
     }
     let mut findings: Vec<String> = spool.check()?.iter().map(told).collect();
-    audio(&spool, &mut findings).await?;
+    for (ticket, reason) in spoilt(&spool).await? {
+        let path = spool.rendition_path(&ticket).display().to_string();
+        // Something may be told of it already.
+        if !findings.iter().any(|finding| finding.starts_with(&path)) {
+            let can = spool.may_render_again(&ticket);
+            let finding = Finding {
+                path: path.into(),
+                words: reason,
+                repair: can.then_some("have it rendered again"),
+            };
+            findings.push(told(&finding));
+        }
+    }
     findings.extend(room(&config));
     if let Some(store) = &store {
         findings.extend(store.check().await?);
@@ -65,13 +78,29 @@ fn told(finding: &Finding) -> String {
 }
 
 /// Repairs the spool, and says what is no longer wrong.
-fn mend(spool: &SpoolView) -> anyhow::Result<()> {
+async fn mend(spool: &SpoolView) -> anyhow::Result<()> {
     if !spool.dir().exists() {
         return Ok(());
     }
     let before = spool.check()?;
-    Outbox::open_with(spool.dir(), spool.keys().clone())?.repair()?;
+    let mut spoilt = spoilt(spool).await?;
+    spoilt.retain(|(ticket, _)| {
+        let path = spool.rendition_path(ticket);
+        spool.may_render_again(ticket) && before.iter().all(|finding| finding.path != path)
+    });
+    let ids: HashSet<RecordingId> = spoilt
+        .iter()
+        .map(|(ticket, _)| ticket.recording_id().clone())
+        .collect();
+    Outbox::open_with(spool.dir(), spool.keys().clone())?.repair(&ids)?;
     let after = spool.check()?;
+    for (ticket, reason) in &spoilt {
+        let path = spool.rendition_path(ticket);
+        let path = path.display();
+        say(&format!(
+            "repaired: {path}: {reason} (have it rendered again)\n"
+        ));
+    }
     for finding in before.iter().filter(|one| !after.contains(one)) {
         if let Some(repair) = finding.repair {
             say(&format!("repaired: {finding} ({repair})\n"));
@@ -94,19 +123,17 @@ fn keys(spool: &SpoolView) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Adds the audio files that are not what their tickets say, unless something is told of them already.
-async fn audio(spool: &SpoolView, findings: &mut Vec<String>) -> anyhow::Result<()> {
+/// The recordings whose audio files are not what their tickets say, and why.
+async fn spoilt(spool: &SpoolView) -> anyhow::Result<Vec<(Ticket, String)>> {
+    let mut spoilt = Vec::new();
     for ticket in spool.tickets()? {
         if let Err(reason) = callreel_delivery::verify(spool, &ticket).await
             && still_there(spool, &ticket)?
         {
-            let path = spool.rendition_path(&ticket).display().to_string();
-            if !findings.iter().any(|finding| finding.starts_with(&path)) {
-                findings.push(format!("{path}: {reason}"));
-            }
+            spoilt.push((ticket, reason));
         }
     }
-    Ok(())
+    Ok(spoilt)
 }
 
 /// A node at work may have delivered it meanwhile, or made its file anew.

@@ -1,6 +1,9 @@
 //! What an operator does around an upgrade: he asks for versions, tries configurations, and has a spool checked and repaired.
 
-use std::process::{Command, Output};
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
 
 use serde_json::json;
 
@@ -10,6 +13,7 @@ use crate::support::{
     eventually,
     node::Node,
     receiver::Receiver,
+    root, run,
     sipp::{Caller, Sipp},
     this_build,
 };
@@ -128,4 +132,45 @@ fn a_killed_nodes_spool_is_repaired_as_the_check_said_and_its_recording_delivere
     node.launch();
     let seconds = listen(&receiver.accepted().body).seconds();
     assert!(seconds > 0.5, "{seconds} s");
+}
+
+#[test]
+fn the_spool_of_0_1_is_repaired_and_a_changed_audio_file_made_again() {
+    let data = tempfile::tempdir().unwrap();
+    let of_0_1 = root().join("tests/data/formats/0.1");
+    let (from, spool) = (of_0_1.join("spool"), data.path().join("spool"));
+    run("cp", &["-r", path(&from), path(&spool)]);
+    let key = data.path().join("key");
+    run(
+        "install",
+        &["-m600", path(&of_0_1.join("spool.key")), path(&key)],
+    );
+    let tried = "recordings/202403-00000000000000000000000000000003";
+    let audio = spool.join(tried).join("call_recording_3e7f%4010.0.0.1.wav");
+    let mut bytes = std::fs::read(&audio).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&audio, bytes).unwrap();
+    let check = |args: &[&str]| {
+        let mut check = Command::new(this_build());
+        check
+            .args(["check", "--data", path(data.path())])
+            .args(args);
+        check.env("CALLREEL_SPOOL_KEY_FILE", &key).output().unwrap()
+    };
+    let before = check(&[]);
+    let text = said(&before);
+    assert!(!before.status.success(), "{text}");
+    assert_eq!(text.matches("--repair` would").count(), 3, "{text}");
+    assert!(text.contains("would have it rendered again"), "{text}");
+    let repair = check(&["--repair"]);
+    let text = said(&repair);
+    assert!(repair.status.success(), "{text}");
+    assert_eq!(text.matches("repaired: ").count(), 3, "{text}");
+    let ticket = std::fs::read(spool.join(tried).join("ticket.json")).unwrap();
+    let ticket: serde_json::Value = serde_json::from_slice(&ticket).unwrap();
+    assert_eq!(ticket["state"], "ended");
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
 }

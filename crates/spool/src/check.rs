@@ -163,7 +163,7 @@ impl View {
             Ok(_) => return found.add_error(&path, self.open_rendition(ticket)),
         };
         let id = ticket.recording_id();
-        if repair::may_render_again(self, ticket) {
+        if self.may_render_again(ticket) {
             found.add_mendable(&path, words, "have it rendered again");
         } else if ticket.state() == RecordingState::Undeliverable {
             let way_out = format!("{words}; `callreel deliveries retry {id}` tries that");

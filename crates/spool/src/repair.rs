@@ -2,6 +2,7 @@
 //! else is sure to lose nothing. Each step looks again at what it is about to change.
 
 use std::{
+    collections::HashSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -9,7 +10,7 @@ use std::{
 use callreel_proto::{RecordingId, RecordingState};
 
 use crate::{
-    Error, Outbox, Ticket, View,
+    Error, Outbox, RenditionInfo, Ticket, View,
     error::At,
     files,
     ticket::file::MAX_TICKET,
@@ -17,12 +18,13 @@ use crate::{
 };
 
 impl Outbox {
-    /// Mends everything that [`View::check`] names with a repair. Unreadable tickets were set aside and claims were mended when
-    /// the outbox was opened. Living writers and what they write are left alone.
+    /// Mends everything that [`View::check`] names with a repair, and has the audio files of `spoilt` recordings rendered again
+    /// where that is possible. Unreadable tickets were set aside and claims were mended when the outbox was opened. Living writers
+    /// and what they write are left alone.
     ///
     /// # Errors
     /// The disk refused; what was mended before stays mended.
-    pub fn repair(&self) -> Result<(), Error> {
+    pub fn repair(&self, spoilt: &HashSet<RecordingId>) -> Result<(), Error> {
         let view = self.view();
         for one in set_aside(view)?.iter().filter(|one| one.may_return(view)) {
             one.put_back(view)?;
@@ -30,7 +32,7 @@ impl Outbox {
         self.recover(&view.growing()?)?;
         for id in view.recording_ids()? {
             match view.ticket(&id) {
-                Ok(Some(ticket)) => self.mend(ticket)?,
+                Ok(Some(ticket)) => self.mend(ticket, spoilt.contains(&id))?,
                 Ok(None) | Err(Error::MalformedTicket { .. } | Error::Newer { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -38,7 +40,7 @@ impl Outbox {
         view.manifest().mend()
     }
 
-    fn mend(&self, mut ticket: Ticket) -> Result<(), Error> {
+    fn mend(&self, mut ticket: Ticket, is_spoilt: bool) -> Result<(), Error> {
         let view = self.view();
         if is_over(&ticket) {
             return self.settle(&ticket);
@@ -49,7 +51,7 @@ impl Outbox {
                 files::remove(&path, |path| fs::remove_file(path))?;
             }
         }
-        if may_render_again(view, &ticket) {
+        if (is_spoilt || is_lost(view, &ticket)) && view.may_render_again(&ticket) {
             ticket.rendition_lost()?;
             self.save_ticket(&ticket)?;
         }
@@ -73,20 +75,27 @@ pub(crate) fn half_written(view: &View, id: &RecordingId) -> Result<Vec<PathBuf>
         .collect())
 }
 
-/// Whether its audio file is not there as its ticket says, and what it was made from is.
-pub(crate) fn may_render_again(view: &View, ticket: &Ticket) -> bool {
-    use RecordingState::{Delivering, Rendered};
-    let Some(rendition) = ticket.rendition() else {
-        return false;
-    };
+/// Whether its audio file is not there as its ticket says.
+pub(crate) fn is_lost(view: &View, ticket: &Ticket) -> bool {
     let on_disk = view.rendition_path(ticket).metadata().ok();
-    let is_lost = on_disk.is_none_or(|file| file.len() != rendition.bytes_on_disk());
-    is_lost
-        && matches!(ticket.state(), Rendered | Delivering)
-        && match ticket.capture_id() {
-            Some(capture) => view.read_journal(capture).is_ok(),
-            None => view.open_switch_file(ticket).is_ok(),
-        }
+    let as_told = |rendition: &RenditionInfo| {
+        on_disk.is_some_and(|file| file.len() == rendition.bytes_on_disk())
+    };
+    ticket
+        .rendition()
+        .is_some_and(|rendition| !as_told(rendition))
+}
+
+impl View {
+    /// Whether an audio file on its way that is lost or spoilt can be made again: what it was made from is here.
+    pub fn may_render_again(&self, ticket: &Ticket) -> bool {
+        use RecordingState::{Delivering, Rendered};
+        matches!(ticket.state(), Rendered | Delivering)
+            && match ticket.capture_id() {
+                Some(capture) => self.read_journal(capture).is_ok(),
+                None => self.open_switch_file(ticket).is_ok(),
+            }
+    }
 }
 
 /// A recording in quarantine.

@@ -1,6 +1,7 @@
 //! What `callreel check --repair` does: what it promises to mend is mended, and nothing else is touched.
 
 use std::{
+    collections::HashSet,
     fs::{self, OpenOptions},
     path::{Path, PathBuf},
 };
@@ -16,7 +17,11 @@ fn findings(dir: &Path) -> Vec<Finding> {
 }
 
 fn repair(dir: &Path) {
-    Outbox::open(dir).unwrap().repair().unwrap();
+    repair_spoilt(dir, &HashSet::new());
+}
+
+fn repair_spoilt(dir: &Path, spoilt: &HashSet<RecordingId>) {
+    Outbox::open(dir).unwrap().repair(spoilt).unwrap();
 }
 
 fn folder_of(spool: &Spool, ticket: &Ticket) -> PathBuf {
@@ -171,6 +176,24 @@ fn what_only_a_person_can_judge_stays_as_it_is() {
 }
 
 #[test]
+fn a_spoilt_audio_file_is_made_again_if_its_journal_is_there() {
+    let (dir, spool) = spool();
+    let (spoilt, alone) = (rendered(&spool), rendered(&spool));
+    fs::remove_file(spool.view().journal_path(alone.capture_id().unwrap())).unwrap();
+    drop(spool);
+    let ids = [&spoilt, &alone].map(|ticket| ticket.recording_id().clone());
+    repair_spoilt(dir.path(), &ids.into());
+    let view = View::open(dir.path());
+    for (ticket, state) in [
+        (spoilt, RecordingState::Ended),
+        (alone, RecordingState::Rendered),
+    ] {
+        let now = view.ticket(ticket.recording_id()).unwrap().unwrap();
+        assert_eq!(now.state(), state);
+    }
+}
+
+#[test]
 fn a_spool_that_somebody_delivers_from_mends_itself() {
     let (dir, _spool) = spool();
     let refused = Outbox::open(dir.path()).err().unwrap();
@@ -184,7 +207,7 @@ fn what_a_living_writer_records_goes_on() {
     journal.append(&packet(1, b"audio")).unwrap();
     let half = folder_of(&spool, &growing).join("ticket.json.tmp");
     fs::write(&half, "{").unwrap();
-    spool.outbox.repair().unwrap();
+    spool.outbox.repair(&HashSet::new()).unwrap();
     assert_eq!(spool.ticket_of(&growing).as_ref(), Some(&growing));
     assert!(half.exists(), "it may be writing it just now");
     drop(dir);
