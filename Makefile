@@ -71,7 +71,7 @@ soak: tools      ## The crash test for half an hour: two thousand kills, six pho
 book: tools      ## The documentation as a site, in target/book
 	$(PYTHON_TOOLS)/bin/mdbook build
 
-pages:           ## Write the pages that are made of the code (docs/configuration.md)
+pages:           ## Write the pages that are made of the code (docs/configuration.md, docs/metrics.md)
 	CALLREEL_WRITE_PAGES=1 cargo test --locked --workspace --lib --bins the_page_of
 
 # Another commit's program is built from its own sources, beside everything else; the first time takes as long as any first build.

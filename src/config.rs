@@ -188,7 +188,7 @@ impl Default for TelemetryConfig {
     fn default() -> Self {
         Self {
             // lapin logs every outage as an error of its own; the bus says what it means.
-            log: "info,rsipstack=error,lapin=off".to_owned(),
+            log: "info,rsipstack=error,lapin=off,opentelemetry=warn".to_owned(),
             log_format: LogFormat::Text,
         }
     }

@@ -35,14 +35,16 @@ struct Listening {
 }
 
 impl Health {
-    /// Listens, before any role does: who waits for the node hears that it is starting.
+    /// Listens, before any role does: who waits for the node hears that it is starting. `metrics` is served beside.
     ///
     /// # Errors
     /// The address is taken, or not this machine's.
-    pub(crate) async fn start(listen: Option<SocketAddr>) -> anyhow::Result<Self> {
+    pub(crate) async fn start(listen: Option<SocketAddr>, metrics: Router) -> anyhow::Result<Self> {
         let phase = watch::Sender::new(Phase::Starting);
         let listening = match listen {
-            Some(listen) => Some(Listening::start(listen, phase.subscribe()).await?),
+            Some(listen) => {
+                Some(Listening::start(listen, router(phase.subscribe()).merge(metrics)).await?)
+            }
             None => None,
         };
         Ok(Self { phase, listening })
@@ -65,12 +67,12 @@ impl Health {
 }
 
 impl Listening {
-    async fn start(listen: SocketAddr, phase: watch::Receiver<Phase>) -> anyhow::Result<Self> {
+    async fn start(listen: SocketAddr, router: Router) -> anyhow::Result<Self> {
         let place = || format!("node.health_listen = {listen}");
         let listener = TcpListener::bind(listen).await.with_context(place)?;
         let address = listener.local_addr().with_context(place)?;
         let (stop, stopped) = watch::channel(false);
-        let serving = callreel_api::serve(listener, router(phase), stopped);
+        let serving = callreel_api::serve(listener, router, stopped);
         Ok(Self {
             address,
             _task: AbortOnDropHandle::new(tokio::spawn(serving)),

@@ -13,8 +13,11 @@ mod heart;
 mod import;
 mod keys;
 mod live;
+mod metrics;
 mod node;
 mod owed;
+#[cfg(test)]
+mod pages;
 mod phone;
 mod receive;
 mod remote;

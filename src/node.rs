@@ -1,8 +1,13 @@
 //! One node: opens the places, starts the roles it was told to run, and stops them in order.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use anyhow::Context;
+use axum::Router;
 use callreel_api::Api;
 use callreel_attachments::{Attachments, Outside};
 use callreel_bus::Bus;
@@ -30,14 +35,16 @@ pub(crate) struct Node {
     delivery: Option<Delivery>,
     api: Option<Api>,
     heart: Option<Heart>,
+    draining: AtomicBool,
 }
 
 impl Node {
-    /// Starts the roles of `config`: first those that finish what an earlier run left, phones last.
+    /// Starts the roles of `config`: first those that finish what an earlier run left, phones last. `metrics` is served beside
+    /// the API.
     ///
     /// # Errors
     /// A place cannot be opened or a role cannot start; the error says which and what to change.
-    pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
+    pub(crate) async fn start(config: &Config, metrics: Router) -> anyhow::Result<Self> {
         let bus = Bus::open(&config.bus, &config.node.name).await?;
         let store = open_store(config)?;
         let mut node = Self {
@@ -48,6 +55,7 @@ impl Node {
             delivery: None,
             api: None,
             heart: None,
+            draining: AtomicBool::new(false),
         };
         let outside = Outside::new(&config.delivery.outside())?;
         let attachments = Attachments::new(store.clone(), outside.clone());
@@ -95,6 +103,7 @@ impl Node {
                 View::open(&dir),
                 attachments.clone(),
                 &config.node.name,
+                metrics,
             );
             node.api = Some(start.await.context("role api")?);
         }
@@ -161,6 +170,24 @@ impl Node {
         json!(roles)
     }
 
+    /// The same in short, for metrics: no call is asked, so that it costs little however many there are.
+    pub(crate) async fn vitals(&self) -> Value {
+        let mut vitals = json!({
+            "node": {"draining": self.draining.load(Ordering::Relaxed)},
+            "bus": self.bus.describe(),
+        });
+        if let Some(switch) = &self.switch {
+            vitals["switch"] = switch.vitals();
+        }
+        if let Some(calls) = &self.calls {
+            vitals["calls"] = calls.vitals();
+        }
+        if let Some(delivery) = &self.delivery {
+            vitals["delivery"] = delivery.describe().await;
+        }
+        vitals
+    }
+
     /// Waits until a role ends without having been told to, and names it.
     pub(crate) async fn broken(&mut self) -> &'static str {
         tokio::select! {
@@ -176,6 +203,7 @@ impl Node {
         if let Some(heart) = &self.heart {
             heart.drains().await;
         }
+        self.draining.store(true, Ordering::Relaxed);
         if let Some(api) = &self.api {
             api.ready(false);
         }

@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::{
     cli::{Serve, VERSION},
     health::Health,
+    metrics::Metrics,
     node::Node,
     telemetry,
 };
@@ -21,8 +22,9 @@ pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
     telemetry::start(&config.telemetry)?;
     tracing::info!(version = VERSION, roles = ?config.node.roles, "starting");
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
-    let health = Health::start(config.node.health_listen).await?;
-    let mut node = Node::start(&config).await?;
+    let metrics = Metrics::start(&config.node)?;
+    let health = Health::start(config.node.health_listen, metrics.router()).await?;
+    let mut node = Node::start(&config, metrics.router()).await?;
     health.serves(node.bus().clone(), node.store().clone());
     for (transport, address) in node.sip_addresses() {
         say(&format!("sip {transport} {address}\n"));
@@ -34,17 +36,23 @@ pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
         say(&format!("health http://{address}\n"));
     }
     say("ready\n");
-    let told = tokio::select! {
-        _ = terminate.recv() => End::Drain,
-        pressed = tokio::signal::ctrl_c() => pressed.map(|()| End::Now).context("Ctrl-C")?,
-        role = node.broken() => End::Broken(role),
+    let told = loop {
+        tokio::select! {
+            _ = terminate.recv() => break End::Drain,
+            pressed = tokio::signal::ctrl_c() => break pressed.map(|()| End::Now).context("Ctrl-C")?,
+            role = node.broken() => break End::Broken(role),
+            () = metrics.wanted() => metrics.show(node.vitals().await),
+        }
     };
     health.stops();
     let code = match told {
         End::Now => ExitCode::SUCCESS,
         End::Drain => {
             let limit = Duration::from_secs(config.node.drain_limit_s);
-            drain(&node, limit, &mut terminate).await;
+            tokio::select! {
+                () = drain(&node, limit, &mut terminate) => {}
+                () = show(&node, &metrics) => {}
+            }
             ExitCode::SUCCESS
         }
         End::Broken(role) => {
@@ -78,6 +86,14 @@ async fn drain(node: &Node, limit: Duration, terminate: &mut Signal) {
         () = tokio::time::sleep(limit) => tracing::warn!("calls still run; they are hung up, and their recordings end here"),
         _ = terminate.recv() => tracing::warn!("told again: calls that still run are hung up"),
         _ = tokio::signal::ctrl_c() => tracing::warn!("told again: calls that still run are hung up"),
+    }
+}
+
+/// Shows metrics what they want to see, for as long as it is asked to.
+async fn show(node: &Node, metrics: &Metrics) {
+    loop {
+        metrics.wanted().await;
+        metrics.show(node.vitals().await);
     }
 }
 

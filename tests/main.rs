@@ -26,6 +26,7 @@ mod lifecycle;
 mod mandates;
 mod manifest;
 mod mask;
+mod metrics;
 mod network;
 mod patience;
 mod pivot;

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::Path};
 
 use anyhow::{Context, bail};
+use axum::Router;
 use callreel_bus::Bus;
 use callreel_store::import::{Report, import};
 
@@ -25,7 +26,7 @@ impl Stage {
     pub(super) async fn open(data: &Path) -> anyhow::Result<Self> {
         let config = config(data);
         telemetry::start(&config.telemetry)?;
-        let node = Node::start(&config).await?;
+        let node = Node::start(&config, Router::new()).await?;
         let sip = node
             .sip_addresses()
             .into_iter()

@@ -42,7 +42,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// Listens and serves; `/readyz` says no until [`Api::ready`] is told.
+    /// Listens and serves, also the routes of `beside`, which are open; `/readyz` says no until [`Api::ready`] is told.
     ///
     /// # Errors
     /// [`Error::Listen`]: the address is taken or not this machine's. [`Error::Bus`]: the bus gives no queue.
@@ -52,6 +52,7 @@ impl Api {
         spool: View,
         attachments: Attachments,
         node: &str,
+        beside: Router,
     ) -> Result<Self, Error> {
         config.validate()?;
         let failed = |source| Error::Listen {
@@ -77,7 +78,8 @@ impl Api {
             attachments,
             node: node.to_owned(),
             ready: is_ready,
-        }));
+        }))
+        .merge(beside);
         let task = tokio::spawn(serve(listener, app, stopped));
         let sweeping = tokio::spawn(sweep(Tokens::new(store)));
         Ok(Self {

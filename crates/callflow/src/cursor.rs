@@ -42,6 +42,8 @@ pub struct Cursor {
     branches_left: u32,
     /// Actions entered so far.
     steps: u64,
+    /// The modules begun since somebody asked last.
+    begun: Vec<&'static str>,
     exhausted: bool,
 }
 
@@ -66,6 +68,7 @@ impl Cursor {
             flow,
             saved: Vec::new(),
             steps: 0,
+            begun: Vec::new(),
             exhausted: false,
         }
     }
@@ -141,6 +144,11 @@ impl Cursor {
             }
             Phase::Fresh | Phase::Leaving(_) | Phase::Over => false,
         }
+    }
+
+    /// The modules that were begun since this was asked last.
+    pub fn take_begun(&mut self) -> Vec<&'static str> {
+        std::mem::take(&mut self.begun)
     }
 
     /// How many flows wait until what runs is over.

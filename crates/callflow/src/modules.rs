@@ -135,8 +135,8 @@ pub(crate) fn schema(name: &str) -> Option<&'static str> {
 }
 
 /// A fresh module for one visit of one action.
-pub(crate) fn build(name: &str) -> Option<Box<dyn Module>> {
-    find(name).map(|module| (module.build)())
+pub(crate) fn build(name: &str) -> Option<(&'static str, Box<dyn Module>)> {
+    find(name).map(|module| (module.name, (module.build)()))
 }
 
 fn find(name: &str) -> Option<&'static Registered> {

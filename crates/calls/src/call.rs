@@ -24,7 +24,10 @@ mod keys;
 mod metaflow;
 mod recording;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use callreel_callflow::{
     Answer, CallInfo, Captures, Cursor, Effect, Flow, Input, Output, Ringback, Settings, Standing,
@@ -35,6 +38,7 @@ use callreel_proto::{
     AccountId, CallEvent, CallId, Envelope, EventName, MetaflowAction, MetaflowFlow, RecordRequest,
     RouteReq, RouteWin,
 };
+use callreel_telemetry::{KeyValue, Live, metrics};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -127,6 +131,10 @@ pub(crate) struct State {
     told_at_end: Vec<Hidden>,
     /// The flow is over; the actor ends with its recorder.
     finished: bool,
+    /// When its switch asked who wants it.
+    asked_at: Instant,
+    /// Counts it from the win until its channel is gone.
+    live: Option<Live>,
 }
 
 impl Actor for Call {
@@ -249,6 +257,8 @@ impl State {
             asked: Asked::default(),
             told_at_end: Vec::new(),
             finished: false,
+            asked_at: Instant::now(),
+            live: None,
         };
         state.joined(Party::Caller, &args.metaflows);
         state
@@ -260,18 +270,36 @@ impl State {
             return;
         }
         let now = tokio::time::Instant::now().into_std();
+        let heard = matches!(input, Input::Event { .. });
+        let began = Instant::now();
         let before = self.cursor.steps();
         self.cursor.handle_input(now, input);
         let steps = self.cursor.steps() - before;
         if steps > 0 && !self.context.grants(&self.account, steps) {
             self.cursor.handle_input(now, Input::Exhausted);
         }
-        loop {
+        let wait = loop {
             match self.cursor.poll_output() {
                 Output::Effect(effect) => self.perform(effect, myself).await,
-                Output::Wait(until) => return self.wait(until, myself),
-                Output::Finished => return self.finish(myself),
+                Output::Wait(until) => break Some(until),
+                Output::Finished => break None,
             }
+        };
+        self.count_steps(heard.then(|| began.elapsed()));
+        match wait {
+            Some(until) => self.wait(until, myself),
+            None => self.finish(myself),
+        }
+    }
+
+    /// Counts the modules that were begun, and how long it took to do what an event asks for.
+    fn count_steps(&mut self, took: Option<Duration>) {
+        for module in self.cursor.take_begun() {
+            let name = KeyValue::new("callreel.module", module);
+            metrics().modules.add(1, &[name]);
+        }
+        if let Some(took) = took {
+            metrics().step_duration.record(took.as_secs_f64(), &[]);
         }
     }
 

@@ -5,6 +5,7 @@
 //! packets here, before any of it reaches the journal's memory.
 
 mod arrival;
+mod swept;
 
 use std::{
     collections::HashMap,
@@ -13,7 +14,7 @@ use std::{
     os::fd::AsRawFd,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::AtomicU64,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::JoinHandle,
@@ -21,18 +22,20 @@ use std::{
 };
 
 use callreel_proto::{CaptureId, Leg};
-use callreel_spool::{Journal, Mark, PacketRecord, Record};
+use callreel_spool::{Journal, Mark};
+use callreel_telemetry::metrics;
 use nix::{
     errno::Errno,
     sys::socket::{
         ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, setsockopt,
-        sockopt::ReceiveTimestampns,
+        sockopt::{ReceiveTimestampns, RxqOvfl},
     },
 };
 use serde::Serialize;
 use tokio::sync::oneshot;
 
 use arrival::Now;
+use swept::Swept;
 
 /// Time between two sweeps, and so the most audio a killed process loses (with the flush that ends each sweep).
 const SWEEP: Duration = Duration::from_millis(100);
@@ -42,8 +45,6 @@ const BATCH: usize = 16;
 const DATAGRAM: usize = 2048;
 /// Orders waiting for the thread: it takes them at least every [`SWEEP`], a node starts far fewer calls in that time.
 const ORDERS: usize = 1024;
-/// The payload type of telephone events in a fork (docs/fork.md).
-const TELEPHONE_EVENT: u8 = 101;
 
 /// What a capture has received so far; read by `Describe` without asking the thread.
 #[derive(Debug, Default, Serialize)]
@@ -56,6 +57,8 @@ pub(crate) struct Counters {
     pub(crate) malformed: AtomicU64,
     /// RTP from a source other than the switch's fork.
     pub(crate) foreign: AtomicU64,
+    /// Datagrams the kernel threw away because they were not taken in time.
+    pub(crate) dropped: AtomicU64,
     /// RTP packets whose payload was taken away: masked audio, redacted keys.
     pub(crate) emptied: AtomicU64,
     /// Writes to the journal that failed.
@@ -141,6 +144,8 @@ impl CaptureThread {
     /// # Errors
     /// The operating system refuses another thread.
     pub(crate) fn start() -> std::io::Result<Self> {
+        // Told from the beginning, so that the first loss is seen as one more.
+        metrics().capture_dropped.add(0, &[]);
         let (orders, inbox) = sync_channel(ORDERS);
         let thread = std::thread::Builder::new()
             .name("capture".to_owned())
@@ -196,16 +201,6 @@ struct Sweeper {
     buffers: Vec<[u8; DATAGRAM]>,
 }
 
-struct Swept {
-    capture: Capture,
-    /// Where packets must come from: told by the switch, or else the first that sent RTP, per leg.
-    sources: [Option<SocketAddr>; 2],
-    /// Until when a socket is known to have been emptied, per leg: what it holds now arrived later.
-    drained_ns: [u64; 2],
-    /// From when on `capture.shut` is another, while the sweep that finds the packets of that instant lasts.
-    turns_ns: Option<u64>,
-}
-
 impl Sweeper {
     fn new(inbox: Receiver<Order>) -> Self {
         Self {
@@ -214,7 +209,7 @@ impl Sweeper {
             closing: Vec::new(),
             headers: MultiHeaders::preallocate(
                 BATCH,
-                Some(nix::cmsg_space!(nix::sys::time::TimeSpec)),
+                Some(nix::cmsg_space!(nix::sys::time::TimeSpec, u32)),
             ),
             buffers: vec![[0; DATAGRAM]; BATCH],
         }
@@ -286,13 +281,11 @@ impl Sweeper {
             if let Err(error) = setsockopt(socket, ReceiveTimestampns, &true) {
                 tracing::warn!(%error, "no receive timestamps; arrival times are those of the sweep");
             }
+            if let Err(error) = setsockopt(socket, RxqOvfl, &1) {
+                tracing::warn!(%error, "the kernel will not say what it drops");
+            }
         }
-        let swept = Swept {
-            capture,
-            sources: [None; 2],
-            drained_ns: [0; 2],
-            turns_ns: None,
-        };
+        let swept = Swept::new(capture);
         self.captures.insert(swept.capture.id.clone(), swept);
     }
 
@@ -344,122 +337,28 @@ impl Sweeper {
             }
         };
         let now = Now::read(swept.capture.clock, swept.drained_ns[index(leg)]);
-        let mut count = 0;
+        let (mut count, mut taken) = (0, 0);
         for message in batch {
             count += 1;
-            let stamp = message.cmsgs().ok().and_then(|mut all| {
-                all.find_map(|one| match one {
-                    ControlMessageOwned::ScmTimestampns(at) => Some(Duration::from(at)),
-                    _ => None,
-                })
-            });
+            let mut stamp = None;
+            for told in message.cmsgs().into_iter().flatten() {
+                match told {
+                    ControlMessageOwned::ScmTimestampns(at) => stamp = Some(Duration::from(at)),
+                    ControlMessageOwned::RxqOvfl(all) => swept.dropped(leg, all),
+                    _ => {}
+                }
+            }
             let source = message.address.as_ref().and_then(socket_address);
             let arrival_ns = now.arrival_ns(stamp);
             if let Some(bytes) = message.iovs().next() {
-                swept.take(leg, source, arrival_ns, bytes);
+                taken += u64::from(swept.take(leg, source, arrival_ns, bytes));
             }
         }
+        metrics().capture_packets.add(taken, &[]);
         if count < BATCH {
             swept.drained_ns[index(leg)] = asked_ns;
         }
         count
-    }
-}
-
-impl Swept {
-    fn take(&mut self, leg: Leg, source: Option<SocketAddr>, arrival_ns: u64, datagram: &[u8]) {
-        let counters = Arc::clone(&self.capture.counters);
-        let Ok(rtp) = rtp_types::RtpPacket::parse(datagram) else {
-            counters.malformed.fetch_add(1, Ordering::Relaxed);
-            return;
-        };
-        let expected = &mut self.sources[index(leg)];
-        if expected.is_some() && *expected != source {
-            counters.foreign.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        *expected = source;
-        counters.packets[index(leg)].fetch_add(1, Ordering::Relaxed);
-        counters.last_ns.fetch_max(arrival_ns, Ordering::Relaxed);
-        let emptied = self.is_emptied(arrival_ns, rtp.payload_type());
-        if emptied {
-            counters.emptied.fetch_add(1, Ordering::Relaxed);
-        }
-        let packet = PacketRecord {
-            leg,
-            arrival_ns,
-            payload_type: rtp.payload_type(),
-            marker: rtp.marker_bit(),
-            sequence: rtp.sequence_number(),
-            timestamp: rtp.timestamp(),
-            ssrc: rtp.ssrc(),
-            payload: if emptied { &[] } else { rtp.payload() },
-        };
-        self.append(&Record::Packet(packet));
-    }
-
-    /// Whether what a packet carries may not be written down.
-    fn is_emptied(&self, arrival_ns: u64, payload_type: u8) -> bool {
-        let turned = self.turns_ns.is_some_and(|at_ns| arrival_ns >= at_ns);
-        let shut = self.capture.shut != turned;
-        shut || (self.capture.redact_keys && payload_type == TELEPHONE_EVENT)
-    }
-
-    /// Prepares the sweep that an entry waits for, and says when the entry takes effect: what has been written down cannot
-    /// be taken away any more, nor what was taken away be kept.
-    fn turn(&mut self, entry: &Entry) -> u64 {
-        if entry.shut == self.capture.shut {
-            return entry.at_ns;
-        }
-        let last_ns = self.capture.counters.last_ns.load(Ordering::Relaxed);
-        let at_ns = entry.at_ns.max(last_ns + 1);
-        self.turns_ns = Some(at_ns);
-        at_ns
-    }
-
-    fn turned(&mut self, shut: bool) {
-        self.turns_ns = None;
-        self.capture.shut = shut;
-    }
-
-    fn mark(&mut self, at_ns: u64, marks: Vec<Mark>) {
-        for mark in marks {
-            self.append(&Record::Mark { at_ns, mark });
-        }
-        self.flush();
-    }
-
-    fn append(&mut self, record: &Record<'_>) {
-        if let Err(error) = self.capture.journal.append(record) {
-            self.write_failed(&error);
-        }
-    }
-
-    /// Says whether everything is in the file.
-    fn flush(&mut self) -> bool {
-        let flushed = self.capture.journal.flush();
-        if let Err(error) = &flushed {
-            self.write_failed(error);
-        }
-        flushed.is_ok()
-    }
-
-    fn seal(self) {
-        let id = self.capture.id.clone();
-        if let Err(error) = self.capture.journal.seal() {
-            tracing::error!(capture_id = %id, %error, "journal not sealed; what was flushed is kept");
-        }
-    }
-
-    fn write_failed(&self, error: &callreel_spool::Error) {
-        let before = self
-            .capture
-            .counters
-            .failed_writes
-            .fetch_add(1, Ordering::Relaxed);
-        if before == 0 {
-            tracing::error!(capture_id = %self.capture.id, %error, "the journal cannot be written: audio waits in memory, and is lost if that lasts");
-        }
     }
 }
 

@@ -11,7 +11,7 @@ use callreel_proto::{CallEvent, EventName, Exchange, MetaflowAction, MetaflowFlo
 use callreel_spool::Writer;
 use callreel_store::Store;
 use ractor::{Actor, ActorRef, rpc::CallResult};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{sync::Semaphore, task::JoinHandle};
 
 use crate::{
@@ -67,6 +67,7 @@ pub struct Calls {
     dispatcher: ActorRef<DispatcherMsg>,
     ended: JoinHandle<()>,
     web: Arc<Web>,
+    spool: Writer,
     /// Takes the requests of other applications, until the node drains.
     requests: JoinHandle<()>,
     /// What else runs as long as the role does.
@@ -97,6 +98,7 @@ impl Calls {
         let changes = store.notices().await?;
         let attachments = Attachments::new(store.raw().clone(), outside.clone());
         let web = Arc::new(Web::new(outside));
+        let shown = spool.clone();
         let context = Arc::new(Context {
             bus,
             store: store.clone(),
@@ -136,6 +138,7 @@ impl Calls {
             dispatcher,
             ended,
             web,
+            spool: shown,
         })
     }
 
@@ -159,6 +162,11 @@ impl Calls {
     /// What this role is doing, for people.
     pub async fn describe(&self) -> Value {
         ractor::call!(self.dispatcher, DispatcherMsg::Describe).unwrap_or_default()
+    }
+
+    /// The same in short: no call is asked.
+    pub fn vitals(&self) -> Value {
+        json!({ "spool": self.spool.describe() })
     }
 
     /// Waits until the role ends without having been told to: something in it broke.

@@ -62,6 +62,8 @@ pub(crate) struct Entry {
     pub(crate) due: Tick,
     /// Since when it has been owed as it is: its last outcome, or when it was found.
     since: Tick,
+    /// When it began to be recorded.
+    began: Tick,
     /// Someone wants it gone as soon as it comes back.
     pub(crate) unwanted: bool,
 }
@@ -123,6 +125,11 @@ impl Book {
         self.entries.len()
     }
 
+    /// When the oldest of them began to be recorded.
+    pub(crate) fn oldest(&self) -> Option<Tick> {
+        self.entries.values().map(|entry| entry.began).min()
+    }
+
     /// Recordings that are held.
     pub(crate) fn held(&self) -> usize {
         let held = |entry: &&Entry| entry.place == Place::Held;
@@ -135,6 +142,7 @@ impl Book {
         id: RecordingId,
         account: AccountId,
         stage: Stage,
+        began: Tick,
         due: Tick,
         now: Tick,
     ) {
@@ -149,6 +157,7 @@ impl Book {
             place: Place::Waiting,
             due,
             since: now,
+            began,
             unwanted: false,
         };
         self.entries.insert(id, entry);

@@ -10,10 +10,12 @@ use std::{
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use callreel_proto::RecordingId;
 use callreel_spool::Ticket;
+use callreel_telemetry::{KeyValue, metrics};
 
 use crate::render::{Failure, Rendered};
 
@@ -106,7 +108,10 @@ fn serve(
             Err(Failure::Stopped)
         } else {
             // Nothing outside of the call is changed by it but files that the next try overwrites.
-            catch_unwind(AssertUnwindSafe(|| work(&ticket, stop))).unwrap_or_else(|payload| {
+            let began = Instant::now();
+            let done = catch_unwind(AssertUnwindSafe(|| work(&ticket, stop)));
+            told(&ticket, began.elapsed());
+            done.unwrap_or_else(|payload| {
                 Err(Failure::Suspect(format!(
                     "rendering panicked: {}",
                     crate::panic_text(&*payload)
@@ -115,6 +120,17 @@ fn serve(
         };
         report(ticket.recording_id().clone(), outcome);
     }
+}
+
+/// Tells how long a rendering took, and of how much audio.
+fn told(ticket: &Ticket, took: Duration) {
+    let format = KeyValue::new("callreel.format", ticket.promise().format.extension());
+    let audio_s = ticket.length_ms().unwrap_or_default() as f64 / 1000.0;
+    let metrics = metrics();
+    metrics
+        .render_duration
+        .record(took.as_secs_f64(), std::slice::from_ref(&format));
+    metrics.render_audio.add(audio_s, &[format]);
 }
 
 #[cfg(test)]

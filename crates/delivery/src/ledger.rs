@@ -7,6 +7,7 @@ use callreel_proto::{
     AccountId, Destination, RecordingFact, RecordingId, RecordingNotice, RecordingState, Utc,
 };
 use callreel_spool::{Error, ImpossibleTransition, Outbox, RenditionInfo, Ticket};
+use callreel_telemetry::metrics;
 use tracing::{error, info, warn};
 
 use crate::{
@@ -42,6 +43,8 @@ pub(crate) struct Owed {
     pub(crate) account: AccountId,
     /// The next work on it.
     pub(crate) stage: Stage,
+    /// When it began to be recorded.
+    pub(crate) began: Utc,
     /// When that is due; long ago, if it has been due since.
     pub(crate) due: Utc,
 }
@@ -92,6 +95,7 @@ impl Ledger {
         Some(Owed {
             account: ticket.promise().account_id.clone(),
             stage: self.stage(ticket)?,
+            began: ticket.promise().started_at,
             due: self.policy.resume_at(now, Some(planned)),
         })
     }
@@ -355,6 +359,9 @@ impl Ledger {
         self.spool.settle(&ticket)?;
         let destination = ticket.place();
         info!(recording_id = %ticket.recording_id(), destination, "delivered");
+        metrics()
+            .delivery_lateness
+            .record(lateness_s(&ticket, now), &[]);
         Ok(Step {
             owed: None,
             notice: (!told_before)
@@ -457,4 +464,16 @@ fn notice(ticket: &Ticket, fact: RecordingFact, detail: Option<String>) -> Recor
         detail,
         ..RecordingNotice::new(fact, account_id, call_id)
     }
+}
+
+/// Seconds since the recording ended.
+fn lateness_s(ticket: &Ticket, now: Utc) -> f64 {
+    let length_ms = ticket.length_ms().unwrap_or_default();
+    let length_ms = i64::try_from(length_ms).unwrap_or(i64::MAX);
+    let ended_ms = ticket
+        .promise()
+        .started_at
+        .unix_ms()
+        .saturating_add(length_ms);
+    now.unix_ms().saturating_sub(ended_ms).max(0) as f64 / 1000.0
 }

@@ -6,6 +6,7 @@ use std::{io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use callreel_attachments::Attachments;
 use callreel_proto::{AccountDb, Destination, Hold, RecordingId, Utc};
 use callreel_spool::{Outbox, PlacedInfo, RenditionInfo, Ticket, TicketKind};
+use callreel_telemetry::{KeyValue, metrics};
 use futures::FutureExt as _;
 use ractor::{
     Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr,
@@ -120,12 +121,12 @@ impl Worker for UploadWorker {
         desk: &mut Arc<Desk>,
     ) -> Result<RecordingId, ActorProcessingErr> {
         let owes_document = job.msg.delivery().uploaded_at.is_some();
-        let failed = if owes_document {
-            Tried::Document
+        let (part, failed): (_, fn(Verdict) -> Tried) = if owes_document {
+            ("document", Tried::Document)
         } else {
-            Tried::File
+            ("file", Tried::File)
         };
-        let attempt = AssertUnwindSafe(desk.attempt(&job.msg)).catch_unwind();
+        let attempt = AssertUnwindSafe(Box::pin(desk.attempt(&job.msg))).catch_unwind();
         let Some(tried) = desk.cut_off.run_until_cancelled(attempt).await else {
             return Ok(job.key);
         };
@@ -133,9 +134,27 @@ impl Worker for UploadWorker {
             let said = crate::panic_text(&*payload);
             failed(Verdict::retry(format!("the try panicked: {said}")))
         });
+        count(part, &tried);
         (desk.report)(job.key.clone(), tried);
         Ok(job.key)
     }
+}
+
+/// Counts a try by what came of it.
+fn count(part: &'static str, tried: &Tried) {
+    let outcome = match tried {
+        Tried::Placed(_) | Tried::Kept(_) => "delivered",
+        Tried::File(verdict) | Tried::Document(verdict) => match verdict {
+            Verdict::Delivered => "delivered",
+            Verdict::Refused { .. } | Verdict::Unwelcome { .. } => "refused",
+            Verdict::Retry { .. } => "failed",
+        },
+    };
+    let attributes = [
+        KeyValue::new("callreel.part", part),
+        KeyValue::new("callreel.outcome", outcome),
+    ];
+    metrics().delivery_attempts.add(1, &attributes);
 }
 
 impl Desk {

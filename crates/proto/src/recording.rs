@@ -327,9 +327,42 @@ pub enum EndReason {
 
 loose_by_serde!(EndReason);
 
+impl EndReason {
+    /// The reason's name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::TimeLimit => "time_limit",
+            Self::Hangup => "hangup",
+            Self::Silence => "silence",
+            Self::Interrupted => "interrupted",
+            Self::Usurped => "usurped",
+            Self::Transferred => "transferred",
+            Self::TooShort => "too_short",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_and_serde_agree() {
+        for reason in [
+            EndReason::Stopped,
+            EndReason::TimeLimit,
+            EndReason::Hangup,
+            EndReason::Silence,
+            EndReason::Interrupted,
+            EndReason::Usurped,
+            EndReason::Transferred,
+            EndReason::TooShort,
+        ] {
+            let written = serde_json::to_value(reason).unwrap();
+            assert_eq!(written, reason.name());
+        }
+    }
 
     #[test]
     fn a_described_destination_keeps_secrets_to_itself() {

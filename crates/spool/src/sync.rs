@@ -10,8 +10,10 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+use callreel_telemetry::metrics;
 
 use crate::{Error, error::At};
 
@@ -120,7 +122,12 @@ impl Worker {
         if !self.shared.dirty.swap(false, Ordering::AcqRel) {
             return;
         }
-        match nix::unistd::syncfs(&self.folder) {
+        let began = Instant::now();
+        let synced = nix::unistd::syncfs(&self.folder);
+        metrics()
+            .spool_sync_duration
+            .record(began.elapsed().as_secs_f64(), &[]);
+        match synced {
             Ok(()) => self.shared.rounds.fetch_add(1, Ordering::Relaxed),
             Err(error) => {
                 tracing::error!(

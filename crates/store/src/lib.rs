@@ -17,6 +17,7 @@ mod error;
 pub mod https;
 pub mod import;
 mod names;
+mod timed;
 mod view;
 
 use std::{ops::Range, path::Path};
@@ -35,6 +36,7 @@ pub use view::{MailboxFolder, MessageCounts, RecordingKey, Recordings, View};
 
 use couch::Couch;
 use embedded::Embedded;
+use timed::timed;
 
 /// The database that holds one account document per account.
 pub const ACCOUNTS: &str = "accounts";
@@ -92,10 +94,13 @@ impl Store {
     pub async fn get(&self, db: &str, id: &str) -> Result<Option<Value>, Error> {
         names::database(db)?;
         names::document(id)?;
-        match &self.backend {
-            Backend::Embedded(file) => file.get(db, id).await,
-            Backend::Couch(couch) => couch.get(db, id).await,
-        }
+        let asked = async move {
+            match &self.backend {
+                Backend::Embedded(file) => file.get(db, id).await,
+                Backend::Couch(couch) => couch.get(db, id).await,
+            }
+        };
+        timed("get", asked).await
     }
 
     /// Writes a document whose `_rev` is that of the stored one, or absent if there is none, and returns the new
@@ -106,10 +111,13 @@ impl Store {
     pub async fn put(&self, db: &str, doc: Value) -> Result<String, Error> {
         names::database(db)?;
         let draft = document::Draft::parse(doc)?;
-        match &self.backend {
-            Backend::Embedded(file) => file.put(db, draft).await,
-            Backend::Couch(couch) => couch.put(db, &draft).await,
-        }
+        let asked = async move {
+            match &self.backend {
+                Backend::Embedded(file) => file.put(db, draft).await,
+                Backend::Couch(couch) => couch.put(db, &draft).await,
+            }
+        };
+        timed("put", asked).await
     }
 
     /// Writes a document over whatever revision is stored, keeping its attachments; returns the new revision.
@@ -119,10 +127,13 @@ impl Store {
     pub async fn save(&self, db: &str, doc: Value) -> Result<String, Error> {
         names::database(db)?;
         let draft = document::Draft::parse(doc)?;
-        match &self.backend {
-            Backend::Embedded(file) => file.save(db, draft).await,
-            Backend::Couch(couch) => couch.save(db, draft).await,
-        }
+        let asked = async move {
+            match &self.backend {
+                Backend::Embedded(file) => file.save(db, draft).await,
+                Backend::Couch(couch) => couch.save(db, draft).await,
+            }
+        };
+        timed("save", asked).await
     }
 
     /// Saves many documents, some with a file as attachment. If a file cannot be read, none is saved. Else the embedded store
@@ -138,10 +149,13 @@ impl Store {
                 names::attachment(&file.name)?;
             }
         }
-        match &self.backend {
-            Backend::Embedded(file) => file.save_all(batch).await,
-            Backend::Couch(couch) => couch.save_all(batch).await,
-        }
+        let asked = async move {
+            match &self.backend {
+                Backend::Embedded(file) => file.save_all(batch).await,
+                Backend::Couch(couch) => couch.save_all(batch).await,
+            }
+        };
+        timed("save_all", asked).await
     }
 
     /// Removes a document and its attachments; false if there was none.
@@ -151,10 +165,13 @@ impl Store {
     pub async fn delete(&self, db: &str, id: &str) -> Result<bool, Error> {
         names::database(db)?;
         names::document(id)?;
-        match &self.backend {
-            Backend::Embedded(file) => file.delete(db, id).await,
-            Backend::Couch(couch) => couch.delete(db, id).await,
-        }
+        let asked = async move {
+            match &self.backend {
+                Backend::Embedded(file) => file.delete(db, id).await,
+                Backend::Couch(couch) => couch.delete(db, id).await,
+            }
+        };
+        timed("delete", asked).await
     }
 
     /// Marks a document `pvt_deleted`, which hides it from every view; false if there was none.
@@ -184,10 +201,13 @@ impl Store {
     /// The name is not valid, or the database cannot be read.
     pub async fn query(&self, db: &str, view: View) -> Result<Vec<Value>, Error> {
         names::database(db)?;
-        match &self.backend {
-            Backend::Embedded(file) => file.query(db, view).await,
-            Backend::Couch(couch) => couch.query(db, &view).await,
-        }
+        let asked = async move {
+            match &self.backend {
+                Backend::Embedded(file) => file.query(db, view).await,
+                Backend::Couch(couch) => couch.query(db, &view).await,
+            }
+        };
+        timed("query", asked).await
     }
 
     /// How many messages of a voicemail box a month database holds, counted where they are. One that does not exist holds
@@ -197,10 +217,13 @@ impl Store {
     /// The name is not valid, or the database cannot be read.
     pub async fn message_counts(&self, db: &str, mailbox: &str) -> Result<MessageCounts, Error> {
         names::database(db)?;
-        match &self.backend {
-            Backend::Embedded(file) => file.message_counts(db, mailbox).await,
-            Backend::Couch(couch) => couch.message_counts(db, mailbox).await,
-        }
+        let asked = async move {
+            match &self.backend {
+                Backend::Embedded(file) => file.message_counts(db, mailbox).await,
+                Backend::Couch(couch) => couch.message_counts(db, mailbox).await,
+            }
+        };
+        timed("message_counts", asked).await
     }
 
     /// Up to `limit` documents of a database in order of their ids, from the one after `after` on (which need not exist);
@@ -211,10 +234,13 @@ impl Store {
     /// The name is not valid, or the database cannot be read.
     pub async fn page(&self, db: &str, after: &str, limit: usize) -> Result<Vec<Value>, Error> {
         names::database(db)?;
-        match &self.backend {
-            Backend::Embedded(file) => file.page(db, after, limit).await,
-            Backend::Couch(couch) => couch.page(db, after, limit).await,
-        }
+        let asked = async move {
+            match &self.backend {
+                Backend::Embedded(file) => file.page(db, after, limit).await,
+                Backend::Couch(couch) => couch.page(db, after, limit).await,
+            }
+        };
+        timed("page", asked).await
     }
 
     /// The names of all databases, sorted.
@@ -222,10 +248,13 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub async fn databases(&self) -> Result<Vec<String>, Error> {
-        match &self.backend {
-            Backend::Embedded(file) => file.databases().await,
-            Backend::Couch(couch) => couch.databases().await,
-        }
+        let asked = async move {
+            match &self.backend {
+                Backend::Embedded(file) => file.databases().await,
+                Backend::Couch(couch) => couch.databases().await,
+            }
+        };
+        timed("databases", asked).await
     }
 
     /// The account's month databases that exist, newest first.
@@ -266,14 +295,19 @@ impl Store {
         names::document(id)?;
         names::attachment(name)?;
         let place = attachment::Place::new(db, id, name);
-        match &self.backend {
-            Backend::Embedded(file) => file.put_attachment(place, content_type, length, body).await,
-            Backend::Couch(couch) => {
-                couch
-                    .put_attachment(place, content_type, length, body)
-                    .await
+        let asked = async move {
+            match &self.backend {
+                Backend::Embedded(file) => {
+                    file.put_attachment(place, content_type, length, body).await
+                }
+                Backend::Couch(couch) => {
+                    couch
+                        .put_attachment(place, content_type, length, body)
+                        .await
+                }
             }
-        }
+        };
+        timed("put_attachment", asked).await
     }
 
     /// An attachment and its bytes as a stream.
@@ -304,10 +338,13 @@ impl Store {
         names::document(id)?;
         names::attachment(name)?;
         let place = attachment::Place::new(db, id, name);
-        match &self.backend {
-            Backend::Embedded(file) => file.attachment(place, range).await,
-            Backend::Couch(couch) => couch.attachment(place, range).await,
-        }
+        let asked = async move {
+            match &self.backend {
+                Backend::Embedded(file) => file.attachment(place, range).await,
+                Backend::Couch(couch) => couch.attachment(place, range).await,
+            }
+        };
+        timed("attachment_range", asked).await
     }
 
     /// Brings up to date what an older version of ours has written, and says what: the views of a CouchDB. A database file needs

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use callreel_telemetry::{KeyValue, metrics};
 use rsipstack::dialog::DialogId;
 use rsipstack::dialog::dialog::{Dialog, DialogState};
 use rsipstack::sip::prelude::HeadersExt;
@@ -29,6 +30,8 @@ const ACK_LOOK: Duration = Duration::from_millis(5);
 pub(crate) async fn serve(shared: Arc<Shared>, mut incoming: TransactionReceiver) {
     let places = Arc::new(Semaphore::new(MAX_SERVED + 2 * shared.config.max_calls));
     while let Some(mut tx) = incoming.recv().await {
+        let method = KeyValue::new("callreel.sip.method", tx.original.method.to_string());
+        metrics().sip_requests.add(1, &[method]);
         match places.clone().try_acquire_owned() {
             Ok(place) => {
                 let tasks = shared.tasks.clone();

@@ -13,7 +13,7 @@ use rsipstack::EndpointBuilder;
 use rsipstack::dialog::dialog_layer::DialogLayer;
 use rsipstack::transaction::Endpoint;
 use rsipstack::transport::TransportLayer;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -254,6 +254,18 @@ impl Switch {
     /// Counts what it has, for as long as it runs.
     pub fn gauge(&self) -> Gauge {
         Gauge(Arc::clone(&self.shared))
+    }
+
+    /// What it looks like now in short: the keys of a [`SwitchPicture`] for which no channel is asked, and how many
+    /// channels there are.
+    pub fn vitals(&self) -> Value {
+        json!({
+            "draining": self.shared.draining.load(Ordering::Relaxed),
+            "channels": self.shared.channels.all().len(),
+            "registrations": locked(&self.shared.location).sweep(Instant::now()),
+            "trunks": self.shared.trunks.pictures(),
+            "counts": self.shared.counters.read(),
+        })
     }
 
     /// What it looks like now: a [`SwitchPicture`] as JSON.

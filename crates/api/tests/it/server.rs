@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::Router;
 use callreel_api::{Api, ApiConfig, Error};
 use callreel_bus::Bus;
 use callreel_spool::View;
@@ -30,6 +31,7 @@ async fn start(dir: &TempDir, listen: &str) -> Result<Api, Error> {
         spool,
         attachments(store),
         "callreel@test",
+        Router::new(),
     )
     .await
 }

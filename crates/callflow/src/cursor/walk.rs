@@ -77,7 +77,7 @@ impl Cursor {
         if self.stage.flag("skip_module") == Some(true) {
             return Turn::next();
         }
-        let Some(mut module) = modules::build(&node.module) else {
+        let Some((name, mut module)) = modules::build(&node.module) else {
             let message = match node.module.as_str() {
                 "" => "an action without a module is skipped".to_owned(),
                 name => format!("{}; skipped", unbuilt::why(name)),
@@ -85,6 +85,7 @@ impl Cursor {
             self.stage.warn(message);
             return Turn::next();
         };
+        self.begun.push(name);
         let turn = module.start(&mut self.stage);
         self.phase = Phase::Walking(module, Await::Nothing);
         turn

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use callreel_callflow::Input;
-use callreel_proto::{CallEvent, CallId, EventName, RouteWin};
+use callreel_proto::{CallEvent, CallId, EventName, HangupCause, RouteWin};
+use callreel_telemetry::{KeyValue, Live, metrics};
 use ractor::ActorRef;
 
 use super::{CallMsg, State};
@@ -18,6 +19,11 @@ impl State {
             return;
         }
         tracing::info!(call_id = %self.route.call_id, account_id = %self.account, number = self.route.dialled(), "call won");
+        metrics().calls_started.add(1, &[]);
+        metrics()
+            .route_duration
+            .record(self.asked_at.elapsed().as_secs_f64(), &[]);
+        self.live = Some(Live::one_of(&metrics().calls_live));
         self.control = Some(Control {
             context: Arc::clone(&self.context),
             call_id: self.route.call_id.clone(),
@@ -64,6 +70,7 @@ impl State {
             return;
         }
         if gone {
+            self.count_end(&event);
             self.tell_of_end(&event);
             self.stop_when_done(myself);
         }
@@ -82,6 +89,14 @@ impl State {
             EventName::ChannelBridge => self.bridged_with(peer, myself).await,
             EventName::ChannelUnbridge => self.bridged_with(None, myself).await,
             _ => {}
+        }
+    }
+
+    fn count_end(&mut self, event: &CallEvent) {
+        if self.live.take().is_some() {
+            let cause = event.hangup_cause.unwrap_or(HangupCause::NormalUnspecified);
+            let cause = KeyValue::new("callreel.hangup.cause", cause.name());
+            metrics().calls_ended.add(1, &[cause]);
         }
     }
 
@@ -114,6 +129,7 @@ impl State {
         }
         tracing::info!(call_id = %self.route.call_id, account_id = %self.account, why, "the call has another controller");
         self.finished = true;
+        self.live = None;
         self.wait(None, myself);
         if let Some(recorder) = &self.recorder {
             drop(recorder.cast(recordings));

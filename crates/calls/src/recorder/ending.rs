@@ -8,6 +8,7 @@ use callreel_proto::{
     RecordingNotice,
 };
 use callreel_spool::{Mark, Ticket};
+use callreel_telemetry::{KeyValue, metrics};
 use ractor::ActorRef;
 use tokio::time::Instant;
 
@@ -233,6 +234,8 @@ impl State {
         }
         let length_ms = running.ticket.length_ms().unwrap_or(0);
         tracing::info!(call_id = %self.call_id(), recording_id = %id, account_id = %self.args.account, ?reason, length_ms, "recording ended");
+        let why = KeyValue::new("callreel.end_reason", reason.name());
+        metrics().recordings_ended.add(1, &[why]);
         let (slot, media_name) = (running.slot(), running.heard_as());
         let recorded = recorded(&running.ticket, length_ms);
         if running.review {

@@ -8,6 +8,7 @@ use callreel_proto::{
     RecordingSource,
 };
 use callreel_spool::Ticket;
+use callreel_telemetry::{Live, metrics};
 use ractor::{ActorRef, MessagingErr};
 use serde::Serialize;
 use tokio::{task::JoinHandle, time::Instant};
@@ -145,6 +146,7 @@ pub(super) struct Running {
     pub(super) since: Instant,
     /// When it was to end.
     pub(super) until: Option<Instant>,
+    _live: Live,
     /// Sends `Due`; aborted when what it waits for comes before.
     timer: Option<JoinHandle<Result<(), MessagingErr<RecorderMsg>>>>,
 }
@@ -177,6 +179,7 @@ impl Running {
             begun: false,
             since: Instant::now(),
             until: None,
+            _live: Live::one_of(&metrics().recordings_live),
             timer: None,
         }
     }

@@ -7,6 +7,7 @@ use callreel_proto::{
     CallEvent, InsertAt, OrderedBy, RecordCall, RecordingFact, RecordingNotice, Requested, Utc,
 };
 use callreel_spool::{Mark, Ticket};
+use callreel_telemetry::metrics;
 use ractor::ActorRef;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -78,6 +79,7 @@ impl State {
         let id = ticket.recording_id();
         let destination = ticket.promise().destination.describe();
         tracing::info!(call_id = %self.call_id(), recording_id = %id, account_id = %self.args.account, destination, "recording");
+        metrics().recordings_started.add(1, &[]);
         let mut terms = terms.unwrap_or_else(|| order::own_terms(&order, id));
         let names = Names::of(&ticket, &by, &terms);
         terms.recording_id = Some(names.id.clone());

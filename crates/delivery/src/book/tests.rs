@@ -34,7 +34,7 @@ fn book() -> Book {
 }
 
 fn open(book: &mut Book, n: u8, stage: Stage, due: i64) {
-    book.open(id(n), account(1), stage, at(due), at(0));
+    book.open(id(n), account(1), stage, at(0), at(due), at(0));
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn accounts_take_turns_at_every_stage() {
     for n in 1..=4 {
         open(&mut book, n, Stage::Render, 0);
     }
-    book.open(id(9), account(2), Stage::Render, at(5), at(0));
+    book.open(id(9), account(2), Stage::Render, at(0), at(5), at(0));
     book.advance(at(9));
     let order: Vec<_> = std::iter::from_fn(|| book.take(Stage::Render)).collect();
     assert_eq!(order, [1, 9, 2, 3, 4].map(id));
@@ -129,7 +129,7 @@ proptest! {
         for (step, n, ms) in steps {
             let stage = Stage::ALL[usize::from(n) % 3];
             match step {
-                0 | 1 => book.open(id(n), account(n % 2), stage, at(ms), at(ms)),
+                0 | 1 => book.open(id(n), account(n % 2), stage, at(0), at(ms), at(ms)),
                 2 => book.put(&id(n), stage, at(ms), at(ms)),
                 3 => book.advance(at(ms)),
                 4 => drop(book.take(stage)),

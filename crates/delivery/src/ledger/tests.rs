@@ -89,8 +89,9 @@ impl Story {
     }
 
     fn found(&self, ms: i64) -> Found {
-        let names = self.ledger.recordings().unwrap();
-        self.ledger.read(&names, at(ms)).unwrap()
+        self.ledger
+            .read(&self.ledger.recordings().unwrap(), at(ms))
+            .unwrap()
     }
 
     /// The same, rendered.
@@ -147,6 +148,7 @@ fn an_ended_recording_is_owed_since_it_began_a_growing_one_not_yet() {
     let owed = Owed {
         account: growing.promise().account_id.clone(),
         stage: Stage::Render,
+        began: at(0),
         due: at(0),
     };
     let found = story.found(5000);
@@ -462,23 +464,6 @@ fn a_switchs_file_is_fetched_before_it_is_rendered_and_never_twice() {
     std::fs::remove_file(place).unwrap();
     let needs = story.ledger.hand_out(&story.id, Stage::Render).unwrap();
     assert!(matches!(needs, Needs::Other(Stage::Fetch)), "{needs:?}");
-}
-
-#[test]
-fn a_switch_that_never_answers_is_given_up_when_a_receiver_would_be() {
-    let story = Story::on_switch();
-    let gone = || Err(Failure::Passing("no answer".to_owned()));
-    let hours = |n: i64| n * 3_600_000;
-    for n in 0..72 {
-        assert!(story.fetch(gone(), hours(n)).owed.is_some());
-    }
-    assert_eq!(story.fetch(Err(Failure::Stopped), hours(71)).notice, None);
-    let over = story.fetch(gone(), hours(72));
-    assert_eq!(
-        told(&over),
-        Some((RecordingFact::Undeliverable, "no answer"))
-    );
-    assert_eq!(story.ticket().state(), RecordingState::Undeliverable);
 }
 
 #[test]

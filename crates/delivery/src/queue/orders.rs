@@ -25,9 +25,10 @@ impl State {
             .await
         {
             Ok(Some(owed)) => {
-                let now = self.watch.now();
-                let due = now.of(owed.due, Utc::now());
-                self.book.open(id, owed.account, owed.stage, due, now);
+                let (now, wall) = (self.watch.now(), Utc::now());
+                let (began, due) = (now.of(owed.began, wall), now.of(owed.due, wall));
+                self.book
+                    .open(id, owed.account, owed.stage, began, due, now);
             }
             // Of another node's spool, or done with already.
             Ok(None) => {}
@@ -65,8 +66,9 @@ impl State {
         if self.book.contains(&id) {
             self.book.put(&id, owed.stage, Tick::FIRST, now);
         } else {
+            let began = now.of(owed.began, Utc::now());
             self.book
-                .open(id, owed.account, owed.stage, Tick::FIRST, now);
+                .open(id, owed.account, owed.stage, began, Tick::FIRST, now);
         }
     }
 

@@ -45,8 +45,9 @@ impl State {
     pub(super) async fn found(&mut self, found: Found) {
         let (wall, now) = (Utc::now(), self.watch.now());
         for (id, owed) in found.owed {
+            let (began, due) = (now.of(owed.began, wall), now.of(owed.due, wall));
             self.book
-                .open(id, owed.account, owed.stage, now.of(owed.due, wall), now);
+                .open(id, owed.account, owed.stage, began, due, now);
         }
         for id in found.at_rest {
             self.book.rest(id);

@@ -196,6 +196,7 @@ impl State {
         let owed: Vec<Value> = self.book.iter().take(DESCRIBED).map(picture).collect();
         json!({
             "owed": self.book.len(),
+            "oldest_s": self.book.oldest().map_or(0, |began| now.since(began).as_secs()),
             "fetching": self.book.out(Stage::Fetch),
             "rendering": self.book.out(Stage::Render),
             "delivering": self.book.out(Stage::Deliver),

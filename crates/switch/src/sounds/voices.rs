@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use callreel_media::{Pcm, speak};
+use callreel_telemetry::{KeyValue, metrics};
 
 use super::http_voice::HttpVoice;
 use super::{Text, blocking};
@@ -67,7 +68,7 @@ impl Voices {
     ) -> Result<Arc<Pcm>, String> {
         let voice = text.voice_for(engine).map(str::to_owned);
         let language = text.language.clone();
-        match (engine, &self.http) {
+        let spoken = match (engine, &self.http) {
             (Engine::Http, Some(http)) => {
                 http.speak(&piece, voice.as_deref(), language.as_deref())
                     .await
@@ -78,6 +79,10 @@ impl Voices {
                 })
                 .await
             }
-        }
+        };
+        let outcome = if spoken.is_ok() { "ok" } else { "failed" };
+        let outcome = KeyValue::new("callreel.outcome", outcome);
+        metrics().speech.add(1, &[outcome]);
+        spoken
     }
 }

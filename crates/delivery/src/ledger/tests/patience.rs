@@ -130,6 +130,23 @@ fn what_is_too_short_and_held_is_kept_for_a_person() {
     }
 }
 
+#[test]
+fn a_switch_that_never_answers_is_given_up_when_a_receiver_would_be() {
+    let story = Story::on_switch();
+    let gone = || Err(Failure::Passing("no answer".to_owned()));
+    let hours = |n: i64| n * 3_600_000;
+    for n in 0..72 {
+        assert!(story.fetch(gone(), hours(n)).owed.is_some());
+    }
+    assert_eq!(story.fetch(Err(Failure::Stopped), hours(71)).notice, None);
+    let over = story.fetch(gone(), hours(72));
+    assert_eq!(
+        told(&over),
+        Some((RecordingFact::Undeliverable, "no answer"))
+    );
+    assert_eq!(story.ticket().state(), RecordingState::Undeliverable);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
