@@ -118,7 +118,16 @@ async fn metrics(State(metrics): State<Arc<Metrics>>) -> Response {
 #[cfg(test)]
 mod tests {
     /// What is above the table of docs/metrics.md.
-    const HEAD: &str = include_str!("metrics/page.md");
+    const HEAD: &str = "# Metrics
+
+Made of the code by `make pages`; change what a metric says there.
+
+Every node tells its metrics at `/metrics` in the text format of Prometheus: on `node.health_listen`, whatever its roles, and on the listener
+of the [API](api.md), where it is open to whoever reaches the port. No metric has an account, a number, a Call-ID or a URL in it.
+
+A metric of a role that does not run in a process is not there. Counters begin at 0 with the process. `target_info` tells which node it is, its
+version and its roles.
+";
 
     #[test]
     fn the_page_of_the_metrics_is_what_the_code_says() {

@@ -44,6 +44,7 @@ impl World {
             ("presence", "mwi_update" | "mwi_unsolicited_update") => {
                 self.counted(incoming, message);
             }
+            ("nodes", "advertise") => self.advertised(&message),
             ("notifications", "voicemail_new") => {
                 self.notified(incoming, message, &pages::MESSAGE_LEFT, "voicemail.new");
             }
@@ -272,6 +273,19 @@ impl World {
     }
 
     /// Kazoo's teletype is to tell people of something.
+    fn advertised(&mut self, node: &Fields) {
+        let mut wrong = book::envelope(node, "nodes", "advertise");
+        wrong.extend(book::check(&pages::ADVERTISE, node));
+        let apps = node.get("WhApps").and_then(Value::as_object);
+        for app in apps.into_iter().flatten().map(|(name, _)| name) {
+            // Others would wait for its answers to what only those answer.
+            if app != "callreel" {
+                wrong.push(format!("it says it is {app}"));
+            }
+        }
+        self.judge(node, wrong);
+    }
+
     fn notified(&mut self, incoming: &Incoming, notice: Fields, page: &pages::Page, key: &str) {
         let name = text(&notice, "Event-Name").unwrap_or_default();
         let mut wrong = book::envelope(&notice, "notification", name);

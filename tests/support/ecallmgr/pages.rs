@@ -139,6 +139,36 @@ pub(super) const MESSAGES_WAITING: Page = Page {
     ],
 };
 
+/// `nodes`/`advertise`. The last five are ours: whoever reads it takes what it knows.
+pub(super) const ADVERTISE: Page = Page {
+    name: "advertise",
+    required: &["Expires"],
+    optional: &[
+        "Channels",
+        "Globals",
+        "Media-Servers",
+        "Node-Info",
+        "Ports",
+        "Processes",
+        "Registrations",
+        "Used-Memory",
+        "Version",
+        "WhApps",
+        "Zone",
+        "Calls",
+        "Owed",
+        "Draining",
+        "Spool",
+        "Bus",
+    ],
+    kinds: &[
+        ("Expires", Kind::Positive),
+        ("WhApps", Kind::Object),
+        ("Spool", Kind::Object),
+        ("Bus", Kind::Object),
+    ],
+};
+
 /// `notification`/`voicemail_new` and `voicemail_saved`.
 pub(super) const MESSAGE_LEFT: Page = Page {
     name: "voicemail_new",
