@@ -6,6 +6,7 @@ mod hostile;
 mod live;
 mod nodes;
 mod outage;
+mod owed;
 mod rolling;
 mod samples;
 

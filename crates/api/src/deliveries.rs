@@ -55,6 +55,7 @@ pub(crate) async fn list(
     };
     let answer = Answer {
         page: Some(page),
+        silent: found.silent,
         ..Answer::new(Value::Array(data))
     };
     Ok(answer.wrap(&shared))
@@ -71,8 +72,13 @@ pub(crate) async fn receivers(State(shared): State<Arc<Shared>>, caller: Caller)
         receivers: Some(true),
         ..OwedReq::default()
     };
-    let shown = gather(&shared, asked).await?.receivers.into_iter();
-    Ok(Answer::new(shown.map(Value::Object).collect()).wrap(&shared))
+    let found = gather(&shared, asked).await?;
+    let shown = found.receivers.into_iter().map(Value::Object);
+    let answer = Answer {
+        silent: found.silent,
+        ..Answer::new(shown.collect())
+    };
+    Ok(answer.wrap(&shared))
 }
 
 /// `POST /deliveries/retry`: tries many at once, the oldest first; `state` and `account_id` choose.
@@ -106,6 +112,7 @@ pub(crate) async fn retry_many(
     let answer = Answer {
         status: StatusCode::ACCEPTED,
         page: Some(page),
+        silent: found.silent,
         ..Answer::new(json!({"order": DeliveryAction::Retry.name(), "ordered": ordered}))
     };
     Ok(answer.wrap(&shared))
@@ -260,7 +267,17 @@ pub(crate) async fn ticket(shared: &Shared, id: &RecordingId) -> Result<Option<O
         recording_id: Some(id.clone()),
         ..OwedReq::default()
     };
-    Ok(gather(shared, asked).await?.tickets.pop())
+    let mut found = gather(shared, asked).await?;
+    let ticket = found.tickets.pop();
+    if ticket.is_none() && !found.silent.is_empty() {
+        let silent: Vec<String> = found.silent.into_iter().collect();
+        let message = format!(
+            "{} deliver recordings and have not answered, so that it is not known whether this one is owed; try again",
+            silent.join(", ")
+        );
+        return Err(Refusal::new(Why::Late, message).cause(id.as_str()));
+    }
+    Ok(ticket)
 }
 
 /// The ticket of a recording. One that is another account's is as good as none.

@@ -1,5 +1,7 @@
 //! The envelope of Crossbar's answers: `data` and what goes with it. Decides nothing about the data.
 
+use std::collections::BTreeSet;
+
 use axum::{
     Json,
     http::StatusCode,
@@ -22,6 +24,8 @@ pub(crate) struct Answer {
     pub(crate) token: Option<String>,
     /// Of a listing.
     pub(crate) page: Option<Page>,
+    /// Nodes whose part of the data is missing, because they did not answer.
+    pub(crate) silent: BTreeSet<String>,
 }
 
 /// Where a listing began and goes on.
@@ -51,6 +55,9 @@ impl Answer {
             for (name, key) in keys {
                 body.extend(key.map(|key| (name.to_owned(), key.into())));
             }
+        }
+        if !self.silent.is_empty() {
+            body.insert("silent_nodes".into(), json!(self.silent));
         }
         body.insert("revision".into(), revision.into());
         common(&mut body, shared, "success");
