@@ -21,6 +21,7 @@ mod failures;
 mod guard;
 mod holds;
 mod hostile;
+mod k8s;
 mod kazoo;
 mod lifecycle;
 mod mandates;

@@ -1,17 +1,13 @@
 //! What a node tells of itself at `/metrics`: the numbers are those of what happened, in a format Prometheus reads.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io::{Read, Write},
-    net::TcpStream,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use crate::support::{
     audio,
     estate::{ACCOUNT, CALLER, Estate, NUMBER, REALM},
-    eventually, free_port,
+    eventually, free_port, get,
     node::Node,
     receiver::Receiver,
     sipp::{Caller, Sipp},
@@ -183,14 +179,9 @@ fn a_node_without_an_api_tells_at_its_health_listener() {
     node.set_env("CALLREEL_NODE_HEALTH_LISTEN", &listen);
     node.set_env("CALLREEL_NODE_ROLES", "[\"delivery\"]");
     node.launch();
-    let mut stream = TcpStream::connect(&listen).unwrap();
-    let request = format!("GET /metrics HTTP/1.1\r\nhost: {listen}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-    let scraped = Scraped::read(body);
+    let (status, body) = get(&listen, "/metrics");
+    assert_eq!(status, 200);
+    let scraped = Scraped::read(&body);
     assert_eq!(scraped.value("callreel_deliveries_owed", &[]), 0.0);
     assert!(
         !scraped.kinds.contains_key("callreel_channels_live"),
