@@ -296,6 +296,9 @@ pub(crate) enum Token {
         /// Days it lasts; until it is revoked when absent
         #[arg(long)]
         days: Option<u32>,
+        /// What it may be used for, such as recordings:read; may be given several times, and is everything when absent
+        #[arg(long, value_name = "SCOPE")]
+        scope: Vec<callreel_api::Scope>,
         #[command(flatten)]
         place: Place,
     },

@@ -19,6 +19,7 @@ pub(crate) async fn run(command: Token) -> anyhow::Result<ExitCode> {
             account,
             name,
             days,
+            scope,
             place,
         } => {
             let store = open_store(&place.load()?)?;
@@ -34,6 +35,7 @@ pub(crate) async fn run(command: Token) -> anyhow::Result<ExitCode> {
                 owner: None,
                 name,
                 expires,
+                scopes: scope.into_iter().collect(),
             };
             let token = Tokens::new(store).issue(&grant).await?;
             say(&format!("{}\n", token.reveal()));
@@ -64,7 +66,7 @@ fn line(token: &TokenInfo) -> String {
     };
     let owner = grant.owner.as_deref().unwrap_or("-");
     format!(
-        "{}  {}  {owner}  {}  {ends}\n",
-        token.id, grant.account, grant.name
+        "{}  {}  {owner}  {}  {ends}  {}\n",
+        token.id, grant.account, grant.name, grant.scopes
     )
 }

@@ -69,6 +69,18 @@ impl Types {
     }
 }
 
+/// Whether an answer has the beginning of the audio: players ask for a recording part by part.
+pub(crate) fn is_begun(answer: &Response) -> bool {
+    match answer.status() {
+        StatusCode::OK => true,
+        StatusCode::PARTIAL_CONTENT => {
+            let range = text(answer.headers(), header::CONTENT_RANGE);
+            range.is_some_and(|range| range.starts_with("bytes 0-"))
+        }
+        _ => false,
+    }
+}
+
 /// Answers with the recording's audio.
 pub(crate) async fn send(
     shared: &Shared,

@@ -9,23 +9,12 @@ use crate::Shared;
 /// Tells that this was done to the recording of a document. What is done stays done, whoever cannot hear of it.
 pub(crate) async fn tell(shared: &Shared, doc: &Value, fact: RecordingFact, what: What) {
     let text = |key: &str| doc[key].as_str().unwrap_or_default();
-    let (Ok(account), Ok(id)) = (
-        AccountId::parse(text("pvt_account_id")),
-        RecordingId::parse(text("_id")),
-    ) else {
-        tracing::warn!(
-            id = text("_id"),
-            "a document does not say whose it is, so that nothing tells what was done to it"
-        );
+    let Some((account, id)) = whose(doc) else {
         return;
     };
     let detail = detail(&what);
     tracing::info!(%account, %id, fact = fact.name(), detail, "done by the API");
-    let manifest = shared.spool.manifest();
-    let entry = Entry::new(account.clone(), id.clone(), what);
-    if let Err(error) = tokio::task::spawn_blocking(move || manifest.note(&entry)).await {
-        tracing::error!(%error, "the manifest was not written");
-    }
+    note(shared, Entry::new(account.clone(), id.clone(), what)).await;
     let call_id = text("call_id");
     if call_id.is_empty() {
         // Not every Kazoo wrote down which call it was, and a notice without one is none.
@@ -40,6 +29,38 @@ pub(crate) async fn tell(shared: &Shared, doc: &Value, fact: RecordingFact, what
     let (bus, envelope) = (&shared.bus, notice.into_envelope());
     bus.tell(&shared.node, Exchange::Kapps, &key, envelope)
         .await;
+}
+
+/// Tells the manifest who is given the audio of a document's recording.
+pub(crate) async fn listened(shared: &Shared, doc: &Value, by: Option<String>) {
+    let Some((account, id)) = whose(doc) else {
+        return;
+    };
+    let by = by.unwrap_or_else(|| "the API".to_owned());
+    tracing::info!(%account, %id, by, "its audio is fetched");
+    note(shared, Entry::new(account, id, What::Listened { by })).await;
+}
+
+/// The account and the id of a recording's document.
+fn whose(doc: &Value) -> Option<(AccountId, RecordingId)> {
+    let text = |key: &str| doc[key].as_str().unwrap_or_default();
+    let account = AccountId::parse(text("pvt_account_id"));
+    let id = RecordingId::parse(text("_id"));
+    if let (Ok(account), Ok(id)) = (account, id) {
+        return Some((account, id));
+    }
+    tracing::warn!(
+        id = text("_id"),
+        "a document does not say whose it is, so that nothing tells what was done to it"
+    );
+    None
+}
+
+async fn note(shared: &Shared, entry: Entry) {
+    let manifest = shared.spool.manifest();
+    if let Err(error) = tokio::task::spawn_blocking(move || manifest.note(&entry)).await {
+        tracing::error!(%error, "the manifest was not written");
+    }
 }
 
 /// Who and why, in a sentence.

@@ -62,12 +62,8 @@ pub(crate) async fn list(
 }
 
 /// `GET /deliveries/receivers`: which receivers are left alone at the moment, and until when.
-pub(crate) async fn receivers(State(shared): State<Arc<Shared>>, caller: Caller) -> Answered {
-    if caller.account().is_some() {
-        // A receiver may be several accounts', and its name tells of others' business.
-        let message = "receivers are shown to the administrator only";
-        return Err(Refusal::new(Why::Forbidden, message));
-    }
+/// A receiver may be several accounts', and its name tells of others' business.
+pub(crate) async fn receivers(State(shared): State<Arc<Shared>>) -> Answered {
     let asked = OwedReq {
         receivers: Some(true),
         ..OwedReq::default()

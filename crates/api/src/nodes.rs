@@ -140,8 +140,7 @@ async fn hear(mut heartbeats: Subscription, table: Table) {
 }
 
 /// `GET /nodes`: every node that was heard of lately.
-pub(crate) async fn list(State(shared): State<Arc<Shared>>, caller: Caller) -> Answered {
-    for_the_operator(&caller)?;
+pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> Answered {
     let living = shared.nodes.table.living();
     let shown = living.iter().map(|(name, heard)| picture(name, heard));
     Ok(Answer::new(shown.collect()).wrap(&shared))

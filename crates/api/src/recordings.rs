@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, State},
-    http::{HeaderMap, StatusCode},
+    extract::{FromRequestParts, Path, State},
+    http::{HeaderMap, Method, StatusCode, request::Parts},
     response::Response,
 };
 use callreel_attachments::{Deleted, How};
@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Shared, audio, audit,
-    auth::By,
+    auth::{self, By, Caller, beyond},
     deliveries::NO_REASON,
     envelope::{Answer, Page},
     listing::{self, Asked, print_key},
@@ -54,20 +54,29 @@ pub(crate) async fn list_of_user(
 pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
     Path((account, id)): Path<(String, String)>,
+    listener: Listener,
     params: Params,
     headers: HeaderMap,
 ) -> Answered {
-    answer_one(&shared, (&account, None, &id), &params, &headers).await
+    answer_one(&shared, (&account, None, &id), listener, &params, &headers).await
 }
 
 /// `GET /v2/accounts/{A}/users/{U}/recordings/{ID}`.
 pub(crate) async fn show_of_user(
     State(shared): State<Arc<Shared>>,
     Path((account, user, id)): Path<(String, String, String)>,
+    listener: Listener,
     params: Params,
     headers: HeaderMap,
 ) -> Answered {
-    answer_one(&shared, (&account, Some(user), &id), &params, &headers).await
+    answer_one(
+        &shared,
+        (&account, Some(user), &id),
+        listener,
+        &params,
+        &headers,
+    )
+    .await
 }
 
 /// `DELETE /v2/accounts/{A}/recordings/{ID}`.
@@ -120,14 +129,38 @@ async fn answer_list(
 async fn answer_one(
     shared: &Shared,
     (account, user, id): (&str, Option<String>, &str),
+    listener: Listener,
     params: &Params,
     headers: &HeaderMap,
 ) -> Answered {
     let scope = scope(shared, account, user).await?;
     let (db, doc) = find(shared, &scope, id).await?;
-    match audio::asked_for(params, headers) {
-        Some(types) => audio::send(shared, &db, &doc, &types, params, headers).await,
-        None => Ok(answer_document(shared, &doc, StatusCode::OK)),
+    let Some(types) = audio::asked_for(params, headers) else {
+        return Ok(answer_document(shared, &doc, StatusCode::OK));
+    };
+    beyond(&listener.caller, auth::Scope::AudioRead)?;
+    let answer = audio::send(shared, &db, &doc, &types, params, headers).await?;
+    if listener.method == Method::GET && audio::is_begun(&answer) {
+        audit::listened(shared, &doc, listener.by).await;
+    }
+    Ok(answer)
+}
+
+/// Who wants to hear a recording, should it be that.
+pub(crate) struct Listener {
+    method: Method,
+    caller: Caller,
+    by: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Listener {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let Ok(caller) = Caller::from_request_parts(parts, state).await;
+        let By(by) = By::from_request_parts(parts, state).await?;
+        let method = parts.method.clone();
+        Ok(Self { method, caller, by })
     }
 }
 

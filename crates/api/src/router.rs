@@ -9,7 +9,6 @@ use axum::{
     http::{HeaderMap, Method, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
-    routing::{get, post, put},
 };
 use callreel_attachments::Attachments;
 use callreel_bus::Bus;
@@ -19,16 +18,13 @@ use callreel_telemetry::{KeyValue, metrics};
 use tokio::sync::watch;
 
 use crate::{
-    Asker, Gate, Nodes, Switches, accounts, auth, channels, deliveries, envelope, flows, health,
-    holds, nodes, pivot, recordings,
+    Asker, Gate, Nodes, Switches, auth, envelope,
     refusal::{Refusal, Why},
+    routes::{Route, Who, routes},
 };
 
 /// Largest body of a request. The longest thing that may be asked for is a `record_call` with headers of its own.
 const MAX_BODY_BYTES: usize = 64 << 10;
-
-/// Largest callflow that may be sent: the largest IVRs have a few hundred actions of a few hundred bytes each.
-const MAX_CALLFLOW_BYTES: usize = 1 << 20;
 
 type Routes = Router<Arc<Shared>>;
 
@@ -58,10 +54,10 @@ pub struct Shared {
 
 /// The API's routes.
 pub fn router(shared: Arc<Shared>) -> Router {
-    open()
-        .merge(of_accounts(&shared))
-        .merge(of_the_spool(&shared))
-        .merge(of_the_platform(&shared))
+    let gated = |router: Routes, route| router.merge(gated(route, &shared));
+    routes()
+        .into_iter()
+        .fold(Router::new(), gated)
         .fallback(async || {
             Refusal::new(
                 Why::NotFound,
@@ -81,89 +77,31 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// What everybody may ask, because nobody is known yet.
-fn open() -> Routes {
-    Router::new()
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/v2/api_auth", put(auth::by_api_key))
-        .route("/v2/user_auth", put(auth::by_password))
-}
-
-/// What is an account's own.
-fn of_accounts(shared: &Arc<Shared>) -> Routes {
-    let one = get(recordings::show).delete(recordings::remove);
-    let one_of_user = get(recordings::show_of_user).delete(recordings::remove_of_user);
-    let one_channel = get(channels::show).put(channels::act).post(channels::act);
-    Router::new()
-        .route("/v2/accounts/{account}/recordings", get(recordings::list))
-        .route("/v2/accounts/{account}/recordings/{id}", one)
-        .route(
-            "/v2/accounts/{account}/recordings/{id}/hold",
-            put(holds::put).delete(holds::lift),
-        )
-        .route(
-            "/v2/accounts/{account}/users/{user}/recordings",
-            get(recordings::list_of_user),
-        )
-        .route(
-            "/v2/accounts/{account}/users/{user}/recordings/{id}",
-            one_of_user,
-        )
-        .merge(drafts())
-        .route("/v2/accounts/{account}/pivot/debug", get(pivot::list))
-        .route(
-            "/v2/accounts/{account}/pivot/debug/{call_id}",
-            get(pivot::show),
-        )
-        .route("/v2/accounts/{account}/channels", get(channels::list))
-        .route("/v2/accounts/{account}/channels/{call_id}", one_channel)
-        .route(
-            "/v2/accounts/{account}/users/{user}/channels",
-            get(channels::list_of_user),
-        )
-        .route(
-            "/v2/accounts/{account}/devices/{device}/channels",
-            get(channels::list_of_device),
-        )
-        // The last layer is the first that a request meets.
-        .route_layer(from_fn_with_state(
-            Arc::clone(shared),
-            auth::keep_to_account,
-        ))
-        .route_layer(from_fn_with_state(Arc::clone(shared), auth::identify))
-}
-
-/// Callflows that somebody is writing.
-fn drafts() -> Routes {
-    Router::new()
-        .route("/v2/accounts/{account}/callflows/check", post(flows::check))
-        .route(
-            "/v2/accounts/{account}/callflows/explain",
-            post(flows::explain),
-        )
-        // The largest callflows have some thousand actions.
-        .layer(DefaultBodyLimit::max(MAX_CALLFLOW_BYTES))
-}
-
-/// What the node owes, to whichever account.
-fn of_the_spool(shared: &Arc<Shared>) -> Routes {
-    Router::new()
-        .route("/deliveries", get(deliveries::list))
-        .route("/deliveries/receivers", get(deliveries::receivers))
-        .route("/deliveries/retry", post(deliveries::retry_many))
-        .route("/deliveries/{id}", get(deliveries::show))
-        .route("/deliveries/{id}/retry", post(deliveries::retry))
-        .route("/deliveries/{id}/drop", post(deliveries::give_up))
-        .route_layer(from_fn_with_state(Arc::clone(shared), auth::identify))
-}
-
-/// What is the operator's.
-fn of_the_platform(shared: &Arc<Shared>) -> Routes {
-    Router::new()
-        .route("/nodes", get(nodes::list))
-        .route("/v2/accounts", get(accounts::list))
-        .route_layer(from_fn_with_state(Arc::clone(shared), auth::identify))
+/// A route behind its gate.
+fn gated(route: Route, shared: &Arc<Shared>) -> Routes {
+    let state = || Arc::clone(shared);
+    // The last layer is the first that a request meets.
+    let serve = match route.who {
+        Who::Open => route.serve,
+        Who::Known(scope) => route
+            .serve
+            .layer(from_fn(move |caller, request, next| {
+                auth::keep_to_scope(scope, caller, request, next)
+            }))
+            .layer(from_fn_with_state(state(), auth::identify)),
+        Who::Account(scope) => route
+            .serve
+            .layer(from_fn(move |caller, request, next| {
+                auth::keep_to_scope(scope, caller, request, next)
+            }))
+            .layer(from_fn_with_state(state(), auth::keep_to_account))
+            .layer(from_fn_with_state(state(), auth::identify)),
+        Who::Operator => route
+            .serve
+            .layer(from_fn(auth::keep_to_operator))
+            .layer(from_fn_with_state(state(), auth::identify)),
+    };
+    Router::new().route(route.path, serve)
 }
 
 /// Gives refusals their envelope, and every answer the headers that all have.

@@ -9,7 +9,7 @@ use axum::{
 use callreel_proto::AccountId;
 use callreel_store::{ACCOUNTS, Error, Store};
 
-use super::Grant;
+use super::{Grant, Scope};
 use crate::{refusal::Refusal, request::invalid_header};
 
 /// Whom the request says it is made for.
@@ -48,6 +48,14 @@ impl Caller {
         let doc = store.get(ACCOUNTS, account.as_str()).await?;
         let above = doc.as_ref().and_then(|doc| doc["pvt_tree"].as_array());
         Ok(above.is_some_and(|above| above.iter().any(|id| id == own.as_str())))
+    }
+
+    /// Whether what he showed may be used for this.
+    pub(crate) fn may(&self, scope: Scope) -> bool {
+        match self {
+            Self::Anyone | Self::Admin => true,
+            Self::Account(grant) => grant.scopes.have(scope),
+        }
     }
 
     fn name(&self) -> Option<&str> {

@@ -17,9 +17,9 @@ use callreel_store::Store;
 use subtle::ConstantTimeEq;
 use tokio::time::Instant;
 
-use super::{Caller, Grant, Tokens, brake::Brake, tokens::hash};
+use super::{Caller, Grant, Scope, Tokens, brake::Brake, tokens::hash};
 use crate::{
-    ApiConfig, Shared,
+    ApiConfig, Shared, nodes,
     refusal::{Refusal, Why},
     request::{self, Params},
 };
@@ -127,6 +127,36 @@ pub(crate) async fn keep_to_account(
     if !caller.reaches(&shared.store, &account).await? {
         return Err(forbidden(account.as_str()));
     }
+    Ok(next.run(request).await)
+}
+
+/// Whether what is shown may be used for this.
+pub(crate) async fn keep_to_scope(
+    scope: Scope,
+    caller: Caller,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    beyond(&caller, scope)?;
+    Ok(next.run(request).await)
+}
+
+/// Refuses who has a token without this scope.
+pub(crate) fn beyond(caller: &Caller, scope: Scope) -> Result<(), Refusal> {
+    if caller.may(scope) {
+        return Ok(());
+    }
+    let message = format!("this token has not the scope {scope}");
+    Err(Refusal::new(Why::Forbidden, message).cause(scope.name()))
+}
+
+/// What is the operator's is told to no account.
+pub(crate) async fn keep_to_operator(
+    caller: Caller,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    nodes::for_the_operator(&caller)?;
     Ok(next.run(request).await)
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
 use super::{
-    Grant,
+    Grant, Scopes,
     gate::peer,
     tokens::{is_open_account, is_open_user},
 };
@@ -54,6 +54,7 @@ pub(crate) async fn by_api_key(
         owner: None,
         name: "API key".to_owned(),
         expires: None,
+        scopes: Scopes::All,
     };
     let (token, grant) = shared.gate.admit(peer, grant).await?;
     Ok(answer(&shared, token, &grant, account))
@@ -89,6 +90,7 @@ pub(crate) async fn by_password(
             owner: user["_id"].as_str().map(str::to_owned),
             name: name.unwrap_or_default().to_owned(),
             expires: None,
+            scopes: Scopes::All,
         };
         let (token, grant) = shared.gate.admit(peer, grant).await?;
         return Ok(answer(&shared, token, &grant, &account));

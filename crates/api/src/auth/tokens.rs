@@ -14,6 +14,8 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
+use super::Scopes;
+
 /// The database of tokens, and the `pvt_type` of what is in it. The name is Kazoo's.
 const TOKEN_AUTH: &str = "token_auth";
 /// Hex digits of a token: 256 bits, which nobody guesses.
@@ -40,6 +42,8 @@ pub struct Grant {
     pub name: String,
     /// When it ends; never if absent.
     pub expires: Option<Utc>,
+    /// What it may be used for.
+    pub scopes: Scopes,
 }
 
 /// A token as a list shows it: what it grants, and its id, which is the SHA-256 of the token.
@@ -84,6 +88,10 @@ impl Tokens {
         }
         if let Some(expires) = grant.expires {
             doc.insert("expires".into(), expires.gregorian_seconds().into());
+        }
+        if let Scopes::Only(scopes) = &grant.scopes {
+            let names: Vec<&str> = scopes.iter().map(|scope| scope.name()).collect();
+            doc.insert("scopes".into(), names.into());
         }
         let account = Some(&grant.account);
         stamp(&mut doc, TOKEN_AUTH, TOKEN_AUTH, account, Utc::now());
@@ -228,8 +236,19 @@ fn read(doc: &Value) -> Option<TokenInfo> {
             owner: text("owner_id"),
             name: text("name").unwrap_or_default(),
             expires,
+            scopes: scopes(&doc["scopes"]),
         },
     })
+}
+
+/// A scope that is not known gives nothing: a newer callreel made it.
+fn scopes(said: &Value) -> Scopes {
+    if said.is_null() {
+        return Scopes::All;
+    }
+    let names = said.as_array().into_iter().flatten();
+    let known = names.filter_map(|name| name.as_str()?.parse().ok());
+    Scopes::Only(known.collect())
 }
 
 fn gregorian(seconds: &Value) -> Option<Utc> {

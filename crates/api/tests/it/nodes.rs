@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use callreel_api::{ApiConfig, Auth, Grant, Nodes, Tokens};
+use callreel_api::{ApiConfig, Auth, Grant, Nodes, Scopes, Tokens};
 use callreel_bus::Bus;
 use callreel_proto::{Exchange, NodeAdvertise, Secret, Utc};
 use callreel_store::ACCOUNTS;
@@ -99,6 +99,7 @@ async fn nodes_and_accounts_are_shown_to_the_operator_only() {
         owner: None,
         name: "quality desk".to_owned(),
         expires: None,
+        scopes: Scopes::All,
     };
     let token = Tokens::new(world.store.clone()).issue(&grant).await;
     let token = token.unwrap();

@@ -93,6 +93,17 @@ impl World {
         self.spool.view()
     }
 
+    /// All lines of the manifest.
+    pub(crate) fn manifest(&self) -> String {
+        let dir = self.spool().dir().join("manifest");
+        let files = std::fs::read_dir(dir).into_iter().flatten();
+        let paths = files.map(|file| file.unwrap().path());
+        let lines = paths.filter(|path| path.extension().is_some_and(|e| e == "jsonl"));
+        lines
+            .map(|path| std::fs::read_to_string(path).unwrap())
+            .collect()
+    }
+
     /// Takes a recording that is owed out of the spool.
     pub(crate) fn delivers(&self, ticket: &Ticket) {
         let outbox = Outbox::open(self.spool.view().dir()).unwrap();

@@ -133,6 +133,7 @@ impl Stories {
             What::Undeliverable { .. }
             | What::Ordered { .. }
             | What::Deleted { .. }
+            | What::Listened { .. }
             | What::Repaired { .. } => {}
         }
     }

@@ -110,6 +110,11 @@ pub enum What {
         /// What was done where, and what stays because nobody can delete it there.
         receipts: Vec<String>,
     },
+    /// Somebody fetched its audio; said by whoever gives it, once for a fetch however many parts it has.
+    Listened {
+        /// Who.
+        by: String,
+    },
     /// The manifest found damage in itself and went on; said by the manifest.
     Repaired {
         /// What was found and what became of it.
