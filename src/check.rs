@@ -6,7 +6,7 @@ use std::{collections::HashSet, process::ExitCode};
 use callreel_proto::RecordingId;
 use callreel_spool::{Finding, Outbox, Space, Ticket, View as SpoolView};
 
-use crate::{cli::Place, config::Config, node::open_store, serve::say};
+use crate::{cli::Place, config::Config, defaults, node::open_store, serve::say};
 
 /// Names the last line of the manifest.
 pub(crate) fn head(place: &Place) -> anyhow::Result<ExitCode> {
@@ -59,6 +59,7 @@ pub(crate) async fn run(place: &Place, repair: bool) -> anyhow::Result<ExitCode>
     findings.extend(room(&config));
     if let Some(store) = &store {
         findings.extend(store.check().await?);
+        findings.extend(defaults::known_secret(&config, store).await);
     }
     for finding in &findings {
         say(&format!("{finding}\n"));

@@ -5,6 +5,7 @@ mod check;
 mod cli;
 mod config;
 mod correlation;
+mod defaults;
 mod demo;
 mod dial;
 mod flow;

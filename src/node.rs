@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use axum::Router;
 use callreel_api::Api;
 use callreel_attachments::{Attachments, Outside};
@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::{
     config::{Config, Role},
+    defaults,
     heart::{Gauges, Heart},
 };
 
@@ -46,7 +47,7 @@ impl Node {
     /// A place cannot be opened or a role cannot start; the error says which and what to change.
     pub(crate) async fn start(config: &Config, metrics: Router) -> anyhow::Result<Self> {
         let bus = Bus::open(&config.bus, &config.node.name).await?;
-        let store = open_store(config)?;
+        let store = open_safe_store(config).await?;
         let mut node = Self {
             bus: bus.clone(),
             store: store.clone(),
@@ -244,6 +245,15 @@ impl Node {
         self.bus.close();
         self.bus.ended().await;
     }
+}
+
+/// Opens the store a configuration names, unless strangers would be let in by secrets that everybody knows.
+async fn open_safe_store(config: &Config) -> anyhow::Result<Store> {
+    let store = open_store(config)?;
+    if let Some(wrong) = defaults::known_secret(config, &store).await {
+        bail!(wrong);
+    }
+    Ok(store)
 }
 
 /// Opens the store a configuration names.
