@@ -16,6 +16,7 @@ mod nodes;
 #[cfg(test)]
 mod pivot;
 mod recordings;
+mod routes;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
