@@ -15,7 +15,7 @@ async fn scoped(world: &World, scopes: Scopes) -> Option<String> {
         ..grant(ACCOUNT, None)
     };
     let token = Tokens::new(world.store.clone()).issue(&grant).await;
-    Some(token.unwrap().reveal().to_owned())
+    Some(token.expect("the store takes it").reveal().to_owned())
 }
 
 #[tokio::test(start_paused = true)]
