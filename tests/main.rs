@@ -23,6 +23,7 @@ mod holds;
 mod hostile;
 mod k8s;
 mod kazoo;
+mod licences;
 mod lifecycle;
 mod mandates;
 mod manifest;
