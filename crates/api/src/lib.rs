@@ -11,6 +11,7 @@ mod auth;
 mod channels;
 mod config;
 mod connection;
+mod console;
 mod deliveries;
 mod envelope;
 mod error;

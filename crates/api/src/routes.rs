@@ -14,7 +14,7 @@ use crate::{
         self, CallsControl, CallsRead, DeliveriesRead, DeliveriesWrite, FlowsCheck, RecordingsRead,
         RecordingsWrite,
     },
-    channels, deliveries, flows, health, holds, nodes, pivot, recordings,
+    channels, console, deliveries, flows, health, holds, nodes, pivot, recordings,
 };
 
 /// Largest callflow that may be sent: the largest IVRs have a few hundred actions of a few hundred bytes each.
@@ -74,6 +74,8 @@ macro_rules! routes {
 pub fn routes() -> Vec<Route> {
     use Who::{Account, Known, Open, Operator};
     routes! {
+        get "/" Open => console::index;
+        get "/console/{file}" Open => console::file;
         get "/healthz" Open => health::alive;
         get "/readyz" Open => health::ready;
         put "/v2/api_auth" Open => auth::by_api_key;

@@ -5,6 +5,8 @@ mod access;
 #[cfg(test)]
 mod channels;
 #[cfg(test)]
+mod console;
+#[cfg(test)]
 mod control;
 #[cfg(test)]
 mod deliveries;

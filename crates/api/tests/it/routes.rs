@@ -29,6 +29,7 @@ async fn every_route_there_is_lets_in_whom_its_line_names_and_nobody_else() {
             .replace("{user}", "u1")
             .replace("{device}", "d1")
             .replace("{call_id}", "c%40h")
+            .replace("{file}", "app.js")
             .replace("{id}", "202611-0123456789abcdef0123456789abcdef");
         assert!(!uri.contains('{'), "{uri}: say what this parameter is");
         let own_scope = match route.who {
