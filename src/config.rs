@@ -1,6 +1,7 @@
 //! The node's settings: one TOML file, overridden by `CALLREEL_<SECTION>_<KEY>`, with every key documented in one place.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     num::NonZeroU64,
     path::{Path, PathBuf},
@@ -19,6 +20,7 @@ use figment::{
     providers::{Format, Serialized, Toml},
 };
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 mod checked;
 mod environment;
@@ -182,6 +184,11 @@ impl SpoolSection {
 pub(crate) struct TelemetryConfig {
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
+    pub(crate) otlp_endpoint: Option<Url>,
+    pub(crate) otlp_ca_file: Option<PathBuf>,
+    pub(crate) otlp_headers: BTreeMap<String, String>,
+    pub(crate) trace_ratio: f64,
+    pub(crate) phone_numbers: bool,
 }
 
 impl Default for TelemetryConfig {
@@ -190,6 +197,11 @@ impl Default for TelemetryConfig {
             // lapin logs every outage as an error of its own; the bus says what it means.
             log: "info,rsipstack=error,lapin=off,opentelemetry=warn".to_owned(),
             log_format: LogFormat::Text,
+            otlp_endpoint: None,
+            otlp_ca_file: None,
+            otlp_headers: BTreeMap::new(),
+            trace_ratio: 1.0,
+            phone_numbers: false,
         }
     }
 }

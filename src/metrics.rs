@@ -11,21 +11,25 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use callreel_telemetry::{KeyValue, SCOPE, Seen, observe};
+use callreel_telemetry::{SCOPE, Seen, observe};
 use opentelemetry::{global, metrics::MeterProvider};
-use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 use serde_json::Value;
 use tokio::{
     sync::{Notify, watch},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
-use crate::config::NodeConfig;
+use crate::telemetry::Telemetry;
 
 /// How long who asks for metrics waits for the roles to show themselves; then what they showed last has to do. Less than the
 /// ten seconds Prometheus waits.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How old what the roles showed may be in metrics that are sent: half of the usual time between two.
+const LOOK: Duration = Duration::from_secs(30);
+/// How long a node that ends waits for the last of them.
+const LAST: Duration = Duration::from_secs(2);
 
 /// What is collected of this process.
 #[derive(Debug)]
@@ -35,7 +39,9 @@ pub(crate) struct Metrics {
     seen: watch::Sender<Seen>,
     /// Somebody wants them to show themselves anew.
     wanted: Notify,
-    _provider: SdkMeterProvider,
+    /// How often they are to do so unasked: metrics that are sent ask nobody.
+    looks: Option<Duration>,
+    provider: SdkMeterProvider,
 }
 
 impl Metrics {
@@ -43,17 +49,22 @@ impl Metrics {
     ///
     /// # Errors
     /// None that is known; the collector says what it has against being set up.
-    pub(crate) fn start(node: &NodeConfig) -> anyhow::Result<Arc<Self>> {
+    pub(crate) fn start(telemetry: &Telemetry) -> anyhow::Result<Arc<Self>> {
         let registry = Registry::new();
         let exporter = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
             .scope_info_enabled(false)
             .build()
             .context("metrics")?;
-        let provider = SdkMeterProvider::builder()
+        let mut provider = SdkMeterProvider::builder()
             .with_reader(exporter)
-            .with_resource(resource(node))
-            .build();
+            .with_resource(telemetry.resource.clone());
+        let pushed = telemetry.metrics()?;
+        let looks = pushed.is_some();
+        if let Some(receiver) = pushed {
+            provider = provider.with_periodic_exporter(receiver);
+        }
+        let provider = provider.build();
         let (seen, shown) = watch::channel(Seen::default());
         observe(&provider.meter(SCOPE), move || Arc::clone(&shown.borrow()));
         global::set_meter_provider(provider.clone());
@@ -61,7 +72,8 @@ impl Metrics {
             registry,
             seen,
             wanted: Notify::new(),
-            _provider: provider,
+            looks: looks.then_some(LOOK),
+            provider,
         }))
     }
 
@@ -74,7 +86,23 @@ impl Metrics {
 
     /// Returns when somebody wants the roles to show themselves, who is then to be told by [`Metrics::show`].
     pub(crate) async fn wanted(&self) {
-        self.wanted.notified().await;
+        let look = async {
+            match self.looks {
+                Some(every) => sleep(every).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.wanted.notified() => {}
+            () = look => {}
+        }
+    }
+
+    /// Sends what is to be sent for the last time.
+    pub(crate) async fn stop(&self) {
+        let provider = self.provider.clone();
+        // Exports go through this runtime, so that none of its threads may wait for them.
+        drop(tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(LAST)).await);
     }
 
     /// What the roles show of themselves now.
@@ -90,19 +118,6 @@ impl Metrics {
         drop(timeout(PATIENCE, shown.changed()).await);
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
-}
-
-/// Who tells.
-fn resource(node: &NodeConfig) -> Resource {
-    let roles: Vec<&str> = node.roles.iter().map(|role| role.name()).collect();
-    Resource::builder_empty()
-        .with_service_name("callreel")
-        .with_attributes([
-            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-            KeyValue::new("service.instance.id", node.name.clone()),
-            KeyValue::new("callreel.roles", roles.join(",")),
-        ])
-        .build()
 }
 
 async fn metrics(State(metrics): State<Arc<Metrics>>) -> Response {

@@ -10,7 +10,7 @@ use crate::{
     health::Health,
     metrics::Metrics,
     node::Node,
-    telemetry,
+    telemetry::Telemetry,
 };
 
 /// Runs the node and prints where it can be reached; the line `ready` follows when it takes calls.
@@ -19,10 +19,10 @@ pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
     if !args.role.is_empty() {
         config.node.roles = args.role;
     }
-    telemetry::start(&config.telemetry)?;
+    let telemetry = Telemetry::start(&config)?;
     tracing::info!(version = VERSION, roles = ?config.node.roles, "starting");
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
-    let metrics = Metrics::start(&config.node)?;
+    let metrics = Metrics::start(&telemetry)?;
     let health = Health::start(config.node.health_listen, metrics.router()).await?;
     let mut node = Node::start(&config, metrics.router()).await?;
     health.serves(node.bus().clone(), node.store().clone());
@@ -65,6 +65,7 @@ pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
     };
     tracing::debug!(roles = %node.describe().await, "stopping");
     node.stop().await;
+    tokio::join!(metrics.stop(), telemetry.stop());
     Ok(code)
 }
 

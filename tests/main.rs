@@ -40,6 +40,7 @@ mod rules;
 mod sealed;
 mod signalling;
 mod tidy;
+mod tracing;
 mod transfers;
 mod upgrades;
 mod webhooks;

@@ -21,6 +21,7 @@ impl Config {
         let log = &config.telemetry.log;
         EnvFilter::try_new(log)
             .map_err(|error| anyhow::anyhow!("telemetry.log = {log:?}: {error}"))?;
+        crate::telemetry::validate(&config.telemetry)?;
         if !config.store.is_embedded() && config.store.ca_file.is_none() {
             Store::connect(&config.store.url, &config.store.couch())?;
         }
@@ -55,6 +56,15 @@ mod tests {
             ),
             ("[api]\nadmin_token = \"short\"\n", "api.admin_token"),
             ("[telemetry]\nlog = \"info,=\"\n", "telemetry.log"),
+            (
+                "[telemetry]\notlp_endpoint = \"collector:4318\"\n",
+                "telemetry.otlp_endpoint",
+            ),
+            ("[telemetry]\ntrace_ratio = 1.5\n", "telemetry.trace_ratio"),
+            (
+                "[telemetry.otlp_headers]\n\"A B\" = \"x\"\n",
+                "telemetry.otlp_headers",
+            ),
             ("[store]\nurl = \"ftp://db.example.com\"\n", "store.url"),
         ] {
             let said = check(text).unwrap_err();

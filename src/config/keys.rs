@@ -32,6 +32,32 @@ const SPOOL_KEYS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Every key of section `telemetry` and what it means.
+const TELEMETRY_KEYS: &[(&str, &str)] = &[
+    ("log", "log filter, as RUST_LOG (which wins when set)"),
+    ("log_format", "text or json"),
+    (
+        "otlp_endpoint",
+        "URL of a receiver of traces, metrics and log lines by OTLP over HTTP, such as http://collector:4318 (docs/tracing.md); nowhere when absent",
+    ),
+    (
+        "otlp_ca_file",
+        "PEM file of the authority that signed its certificate, beside the system's",
+    ),
+    (
+        "otlp_headers",
+        "HTTP headers it is sent, names and values, such as { Authorization = \"Bearer …\" }",
+    ),
+    (
+        "trace_ratio",
+        "share of calls whose trace is kept, 0 to 1; what a trace that came with a message says of itself counts for more",
+    ),
+    (
+        "phone_numbers",
+        "whether spans hold the telephone numbers of a call",
+    ),
+];
+
 /// Every section with the meaning of every key.
 pub(super) fn sections() -> [(&'static str, &'static [(&'static str, &'static str)]); 11] {
     [
@@ -80,12 +106,6 @@ pub(super) fn sections() -> [(&'static str, &'static [(&'static str, &'static st
         ("delivery", callreel_delivery::CONFIG_KEYS),
         ("webhooks", callreel_delivery::WEBHOOKS_CONFIG_KEYS),
         ("api", callreel_api::CONFIG_KEYS),
-        (
-            "telemetry",
-            &[
-                ("log", "log filter, as RUST_LOG (which wins when set)"),
-                ("log_format", "text or json"),
-            ],
-        ),
+        ("telemetry", TELEMETRY_KEYS),
     ]
 }

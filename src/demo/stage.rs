@@ -8,7 +8,7 @@ use callreel_bus::Bus;
 use callreel_store::import::{Report, import};
 
 use super::ANY_LOOPBACK;
-use crate::{config::Config, import::refusals, node::Node, telemetry};
+use crate::{config::Config, import::refusals, node::Node, telemetry::Telemetry};
 
 /// A running node, as far as the demo needs it.
 pub(super) struct Stage {
@@ -25,7 +25,8 @@ impl Stage {
     /// Starts a node whose store and spool lie in `data`.
     pub(super) async fn open(data: &Path) -> anyhow::Result<Self> {
         let config = config(data);
-        telemetry::start(&config.telemetry)?;
+        // Nobody is sent anything: what is told goes to standard error.
+        Telemetry::start(&config)?;
         let node = Node::start(&config, Router::new()).await?;
         let sip = node
             .sip_addresses()

@@ -7,6 +7,7 @@ pub(crate) mod callee;
 pub(crate) mod caller;
 pub(crate) mod clock;
 pub(crate) mod cluster;
+pub(crate) mod collector;
 pub(crate) mod couch;
 pub(crate) mod disk;
 pub(crate) mod ecallmgr;

@@ -2,6 +2,7 @@
 
 mod walk;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,8 +43,10 @@ pub struct Cursor {
     branches_left: u32,
     /// Actions entered so far.
     steps: u64,
-    /// The modules begun since somebody asked last.
-    begun: Vec<&'static str>,
+    /// The modules begun since somebody asked last, each with the number of the effect that follows.
+    begun: VecDeque<(usize, &'static str)>,
+    /// Effects that were taken.
+    taken: usize,
     exhausted: bool,
 }
 
@@ -68,7 +71,8 @@ impl Cursor {
             flow,
             saved: Vec::new(),
             steps: 0,
-            begun: Vec::new(),
+            begun: VecDeque::new(),
+            taken: 0,
             exhausted: false,
         }
     }
@@ -106,6 +110,7 @@ impl Cursor {
     /// What to do next.
     pub fn poll_output(&mut self) -> Output {
         if let Some(effect) = self.stage.outbox.pop_front() {
+            self.taken += 1;
             return Output::Effect(effect);
         }
         match &self.phase {
@@ -146,9 +151,10 @@ impl Cursor {
         }
     }
 
-    /// The modules that were begun since this was asked last.
-    pub fn take_begun(&mut self) -> Vec<&'static str> {
-        std::mem::take(&mut self.begun)
+    /// The modules that were begun since this was asked last, and before what [`Cursor::poll_output`] gives next.
+    pub fn take_begun(&mut self) -> Option<&'static str> {
+        let due = |(before, _): &mut (usize, &str)| *before <= self.taken;
+        self.begun.pop_front_if(due).map(|(_, module)| module)
     }
 
     /// How many flows wait until what runs is over.

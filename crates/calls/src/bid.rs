@@ -137,6 +137,7 @@ pub(crate) async fn consider(context: Arc<Context>, request: Envelope<RouteReq>)
             metaflows: wishes.metaflows,
             recipient: caller.recipient(),
             settings,
+            asked_in: headers.trace_parent,
             context,
         },
         fetch_id,

@@ -23,11 +23,9 @@ mod hearing;
 mod keys;
 mod metaflow;
 mod recording;
+mod trail;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use callreel_callflow::{
     Answer, CallInfo, Captures, Cursor, Effect, Flow, Input, Output, Ringback, Settings, Standing,
@@ -36,7 +34,7 @@ use callreel_callflow::{
 };
 use callreel_proto::{
     AccountId, CallEvent, CallId, Envelope, EventName, MetaflowAction, MetaflowFlow, RecordRequest,
-    RouteReq, RouteWin,
+    RouteReq, RouteWin, TraceParent,
 };
 use callreel_telemetry::{KeyValue, Live, metrics};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
@@ -45,6 +43,7 @@ use tokio::task::JoinHandle;
 
 use asking::Asked;
 use keys::Keys;
+use trail::Trail;
 
 use crate::{
     context::Context,
@@ -109,6 +108,8 @@ pub(crate) struct Args {
     /// The account's public key, to which its recordings are sealed.
     pub(crate) recipient: Option<String>,
     pub(crate) settings: Settings,
+    /// The span in which its switch asks who wants it.
+    pub(crate) asked_in: Option<TraceParent>,
 }
 
 /// Everything a call knows.
@@ -131,8 +132,11 @@ pub(crate) struct State {
     told_at_end: Vec<Hidden>,
     /// The flow is over; the actor ends with its recorder.
     finished: bool,
-    /// When its switch asked who wants it.
+    /// When its switch asked who wants it, and in which span.
     asked_at: Instant,
+    asked_in: Option<TraceParent>,
+    /// Set when the call is won.
+    trail: Option<Trail>,
     /// Counts it from the win until its channel is gone.
     live: Option<Live>,
 }
@@ -258,6 +262,8 @@ impl State {
             told_at_end: Vec::new(),
             finished: false,
             asked_at: Instant::now(),
+            asked_in: args.asked_in,
+            trail: None,
             live: None,
         };
         state.joined(Party::Caller, &args.metaflows);
@@ -279,28 +285,33 @@ impl State {
             self.cursor.handle_input(now, Input::Exhausted);
         }
         let wait = loop {
+            while let Some(module) = self.cursor.take_begun() {
+                self.enter(module);
+            }
             match self.cursor.poll_output() {
                 Output::Effect(effect) => self.perform(effect, myself).await,
                 Output::Wait(until) => break Some(until),
                 Output::Finished => break None,
             }
         };
-        self.count_steps(heard.then(|| began.elapsed()));
+        if heard {
+            let took = began.elapsed().as_secs_f64();
+            metrics().step_duration.record(took, &[]);
+        }
         match wait {
             Some(until) => self.wait(until, myself),
             None => self.finish(myself),
         }
     }
 
-    /// Counts the modules that were begun, and how long it took to do what an event asks for.
-    fn count_steps(&mut self, took: Option<Duration>) {
-        for module in self.cursor.take_begun() {
-            let name = KeyValue::new("callreel.module", module);
-            metrics().modules.add(1, &[name]);
-        }
-        if let Some(took) = took {
-            metrics().step_duration.record(took.as_secs_f64(), &[]);
-        }
+    /// A module begins: what follows is done for it.
+    fn enter(&mut self, module: &'static str) {
+        let name = KeyValue::new("callreel.module", module);
+        metrics().modules.add(1, &[name]);
+        let Some(trail) = &mut self.trail else { return };
+        trail.enter(module);
+        let control = self.control.as_mut().expect("set with the trail");
+        control.asked_in = trail.parent();
     }
 
     /// The only place that acts.

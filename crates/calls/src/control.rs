@@ -5,7 +5,7 @@ use std::sync::Arc;
 use callreel_bus::Receipt;
 use callreel_proto::{
     Application, CallEvent, CallId, Command, Envelope, EventName, Exchange, Headers, InsertAt,
-    Requested, Utc, random_hex,
+    Requested, TraceParent, Utc, random_hex,
 };
 use futures::FutureExt;
 use ractor::ActorRef;
@@ -21,6 +21,8 @@ pub(crate) struct Control {
     pub(crate) queue: String,
     /// Who hears of a command that was lost.
     pub(crate) owner: Owner,
+    /// In which span the commands are sent.
+    pub(crate) asked_in: Option<TraceParent>,
 }
 
 /// Who sends a call's commands.
@@ -85,7 +87,8 @@ impl Control {
     ) -> Envelope<Command> {
         let mut headers = Headers::new("call", "command")
             .server_id(self.context.queue.clone())
-            .msg_id(msg_id);
+            .msg_id(msg_id)
+            .trace_parent(self.asked_in);
         headers.node.clone_from(&self.context.node);
         Envelope {
             headers,

@@ -341,6 +341,7 @@ impl State {
             call_id,
             queue,
             owner: Owner::Nobody,
+            asked_in: None,
         };
         let hangup = Application::Hangup {
             hangup_cause: Some(HangupCause::NormalTemporaryFailure),

@@ -6,7 +6,7 @@ use callreel_callflow::{
 };
 use callreel_proto::{
     AccountId, Application, CallId, Channels, Destination, InsertAt, Leg, MediaFork, RecordAction,
-    RecordCall, RecordingId, RouteReq, Utc, random_hex,
+    RecordCall, RecordingId, RouteReq, TraceParent, Utc, random_hex,
 };
 use callreel_spool::{Promise, Source, Ticket, TicketKind, check_file_name};
 use serde_json::{Map, json};
@@ -32,6 +32,8 @@ pub(crate) struct Place<'a> {
     pub(crate) nth: u32,
     /// The leg the call is bridged with.
     pub(crate) peer: Option<&'a CallId>,
+    /// Its span.
+    pub(crate) span: Option<TraceParent>,
 }
 
 /// The two orders of which one with separate files consists: the caller's, and the other party's, which announces nothing.
@@ -111,6 +113,7 @@ pub(crate) fn ticket(
         min_ms: u64::try_from(order.min.as_millis()).unwrap_or(u64::MAX),
         redact_dtmf: config.redact_dtmf,
         recipient: place.recipient,
+        span: place.span,
     };
     Ticket::new(promise, document).map_err(|error| error.to_string())
 }

@@ -174,6 +174,7 @@ async fn tell_to_end(context: &Arc<Context>, ticket: &Ticket) {
         call_id: ticket.promise().call_id.clone(),
         queue: file.control_queue.clone(),
         owner: Owner::Nobody,
+        asked_in: None,
     };
     let stop = if file.in_turn {
         Application::Break

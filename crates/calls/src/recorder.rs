@@ -37,7 +37,7 @@ use std::{
 use callreel_callflow::{Input, Meant, RecordingOrder, Slot};
 use callreel_proto::{
     AccountId, CallEvent, CallId, Envelope, EventName, MetaflowAction, OrderedBy, RecordRequest,
-    RecordingFact, RecordingNotice, RouteReq,
+    RecordingFact, RecordingNotice, RouteReq, TraceParent,
 };
 use callreel_spool::{Mark, Ticket};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort};
@@ -62,8 +62,8 @@ pub(crate) struct Recorder;
 pub(crate) enum RecorderMsg {
     /// From another recorder of the same call: it is masked from here, or no longer.
     CallMasked(bool, OrderedBy),
-    /// From the call: begin this recording.
-    Start(Box<RecordingOrder>),
+    /// From the call: begin this recording, which is ordered in this span.
+    Start(Box<RecordingOrder>, Option<TraceParent>),
     /// From the call: end this running `record_call` recording of the flow.
     Stop {
         /// Which one.
@@ -195,10 +195,11 @@ impl Actor for Recorder {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            RecorderMsg::Start(order) if state.is_done_already(&order) => {
+            RecorderMsg::Start(order, _) if state.is_done_already(&order) => {
                 tracing::info!(call_id = %state.call_id(), by = ?order.by, "recorded on since before the transfer");
             }
-            RecorderMsg::Start(order) => {
+            RecorderMsg::Start(order, asked_in) => {
+                state.args.control.asked_in = asked_in;
                 let by = Orderer::Flow(order.slot);
                 // Refused, it has been said.
                 drop(state.start(*order, by, &myself).await);

@@ -17,7 +17,10 @@ use callreel_proto::RecordingId;
 use callreel_spool::Ticket;
 use callreel_telemetry::{KeyValue, metrics};
 
-use crate::render::{Failure, Rendered};
+use crate::{
+    render::{Failure, Rendered},
+    trail,
+};
 
 /// Tickets that wait per thread: one, so that a thread never waits for the queue. The others wait on disk.
 const WAITING_PER_THREAD: usize = 1;
@@ -109,14 +112,17 @@ fn serve(
         } else {
             // Nothing outside of the call is changed by it but files that the next try overwrites.
             let began = Instant::now();
+            let span = trail::rendering(&ticket);
             let done = catch_unwind(AssertUnwindSafe(|| work(&ticket, stop)));
             told(&ticket, began.elapsed());
-            done.unwrap_or_else(|payload| {
+            let done = done.unwrap_or_else(|payload| {
                 Err(Failure::Suspect(format!(
                     "rendering panicked: {}",
                     crate::panic_text(&*payload)
                 )))
-            })
+            });
+            trail::failed(span, &done);
+            done
         };
         report(ticket.recording_id().clone(), outcome);
     }

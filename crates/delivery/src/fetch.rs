@@ -21,6 +21,7 @@ use crate::{
     DeliveryConfig, Error,
     intake::{Awaited, Intake, Shelf},
     render::Failure,
+    trail,
 };
 
 /// Answers that may wait to be read: each fetch gets one, and reading one takes microseconds.
@@ -107,11 +108,13 @@ impl Fetcher {
     pub(crate) fn dispatch(&self, ticket: Box<Ticket>, report: Report) {
         let office = Arc::clone(&self.office);
         self.run(async move {
+            let span = trail::fetch(&ticket);
             let tried = AssertUnwindSafe(office.fetch(&ticket)).catch_unwind().await;
             let outcome = tried.unwrap_or_else(|payload| {
                 let said = crate::panic_text(&*payload);
                 Err(Failure::Passing(format!("the fetch panicked: {said}")))
             });
+            trail::failed(span, &outcome);
             report(ticket.recording_id().clone(), outcome);
         });
     }

@@ -31,6 +31,7 @@ pub mod schedule;
 mod telling;
 #[cfg(test)]
 mod testing;
+mod trail;
 mod turns;
 mod upload;
 mod verify;

@@ -40,6 +40,7 @@ pub(crate) fn ticket(change: impl FnOnce(&mut Promise)) -> Box<Ticket> {
         min_ms: 0,
         redact_dtmf: false,
         recipient: None,
+        span: None,
         of_leg: callreel_proto::Leg::A,
     };
     change(&mut promise);

@@ -25,6 +25,7 @@ use crate::{
     rendition::Rendition,
     request_url::request_url,
     schedule::Verdict,
+    trail,
 };
 
 /// Where outcomes go.
@@ -126,6 +127,7 @@ impl Worker for UploadWorker {
         } else {
             ("file", Tried::File)
         };
+        let span = trail::attempt(&job.msg, part);
         let attempt = AssertUnwindSafe(Box::pin(desk.attempt(&job.msg))).catch_unwind();
         let Some(tried) = desk.cut_off.run_until_cancelled(attempt).await else {
             return Ok(job.key);
@@ -135,6 +137,7 @@ impl Worker for UploadWorker {
             failed(Verdict::retry(format!("the try panicked: {said}")))
         });
         count(part, &tried);
+        trail::tried(span, &tried);
         (desk.report)(job.key.clone(), tried);
         Ok(job.key)
     }
@@ -142,17 +145,9 @@ impl Worker for UploadWorker {
 
 /// Counts a try by what came of it.
 fn count(part: &'static str, tried: &Tried) {
-    let outcome = match tried {
-        Tried::Placed(_) | Tried::Kept(_) => "delivered",
-        Tried::File(verdict) | Tried::Document(verdict) => match verdict {
-            Verdict::Delivered => "delivered",
-            Verdict::Refused { .. } | Verdict::Unwelcome { .. } => "refused",
-            Verdict::Retry { .. } => "failed",
-        },
-    };
     let attributes = [
         KeyValue::new("callreel.part", part),
-        KeyValue::new("callreel.outcome", outcome),
+        KeyValue::new("callreel.outcome", trail::outcome(tried)),
     ];
     metrics().delivery_attempts.add(1, &attributes);
 }

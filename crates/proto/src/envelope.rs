@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use serde_with::skip_serializing_none;
 
-use crate::lenient::{loose, loose_or_default, some_text};
+use crate::{
+    TraceParent,
+    lenient::{loose, loose_or_default, some_text},
+};
 
 /// The exchanges of a Kazoo broker that Callreel uses. All are declared non-durable and non-auto-delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -117,6 +120,9 @@ pub struct Headers {
     /// A reply that counts only if no better one comes in time.
     #[serde(rename = "Defer-Response", default, deserialize_with = "loose")]
     pub defer_response: Option<bool>,
+    /// Ours: the span that sends it (docs/tracing.md).
+    #[serde(rename = "Trace-Parent", default, deserialize_with = "loose")]
+    pub trace_parent: Option<TraceParent>,
 }
 
 impl Headers {
@@ -131,6 +137,7 @@ impl Headers {
             node: String::new(),
             server_id: None,
             defer_response: None,
+            trace_parent: None,
         }
     }
 
@@ -138,6 +145,13 @@ impl Headers {
     #[must_use]
     pub fn msg_id(mut self, id: impl Into<String>) -> Self {
         self.msg_id = id.into();
+        self
+    }
+
+    /// The same headers, sent by this span.
+    #[must_use]
+    pub fn trace_parent(mut self, span: Option<TraceParent>) -> Self {
+        self.trace_parent = span;
         self
     }
 

@@ -41,6 +41,7 @@ mod secret;
 mod switch_command;
 mod temporal_rule;
 mod time;
+mod trace_parent;
 mod vmbox;
 
 pub use address::user_and_realm;
@@ -84,4 +85,5 @@ pub use secret::Secret;
 pub use switch_command::{SendHttp, SwitchCommand, SwitchReply};
 pub use temporal_rule::{TemporalRule, temporal_rules};
 pub use time::{GREGORIAN_UNIX_OFFSET, Utc};
+pub use trace_parent::{MalformedTraceParent, TraceParent};
 pub use vmbox::{AfterNotify, Folder, Vmbox};

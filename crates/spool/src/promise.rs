@@ -1,7 +1,7 @@
 //! What a ticket promises when its recording starts, and which names may become part of a path.
 
 use callreel_proto::{
-    AccountId, AudioFormat, CallId, Channels, Destination, Leg, RecordingId, Utc,
+    AccountId, AudioFormat, CallId, Channels, Destination, Leg, RecordingId, TraceParent, Utc,
 };
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,9 @@ pub struct Promise {
     /// here too, because what was to be sealed is never sent open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipient: Option<String>,
+    /// The span of the recording, to which all that is done for it later belongs (docs/tracing.md); none where nothing is traced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span: Option<TraceParent>,
 }
 
 fn leg_a() -> Leg {

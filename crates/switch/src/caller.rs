@@ -1,6 +1,6 @@
 //! Who begins a call with an INVITE: a phone, a trunk, or the switch itself; and what its call is told by. Looks nothing up.
 
-use callreel_proto::{AccountId, CallId, E164, Utc, random_hex};
+use callreel_proto::{AccountId, CallId, E164, TraceParent, Utc, random_hex};
 use rsipstack::sip::prelude::{HeadersExt, ToTypedHeader};
 use rsipstack::sip::{Request, Uri};
 
@@ -94,6 +94,14 @@ impl Caller {
             caller_number: number,
             callee_name: None,
             callee_number: dialled,
+        }
+    }
+
+    /// The span its INVITE was sent in: only the switch itself is believed.
+    pub(crate) fn asked_in(&self) -> Option<TraceParent> {
+        match self {
+            Self::Phone(_) | Self::Carrier(_) => None,
+            Self::Looped(looped) => looped.asked_in,
         }
     }
 

@@ -150,6 +150,7 @@ async fn begin(shared: &Arc<Shared>, mut tx: Transaction, offer: Offer) -> rsips
         allowed: offer.allowed,
         timer: offer.timer,
         max_forwards: max_forwards.unwrap_or(70u32),
+        asked_in: caller.asked_in(),
     };
     let begin = Begin::Inbound(Box::new(arguments));
     let spawned = Actor::spawn_linked(

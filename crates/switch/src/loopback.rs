@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use callreel_proto::{AccountId, Endpoint, random_hex};
+use callreel_proto::{AccountId, Endpoint, TraceParent, random_hex};
 use rsipstack::sip::prelude::HeadersExt;
 use rsipstack::sip::{Header, Request};
 
@@ -21,6 +21,8 @@ pub(crate) struct Looped {
     pub(crate) realm: String,
     /// The variables of the leg that is rung: those of the call it becomes.
     pub(crate) channel_vars: Vars,
+    /// The span of the bridge that rings it.
+    pub(crate) asked_in: Option<TraceParent>,
 }
 
 /// The INVITEs on their way. As many as legs, which are bounded.
@@ -100,6 +102,7 @@ mod tests {
             account: AccountId::parse("a0000000000000000000000000000001").unwrap(),
             realm: "acme.test".to_owned(),
             channel_vars: Vars::default(),
+            asked_in: None,
         });
         let invite = format!(
             "INVITE sip:260@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:c@d>;tag=1\r\n\

@@ -4,7 +4,8 @@ mod reading;
 
 use std::collections::VecDeque;
 
-use callreel_proto::{Application, CallId, InsertAt};
+use callreel_proto::{Application, CallId, InsertAt, TraceParent};
+use callreel_telemetry::{CALL_ID, Span};
 use serde_json::{Map, Value};
 
 use reading::{insert_at, text, unpack};
@@ -34,6 +35,15 @@ impl Slip {
     /// Who sent it: where answers go.
     pub(crate) fn sender(&self) -> &str {
         text(&self.command, "Server-ID")
+    }
+
+    fn call_id(&self) -> &str {
+        text(&self.command, "Call-ID")
+    }
+
+    /// The span that it was sent in.
+    fn asked_in(&self) -> Option<TraceParent> {
+        text(&self.command, "Trace-Parent").parse().ok()
     }
 
     /// Media commands of one group end together.
@@ -96,7 +106,15 @@ pub(crate) enum Step {
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     waiting: VecDeque<Order>,
-    running: Option<Order>,
+    running: Option<Running>,
+}
+
+/// The command that runs.
+#[derive(Debug)]
+struct Running {
+    name: &'static str,
+    /// Ends with it.
+    span: Span,
 }
 
 impl Queue {
@@ -145,8 +163,11 @@ impl Queue {
         if self.running.is_some() {
             return None;
         }
-        self.running = self.waiting.pop_front();
-        self.running.clone()
+        let order = self.waiting.pop_front()?;
+        let name = order.application.name();
+        let span = Span::serving(order.slip.asked_in(), name).with(CALL_ID, order.slip.call_id());
+        self.running = Some(Running { name, span });
+        Some(order)
     }
 
     /// A `noop` drops what it filters: from the front of what waits, item by item (ecallmgr's rule).
@@ -181,7 +202,19 @@ impl Queue {
 
     /// Name of the running command.
     pub(crate) fn running(&self) -> Option<&'static str> {
-        self.running.as_ref().map(|order| order.application.name())
+        self.running.as_ref().map(|running| running.name)
+    }
+
+    /// The span in which it runs.
+    pub(crate) fn runs_in(&self) -> Option<TraceParent> {
+        self.running.as_ref()?.span.parent()
+    }
+
+    /// The running command cannot be executed.
+    pub(crate) fn failed(&mut self, reason: &str) {
+        if let Some(running) = &mut self.running {
+            running.span.failed("refused", reason);
+        }
     }
 
     /// How many wait.

@@ -5,8 +5,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use callreel_proto::{
-    CallId, Envelope, Exchange, RouteMethod, RouteReq, RouteResp, RouteWin, UsurpControl,
+    CallId, Envelope, Exchange, RouteMethod, RouteReq, RouteResp, RouteWin, TraceParent,
+    UsurpControl,
 };
+use callreel_telemetry::{CALL_ID, Span};
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
@@ -64,30 +66,51 @@ pub(crate) enum Routed {
 }
 
 /// Asks for a controller. The `Msg-ID` is the call's `Fetch-ID`.
-pub(crate) async fn ask(shared: &Shared, request: RouteReq, fetch_id: String) -> Routed {
+pub(crate) async fn ask(
+    shared: &Shared,
+    request: RouteReq,
+    fetch_id: String,
+    asked_in: Option<TraceParent>,
+) -> Routed {
+    let mut span = Span::asking(asked_in, "route").with(CALL_ID, &request.call_id);
     let (sender, mut answers) = mpsc::channel(ANSWERS);
     locked(&shared.askings.open).insert(fetch_id.clone(), sender);
-    let routed = publish_and_wait(shared, request, &fetch_id, &mut answers).await;
+    let envelope = envelope(shared, request, &fetch_id, span.parent());
+    let routed = publish_and_wait(shared, envelope, &mut answers).await;
     locked(&shared.askings.open).remove(&fetch_id);
+    match &routed {
+        Routed::Park(offer) => span.set("callreel.node", &offer.controller.node),
+        Routed::Refused { code, .. } => span.failed("refused", code),
+        Routed::Nobody => span.failed("nobody", "no controller wants this call"),
+    }
     routed
+}
+
+fn envelope(
+    shared: &Shared,
+    request: RouteReq,
+    fetch_id: &str,
+    span: Option<TraceParent>,
+) -> Envelope<RouteReq> {
+    let headers = shared.identity.headers("dialplan", "route_req");
+    Envelope {
+        headers: headers
+            .msg_id(fetch_id)
+            .server_id(&shared.queue)
+            .trace_parent(span),
+        body: request,
+    }
 }
 
 async fn publish_and_wait(
     shared: &Shared,
-    request: RouteReq,
-    fetch_id: &str,
+    request: Envelope<RouteReq>,
     answers: &mut mpsc::Receiver<Envelope<RouteResp>>,
 ) -> Routed {
-    let key = request.routing_key();
-    let headers = shared.identity.headers("dialplan", "route_req");
-    let headers = headers.msg_id(fetch_id).server_id(&shared.queue);
-    let body = Envelope {
-        headers,
-        body: request,
-    };
+    let key = request.body.routing_key();
     let sent = shared
         .bus
-        .publish(Exchange::Callmgr, &key, body.to_bytes())
+        .publish(Exchange::Callmgr, &key, request.to_bytes())
         .await;
     if let Err(error) = sent {
         tracing::error!(%error, "a call could not be offered to controllers");
@@ -103,7 +126,7 @@ async fn publish_and_wait(
         match read(answer) {
             Ok(routed) if !defer => return routed,
             Ok(routed) => deferred = deferred.or(Some(routed)),
-            Err(kind) => shared.note(kind, fetch_id),
+            Err(kind) => shared.note(kind, &request.headers.msg_id),
         }
     }
     match deferred {

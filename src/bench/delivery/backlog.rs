@@ -68,6 +68,7 @@ fn ticket(account_id: AccountId, receiver: SocketAddr, n: usize) -> anyhow::Resu
         min_ms: 0,
         redact_dtmf: false,
         recipient: None,
+        span: None,
         of_leg: Leg::A,
     };
     let told = json!({"from": "1001@acme.test", "to": "1002@acme.test", "caller_id_name": "Jane"});

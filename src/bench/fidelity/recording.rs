@@ -100,6 +100,7 @@ fn promise(capture: &CaptureHeader, format: AudioFormat, call: &Call<'_>) -> Pro
         min_ms: 0,
         redact_dtmf: false,
         recipient: None,
+        span: None,
         of_leg: callreel_proto::Leg::A,
     }
 }

@@ -45,6 +45,7 @@ fn ticket_of(account_id: AccountId, started_ms: i64) -> Ticket {
         min_ms: 0,
         redact_dtmf: false,
         recipient: None,
+        span: None,
         of_leg: callreel_proto::Leg::A,
     };
     Ticket::new(promise, Map::new()).unwrap()

@@ -85,7 +85,8 @@ impl Cursor {
             self.stage.warn(message);
             return Turn::next();
         };
-        self.begun.push(name);
+        let next = self.taken + self.stage.outbox.len();
+        self.begun.push_back((next, name));
         let turn = module.start(&mut self.stage);
         self.phase = Phase::Walking(module, Await::Nothing);
         turn

@@ -118,6 +118,7 @@ impl State {
         };
         let key = request.routing_key();
         let mut envelope = request.into_envelope();
+        envelope.headers.trace_parent = control.asked_in;
         envelope.headers.msg_id.clone_from(&msg_id);
         envelope.headers.server_id = Some(self.context.queue.clone());
         envelope.headers.node.clone_from(&self.context.node);

@@ -7,7 +7,7 @@ use callreel_proto::{CallEvent, CallId, EventName, HangupCause, RouteWin};
 use callreel_telemetry::{KeyValue, Live, metrics};
 use ractor::ActorRef;
 
-use super::{CallMsg, State};
+use super::{CallMsg, State, trail::Trail};
 use crate::{
     control::{Control, Owner},
     recorder::RecorderMsg,
@@ -24,12 +24,16 @@ impl State {
             .route_duration
             .record(self.asked_at.elapsed().as_secs_f64(), &[]);
         self.live = Some(Live::one_of(&metrics().calls_live));
+        let account = self.account.as_str();
+        let trail = Trail::begin(self.asked_in, &self.route, account);
         self.control = Some(Control {
             context: Arc::clone(&self.context),
             call_id: self.route.call_id.clone(),
             queue: win.control_queue,
             owner: Owner::Call(myself.clone()),
+            asked_in: trail.parent(),
         });
+        self.trail = Some(trail);
         self.feed(Input::Started, myself).await;
     }
 
@@ -97,6 +101,9 @@ impl State {
             let cause = event.hangup_cause.unwrap_or(HangupCause::NormalUnspecified);
             let cause = KeyValue::new("callreel.hangup.cause", cause.name());
             metrics().calls_ended.add(1, &[cause]);
+        }
+        if let Some(trail) = &mut self.trail {
+            trail.hung_up(event);
         }
     }
 

@@ -6,7 +6,7 @@ use callreel_callflow::{Input, Meant, RecordingOrder, Slot};
 use callreel_proto::{Envelope, OrderedBy, RecordRequest, RecordingFact, RecordingNotice};
 use ractor::{Actor, ActorRef};
 
-use super::{CallMsg, State};
+use super::{CallMsg, State, trail::Trail};
 use crate::recorder::{self, Recorder, RecorderMsg};
 
 impl State {
@@ -58,7 +58,8 @@ impl State {
                 return;
             }
         };
-        drop(recorder.cast(RecorderMsg::Start(order)));
+        let asked_in = self.trail.as_ref().and_then(Trail::parent);
+        drop(recorder.cast(RecorderMsg::Start(order, asked_in)));
     }
 
     /// Also before anything is recorded: what begins later is masked from its start.

@@ -107,6 +107,7 @@ impl State {
             call_id: call_id.clone(),
             queue: request.control_queue.clone(),
             owner: Owner::Nobody,
+            asked_in: None,
         };
         let recipient = lookup::recipient(&self.context.store, &account).await;
         let args = recorder::Args {

@@ -236,6 +236,7 @@ impl State {
         tracing::info!(call_id = %self.call_id(), recording_id = %id, account_id = %self.args.account, ?reason, length_ms, "recording ended");
         let why = KeyValue::new("callreel.end_reason", reason.name());
         metrics().recordings_ended.add(1, &[why]);
+        running.span.set("callreel.end_reason", reason.name());
         let (slot, media_name) = (running.slot(), running.heard_as());
         let recorded = recorded(&running.ticket, length_ms);
         if running.review {

@@ -8,7 +8,7 @@ use callreel_proto::{
     RecordingSource,
 };
 use callreel_spool::Ticket;
-use callreel_telemetry::{Live, metrics};
+use callreel_telemetry::{Live, Span, metrics};
 use ractor::{ActorRef, MessagingErr};
 use serde::Serialize;
 use tokio::{task::JoinHandle, time::Instant};
@@ -147,13 +147,21 @@ pub(super) struct Running {
     /// When it was to end.
     pub(super) until: Option<Instant>,
     _live: Live,
+    /// Ends with it.
+    pub(super) span: Span,
     /// Sends `Due`; aborted when what it waits for comes before.
     timer: Option<JoinHandle<Result<(), MessagingErr<RecorderMsg>>>>,
 }
 
 impl Running {
     /// One that begins now.
-    pub(super) fn new(ticket: Ticket, order: &RecordingOrder, by: Orderer, names: Names) -> Self {
+    pub(super) fn new(
+        ticket: Ticket,
+        order: &RecordingOrder,
+        by: Orderer,
+        names: Names,
+        span: Span,
+    ) -> Self {
         Self {
             ticket,
             kind: order.kind.clone(),
@@ -180,6 +188,7 @@ impl Running {
             since: Instant::now(),
             until: None,
             _live: Live::one_of(&metrics().recordings_live),
+            span,
             timer: None,
         }
     }

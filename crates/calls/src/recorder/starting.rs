@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use callreel_callflow::{Input, OrderDestination, RecordingOrder};
 use callreel_proto::{
-    CallEvent, InsertAt, OrderedBy, RecordCall, RecordingFact, RecordingNotice, Requested, Utc,
+    CallEvent, InsertAt, OrderedBy, RecordCall, RecordingFact, RecordingNotice, Requested,
+    TraceParent, Utc,
 };
 use callreel_spool::{Mark, Ticket};
-use callreel_telemetry::metrics;
+use callreel_telemetry::{ACCOUNT_ID, CALL_ID, RECORDING_ID, Span, metrics};
 use ractor::ActorRef;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -67,9 +68,11 @@ impl State {
         terms: Option<RecordCall>,
         myself: &ActorRef<RecorderMsg>,
     ) -> Result<Key, String> {
-        let ticket = match self.promise(&order, myself).await {
+        let mut span = self.span(&order);
+        let ticket = match self.promise(&order, span.parent(), myself).await {
             Ok(ticket) => ticket,
             Err(reason) => {
+                span.failed("refused", &reason);
                 self.refuse(by, order.by, reason.clone()).await;
                 return Err(reason);
             }
@@ -77,6 +80,7 @@ impl State {
         self.orders += 1;
         let key = Key(self.orders);
         let id = ticket.recording_id();
+        span.set(RECORDING_ID, id);
         let destination = ticket.promise().destination.describe();
         tracing::info!(call_id = %self.call_id(), recording_id = %id, account_id = %self.args.account, destination, "recording");
         metrics().recordings_started.add(1, &[]);
@@ -85,7 +89,7 @@ impl State {
         terms.recording_id = Some(names.id.clone());
         let media_name = names.media_name.clone();
         let (insert_at, command) = order::start(&order, terms, media_name, self.audio.target());
-        let mut running = Running::new(ticket.clone(), &order, by, names);
+        let mut running = Running::new(ticket.clone(), &order, by, names, span);
         let command_id = running.command_id.clone();
         if let Audio::Fork(_) = self.audio
             && running.is_beside()
@@ -106,12 +110,20 @@ impl State {
         Ok(key)
     }
 
+    /// The span of what is ordered now.
+    fn span(&self, order: &RecordingOrder) -> Span {
+        Span::within(self.args.control.asked_in, "recording")
+            .with(CALL_ID, order::leg(order, &self.args.route.call_id))
+            .with(ACCOUNT_ID, &self.args.account)
+    }
+
     /// Where commands about a recording go: those about a file of the other leg name that leg.
     pub(super) fn control_of(&self, key: Key) -> Control {
         if let Some(heir) = self.control_of_heir(key) {
             return heir.clone();
         }
         let mut control = self.args.control.clone();
+        control.asked_in = self.running.get(&key).and_then(|r| r.span.parent());
         if let Audio::File = self.audio
             && let Some(leg) = self.running.get(&key).and_then(|r| r.leg.as_ref())
         {
@@ -137,6 +149,7 @@ impl State {
     async fn promise(
         &mut self,
         order: &RecordingOrder,
+        span: Option<TraceParent>,
         myself: &ActorRef<RecorderMsg>,
     ) -> Result<Ticket, String> {
         if self.over {
@@ -158,6 +171,7 @@ impl State {
             start_ns,
             nth: *files,
             peer: self.peer.as_ref(),
+            span,
         };
         let mut ticket = order::ticket(order, place, &self.context().config)?;
         if masked {
@@ -368,6 +382,7 @@ impl State {
             return;
         };
         running.rest();
+        running.span.failed("refused", &reason);
         if let Some(names) = FileNames::of(&running.ticket) {
             self.context().files.forget(&names);
         }

@@ -132,6 +132,7 @@ pub(crate) fn ticket(to: Destination, change: Change<'_>) -> Ticket {
         min_ms: 0,
         redact_dtmf: false,
         recipient: None,
+        span: None,
         of_leg: callreel_proto::Leg::A,
     };
     change(&mut promise);

@@ -152,6 +152,7 @@ fn promise(capture_id: &CaptureId) -> Promise {
         min_ms: 0,
         redact_dtmf: false,
         recipient: None,
+        span: None,
         of_leg: callreel_proto::Leg::A,
     }
 }

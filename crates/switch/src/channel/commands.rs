@@ -225,8 +225,9 @@ impl Channel {
     }
 
     /// A command could not be executed; the queue advances.
-    pub(super) async fn fail(&self, slip: Slip, reason: &str) -> Execution {
+    pub(super) async fn fail(&mut self, slip: Slip, reason: &str) -> Execution {
         tracing::warn!(call_id = %self.call_id, reason, "a command was not executed");
+        self.queue.failed(reason);
         self.complain(slip, reason.to_owned()).await;
         Execution::Done
     }

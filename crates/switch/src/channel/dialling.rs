@@ -216,10 +216,12 @@ impl Channel {
         let parties = self.parties_of(bridge, leg, way);
         let channel_vars = self.vars_of(bridge, leg, way);
         let mut headers = headers_of(bridge, &leg.endpoint);
+        let asked_in = self.queue.runs_in().or_else(|| self.span.parent());
         let looped = way.loops.clone().map(|account| Looped {
             account,
             realm: self.realm(),
             channel_vars: channel_vars.clone(),
+            asked_in,
         });
         let looped = looped.map(|looped| self.shared.loopbacks.open(looped));
         headers.extend(private(&channel_vars));
@@ -257,6 +259,7 @@ impl Channel {
                 Some(_) => (self.max_forwards - 1).min(MAX_LOOPS),
                 None => self.max_forwards - 1,
             },
+            asked_in,
         }
     }
 

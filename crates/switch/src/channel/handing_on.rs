@@ -14,7 +14,7 @@ const CALLREEL: &str = "callreel";
 impl Channel {
     /// Hands a `record_call` on: to the call's controller if that records, else to whichever calls node takes it. Its order will
     /// name a fork. If nobody is there to take it, its sender hears of that.
-    pub(super) async fn hand_on(&self, slip: Slip) -> Execution {
+    pub(super) async fn hand_on(&mut self, slip: Slip) -> Execution {
         if self.controller.is_none() && self.direction == Direction::Inbound {
             return self.fail(slip, "nobody controls this call yet").await;
         }

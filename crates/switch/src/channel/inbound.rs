@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callreel_proto::{CallId, EventName, HangupCause, RouteReq};
+use callreel_telemetry::Span;
 use ractor::ActorRef;
 use rsipstack::sip::StatusCode;
 
@@ -33,6 +34,7 @@ impl Channel {
             media: inbound.media,
             allowed: inbound.allowed,
             max_forwards: inbound.max_forwards,
+            span: Span::serving(inbound.asked_in, "INVITE"),
         });
         channel.sip_headers = inbound.sip_headers;
         channel.user_agent = inbound.user_agent;
@@ -91,8 +93,9 @@ impl Channel {
     fn find_controller(&self, fetch_id: String) {
         let request = self.route_request();
         let (shared, me) = (self.shared.clone(), self.me.clone());
+        let asked_in = self.span.parent();
         tokio::spawn(async move {
-            let routed = routing::ask(&shared, request, fetch_id).await;
+            let routed = routing::ask(&shared, request, fetch_id, asked_in).await;
             // The caller may have given up meanwhile.
             drop(me.cast(ChannelMsg::Routed(routed)));
         });

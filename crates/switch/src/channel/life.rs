@@ -66,6 +66,7 @@ impl Channel {
     pub(super) async fn note_answer(&mut self) {
         self.progress = Progress::Answered;
         self.answered = Some(std::time::Instant::now());
+        self.span.event("answered");
         self.publish(EventName::ChannelAnswer, |_| {}).await;
     }
 
@@ -145,6 +146,8 @@ impl Channel {
         self.media.close();
         self.over = true;
         self.publish_destroy(cause, status).await;
+        self.span.set("callreel.hangup.cause", cause.name());
+        self.span.set_number("callreel.sip.status_code", status);
         if let Some(token) = &self.looped {
             self.shared.loopbacks.close(token);
         }

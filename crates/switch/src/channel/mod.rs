@@ -33,7 +33,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use callreel_media::Codec;
-use callreel_proto::{CallEvent, CallId, EventName, HangupCause};
+use callreel_proto::{CallEvent, CallId, EventName, HangupCause, TraceParent};
+use callreel_telemetry::{ACCOUNT_ID, CALL_ID, Span};
 use ractor::{ActorRef, RpcReplyPort};
 use rsipstack::dialog::dialog::{DialogState, DialogStateReceiver};
 use rsipstack::dialog::invite_dialog::InviteDialog;
@@ -223,6 +224,8 @@ pub(crate) struct Inbound {
     pub(crate) allowed: Allowed,
     pub(crate) timer: Option<Timer>,
     pub(crate) max_forwards: u32,
+    /// The span it was sent in, if the switch itself has sent it.
+    pub(crate) asked_in: Option<TraceParent>,
 }
 
 /// What a channel knows.
@@ -283,6 +286,8 @@ pub(crate) struct Channel {
     consulting: Option<consulting::Consulting>,
     session: Option<Timer>,
     session_epoch: u64,
+    /// As long as it is there.
+    span: Span,
 }
 
 /// What both kinds of channel are made of.
@@ -297,6 +302,7 @@ struct Parts {
     media: MediaLeg,
     allowed: Allowed,
     max_forwards: u32,
+    span: Span,
 }
 
 impl Channel {
@@ -305,6 +311,12 @@ impl Channel {
         let address = shared.own.for_media(parts.peer);
         let rtp = (address, parts.media.local_port()).into();
         let session_id = u64::from(rand::random::<u32>());
+        let mut span = parts.span.with(CALL_ID, &parts.call_id);
+        if let Some(account) = parts.channel_vars.get("Account-ID") {
+            span.set(ACCOUNT_ID, account);
+        }
+        span.set_phone_number("callreel.number.calling", &parts.parties.caller_number);
+        span.set_phone_number("callreel.number.dialled", parts.parties.destination());
         Self {
             reporter: Reporter::new(
                 shared.bus.clone(),
@@ -356,6 +368,7 @@ impl Channel {
             consulting: None,
             session: None,
             session_epoch: 0,
+            span,
         }
     }
 

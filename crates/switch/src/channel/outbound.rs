@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use callreel_media::Codec;
-use callreel_proto::{CallId, EventName, HangupCause};
+use callreel_proto::{CallId, EventName, HangupCause, TraceParent};
+use callreel_telemetry::Span;
 use ractor::ActorRef;
 use rsipstack::dialog::authenticate::Credential;
 use rsipstack::dialog::dialog::Dialog;
@@ -50,6 +51,8 @@ pub(crate) struct Outbound {
     pub(crate) media: MediaLeg,
     pub(crate) events: mpsc::Receiver<MediaEvent>,
     pub(crate) max_forwards: u32,
+    /// The span of the bridge.
+    pub(crate) asked_in: Option<TraceParent>,
 }
 
 /// The bridge a B leg was dialled for.
@@ -84,6 +87,7 @@ impl Channel {
             media: outbound.media,
             allowed: outbound.allowed,
             max_forwards: outbound.max_forwards,
+            span: Span::asking(outbound.asked_in, "INVITE"),
         });
         channel.owner = Some(outbound.owner);
         channel.other_leg = Some(outbound.a_leg);

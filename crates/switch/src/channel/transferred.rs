@@ -40,8 +40,9 @@ impl Channel {
         let request = self.route_request_as(&parties, &vars);
         let (shared, me) = (self.shared.clone(), self.me.clone());
         let (number, asked) = (order.number, fetch_id.clone());
+        let asked_in = self.span.parent();
         tokio::spawn(async move {
-            let routed = routing::ask(&shared, request, asked).await;
+            let routed = routing::ask(&shared, request, asked, asked_in).await;
             // The leg may have ended meanwhile.
             drop(me.cast(ChannelMsg::Rerouted(number, routed)));
         });
