@@ -8,11 +8,23 @@ use crate::config::Config;
 
 /// The address of something in the API, by the segments of its path.
 pub(crate) fn url(config: &Config, path: &[&str]) -> anyhow::Result<Url> {
-    let mut url = Url::parse(&format!("http://{}", config.api.listen))?;
+    let api = &config.api;
+    let mut url = Url::parse(&format!("{}://{}", api.scheme(), api.listen))?;
     url.path_segments_mut()
         .expect("http URLs have paths")
         .extend(path);
     Ok(url)
+}
+
+/// The node's own certificate is at hand, so that no authority is asked about it.
+fn client(config: &Config) -> anyhow::Result<reqwest::Client> {
+    let Some(certificate) = &config.api.tls_certificate else {
+        return Ok(reqwest::Client::new());
+    };
+    let pinned = callreel_tls::pinned(certificate).context("api.tls_certificate")?;
+    Ok(reqwest::Client::builder()
+        .tls_backend_preconfigured(pinned)
+        .build()?)
 }
 
 /// What the API answers the operator, who asks with this command: the answer's data, or its reason as an error.
@@ -23,7 +35,7 @@ pub(crate) async fn ask(
     url: Url,
     body: Option<&Value>,
 ) -> anyhow::Result<Value> {
-    let mut request = reqwest::Client::new()
+    let mut request = client(config)?
         .request(method, url.clone())
         .header("x-ordered-by", command);
     if let Some(token) = &config.api.admin_token {

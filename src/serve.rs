@@ -30,7 +30,7 @@ pub(crate) async fn run(args: Serve) -> anyhow::Result<ExitCode> {
         say(&format!("sip {transport} {address}\n"));
     }
     if let Some(address) = node.api_address() {
-        say(&format!("api http://{address}\n"));
+        say(&format!("api {}://{address}\n", config.api.scheme()));
     }
     if let Some(address) = health.address() {
         say(&format!("health http://{address}\n"));

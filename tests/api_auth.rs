@@ -64,12 +64,14 @@ fn list(account: &str) -> String {
 }
 
 fn cli(site: &Site, args: &[&str], admin: Option<&str>) -> Output {
+    let token = admin.map(|admin| ("CALLREEL_API_ADMIN_TOKEN", admin));
+    cli_with(site, args, token.as_slice())
+}
+
+fn cli_with(site: &Site, args: &[&str], env: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_callreel"));
     command.args(args).arg("--config").arg(site.config());
-    if let Some(admin) = admin {
-        command.env("CALLREEL_API_ADMIN_TOKEN", admin);
-    }
-    command.output().unwrap()
+    command.envs(env.iter().copied()).output().unwrap()
 }
 
 #[test]
@@ -162,4 +164,34 @@ fn the_operator_makes_tokens_and_ends_them_and_his_commands_come_in() {
             .status
             .success()
     );
+}
+
+#[test]
+fn over_tls_commands_come_in_by_the_nodes_own_certificate_and_by_no_other() {
+    let site = Site::new(&two_accounts(), "");
+    let files = ["tls", "other"].map(|name| {
+        let made = rcgen::generate_simple_self_signed(["node.example".to_owned()]).unwrap();
+        let file = |end: &str| format!("{}/{name}.{end}", site.data().display());
+        std::fs::write(file("crt"), made.cert.pem()).unwrap();
+        std::fs::write(file("key"), made.signing_key.serialize_pem()).unwrap();
+        (file("crt"), file("key"))
+    });
+    let env = files.each_ref().map(|(certificate, key)| {
+        [
+            ("CALLREEL_API_TLS_CERTIFICATE", certificate.as_str()),
+            ("CALLREEL_API_TLS_KEY", key.as_str()),
+        ]
+    });
+    let mut node = Process::new(site.config(), &[], site.data().join("node.log"));
+    for (key, value) in env[0] {
+        node.set_env(key, value);
+    }
+    node.launch();
+    let asked = ["calls", "list", ACCOUNT];
+    let said = cli_with(&site, &asked, &env[0]);
+    assert!(said.status.success(), "{said:?}");
+    let another = cli_with(&site, &asked, &env[1]);
+    assert!(!another.status.success(), "{another:?}");
+    let plain = cli_with(&site, &asked, &[]);
+    assert!(!plain.status.success(), "{plain:?}");
 }

@@ -78,7 +78,7 @@ fn layers() -> BTreeMap<String, usize> {
             found.insert(member.trim_end_matches("\",").to_owned(), layer);
         }
     }
-    assert_eq!(found.len(), 12, "{found:?}");
+    assert_eq!(found.len(), 13, "{found:?}");
     found
 }
 

@@ -4,7 +4,6 @@
 use std::{collections::HashMap, path::Path, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
-use callreel_store::https;
 use opentelemetry::global;
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_otlp::{
@@ -115,9 +114,11 @@ impl Otlp {
 /// A client that trusts the authorities of this file, too.
 fn client(ca_file: Option<&Path>) -> anyhow::Result<reqwest::Client> {
     let builder = || reqwest::Client::builder().timeout(PATIENCE);
-    https::client(builder, ca_file, "telemetry.otlp_ca_file").map_err(|error| match error {
-        https::Unusable::CaFile(why) => anyhow!("telemetry.otlp_ca_file cannot be used: {why}"),
-        https::Unusable::Client(error) => error.into(),
+    callreel_tls::client(builder, ca_file, "telemetry.otlp_ca_file").map_err(|error| match error {
+        callreel_tls::Unusable::CaFile(why) => {
+            anyhow!("telemetry.otlp_ca_file cannot be used: {why}")
+        }
+        callreel_tls::Unusable::Client(error) => error.into(),
     })
 }
 

@@ -1,8 +1,13 @@
 //! The settings of the HTTP API (section `api`); reads no file and no environment.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use callreel_proto::Secret;
+use callreel_tls::Certificate;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -22,6 +27,12 @@ pub struct ApiConfig {
     pub admin_token: Option<Secret>,
     /// Seconds a token that a login gave lasts.
     pub token_lifetime_s: u64,
+    /// PEM file of the certificate that the API shows, with those that vouch for it behind; plain HTTP when absent.
+    pub tls_certificate: Option<PathBuf>,
+    /// PEM file of its key.
+    pub tls_key: Option<PathBuf>,
+    /// Requests of one address in a second, on average; 0 limits nobody.
+    pub requests_per_second: u32,
 }
 
 /// Whether requests must show a token. One that is shown must be good in any case.
@@ -54,6 +65,15 @@ pub const CONFIG_KEYS: &[(&str, &str)] = &[
         "token_lifetime_s",
         "seconds a token lasts that a login (user_auth, api_auth) gave",
     ),
+    (
+        "tls_certificate",
+        "PEM file of the certificate that the API shows, with those that vouch for it behind: it speaks HTTPS only, and reads a renewed file within a minute; plain HTTP when absent",
+    ),
+    ("tls_key", "PEM file of that certificate's key"),
+    (
+        "requests_per_second",
+        "requests that one address may send, on average over five seconds; 0 limits nobody",
+    ),
 ];
 
 impl Default for ApiConfig {
@@ -64,6 +84,9 @@ impl Default for ApiConfig {
             admin_token: None,
             // Kazoo's.
             token_lifetime_s: 3600,
+            tls_certificate: None,
+            tls_key: None,
+            requests_per_second: 100,
         }
     }
 }
@@ -75,6 +98,25 @@ impl ApiConfig {
             Auth::Auto => !self.listen.ip().is_loopback(),
             Auth::On => true,
             Auth::Off => false,
+        }
+    }
+
+    /// `https` or `http`.
+    pub fn scheme(&self) -> &'static str {
+        match self.tls_certificate {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
+
+    /// The certificate it shows, if it does.
+    ///
+    /// # Errors
+    /// [`Error::Tls`]: the files cannot be used.
+    pub(crate) fn certificate(&self) -> Result<Option<Arc<Certificate>>, Error> {
+        match (&self.tls_certificate, &self.tls_key) {
+            (Some(certificate), Some(key)) => Ok(Some(Certificate::load(certificate, key)?)),
+            _ => Ok(None),
         }
     }
 
@@ -98,6 +140,12 @@ impl ApiConfig {
             return Err(Error::Config {
                 key: "token_lifetime_s",
                 must: "at least 1",
+            });
+        }
+        if self.tls_certificate.is_some() != self.tls_key.is_some() {
+            return Err(Error::Config {
+                key: "tls_certificate",
+                must: "set together with api.tls_key, each a PEM file",
             });
         }
         Ok(())

@@ -16,9 +16,11 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
     sync::watch,
-    time::{Instant, Sleep, sleep},
+    time::{Instant, Sleep, sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 use tower::Layer;
 
 /// How long a request's head may take, and how long a connection may lie idle between two requests.
@@ -40,6 +42,24 @@ impl Front {
         http.timer(TokioTimer::new())
             .header_read_timeout(HEAD_PATIENCE);
         Self { http, app }
+    }
+
+    /// Serves one connection, by TLS if there is a `door`.
+    pub(crate) async fn enter(
+        self,
+        stream: TcpStream,
+        from: SocketAddr,
+        door: Option<TlsAcceptor>,
+        stop: watch::Receiver<bool>,
+    ) {
+        let Some(door) = door else {
+            return self.serve(stream, from, stop).await;
+        };
+        match timeout(HEAD_PATIENCE, door.accept(stream)).await {
+            Ok(Ok(stream)) => Box::pin(self.serve(stream, from, stop)).await,
+            Ok(Err(error)) => tracing::debug!(%from, %error, "no TLS"),
+            Err(_) => tracing::debug!(%from, "no TLS in time"),
+        }
     }
 
     /// Serves one connection to its end; told to stop, to the end of the request under way.

@@ -13,6 +13,9 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The certificate cannot be shown.
+    #[error("api.tls_certificate, api.tls_key: {0}")]
+    Tls(#[from] callreel_tls::Error),
     /// A setting nobody could work with.
     #[error("the key `api.{key}` must be {must}")]
     Config {

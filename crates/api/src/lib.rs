@@ -8,6 +8,7 @@ mod asking;
 mod audio;
 mod audit;
 mod auth;
+mod brake;
 mod channels;
 mod config;
 mod connection;

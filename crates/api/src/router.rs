@@ -72,6 +72,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(no_strangers))
+        .layer(from_fn_with_state(Arc::clone(&shared), auth::keep_pace))
         .route_layer(from_fn(timed))
         .layer(from_fn_with_state(Arc::clone(&shared), dress))
         .with_state(shared)

@@ -12,6 +12,7 @@ use tokio::{
     sync::watch,
     task::{JoinHandle, JoinSet},
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
@@ -39,13 +40,14 @@ pub struct Api {
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
     _sweeping: AbortOnDropHandle<()>,
+    _renewing: Option<AbortOnDropHandle<()>>,
 }
 
 impl Api {
     /// Listens and serves, also the routes of `beside`, which are open; `/readyz` says no until [`Api::ready`] is told.
     ///
     /// # Errors
-    /// [`Error::Listen`]: the address is taken or not this machine's. [`Error::Bus`]: the bus gives no queue.
+    /// [`Error::Tls`]: its certificate cannot be used. [`Error::Listen`]: the address is taken or not this machine's. [`Error::Bus`]: the bus gives no queue.
     pub async fn start(
         config: ApiConfig,
         bus: Bus,
@@ -59,6 +61,7 @@ impl Api {
             listen: config.listen,
             source,
         };
+        let certificate = config.certificate()?;
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         if !config.asks_for_tokens() && !address.ip().is_loopback() {
@@ -80,10 +83,16 @@ impl Api {
             ready: is_ready,
         }))
         .merge(beside);
-        let task = tokio::spawn(serve(listener, app, stopped));
+        let door = certificate
+            .as_ref()
+            .map(|c| TlsAcceptor::from(c.server(&["http/1.1"])));
+        let renewing =
+            certificate.map(|c| AbortOnDropHandle::new(tokio::spawn(c.keep_fresh("api"))));
+        let task = tokio::spawn(serve_at(listener, door, app, stopped));
         let sweeping = tokio::spawn(sweep(Tokens::new(store)));
         Ok(Self {
             _sweeping: AbortOnDropHandle::new(sweeping),
+            _renewing: renewing,
             address,
             ready,
             stop,
@@ -143,7 +152,17 @@ async fn sweep(tokens: Tokens) {
 }
 
 /// Takes connections for these routes until it is told to stop, and then waits for those it has. Clients have the API's limits.
-pub async fn serve(listener: TcpListener, app: Router, mut stop: watch::Receiver<bool>) {
+pub async fn serve(listener: TcpListener, app: Router, stop: watch::Receiver<bool>) {
+    serve_at(listener, None, app, stop).await;
+}
+
+/// The same, by TLS if there is a `door`.
+async fn serve_at(
+    listener: TcpListener,
+    door: Option<TlsAcceptor>,
+    app: Router,
+    mut stop: watch::Receiver<bool>,
+) {
     let front = Front::new(app);
     let word = stop.clone();
     let mut connections = JoinSet::new();
@@ -151,7 +170,7 @@ pub async fn serve(listener: TcpListener, app: Router, mut stop: watch::Receiver
         tokio::select! {
             () = told(&mut stop) => break,
             (stream, from) = accept(&listener), if connections.len() < MOST_CONNECTIONS => {
-                connections.spawn(front.clone().serve(stream, from, word.clone()));
+                connections.spawn(front.clone().enter(stream, from, door.clone(), word.clone()));
             }
             Some(_) = connections.join_next() => {}
         }

@@ -14,7 +14,6 @@ mod couch;
 mod document;
 mod embedded;
 mod error;
-pub mod https;
 pub mod import;
 mod names;
 mod timed;

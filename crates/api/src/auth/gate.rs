@@ -1,13 +1,14 @@
 //! The gate that requests pass: finds out who asks, and keeps an account's callers to that account.
 
 use std::{
-    net::{IpAddr, Ipv4Addr},
-    sync::{Arc, Mutex, PoisonError},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use axum::{
-    extract::{RawPathParams, Request, State},
+    Extension,
+    extract::{ConnectInfo, RawPathParams, Request, State},
     http::HeaderMap,
     middleware::Next,
     response::Response,
@@ -17,9 +18,11 @@ use callreel_store::Store;
 use subtle::ConstantTimeEq;
 use tokio::time::Instant;
 
-use super::{Caller, Grant, Scope, Tokens, brake::Brake, tokens::hash};
+use super::{Caller, Grant, Scope, Tokens, tokens::hash};
 use crate::{
-    ApiConfig, Shared, nodes,
+    ApiConfig, Shared,
+    brake::Brake,
+    nodes,
     refusal::{Refusal, Why},
     request::{self, Params},
 };
@@ -37,7 +40,10 @@ pub struct Gate {
     admin: Option<String>,
     pub(super) tokens: Tokens,
     lifetime: Duration,
-    brake: Mutex<Brake>,
+    /// Who failed to log in.
+    logins: Mutex<Brake>,
+    /// Who asks for anything; none if anybody may, however often.
+    pace: Option<Mutex<Brake>>,
 }
 
 impl Gate {
@@ -48,7 +54,9 @@ impl Gate {
             admin: config.admin_token.as_ref().map(|t| hash(t.reveal())),
             tokens: Tokens::new(store),
             lifetime: Duration::from_secs(config.token_lifetime_s),
-            brake: Mutex::default(),
+            // A person who mistypes, or programs behind one address that start together.
+            logins: Mutex::new(Brake::new(Duration::from_secs(10), 10)),
+            pace: pace(config.requests_per_second).map(Mutex::new),
         }
     }
 
@@ -75,7 +83,7 @@ impl Gate {
 
     /// Lets this peer try credentials once.
     pub(super) fn try_by(&self, peer: IpAddr) -> Result<(), Refusal> {
-        let taken = self.brake().take(peer, Instant::now());
+        let taken = locked(&self.logins).take(peer, Instant::now());
         taken.map_err(|wait| {
             let message = "too many logins from this address have failed; wait";
             Refusal::new(Why::TooMany, message).after(wait)
@@ -88,16 +96,49 @@ impl Gate {
         peer: IpAddr,
         mut grant: Grant,
     ) -> Result<(String, Grant), Refusal> {
-        self.brake().give_back(peer);
+        locked(&self.logins).give_back(peer);
         let lifetime_ms = i64::try_from(self.lifetime.as_millis()).unwrap_or(i64::MAX);
         grant.expires = Some(Utc::now().plus_ms(lifetime_ms));
         let token = self.tokens.issue(&grant).await?;
         Ok((token.reveal().to_owned(), grant))
     }
 
-    fn brake(&self) -> std::sync::MutexGuard<'_, Brake> {
-        self.brake.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Lets this peer ask once.
+    fn ask_by(&self, peer: IpAddr) -> Result<(), Refusal> {
+        let Some(pace) = &self.pace else {
+            return Ok(());
+        };
+        let taken = locked(pace).take(peer, Instant::now());
+        taken.map_err(|wait| {
+            let message = "too many requests from this address (api.requests_per_second); wait";
+            Refusal::new(Why::TooMany, message).after(wait)
+        })
     }
+}
+
+/// What so many requests a second cost. A console that is opened asks for a dozen things at once, and people behind one address
+/// open theirs together.
+fn pace(per_second: u32) -> Option<Brake> {
+    const BURST_S: u32 = 5;
+    let per_request = Duration::from_secs(1).checked_div(per_second)?;
+    Some(Brake::new(per_request, per_second.saturating_mul(BURST_S)))
+}
+
+fn locked(brake: &Mutex<Brake>) -> MutexGuard<'_, Brake> {
+    brake.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Lets nobody ask more often than is allowed.
+pub(crate) async fn keep_pace(
+    State(shared): State<Arc<Shared>>,
+    from: Option<Extension<ConnectInfo<SocketAddr>>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    if let Some(Extension(ConnectInfo(from))) = from {
+        shared.gate.ask_by(from.ip())?;
+    }
+    Ok(next.run(request).await)
 }
 
 /// Finds out who asks, and tells the handlers.

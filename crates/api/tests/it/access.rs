@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::{body::Body, http::StatusCode};
 use callreel_api::{ApiConfig, Auth, Grant, Scopes, Tokens};
 use callreel_proto::{AccountDb, AccountId, Secret, Utc};
 use callreel_store::ACCOUNTS;
@@ -436,4 +436,23 @@ async fn whoever_guesses_is_told_to_wait_and_so_are_those_beside_him() {
     assert!((1..=10).contains(&wait), "{wait}");
     let right = json!({"api_key": format!("key-of-{OTHER}")});
     assert_eq!(put(&world, "/v2/api_auth", right).await.status, 429);
+}
+
+#[tokio::test]
+async fn an_address_that_asks_too_often_is_told_when_to_ask_again() {
+    let world = World::with(ApiConfig {
+        requests_per_second: 2,
+        ..ApiConfig::default()
+    });
+    let world = world.await;
+    let mut answer = world.get("/healthz").await;
+    for _ in 1..10 {
+        assert_eq!(answer.status, StatusCode::OK);
+        answer = world.get("/healthz").await;
+    }
+    assert_eq!(answer.status, StatusCode::OK, "ten at once are let in");
+    let refused = world.get("/nothing/there").await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(refused.header("retry-after"), "1");
+    assert!(refused.message().contains("api.requests_per_second"));
 }

@@ -4,6 +4,7 @@
 use std::{io, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use callreel_tls::explain;
 use futures::{Stream, StreamExt, stream};
 use md5::{Digest, Md5};
 use reqwest::{
@@ -16,7 +17,6 @@ use super::Couch;
 use crate::{
     Attachment, Error,
     attachment::{Place, digest},
-    https::explain,
 };
 
 /// A whole upload. A recording of three hours in WAV has 350 MB, which takes 47 minutes at 1 Mbit/s.

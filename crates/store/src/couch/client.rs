@@ -3,15 +3,13 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use callreel_tls::{Unusable, explain};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, redirect};
 use serde_json::Value;
 use url::Url;
 
 use super::{CouchConfig, address::Address};
-use crate::{
-    Error,
-    https::{self, Unusable, explain},
-};
+use crate::Error;
 
 /// A server of the same data centre that takes no connection in this time is not there.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -171,7 +169,7 @@ fn connector(ca_file: Option<&Path>) -> Result<reqwest::Client, Error> {
             .connect_timeout(CONNECT)
             .pool_idle_timeout(IDLE)
     };
-    https::client(builder, ca_file, "store.ca_file").map_err(|error| match error {
+    callreel_tls::client(builder, ca_file, "store.ca_file").map_err(|error| match error {
         Unusable::CaFile(reason) => Error::CaFile {
             path: ca_file.map(Path::to_owned).unwrap_or_default(),
             reason,

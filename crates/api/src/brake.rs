@@ -1,4 +1,4 @@
-//! Slows down whoever guesses credentials. Pure: time is told.
+//! Slows down whoever tries too often: guesses credentials, or asks for anything. Pure: time is told.
 
 use std::{
     collections::HashMap,
@@ -8,28 +8,37 @@ use std::{
 
 use tokio::time::Instant;
 
-/// What each try costs a peer: so many seconds pass until it may be tried again for free.
-const PER_TRY: Duration = Duration::from_secs(10);
-/// Tries in a row: a person who mistypes, or programs behind one address that start together.
-const BURST: u32 = 10;
-/// Peers remembered: a few hundred kilobytes, far more than guess at a time.
+/// Peers remembered: a few hundred kilobytes, far more than try at a time.
 const MAX_PEERS: usize = 4096;
 
-/// Who tried lately without success.
-#[derive(Debug, Default)]
+/// Who tried lately.
+#[derive(Debug)]
 pub(crate) struct Brake {
+    /// What each try costs a peer: so much time passes until it may be tried again for free.
+    per_try: Duration,
+    /// Tries in a row.
+    burst: u32,
     /// When all tries of a peer will be forgiven.
     forgiven_at: HashMap<IpAddr, Instant>,
 }
 
 impl Brake {
+    /// Lets each peer try once in `per_try`, after a burst of tries for free.
+    pub(crate) fn new(per_try: Duration, burst: u32) -> Self {
+        Self {
+            per_try,
+            burst,
+            forgiven_at: HashMap::new(),
+        }
+    }
+
     /// One try by this peer, or how long it has to wait for it. Taken before the credentials are looked at, so that many at
     /// the same moment are not more than many one after the other.
     pub(crate) fn take(&mut self, peer: IpAddr, now: Instant) -> Result<(), Duration> {
         let peer = network(peer);
         let known = self.forgiven_at.get(&peer).copied();
-        let forgiven_at = known.unwrap_or(now).max(now) + PER_TRY;
-        let wait = (forgiven_at - now).saturating_sub(PER_TRY * BURST);
+        let forgiven_at = known.unwrap_or(now).max(now) + self.per_try;
+        let wait = (forgiven_at - now).saturating_sub(self.per_try * self.burst);
         if !wait.is_zero() {
             return Err(wait);
         }
@@ -44,7 +53,7 @@ impl Brake {
     pub(crate) fn give_back(&mut self, peer: IpAddr) {
         if let Some(at) = self.forgiven_at.get_mut(&network(peer)) {
             // An instant this early can only be one that was pushed forward by a try.
-            *at = at.checked_sub(PER_TRY).unwrap_or(*at);
+            *at = at.checked_sub(self.per_try).unwrap_or(*at);
         }
     }
 
@@ -79,13 +88,20 @@ fn network(peer: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    const PER_TRY: Duration = Duration::from_secs(10);
+    const BURST: u32 = 10;
+
+    fn brake() -> Brake {
+        Brake::new(PER_TRY, BURST)
+    }
+
     fn peer(n: u32) -> IpAddr {
         IpAddr::from(n.to_be_bytes())
     }
 
     #[test]
     fn guesses_run_out_and_come_back_one_by_one() {
-        let (mut brake, start) = (Brake::default(), Instant::now());
+        let (mut brake, start) = (brake(), Instant::now());
         for _ in 0..BURST {
             assert_eq!(brake.take(peer(1), start), Ok(()));
         }
@@ -98,7 +114,7 @@ mod tests {
 
     #[test]
     fn who_knows_the_word_is_never_slowed_down() {
-        let (mut brake, start) = (Brake::default(), Instant::now());
+        let (mut brake, start) = (brake(), Instant::now());
         for _ in 0..BURST * 10 {
             assert_eq!(brake.take(peer(1), start), Ok(()));
             brake.give_back(peer(1));
@@ -107,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_host_cannot_guess_from_many_addresses_of_its_network() {
-        let (mut brake, start) = (Brake::default(), Instant::now());
+        let (mut brake, start) = (brake(), Instant::now());
         let host = |n: u16| IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 7, n, n, n, n));
         let taken = (0..200).filter(|n| brake.take(host(*n), start).is_ok());
         assert_eq!(taken.count(), BURST as usize);
@@ -117,7 +133,7 @@ mod tests {
 
     #[test]
     fn many_peers_take_bounded_memory_and_the_worst_is_remembered() {
-        let (mut brake, start) = (Brake::default(), Instant::now());
+        let (mut brake, start) = (brake(), Instant::now());
         for _ in 0..BURST {
             brake.take(peer(0), start).unwrap();
         }
