@@ -1,7 +1,7 @@
 # The verbs of this repository. `make test` is what CI runs.
 
-# program:Debian package that has it. sipp and baresip call, ffmpeg listens, rabbitmq-server carries, node runs NODE_TOOLS.
-TOOLS := python3:python3 sipp:sip-tester baresip:baresip-core ffmpeg:ffmpeg faketime:faketime git:git rabbitmq-server:rabbitmq-server node:nodejs npm:npm
+# program:Debian package that has it. sipp and baresip call, ffmpeg listens, rabbitmq-server carries, node runs NODE_TOOLS, chromium looks at the console.
+TOOLS := python3:python3 sipp:sip-tester baresip:baresip-core ffmpeg:ffmpeg faketime:faketime git:git rabbitmq-server:rabbitmq-server node:nodejs npm:npm chromium:chromium
 # Azurite's databases and telemetry, which no test uses, are overridden by an empty package there: they are half of all packages.
 # Where the servers of tests/tools/package.json are installed; the tests look for them here.
 NODE_TOOLS := target/test-tools
@@ -21,7 +21,7 @@ test: tools lint book everything   ## Tools, style, unit tests, real calls: what
 	@echo "covered: formatting and lints; the documentation as a site; unit, property and talk tests of all crates; tidy rules;"
 	@echo "         the bus on a real RabbitMQ, killed, cut off and starved; the store against CouchDB's API, down, killed and faulty;"
 	@echo "         storage plans against S3's and Azure's API, killed, refusing and cut off;"
-	@echo "         black-box calls by sipp and baresip against the real binary, in one process and in five, heard by ffmpeg"
+	@echo "         black-box calls by sipp and baresip against the real binary, in one process and in five, heard by ffmpeg; the console in Chromium"
 
 tools:           ## Install what the tests need from Debian, npm and PyPI
 	@missing=""; PATH="$$PATH:/usr/sbin:/sbin"; \

@@ -12,6 +12,7 @@ mod callflows;
 mod cli;
 mod cluster;
 mod consent;
+mod console;
 mod control;
 mod couch;
 mod crash;

@@ -3,6 +3,7 @@
 pub(crate) mod audio;
 pub(crate) mod baresip;
 pub(crate) mod broker;
+pub(crate) mod browser;
 pub(crate) mod callee;
 pub(crate) mod caller;
 pub(crate) mod clock;

@@ -91,6 +91,11 @@ impl Site {
             .unwrap()
     }
 
+    /// Where its API and its console are.
+    pub(crate) fn api_url(&self) -> String {
+        format!("http://{}", self.api)
+    }
+
     /// GETs a path of the API as JSON.
     pub(crate) fn api(&self, path: &str) -> Value {
         let (_, body) = self.fetch(path, "application/json");

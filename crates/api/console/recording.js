@@ -93,6 +93,7 @@ function player(doc, path, { signal }) {
   });
   for (const name of ["timeupdate", "seeked", "loadedmetadata"]) audio.addEventListener(name, paint);
   addEventListener("resize", paint, { signal });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint, { signal });
   signal.addEventListener("abort", () => { audio.pause(); URL.revokeObjectURL(audio.src); });
   file(path, signal).then(async (blob) => {
     audio.src = URL.createObjectURL(blob);

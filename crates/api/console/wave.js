@@ -42,9 +42,14 @@ export function draw(canvas, { picture, length, at, masked }) {
   lanes.forEach((peaks, lane) => {
     const [high, middle] = [height / lanes.length, (height / lanes.length) * (lane + 0.5)];
     pen.fillStyle = colour(lane ? "--leg-b" : "--leg-a");
-    const step = width / peaks.length;
-    // Loudness is heard by its logarithm; the root comes near it.
-    peaks.forEach((peak, n) => { const tall = Math.max(1, Math.sqrt(peak) * high * 0.9); pen.fillRect(n * step, middle - tall / 2, Math.max(1, step), tall); });
+    // Whole columns of the screen, for half of one is half as dark.
+    for (let column = 0; column < width; column += 1) {
+      const [from, until] = [column, column + 1].map((x) => Math.floor((x / width) * peaks.length));
+      const peak = Math.max(...peaks.slice(from, Math.max(until, from + 1)));
+      // Loudness is heard by its logarithm; the root comes near it.
+      const tall = Math.max(1, Math.sqrt(peak) * high * 0.9);
+      pen.fillRect(column, middle - tall / 2, 1, tall);
+    }
   });
   pen.fillStyle = colour("--ink");
   pen.fillRect(x(at * 1000), 0, 2, height);
