@@ -207,7 +207,7 @@ fn what_is_owed_is_shown_with_its_reason_tried_again_and_dropped() {
         let owed = node.api("/deliveries?state=undeliverable");
         (owed["data"].as_array()?.len() == 2).then_some(())
     });
-    browser.sees("404");
+    browser.sees("404 – 5 tries");
     browser.waits_until(r#"document.querySelectorAll(".tag.bad").length === 2"#);
     browser.is_sound("owed");
     let tickets = node.api("/deliveries")["data"].clone();

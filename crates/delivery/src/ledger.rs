@@ -314,17 +314,21 @@ impl Ledger {
             0
         };
         let history = history(&ticket, log.attempts.saturating_add(1), refusals);
-        match self
+        let decision = self
             .policy
-            .after_failure(when.now, history, retry_after, when.seed)
-        {
+            .after_failure(when.now, history, retry_after, when.seed);
+        let next = match decision {
+            Decision::TryAt(next) => next,
+            Decision::GiveUp => when.now,
+        };
+        if refused {
+            ticket.attempt_refused(when.now, reason, next)?;
+        } else {
+            ticket.attempt_failed(when.now, reason, next)?;
+        }
+        match decision {
             Decision::GiveUp => self.give_up(ticket, reason, when.now),
             Decision::TryAt(next) => {
-                if refused {
-                    ticket.attempt_refused(when.now, reason, next)?;
-                } else {
-                    ticket.attempt_failed(when.now, reason, next)?;
-                }
                 self.spool.save_ticket(&ticket)?;
                 Ok(retrying(&ticket, Stage::Deliver, reason, next))
             }
