@@ -1,11 +1,19 @@
 //! Calls as phones of others make them: refusals, cancellations, holds, both transports, codecs that differ.
 
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
 use serde_json::{Value, json};
 
 use crate::support::{
+    PATIENCE,
     audio::{self, listen},
     baresip::{Baresip, Habits},
     estate::{CALLEE, CALLEE_USER, CALLER, Estate, NUMBER},
+    free_port,
     node::Node,
     receiver::Receiver,
     sipp::{Caller, Sipp, callee_answers, callee_never_answers, callee_refuses},
@@ -110,6 +118,60 @@ fn a_call_over_tcp_is_recorded_like_any_other() {
         let span = heard.only_tone(channel, hz);
         assert!((span.1 - span.0 - 2.0).abs() < 0.15, "{hz} Hz: {span:?}");
     }
+}
+
+/// A node that also serves SIP over TLS, with a certificate of its own; and where.
+fn with_tls(estate: &Estate) -> (Node, SocketAddr) {
+    let mut node = Node::asleep(estate, "[delivery]\nallow_networks = [\"127.0.0.0/8\"]\n");
+    let made = rcgen::generate_simple_self_signed(["sip.example".to_owned()]).unwrap();
+    let tls = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    for (key, file, text) in [
+        ("CERTIFICATE", "tls.crt", made.cert.pem()),
+        ("KEY", "tls.key", made.signing_key.serialize_pem()),
+    ] {
+        let file = node.data().join(file);
+        std::fs::write(&file, text).unwrap();
+        node.set_env(
+            &format!("CALLREEL_SWITCH_TLS_{key}"),
+            file.to_str().unwrap(),
+        );
+    }
+    node.set_env("CALLREEL_SWITCH_TLS_BIND", &tls.to_string());
+    node.launch();
+    (node, tls)
+}
+
+#[test]
+fn a_call_between_phones_over_tls_is_recorded_like_any_other() {
+    let receiver = Receiver::start();
+    let (node, tls) = with_tls(&Estate::with_flow(&recorded_user(&receiver.url("/r"))));
+    let habits = |plays| Habits {
+        transport: "tls",
+        plays,
+        ..Habits::default()
+    };
+    // Who speaks no TLS, or nothing, is in nobody's way.
+    let _silent = TcpStream::connect(tls).unwrap();
+    let mut plain = TcpStream::connect(tls).unwrap();
+    plain.set_read_timeout(Some(PATIENCE)).unwrap();
+    plain.write_all(b"OPTIONS sip:a@b SIP/2.0\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    drop(plain.read_to_end(&mut answer));
+    assert!(!answer.starts_with(b"SIP"), "{answer:?}");
+    let mut callee = Baresip::start(CALLEE, tls, &habits(440.0));
+    let mut caller = Baresip::start(CALLER, tls, &habits(1000.0));
+    caller.dial(NUMBER);
+    callee.awaits("CALL_ESTABLISHED");
+    caller.awaits("CALL_ESTABLISHED");
+    std::thread::park_timeout(Duration::from_secs(2));
+    caller.hang_up();
+    callee.awaits("CALL_CLOSED");
+    let heard = listen(&receiver.accepted().body);
+    for (channel, hz) in [(0, 1000.0), (1, 440.0)] {
+        let (from, to) = heard.only_tone(channel, hz);
+        assert!(to - from > 1.5, "{hz} Hz: {from} to {to}");
+    }
+    drop(node);
 }
 
 #[test]

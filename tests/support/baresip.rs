@@ -35,7 +35,7 @@ pub(crate) struct Habits {
     /// Codecs it offers, in baresip's spelling: `PCMU/8000`, `PCMA/8000`, `G722/16000`, `opus/48000/2`. The first is
     /// the one it can speak.
     pub(crate) codecs: &'static str,
-    /// `udp` or `tcp`.
+    /// `udp`, `tcp` or `tls`.
     pub(crate) transport: &'static str,
     /// The tone it plays, Hz.
     pub(crate) plays: f32,

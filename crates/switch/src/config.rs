@@ -75,6 +75,12 @@ pub struct SwitchConfig {
     pub bind: SocketAddr,
     /// Whether SIP over TCP is served beside UDP.
     pub tcp: bool,
+    /// Address and port of SIP over TLS; none when absent.
+    pub tls_bind: Option<SocketAddr>,
+    /// PEM file of the certificate shown there, with those that vouch for it behind.
+    pub tls_certificate: Option<PathBuf>,
+    /// PEM file of its key.
+    pub tls_key: Option<PathBuf>,
     /// The address phones are told in Via, Contact and SDP; absent: `bind`'s, or if that is unspecified the address
     /// of the interface towards the phone.
     pub advertised: Option<IpAddr>,
@@ -131,6 +137,9 @@ impl Default for SwitchConfig {
         Self {
             bind: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5060)),
             tcp: true,
+            tls_bind: None,
+            tls_certificate: None,
+            tls_key: None,
             advertised: None,
             codecs: Codecs(vec![Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma]),
             rtp_ports: PortRange {
@@ -168,6 +177,15 @@ pub const CONFIG_KEYS: &[(&str, &str)] = &[
         "address and port of SIP, UDP and TCP alike; port 0 takes a free one",
     ),
     ("tcp", "whether SIP over TCP is served beside UDP"),
+    (
+        "tls_bind",
+        "address and port of SIP over TLS beside them, such as 0.0.0.0:5061; nowhere when absent",
+    ),
+    (
+        "tls_certificate",
+        "PEM file of the certificate shown there, with those that vouch for it behind; a renewed file is read within a minute",
+    ),
+    ("tls_key", "PEM file of that certificate's key"),
     (
         "advertised",
         "IP address phones are told in Via, Contact and SDP; absent: the one of `bind`, or of the interface towards the phone",

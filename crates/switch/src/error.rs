@@ -11,13 +11,19 @@ pub enum Error {
         "cannot listen for SIP on {transport} {addr}: {source}; another program may use the port, change switch.bind"
     )]
     Bind {
-        /// `UDP` or `TCP`.
+        /// `UDP`, `TCP` or `TLS`.
         transport: &'static str,
         /// The address asked for.
         addr: SocketAddr,
         /// The system's reason.
         source: io::Error,
     },
+    /// The certificate cannot be shown.
+    #[error("switch.tls_certificate, switch.tls_key: {0}")]
+    Tls(#[from] callreel_tls::Error),
+    /// TLS without a certificate.
+    #[error("switch.tls_bind needs switch.tls_certificate and switch.tls_key, each a PEM file")]
+    NoCertificate,
     /// The media engine does not start.
     #[error(transparent)]
     Media(#[from] crate::rtp::Error),

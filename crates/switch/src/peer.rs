@@ -41,6 +41,8 @@ impl Peer {
 #[derive(Debug)]
 pub(crate) struct OwnAddress {
     bind: SocketAddr,
+    /// The port of SIP over TLS, if that is served.
+    tls_port: Option<u16>,
     advertised: Option<IpAddr>,
     towards: Mutex<HashMap<IpAddr, IpAddr>>,
 }
@@ -50,9 +52,15 @@ impl OwnAddress {
     pub(crate) fn new(bind: SocketAddr, advertised: Option<IpAddr>) -> Self {
         Self {
             bind,
+            tls_port: None,
             advertised,
             towards: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// The same, with SIP over TLS at this port.
+    pub(crate) fn with_tls(self, tls_port: Option<u16>) -> Self {
+        Self { tls_port, ..self }
     }
 
     /// The SIP port.
@@ -119,7 +127,11 @@ impl OwnAddress {
             Transport::Udp => Vec::new(),
             other => vec![Param::Transport(other)],
         };
-        uri_at(SocketAddr::new(ip, self.port()), params)
+        let port = match (peer.transport, self.tls_port) {
+            (Transport::Tls, Some(port)) => port,
+            _ => self.port(),
+        };
+        uri_at(SocketAddr::new(ip, port), params)
     }
 }
 

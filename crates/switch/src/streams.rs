@@ -1,4 +1,4 @@
-//! SIP's door for TCP: takes in connections, as many as there is room for, and stands between each and the SIP library, whose
+//! SIP's door for TCP and TLS: takes in connections, as many as there is room for, and stands between each and the SIP library, whose
 //! queues have no bound and which waits for a peer that does not read. Knows no call.
 
 use std::collections::HashMap;
@@ -12,11 +12,11 @@ use rsipstack::sip::Transport;
 use rsipstack::transport::stream::StreamConnectionInner;
 use rsipstack::transport::tcp::TcpConnection;
 use rsipstack::transport::{SipAddr, SipConnection, TransportLayer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream, unix};
 use tokio::sync::{Mutex as Turn, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::framing::{Frame, MAX_MESSAGE, frame};
@@ -83,6 +83,8 @@ pub(crate) struct Door {
     pub(crate) layer: TransportLayer,
     /// The address the library calls itself by on these connections.
     pub(crate) own: SocketAddr,
+    /// By TLS, if this is there.
+    pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) streams: Arc<Streams>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) cancel: CancellationToken,
@@ -124,14 +126,31 @@ impl Door {
         drop(phone.set_nodelay(true));
         let (streams, cancel) = (self.streams.clone(), self.cancel.clone());
         let counters = self.counters.clone();
+        let inward = Inward {
+            peer,
+            transport: self.transport(),
+            hands,
+            counters,
+        };
+        let tls = self.tls.clone();
         tokio::spawn(async move {
-            tokio::select! {
-                () = cancel.cancelled() => {}
-                () = carry(phone, library, Inward { peer, hands, counters }) => {}
-            }
+            let carried = async {
+                match tls {
+                    None => carry(phone.into_split(), library, inward).await,
+                    Some(tls) => carry_sealed(phone, &tls, library, inward).await,
+                }
+            };
+            let _ = cancel.run_until_cancelled(carried).await;
             streams.leave(peer);
         });
         Ok(())
+    }
+
+    fn transport(&self) -> Transport {
+        match self.tls {
+            None => Transport::Tcp,
+            Some(_) => Transport::Tls,
+        }
     }
 
     /// Gives the library its end of a pair of sockets in place of the connection itself; returns ours. The library reads from
@@ -143,7 +162,7 @@ impl Door {
         let its = TcpStream::from_std(OwnedFd::from(its).into())?;
         let (reading, writing) = tokio::io::split(its);
         let address = |addr: SocketAddr| SipAddr {
-            r#type: Some(Transport::Tcp),
+            r#type: Some(self.transport()),
             addr: addr.into(),
         };
         let (own, peer) = (address(self.own), address(peer));
@@ -157,11 +176,26 @@ impl Door {
     }
 }
 
-type Pen = Turn<OwnedWriteHalf>;
+type Pen<W> = Turn<W>;
+
+/// The same by TLS, once both have agreed on it.
+async fn carry_sealed(phone: TcpStream, tls: &TlsAcceptor, library: UnixStream, inward: Inward) {
+    match timeout(MESSAGE_PATIENCE, tls.accept(phone)).await {
+        Ok(Ok(phone)) => Box::pin(carry(tokio::io::split(phone), library, inward)).await,
+        Ok(Err(error)) => {
+            count(&inward.counters.malformed);
+            tracing::debug!(%error, peer = %inward.peer, "no TLS");
+        }
+        Err(_) => tracing::debug!(peer = %inward.peer, "no TLS in time"),
+    }
+}
 
 /// Carries both ways until either end has enough.
-async fn carry(phone: TcpStream, library: UnixStream, inward: Inward) {
-    let (from_phone, to_phone) = phone.into_split();
+async fn carry<R, W>((from_phone, to_phone): (R, W), library: UnixStream, inward: Inward)
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
     let (from_library, to_library) = library.into_split();
     let pen = Turn::new(to_phone);
     let ended = tokio::select! {
@@ -176,6 +210,7 @@ async fn carry(phone: TcpStream, library: UnixStream, inward: Inward) {
 /// What the phone says.
 struct Inward {
     peer: SocketAddr,
+    transport: Transport,
     hands: Arc<Semaphore>,
     counters: Arc<Counters>,
 }
@@ -183,9 +218,9 @@ struct Inward {
 impl Inward {
     async fn carry(
         self,
-        mut phone: OwnedReadHalf,
+        mut phone: impl AsyncRead + Unpin,
         mut library: unix::OwnedWriteHalf,
-        pen: &Pen,
+        pen: &Pen<impl AsyncWrite + Unpin>,
     ) -> io::Result<()> {
         let mut received = Vec::new();
         let mut deadline = Some(Instant::now() + MESSAGE_PATIENCE);
@@ -217,7 +252,7 @@ impl Inward {
         &self,
         received: &mut Vec<u8>,
         library: &mut unix::OwnedWriteHalf,
-        pen: &Pen,
+        pen: &Pen<impl AsyncWrite + Unpin>,
     ) -> io::Result<bool> {
         let (mut at, mut any) = (0, false);
         loop {
@@ -251,9 +286,9 @@ impl Inward {
         &self,
         message: &[u8],
         library: &mut unix::OwnedWriteHalf,
-        pen: &Pen,
+        pen: &Pen<impl AsyncWrite + Unpin>,
     ) -> io::Result<()> {
-        match read(message, self.peer, Transport::Tcp, MAX_MESSAGE) {
+        match read(message, self.peer, self.transport, MAX_MESSAGE) {
             Reading::Message(message) => {
                 let hand = self.hands.acquire().await.map_err(io::Error::other)?;
                 hand.forget();
@@ -274,7 +309,10 @@ impl Inward {
 }
 
 /// What the library says. It must never wait for the phone: all other phones would wait with it.
-async fn outward(mut library: unix::OwnedReadHalf, pen: &Pen) -> io::Result<()> {
+async fn outward(
+    mut library: unix::OwnedReadHalf,
+    pen: &Pen<impl AsyncWrite + Unpin>,
+) -> io::Result<()> {
     let mut said = vec![0; CHUNK];
     loop {
         let read = library.read(&mut said).await?;
@@ -285,7 +323,7 @@ async fn outward(mut library: unix::OwnedReadHalf, pen: &Pen) -> io::Result<()> 
     }
 }
 
-async fn write(pen: &Pen, bytes: &[u8]) -> io::Result<()> {
+async fn write(pen: &Pen<impl AsyncWrite + Unpin>, bytes: &[u8]) -> io::Result<()> {
     let mut phone = pen.lock().await;
     timeout(READER_PATIENCE, phone.write_all(bytes)).await?
 }
@@ -302,10 +340,11 @@ mod tests {
         let (ours, library) = UnixStream::pair().unwrap();
         let inward = Inward {
             peer,
+            transport: Transport::Tcp,
             hands: Arc::new(Semaphore::new(MAX_IN_HAND)),
             counters: Arc::default(),
         };
-        tokio::spawn(carry(accepted, ours, inward));
+        tokio::spawn(carry(accepted.into_split(), ours, inward));
         (phone.unwrap(), library)
     }
 

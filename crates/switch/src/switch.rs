@@ -15,6 +15,7 @@ use rsipstack::transaction::Endpoint;
 use rsipstack::transport::TransportLayer;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -52,9 +53,15 @@ pub struct Switch {
     serving: JoinHandle<()>,
 }
 
-fn addresses(config: &SwitchConfig, addr: SocketAddr) -> Vec<(String, SocketAddr)> {
-    let tcp = config.tcp.then(|| ("tcp".to_owned(), addr));
-    [("udp".to_owned(), addr)].into_iter().chain(tcp).collect()
+fn addresses(
+    config: &SwitchConfig,
+    addr: SocketAddr,
+    tls: Option<SocketAddr>,
+) -> Vec<(String, SocketAddr)> {
+    let tcp = config.tcp.then_some(("tcp", addr));
+    let tls = tls.map(|addr| ("tls", addr));
+    let all = [("udp", addr)].into_iter().chain(tcp).chain(tls);
+    all.map(|(way, addr)| (way.to_owned(), addr)).collect()
 }
 
 fn endpoint(
@@ -67,18 +74,27 @@ fn endpoint(
     let layer = TransportLayer::new(cancel.child_token());
     layer.set_stream_idle_timeout(idle);
     layer.add_transport(sockets.udp);
+    let door = |own, tls| Door {
+        layer: TransportLayer {
+            outbound: None,
+            inner: layer.inner.clone(),
+        },
+        own,
+        tls,
+        streams: sockets.guard.streams.clone(),
+        counters: counters.clone(),
+        cancel: cancel.clone(),
+    };
     if let Some(listener) = sockets.tcp {
-        let door = Door {
-            layer: TransportLayer {
-                outbound: None,
-                inner: layer.inner.clone(),
-            },
-            own: sockets.external,
-            streams: sockets.guard.streams.clone(),
-            counters: counters.clone(),
-            cancel: cancel.clone(),
-        };
+        let door = door(sockets.external, None);
         tokio::spawn(streams::serve(listener, door));
+    }
+    if let Some(tls) = sockets.tls {
+        let own = SocketAddr::new(sockets.external.ip(), tls.bound.port());
+        let acceptor = TlsAcceptor::from(tls.certificate.server(&[]));
+        tokio::spawn(streams::serve(tls.listener, door(own, Some(acceptor))));
+        let renewing = tls.certificate.keep_fresh("switch");
+        tokio::spawn(cancel.clone().run_until_cancelled_owned(renewing));
     }
     EndpointBuilder::new()
         .with_user_agent(concat!("callreel/", env!("CARGO_PKG_VERSION")))
@@ -147,8 +163,10 @@ impl Switch {
         let guard = cancel.clone().drop_guard();
         let counters = Arc::new(Counters::default());
         let sockets = transport::open(&config, &counters, &cancel).await?;
-        let addresses = addresses(&config, sockets.bound);
-        let own = Arc::new(OwnAddress::new(sockets.bound, config.advertised));
+        let tls = sockets.tls.as_ref().map(|tls| tls.bound);
+        let addresses = addresses(&config, sockets.bound, tls);
+        let own = OwnAddress::new(sockets.bound, config.advertised);
+        let own = Arc::new(own.with_tls(tls.map(|tls| tls.port())));
         let engine = MediaEngine::start(RtpConfig {
             bind: config.bind.ip(),
             ports: config.rtp_ports.inclusive(),
@@ -212,7 +230,7 @@ impl Switch {
         })
     }
 
-    /// Where phones reach it: `udp` or `tcp`, and the address.
+    /// Where phones reach it: `udp`, `tcp` or `tls`, and the address.
     pub fn sip_addresses(&self) -> Vec<(String, SocketAddr)> {
         self.addresses.clone()
     }

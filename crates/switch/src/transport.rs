@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use callreel_tls::Certificate;
 use nix::sys::socket::{setsockopt, sockopt};
 use rsipstack::Result as SipResult;
 use rsipstack::platform::net::UdpSocket as PlatformSocket;
@@ -40,9 +41,39 @@ pub(crate) struct Sockets {
     pub(crate) bound: SocketAddr,
     pub(crate) udp: SipConnection,
     pub(crate) tcp: Option<TcpListener>,
+    pub(crate) tls: Option<Tls>,
     /// The address the library calls itself by.
     pub(crate) external: SocketAddr,
     pub(crate) guard: Guard,
+}
+
+/// The socket of SIP over TLS, and what is shown there.
+pub(crate) struct Tls {
+    pub(crate) listener: TcpListener,
+    pub(crate) bound: SocketAddr,
+    pub(crate) certificate: Arc<Certificate>,
+}
+
+impl Tls {
+    async fn open(config: &SwitchConfig) -> Result<Option<Self>, Error> {
+        let Some(addr) = config.tls_bind else {
+            return Ok(None);
+        };
+        let (Some(certificate), Some(key)) = (&config.tls_certificate, &config.tls_key) else {
+            return Err(Error::NoCertificate);
+        };
+        let failed = |source| Error::Bind {
+            transport: "TLS",
+            addr,
+            source,
+        };
+        let listener = TcpListener::bind(addr).await.map_err(failed)?;
+        Ok(Some(Self {
+            bound: listener.local_addr().map_err(failed)?,
+            listener,
+            certificate: Certificate::load(certificate, key)?,
+        }))
+    }
 }
 
 /// Opens SIP's sockets.
@@ -82,6 +113,7 @@ pub(crate) async fn open(
         bound,
         udp: udp.await.map_err(Error::sip)?.into(),
         tcp,
+        tls: Tls::open(config).await?,
         external,
         guard,
     })
