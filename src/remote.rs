@@ -21,7 +21,7 @@ fn client(config: &Config) -> anyhow::Result<reqwest::Client> {
     let Some(certificate) = &config.api.tls_certificate else {
         return Ok(reqwest::Client::new());
     };
-    let pinned = callreel_tls::pinned(certificate).context("api.tls_certificate")?;
+    let pinned = callreel_doors::pinned(certificate).context("api.tls_certificate")?;
     Ok(reqwest::Client::builder()
         .tls_backend_preconfigured(pinned)
         .build()?)

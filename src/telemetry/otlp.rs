@@ -114,12 +114,14 @@ impl Otlp {
 /// A client that trusts the authorities of this file, too.
 fn client(ca_file: Option<&Path>) -> anyhow::Result<reqwest::Client> {
     let builder = || reqwest::Client::builder().timeout(PATIENCE);
-    callreel_tls::client(builder, ca_file, "telemetry.otlp_ca_file").map_err(|error| match error {
-        callreel_tls::Unusable::CaFile(why) => {
-            anyhow!("telemetry.otlp_ca_file cannot be used: {why}")
-        }
-        callreel_tls::Unusable::Client(error) => error.into(),
-    })
+    callreel_doors::client(builder, ca_file, "telemetry.otlp_ca_file").map_err(
+        |error| match error {
+            callreel_doors::Unusable::CaFile(why) => {
+                anyhow!("telemetry.otlp_ca_file cannot be used: {why}")
+            }
+            callreel_doors::Unusable::Client(error) => error.into(),
+        },
+    )
 }
 
 /// Sends what `exporter` exports of this kind to the receiver.

@@ -6,8 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use callreel_doors::Certificate;
 use callreel_proto::Secret;
-use callreel_tls::Certificate;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;

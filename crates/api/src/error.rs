@@ -15,7 +15,7 @@ pub enum Error {
     },
     /// The certificate cannot be shown.
     #[error("api.tls_certificate, api.tls_key: {0}")]
-    Tls(#[from] callreel_tls::Error),
+    Tls(#[from] callreel_doors::Error),
     /// A setting nobody could work with.
     #[error("the key `api.{key}` must be {must}")]
     Config {

@@ -8,7 +8,6 @@ mod asking;
 mod audio;
 mod audit;
 mod auth;
-mod brake;
 mod channels;
 mod config;
 mod connection;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use callreel_tls::Unusable;
+use callreel_doors::Unusable;
 use ipnet::IpNet;
 use reqwest::{Client, Method, RequestBuilder, Response, redirect};
 use url::Url;
@@ -131,7 +131,7 @@ fn client(config: &OutsideConfig, guard: &Guard) -> Result<Client, OutsideError>
             .pool_idle_timeout(IDLE)
     };
     let ca_file = config.ca_file.as_deref();
-    callreel_tls::client(builder, ca_file, "delivery.ca_file").map_err(|error| match error {
+    callreel_doors::client(builder, ca_file, "delivery.ca_file").map_err(|error| match error {
         Unusable::CaFile(reason) => OutsideError::CaFile {
             path: ca_file.map(Path::to_owned).unwrap_or_default(),
             reason,
@@ -166,7 +166,7 @@ pub fn explain(error: reqwest::Error) -> String {
         }
         cause = inner.source();
     }
-    callreel_tls::explain(error)
+    callreel_doors::explain(error)
 }
 
 /// What somebody else said, on one line and at most this many characters long.

@@ -9,6 +9,7 @@ use rsipstack::transaction::Transaction;
 use crate::auth::{Answer, challenge};
 use crate::directory::{self, Domain, Phone};
 use crate::nonce::Verdict;
+use crate::peer::Peer;
 use crate::shared::{Shared, locked};
 
 /// What became of a request.
@@ -25,6 +26,7 @@ pub(crate) enum Admission {
 pub(crate) async fn admit(
     shared: &Shared,
     request: &Request,
+    peer: Option<Peer>,
 ) -> Result<Admission, callreel_store::Error> {
     let (host, username) = claim(request);
     let domain = directory::domain(&shared.store, &host, &username).await?;
@@ -37,7 +39,7 @@ pub(crate) async fn admit(
         return Ok(ask(domain, false));
     };
     let now = Instant::now();
-    let verdict = locked(&shared.nonces).check(now, &answer.nonce, &domain.realm);
+    let verdict = locked(&shared.nonces).check(now, &answer.nonce, &place(&domain.realm, peer));
     if verdict != Verdict::Good {
         return Ok(ask(domain, verdict == Verdict::Stale));
     }
@@ -63,7 +65,8 @@ pub(crate) async fn demand(
     realm: &str,
     stale: bool,
 ) -> rsipstack::Result<()> {
-    let nonce = locked(&shared.nonces).issue(Instant::now(), rand::random(), realm);
+    let place = place(realm, Peer::of(tx));
+    let nonce = locked(&shared.nonces).issue(Instant::now(), rand::random(), &place);
     let register = tx.original.method == Method::Register;
     let headers = shared
         .config
@@ -80,6 +83,14 @@ pub(crate) async fn demand(
         false => StatusCode::ProxyAuthenticationRequired,
     };
     tx.reply_with(status, headers, None).await
+}
+
+/// Where a nonce is good: for this realm, and from the address it was sent to, so that nobody fails in the name of another.
+fn place(realm: &str, peer: Option<Peer>) -> String {
+    match peer {
+        Some(peer) => format!("{realm} {}", peer.addr.ip()),
+        None => realm.to_owned(),
+    }
 }
 
 fn ask(domain: Domain, stale: bool) -> Admission {

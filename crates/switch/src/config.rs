@@ -1,11 +1,12 @@
 //! The switch's settings and what they mean. Reads no file and no environment: the product does.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use callreel_media::Codec;
 use callreel_proto::{PortRange, Secret};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 /// A digest algorithm offered to phones (RFC 8760).
@@ -112,6 +113,14 @@ pub struct SwitchConfig {
     pub trunks_reread_s: u64,
     /// Seconds a digest nonce is good for.
     pub nonce_lifetime_s: u64,
+    /// Wrong passwords of one source in a row after which it is banned; 0 bans nobody.
+    pub ban_after: u32,
+    /// How long it is, seconds.
+    pub ban_s: u64,
+    /// SIP messages of one source in a second, on average; 0 limits nobody.
+    pub requests_per_second: u32,
+    /// Networks whose sources are neither limited nor banned.
+    pub trusted_networks: Vec<IpNet>,
     /// Digest algorithms offered, the preferred first. All known ones are accepted.
     pub digest_algorithms: Vec<DigestAlgorithm>,
     /// Shortest session timer accepted, seconds (RFC 4028 Min-SE; at least 90).
@@ -157,6 +166,13 @@ impl Default for SwitchConfig {
             register_trunks: true,
             trunks_reread_s: 30,
             nonce_lifetime_s: 300,
+            ban_after: 20,
+            ban_s: 600,
+            requests_per_second: 500,
+            trusted_networks: vec![
+                IpNet::new_assert(Ipv4Addr::new(127, 0, 0, 0).into(), 8),
+                IpNet::new_assert(Ipv6Addr::LOCALHOST.into(), 128),
+            ],
             digest_algorithms: vec![DigestAlgorithm::Md5],
             session_timer_min_s: 90,
             speech_engine: SpeechEngine::Embedded,
@@ -236,6 +252,19 @@ pub const CONFIG_KEYS: &[(&str, &str)] = &[
         "seconds after which the documents of trunks are read again; at least 1",
     ),
     ("nonce_lifetime_s", "seconds a digest nonce is good for"),
+    (
+        "ban_after",
+        "wrong passwords of one source in a row after which it is not heard for switch.ban_s; every 30 seconds one is forgiven; 0 bans nobody",
+    ),
+    ("ban_s", "seconds a source is banned"),
+    (
+        "requests_per_second",
+        "SIP messages of one source that are heard in a second, on average over four; 0 limits nobody",
+    ),
+    (
+        "trusted_networks",
+        "networks whose sources are neither limited nor banned, such as those of carriers and session border controllers",
+    ),
     (
         "digest_algorithms",
         "digest algorithms offered to phones, the preferred first: \"MD5\", \"SHA-256\"",

@@ -20,7 +20,7 @@ pub enum Error {
     },
     /// The certificate cannot be shown.
     #[error("switch.tls_certificate, switch.tls_key: {0}")]
-    Tls(#[from] callreel_tls::Error),
+    Tls(#[from] callreel_doors::Error),
     /// TLS without a certificate.
     #[error("switch.tls_bind needs switch.tls_certificate and switch.tls_key, each a PEM file")]
     NoCertificate,

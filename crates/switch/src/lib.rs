@@ -37,6 +37,7 @@ mod sdp;
 mod session_timer;
 mod shared;
 mod sounds;
+mod sources;
 mod states;
 mod status;
 mod streams;

@@ -10,7 +10,9 @@ use rsipstack::sip::prelude::HeadersExt;
 use rsipstack::sip::{Header, Method, RetryAfter, StatusCode};
 use rsipstack::transaction::{Transaction, TransactionReceiver};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
+use crate::peer::Peer;
 use crate::shared::{Shared, count};
 use crate::{admission, inbound, message, mwi, registrar};
 
@@ -144,7 +146,7 @@ pub(crate) async fn authenticated(
     tx: &mut Transaction,
 ) -> rsipstack::Result<Option<crate::directory::Phone>> {
     use admission::Admission;
-    match admission::admit(shared, &tx.original).await {
+    match admission::admit(shared, &tx.original, Peer::of(tx)).await {
         Ok(Admission::Phone(phone)) => return Ok(Some(*phone)),
         Ok(Admission::Challenge { realm, stale }) => {
             admission::demand(shared, tx, &realm, stale).await?;
@@ -153,6 +155,11 @@ pub(crate) async fn authenticated(
             count(&shared.counters.forbidden);
             let from = tx.original.from_header().map(|h| h.value().to_owned());
             tracing::info!(method = %tx.original.method, from = from.unwrap_or_default(), "wrong credentials");
+            if let Some(peer) = Peer::of(tx)
+                && shared.sources.failed(peer.addr.ip(), Instant::now())
+            {
+                tracing::warn!(source = %peer.addr.ip(), seconds = shared.config.ban_s, "wrong credentials again and again: this source is not heard any more (switch.ban_after)");
+            }
             tx.reply(StatusCode::Forbidden).await?;
         }
         Err(error) => {

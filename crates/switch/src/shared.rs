@@ -28,6 +28,7 @@ use crate::peer::OwnAddress;
 use crate::routing::Askings;
 use crate::rtp::MediaEngine;
 use crate::sounds::Sounds;
+use crate::sources::Sources;
 use crate::trunks::Trunks;
 
 /// Locks a mutex whose holder may have panicked: the data is plain and stays usable.
@@ -56,6 +57,7 @@ pub(crate) struct Shared {
     pub(crate) loopbacks: Loopbacks,
     pub(crate) trunks: Trunks,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) sources: Arc<Sources>,
     /// Bus messages nothing could be done with.
     pub(crate) mishaps: Mishaps,
     /// The queue on the bus where replies and commands for this switch arrive.
@@ -232,6 +234,8 @@ counters! {
     forbidden,
     /// Datagrams that were no SIP.
     malformed,
+    /// SIP messages of banned sources, and of those that send too many, which nobody looked at.
+    unheard,
     /// SIP messages dropped or refused because the switch had too much to do.
     shed,
 }

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::framing::{Frame, MAX_MESSAGE, frame};
 use crate::reading::{Reading, read, refusal};
 use crate::shared::{Counters, count, locked};
+use crate::sources::Sources;
 
 /// Connections at once; each costs the library 130 kB of buffers, and three descriptors.
 const MAX_CONNECTIONS: usize = 1_000;
@@ -87,6 +88,7 @@ pub(crate) struct Door {
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) streams: Arc<Streams>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) sources: Arc<Sources>,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -131,6 +133,7 @@ impl Door {
             transport: self.transport(),
             hands,
             counters,
+            sources: self.sources.clone(),
         };
         let tls = self.tls.clone();
         tokio::spawn(async move {
@@ -213,6 +216,7 @@ struct Inward {
     transport: Transport,
     hands: Arc<Semaphore>,
     counters: Arc<Counters>,
+    sources: Arc<Sources>,
 }
 
 impl Inward {
@@ -288,6 +292,10 @@ impl Inward {
         library: &mut unix::OwnedWriteHalf,
         pen: &Pen<impl AsyncWrite + Unpin>,
     ) -> io::Result<()> {
+        if !self.sources.hears(self.peer.ip(), Instant::now()) {
+            count(&self.counters.unheard);
+            return Err(io::Error::other("nobody listens to this source"));
+        }
         match read(message, self.peer, self.transport, MAX_MESSAGE) {
             Reading::Message(message) => {
                 let hand = self.hands.acquire().await.map_err(io::Error::other)?;
@@ -343,6 +351,7 @@ mod tests {
             transport: Transport::Tcp,
             hands: Arc::new(Semaphore::new(MAX_IN_HAND)),
             counters: Arc::default(),
+            sources: Arc::new(Sources::new(&crate::SwitchConfig::default())),
         };
         tokio::spawn(carry(accepted.into_split(), ours, inward));
         (phone.unwrap(), library)

@@ -83,6 +83,7 @@ fn endpoint(
         tls,
         streams: sockets.guard.streams.clone(),
         counters: counters.clone(),
+        sources: sockets.guard.sources.clone(),
         cancel: cancel.clone(),
     };
     if let Some(listener) = sockets.tcp {
@@ -163,6 +164,7 @@ impl Switch {
         let guard = cancel.clone().drop_guard();
         let counters = Arc::new(Counters::default());
         let sockets = transport::open(&config, &counters, &cancel).await?;
+        let sources = sockets.guard.sources.clone();
         let tls = sockets.tls.as_ref().map(|tls| tls.bound);
         let addresses = addresses(&config, sockets.bound, tls);
         let own = OwnAddress::new(sockets.bound, config.advertised);
@@ -206,6 +208,7 @@ impl Switch {
             loopbacks: Default::default(),
             trunks,
             counters,
+            sources,
             mishaps: Mishaps::default(),
             queue: commands.queue().to_owned(),
             draining: AtomicBool::new(false),

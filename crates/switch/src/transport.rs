@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use callreel_tls::Certificate;
+use callreel_doors::Certificate;
 use nix::sys::socket::{setsockopt, sockopt};
 use rsipstack::Result as SipResult;
 use rsipstack::platform::net::UdpSocket as PlatformSocket;
@@ -17,11 +17,13 @@ use rsipstack::transaction::endpoint::{MessageInspector, TransportEventInspector
 use rsipstack::transport::udp::UdpConnection;
 use rsipstack::transport::{SipAddr, SipConnection, TransportEvent};
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::peer::OwnAddress;
 use crate::reading::{Reading, read};
 use crate::shared::{Counters, count, locked};
+use crate::sources::Sources;
 use crate::streams::Streams;
 use crate::{Error, SwitchConfig, limits};
 
@@ -100,6 +102,7 @@ pub(crate) async fn open(
     let external = SocketAddr::new(external, bound.port());
     let guard = Guard {
         counters: counters.clone(),
+        sources: Arc::new(Sources::new(config)),
         waiting: Arc::default(),
         streams: Arc::new(Streams::new(limits::raise_open_files())),
     };
@@ -143,6 +146,7 @@ async fn bind(config: &SwitchConfig) -> Result<(UdpSocket, Option<TcpListener>),
 #[derive(Clone)]
 pub(crate) struct Guard {
     counters: Arc<Counters>,
+    pub(crate) sources: Arc<Sources>,
     waiting: Arc<AtomicUsize>,
     pub(crate) streams: Arc<Streams>,
 }
@@ -172,6 +176,9 @@ impl GuardedSocket {
     fn take(&self, buf: &mut [u8]) -> io::Result<Option<(usize, SocketAddr)>> {
         let mut room = locked(&self.room);
         let (len, from) = self.socket.try_recv_from(&mut room)?;
+        if !self.guard.hears(from) {
+            return Ok(None);
+        }
         let datagram = &room[..len];
         let message = if is_keepalive(datagram) && len <= buf.len() {
             datagram.into()
@@ -198,6 +205,15 @@ impl GuardedSocket {
 }
 
 impl Guard {
+    /// Whether one more message of this peer is looked at.
+    fn hears(&self, peer: SocketAddr) -> bool {
+        let heard = self.sources.hears(peer.ip(), Instant::now());
+        if !heard {
+            count(&self.counters.unheard);
+        }
+        heard
+    }
+
     /// Whether the library may have one more datagram.
     fn has_room(&self) -> bool {
         if self.waiting.load(Ordering::Relaxed) >= MAX_WAITING {

@@ -196,7 +196,7 @@ pub(crate) static TABLE: &[Observed] = &[
         Kind::Counter,
         ("{event}", "callreel.event"),
         Read::Each("/switch/counts"),
-        "What happened to SIP requests: `calls` taken, `refused` (full or draining), `registrations`, `forbidden` (wrong or no credentials), `malformed`, `shed` (too many at once).",
+        "What happened to SIP requests: `calls` taken, `refused` (full or draining), `registrations`, `forbidden` (wrong or no credentials), `malformed`, `unheard` (of banned sources, or too many of one), `shed` (too many at once).",
     ),
     Observed::new(
         "callreel.spool.disk.total",

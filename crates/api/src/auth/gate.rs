@@ -13,6 +13,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use callreel_doors::Brake;
 use callreel_proto::Utc;
 use callreel_store::Store;
 use subtle::ConstantTimeEq;
@@ -20,9 +21,7 @@ use tokio::time::Instant;
 
 use super::{Caller, Grant, Scope, Tokens, tokens::hash};
 use crate::{
-    ApiConfig, Shared,
-    brake::Brake,
-    nodes,
+    ApiConfig, Shared, nodes,
     refusal::{Refusal, Why},
     request::{self, Params},
 };

@@ -121,7 +121,7 @@ async fn with_a_certificate_it_speaks_https_only() {
             .unwrap(),
     );
     assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
-    let client = Arc::new(callreel_tls::pinned(&certificate).unwrap());
+    let client = Arc::new(callreel_doors::pinned(&certificate).unwrap());
     let stream = TcpStream::connect(api.address()).await.unwrap();
     let name = "api.example".try_into().unwrap();
     let mut stream = TlsConnector::from(client)

@@ -4,7 +4,7 @@
 use std::{io, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use callreel_tls::explain;
+use callreel_doors::explain;
 use futures::{Stream, StreamExt, stream};
 use md5::{Digest, Md5};
 use reqwest::{

@@ -3,7 +3,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use callreel_tls::{Unusable, explain};
+use callreel_doors::{Unusable, explain};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, redirect};
 use serde_json::Value;
 use url::Url;
@@ -169,7 +169,7 @@ fn connector(ca_file: Option<&Path>) -> Result<reqwest::Client, Error> {
             .connect_timeout(CONNECT)
             .pool_idle_timeout(IDLE)
     };
-    callreel_tls::client(builder, ca_file, "store.ca_file").map_err(|error| match error {
+    callreel_doors::client(builder, ca_file, "store.ca_file").map_err(|error| match error {
         Unusable::CaFile(reason) => Error::CaFile {
             path: ca_file.map(Path::to_owned).unwrap_or_default(),
             reason,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callreel_attachments::explain;
+use callreel_doors::Unusable;
 use callreel_media::Pcm;
-use callreel_tls::Unusable;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, redirect};
@@ -187,7 +187,7 @@ fn client(config: &SwitchConfig) -> Result<Client, Error> {
             .redirect(redirect::Policy::none())
     };
     let ca_file = config.speech_ca_file.as_deref();
-    callreel_tls::client(builder, ca_file, "switch.speech_ca_file").map_err(|error| {
+    callreel_doors::client(builder, ca_file, "switch.speech_ca_file").map_err(|error| {
         Error::Speech(match error {
             Unusable::CaFile(reason) => format!("switch.speech_ca_file cannot be used: {reason}"),
             Unusable::Client(error) => {

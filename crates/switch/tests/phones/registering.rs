@@ -1,8 +1,9 @@
 //! REGISTER: who may, for how long, and how a phone is found afterwards.
 
 use serde_json::json;
+use tokio::net::UdpSocket;
 
-use crate::support::{REALM, Scene};
+use crate::support::{Phone, REALM, Scene};
 
 #[tokio::test]
 async fn a_phone_is_challenged_and_its_password_accepted() {
@@ -124,4 +125,60 @@ async fn a_phone_that_knows_only_our_address_still_finds_its_account() {
     phone.send(&head, "").await;
     let challenge = phone.response().await;
     assert!(challenge.header("WWW-Authenticate").contains(REALM));
+}
+
+/// A phone at this address of the machine.
+async fn at(scene: &Scene, user: &str, address: &str) -> Phone {
+    let mut phone = scene.phone(user).await;
+    phone.socket = UdpSocket::bind(format!("{address}:0")).await.unwrap();
+    phone
+}
+
+#[tokio::test]
+async fn who_guesses_passwords_is_not_heard_any_more_and_others_are() {
+    let scene = Scene::with(|config| {
+        config.trusted_networks.clear();
+        config.ban_after = 3;
+    });
+    let scene = scene.await;
+    let guesser = at(&scene, "alice", "127.0.0.2").await;
+    let guesser = guesser.with_password("guess");
+    for _ in 0..4 {
+        assert_eq!(guesser.register(300).await.status(), 403);
+    }
+    // Even the right password is not looked at.
+    guesser
+        .with_password("alice-pw")
+        .register_once("", "")
+        .await;
+    let phone = at(&scene, "alice", "127.0.0.3").await;
+    assert_eq!(phone.register(300).await.status(), 200);
+    let counts = scene.switch.picture().await.counts;
+    assert_eq!((counts.forbidden, counts.unheard), (4, 1));
+}
+
+#[tokio::test]
+async fn nobody_fails_in_the_name_of_another_address() {
+    let scene = Scene::with(|config| {
+        config.trusted_networks.clear();
+        config.ban_after = 1;
+    });
+    let scene = scene.await;
+    let liar = at(&scene, "alice", "127.0.0.2").await;
+    liar.register_once("", "").await;
+    let challenge = liar.response().await;
+    let header = challenge.header("WWW-Authenticate");
+    let victim = at(&scene, "alice", "127.0.0.3")
+        .await
+        .with_password("wrong");
+    for _ in 0..3 {
+        // As if the liar had sent it from there.
+        let answer = victim.answer_to(header, "REGISTER", &format!("sip:{REALM}"), 1);
+        victim
+            .register_once("", &format!("Authorization: {answer}\n"))
+            .await;
+        assert_eq!(victim.response().await.status(), 401);
+    }
+    let victim = victim.with_password("alice-pw");
+    assert_eq!(victim.register(300).await.status(), 200);
 }

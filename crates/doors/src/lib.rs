@@ -1,9 +1,11 @@
-//! TLS: the certificates that a node shows, and those that it trusts. Opens no connection.
+//! Doors: the certificates that a node shows and those that it trusts, and a brake for who tries too often. Opens no connection.
 
+mod brake;
 mod certificate;
 mod client;
 mod pin;
 
+pub use brake::{Brake, network};
 pub use certificate::{Certificate, Error};
 pub use client::{Unusable, client, explain};
 pub use pin::pinned;

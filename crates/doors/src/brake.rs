@@ -13,7 +13,7 @@ const MAX_PEERS: usize = 4096;
 
 /// Who tried lately.
 #[derive(Debug)]
-pub(crate) struct Brake {
+pub struct Brake {
     /// What each try costs a peer: so much time passes until it may be tried again for free.
     per_try: Duration,
     /// Tries in a row.
@@ -24,7 +24,7 @@ pub(crate) struct Brake {
 
 impl Brake {
     /// Lets each peer try once in `per_try`, after a burst of tries for free.
-    pub(crate) fn new(per_try: Duration, burst: u32) -> Self {
+    pub fn new(per_try: Duration, burst: u32) -> Self {
         Self {
             per_try,
             burst,
@@ -32,9 +32,12 @@ impl Brake {
         }
     }
 
-    /// One try by this peer, or how long it has to wait for it. Taken before the credentials are looked at, so that many at
-    /// the same moment are not more than many one after the other.
-    pub(crate) fn take(&mut self, peer: IpAddr, now: Instant) -> Result<(), Duration> {
+    /// One try by this peer. Taken before what it tries with is looked at, so that many at the same moment are not more than many one
+    /// after the other.
+    ///
+    /// # Errors
+    /// It has tried too often: how long it has to wait.
+    pub fn take(&mut self, peer: IpAddr, now: Instant) -> Result<(), Duration> {
         let peer = network(peer);
         let known = self.forgiven_at.get(&peer).copied();
         let forgiven_at = known.unwrap_or(now).max(now) + self.per_try;
@@ -50,7 +53,7 @@ impl Brake {
     }
 
     /// It was no guess: the try costs nothing.
-    pub(crate) fn give_back(&mut self, peer: IpAddr) {
+    pub fn give_back(&mut self, peer: IpAddr) {
         if let Some(at) = self.forgiven_at.get_mut(&network(peer)) {
             // An instant this early can only be one that was pushed forward by a try.
             *at = at.checked_sub(self.per_try).unwrap_or(*at);
@@ -73,8 +76,8 @@ impl Brake {
     }
 }
 
-/// One host has a whole /64 of IPv6 addresses to guess from.
-fn network(peer: IpAddr) -> IpAddr {
+/// Who a peer is: one host has a whole /64 of IPv6 addresses to try from.
+pub fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => {
