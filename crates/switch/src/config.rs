@@ -107,6 +107,8 @@ pub struct SwitchConfig {
     pub register_min_s: u32,
     /// Longest registration a phone is given, seconds.
     pub register_max_s: u32,
+    /// What the switch calls itself in `User-Agent` and `Server` (RFC 3261 §20.35, which warns of telling versions).
+    pub user_agent: String,
     /// Whether the switch registers at carriers whose gateways say so: of several switches, one.
     pub register_trunks: bool,
     /// Seconds after which the documents of trunks are read again; at least 1.
@@ -163,6 +165,7 @@ impl Default for SwitchConfig {
             answer_timeout_s: 180,
             register_min_s: 60,
             register_max_s: 3_600,
+            user_agent: "callreel".to_owned(),
             register_trunks: true,
             trunks_reread_s: 30,
             nonce_lifetime_s: 300,
@@ -242,6 +245,10 @@ pub const CONFIG_KEYS: &[(&str, &str)] = &[
     (
         "register_max_s",
         "longest registration a phone is given, seconds",
+    ),
+    (
+        "user_agent",
+        "what the switch calls itself towards phones and carriers (User-Agent, Server)",
     ),
     (
         "register_trunks",

@@ -64,13 +64,20 @@ fn addresses(
     all.map(|(way, addr)| (way.to_owned(), addr)).collect()
 }
 
+fn nonces(config: &SwitchConfig) -> Nonces {
+    let lifetime = Duration::from_secs(config.nonce_lifetime_s);
+    Nonces::new(rand::random(), Instant::now(), lifetime)
+}
+
 fn endpoint(
     sockets: Sockets,
     own: Arc<OwnAddress>,
     counters: &Arc<Counters>,
-    idle: Duration,
+    config: &SwitchConfig,
     cancel: &CancellationToken,
 ) -> Endpoint {
+    // A phone that registers over TCP is reached by its connection: it must outlive the longest registration.
+    let idle = Duration::from_secs(u64::from(config.register_max_s) + 60);
     let layer = TransportLayer::new(cancel.child_token());
     layer.set_stream_idle_timeout(idle);
     layer.add_transport(sockets.udp);
@@ -98,7 +105,7 @@ fn endpoint(
         tokio::spawn(cancel.clone().run_until_cancelled_owned(renewing));
     }
     EndpointBuilder::new()
-        .with_user_agent(concat!("callreel/", env!("CARGO_PKG_VERSION")))
+        .with_user_agent(&config.user_agent)
         .with_cancel_token(cancel.child_token())
         .with_transport_layer(layer)
         .with_allows(message::METHODS.to_vec())
@@ -175,20 +182,14 @@ impl Switch {
             fork_bind: config.fork_bind,
             inactivity_s: config.rtp_inactivity_s,
         })?;
-        // A phone that registers over TCP is reached by its connection: it must outlive the longest registration.
-        let idle = Duration::from_secs(u64::from(config.register_max_s) + 60);
-        let endpoint = endpoint(sockets, own.clone(), &counters, idle, &cancel);
+        let endpoint = endpoint(sockets, own.clone(), &counters, &config, &cancel);
         let commands = controls::subscribe(&bus).await?;
         let questions = status::subscribe(&bus).await?;
         let lamps = mwi::subscribe(&bus).await?;
         let late = Arc::new(OnceLock::new());
         let port = SipPort::spawn(None, SipPort, late.clone()).await;
         let (port, _) = port.map_err(|e| Error::Sip(e.to_string()))?;
-        let nonces = Nonces::new(
-            rand::random(),
-            Instant::now(),
-            Duration::from_secs(config.nonce_lifetime_s),
-        );
+        let nonces = nonces(&config);
         let trunks = Trunks::new(Duration::from_secs(config.trunks_reread_s.max(1)));
         let shared = Arc::new(Shared {
             config,

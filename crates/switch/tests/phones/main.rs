@@ -11,6 +11,8 @@ mod hardship;
 mod holding;
 mod joins;
 mod lamps;
+#[cfg(test)]
+mod locked;
 mod orphans;
 mod others;
 mod paging;
