@@ -64,6 +64,15 @@ impl Telemetry {
         self.otlp.as_ref().map(Otlp::metrics).transpose()
     }
 
+    /// Tells the receiver of all spans that have ended.
+    pub(crate) async fn flush(&self) {
+        if let Some(otlp) = &self.otlp {
+            let traces = otlp.traces();
+            // Exports go through this runtime, so that none of its threads may wait for them.
+            drop(tokio::task::spawn_blocking(move || traces.force_flush()).await);
+        }
+    }
+
     /// Tells the receiver what it has not been told yet, if it listens.
     pub(crate) async fn stop(self) {
         if let Some(otlp) = self.otlp {

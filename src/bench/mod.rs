@@ -2,6 +2,7 @@
 
 mod delivery;
 mod fidelity;
+mod telemetry;
 
 use std::process::ExitCode;
 
@@ -14,6 +15,8 @@ pub(crate) enum Bench {
     Delivery(delivery::Args),
     /// Send known speech through bad networks into recordings, and measure what is in the files
     Fidelity(fidelity::Args),
+    /// Tell a collector of many calls, and measure what that costs beside rendering them
+    Telemetry(telemetry::Args),
 }
 
 /// Measures, prints, and fails if a goal is missed.
@@ -22,5 +25,6 @@ pub(crate) async fn run(bench: Bench) -> anyhow::Result<ExitCode> {
         Bench::Delivery(args) => delivery::run(&args).await,
         // Hours of arithmetic do not belong on the runtime's threads.
         Bench::Fidelity(args) => tokio::task::spawn_blocking(move || fidelity::run(&args)).await?,
+        Bench::Telemetry(args) => telemetry::run(&args).await,
     }
 }

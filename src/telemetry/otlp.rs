@@ -103,6 +103,11 @@ impl Otlp {
         Ok(metrics.build()?)
     }
 
+    /// Where spans go.
+    pub(super) fn traces(&self) -> SdkTracerProvider {
+        self.traces.clone()
+    }
+
     /// Exports what is left, and nothing more. Blocks.
     pub(super) fn stop(self) {
         // What the receiver does not take now is lost, which it has been told of.

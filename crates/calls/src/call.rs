@@ -202,7 +202,7 @@ impl Actor for Call {
         match event {
             SupervisionEvent::ActorTerminated(..) => state.recorder = None,
             SupervisionEvent::ActorFailed(_, error) => {
-                tracing::error!(call_id = %state.route.call_id, %error, "the recorder died; its recordings are kept up to here");
+                tracing::error!(call_id = %state.route.call_id, account_id = %state.account, %error, "the recorder died; its recordings are kept up to here");
                 state.recorder = None;
                 let context = Arc::clone(&state.context);
                 let left = context.held.left_by(myself.get_id());

@@ -332,7 +332,7 @@ impl Sweeper {
                 return 0;
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot receive RTP");
+                tracing::error!(%error, "cannot receive RTP: what comes meanwhile is not recorded");
                 return 0;
             }
         };

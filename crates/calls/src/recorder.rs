@@ -196,7 +196,7 @@ impl Actor for Recorder {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             RecorderMsg::Start(order, _) if state.is_done_already(&order) => {
-                tracing::info!(call_id = %state.call_id(), by = ?order.by, "recorded on since before the transfer");
+                tracing::info!(call_id = %state.call_id(), account_id = %state.args.account, by = ?order.by, "recorded on since before the transfer");
             }
             RecorderMsg::Start(order, asked_in) => {
                 state.args.control.asked_in = asked_in;

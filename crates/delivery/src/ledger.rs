@@ -248,7 +248,7 @@ impl Ledger {
         {
             Decision::TryAt(next) if failures < most => {
                 if stage == Stage::Render {
-                    error!(recording_id = %ticket.recording_id(), reason, "rendering failed");
+                    error!(recording_id = %ticket.recording_id(), call_id = %ticket.promise().call_id, account_id = %ticket.promise().account_id, reason, "rendering failed");
                 }
                 ticket.rendering_failed(when.now, &*reason, next)?;
                 self.spool.save_ticket(&ticket)?;
@@ -362,7 +362,7 @@ impl Ledger {
         ticket.delivered(now)?;
         self.spool.settle(&ticket)?;
         let destination = ticket.place();
-        info!(recording_id = %ticket.recording_id(), destination, "delivered");
+        info!(recording_id = %ticket.recording_id(), call_id = %ticket.promise().call_id, account_id = %ticket.promise().account_id, destination, "delivered");
         metrics()
             .delivery_lateness
             .record(lateness_s(&ticket, now), &[]);
@@ -383,7 +383,7 @@ impl Ledger {
     ) -> Result<Step, Error> {
         let failures = ticket.delivery().attempts.saturating_add(1);
         let next = after(when.now, self.policy.wait(failures, when.seed));
-        warn!(recording_id = %ticket.recording_id(), reason, "the metadata document is not saved yet");
+        warn!(recording_id = %ticket.recording_id(), call_id = %ticket.promise().call_id, account_id = %ticket.promise().account_id, reason, "the metadata document is not saved yet");
         let first = ticket.delivery().last_error.is_none();
         ticket.attempt_failed(when.now, reason, next)?;
         self.spool.save_ticket(&ticket)?;
@@ -399,7 +399,7 @@ impl Ledger {
 
     fn give_up(&self, mut ticket: Ticket, reason: &str, now: Utc) -> Result<Step, Error> {
         let kept = self.keep_undeliverable || ticket.hold().is_some();
-        error!(recording_id = %ticket.recording_id(), reason, kept, "undeliverable");
+        error!(recording_id = %ticket.recording_id(), call_id = %ticket.promise().call_id, account_id = %ticket.promise().account_id, reason, kept, "undeliverable");
         ticket.undeliverable(now, reason)?;
         if kept {
             self.spool.save_ticket(&ticket)?;
@@ -420,7 +420,7 @@ impl Ledger {
     fn discard(&self, ticket: &Ticket) -> Result<Step, Error> {
         self.spool.settle(ticket)?;
         let rule = ticket.delivery().last_error.clone();
-        info!(recording_id = %ticket.recording_id(), rule, "discarded");
+        info!(recording_id = %ticket.recording_id(), call_id = %ticket.promise().call_id, account_id = %ticket.promise().account_id, rule, "discarded");
         Ok(Step {
             owed: None,
             notice: Some(notice(ticket, RecordingFact::Discarded, rule)),
@@ -444,7 +444,7 @@ fn history(ticket: &Ticket, failures: u32, refusals: u32) -> History {
 fn retrying(ticket: &Ticket, stage: Stage, reason: &str, next: Utc) -> Step {
     let told = format!("{reason}; next try at {}", next.rfc3339());
     warn!(
-        recording_id = %ticket.recording_id(), reason, next = next.rfc3339(),
+        recording_id = %ticket.recording_id(), call_id = %ticket.promise().call_id, account_id = %ticket.promise().account_id, reason, next = next.rfc3339(),
         "trying again later"
     );
     Step {

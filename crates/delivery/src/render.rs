@@ -200,7 +200,7 @@ fn each_packet(
 fn report_damage(reader: &JournalReader, ticket: &Ticket) {
     if let Ok(Some(tail)) = reader.tail() {
         tracing::warn!(
-            recording_id = %ticket.recording_id(), bytes = tail.bytes, reason = tail.reason,
+            recording_id = %ticket.recording_id(), call_id = %ticket.promise().call_id, account_id = %ticket.promise().account_id, bytes = tail.bytes, reason = tail.reason,
             "the journal ends before its file does; what lies before is rendered"
         );
     }

@@ -154,7 +154,7 @@ impl Office {
         };
         drop(timeout(STOP_GRACE, rest).await);
         if self.lines.len() > 0 {
-            warn!(
+            error!(
                 letters = self.lines.len(),
                 "webhooks are not told of all that happened: the role stops"
             );

@@ -118,7 +118,7 @@ impl Outbox {
         let untold = step.filter(|step| manifest.append(step).is_err());
         match desk.replace(ticket, None) {
             Err(Error::Io { action, source, .. }) => {
-                tracing::warn!(
+                tracing::error!(
                     recording_id = %ticket.recording_id(), action, error = %source,
                     "the end of a recording's story cannot be written; it is removed all the same"
                 );

@@ -89,7 +89,7 @@ impl State {
             && !self.told_at_end.contains(url)
         {
             if self.told_at_end.len() >= MOST_TOLD {
-                tracing::error!(call_id = %self.call_id(), to = %url, "the end of the call is not told there (cdr_url): {MOST_TOLD} others are told already");
+                tracing::error!(call_id = %self.call_id(), account_id = %self.account, to = %url, "the end of the call is not told there (cdr_url): {MOST_TOLD} others are told already");
                 return;
             }
             self.told_at_end.push(url.clone());
@@ -125,7 +125,7 @@ impl State {
         let bytes = envelope.to_bytes();
         let sent = self.context.bus.publish(Exchange::Resources, &key, bytes);
         if let Err(error) = sent.await {
-            tracing::error!(call_id = %self.call_id(), %error, "stepswitch cannot be asked for a call");
+            tracing::error!(call_id = %self.call_id(), account_id = %self.account, %error, "stepswitch cannot be asked for a call");
             let message = HangupCause::NormalTemporaryFailure.name().to_owned();
             let response = OffnetResp {
                 message,

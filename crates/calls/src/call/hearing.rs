@@ -39,7 +39,7 @@ impl State {
 
     pub(super) fn lost(&mut self, why: &'static str, myself: &ActorRef<CallMsg>) {
         if self.control.is_none() {
-            tracing::info!(call_id = %self.route.call_id, why, "call not won");
+            tracing::info!(call_id = %self.route.call_id, account_id = %self.account, why, "call not won");
             myself.stop(None);
         }
     }
@@ -113,7 +113,7 @@ impl State {
         successor: CallId,
         myself: &ActorRef<CallMsg>,
     ) {
-        tracing::info!(call_id = %self.route.call_id, %successor, "the call goes on under another id");
+        tracing::info!(call_id = %self.route.call_id, account_id = %self.account, %successor, "the call goes on under another id");
         if let Some(control) = &mut self.control {
             control.call_id = successor.clone();
         }

@@ -81,7 +81,7 @@ impl State {
             match self.context.binder.bind(keys_of(&leg)).await {
                 Ok(()) => self.keys.heard = true,
                 Err(error) => {
-                    tracing::warn!(call_id = %self.route.call_id, %leg, %error, "the other party's keys are not heard");
+                    tracing::warn!(call_id = %self.route.call_id, account_id = %self.account, %leg, %error, "the other party's keys are not heard");
                 }
             }
         }

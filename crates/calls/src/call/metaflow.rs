@@ -46,7 +46,7 @@ impl State {
         }
         let (wanted, problems) = step.act(party, &self.account);
         for problem in problems {
-            tracing::warn!(call_id = %self.route.call_id, %problem, ?by, "control of a live call");
+            tracing::warn!(call_id = %self.route.call_id, account_id = %self.account, %problem, ?by, "control of a live call");
         }
         match wanted? {
             Act::Record(data) => {
@@ -110,7 +110,7 @@ impl State {
         match self.recorder(myself).await {
             Ok(recorder) => drop(recorder.cast(RecorderMsg::Act(request))),
             Err(error) => {
-                tracing::error!(call_id = %self.route.call_id, %error, "no recorder: a program is not answered");
+                tracing::error!(call_id = %self.route.call_id, account_id = %self.account, %error, "no recorder: a program is not answered");
             }
         }
     }
@@ -156,7 +156,7 @@ impl State {
         let Envelope { headers, body } = request;
         let (steps, problems) = chain(&Value::Object(body.flow), "");
         for problem in problems {
-            tracing::warn!(call_id = %self.route.call_id, %problem, app = headers.app_name, "metaflow.flow");
+            tracing::warn!(call_id = %self.route.call_id, account_id = %self.account, %problem, app = headers.app_name, "metaflow.flow");
         }
         let by = OrderedBy {
             who: Some(headers.app_name.clone()),

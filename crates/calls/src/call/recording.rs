@@ -51,7 +51,7 @@ impl State {
         let recorder = match self.recorder(myself).await {
             Ok(recorder) => recorder,
             Err(error) => {
-                tracing::error!(call_id = %self.route.call_id, %error, "no recorder: this audio is not kept");
+                tracing::error!(call_id = %self.route.call_id, account_id = %self.account, %error, "no recorder: this audio is not kept");
                 let reason = error.to_string();
                 let refused = Input::RecordingRefused { slot, reason };
                 drop(myself.cast(CallMsg::Tell(Box::new(refused))));
@@ -73,7 +73,7 @@ impl State {
         match self.recorder(myself).await {
             Ok(recorder) => drop(recorder.cast(RecorderMsg::Mask { meant, on, by })),
             Err(error) => {
-                tracing::error!(call_id = %self.route.call_id, %error, "no recorder: nothing is masked, and nothing recorded");
+                tracing::error!(call_id = %self.route.call_id, account_id = %self.account, %error, "no recorder: nothing is masked, and nothing recorded");
             }
         }
     }

@@ -58,7 +58,7 @@ impl State {
     /// The switch cannot do it: the evidence keeps it without an end, for nobody said that it was heard.
     pub(super) async fn announcement_refused(&mut self, msg_id: Option<&str>) {
         if let Some(key) = self.sounding(|sounding| Some(sounding.msg_id.as_str()) == msg_id) {
-            tracing::warn!(call_id = %self.call_id(), "an announcement of a recording was not sounded");
+            tracing::error!(call_id = %self.call_id(), account_id = %self.args.account, "an announcement of a recording was not sounded");
             self.announce_next(key).await;
         }
     }

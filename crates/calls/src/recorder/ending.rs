@@ -211,7 +211,7 @@ impl State {
             file.path.unwrap_or_default(),
             if guessed { ", where it usually is" } else { "" },
         );
-        tracing::warn!(call_id = %self.args.route.call_id, recording_id = %running.ticket.recording_id(), detail, "recording ended unconfirmed");
+        tracing::warn!(call_id = %self.args.route.call_id, account_id = %self.args.account, recording_id = %running.ticket.recording_id(), detail, "recording ended unconfirmed");
         let length = running.lasted();
         self.finish(key, reason, nanoseconds(length), Some(detail))
             .await;

@@ -60,7 +60,7 @@ impl State {
             return;
         }
         if let Err(reason) = self.grant(data, by, myself).await {
-            tracing::warn!(call_id = %self.call_id(), reason, ?by, "a feature code did nothing");
+            tracing::warn!(call_id = %self.call_id(), account_id = %self.args.account, reason, ?by, "a feature code did nothing");
         }
     }
 
@@ -83,7 +83,7 @@ impl State {
         };
         let wish = wish::read(data, &asker);
         for problem in &wish.warnings {
-            tracing::warn!(call_id = %self.call_id(), %problem, ?by, "control of a live call");
+            tracing::warn!(call_id = %self.call_id(), account_id = %self.args.account, %problem, ?by, "control of a live call");
         }
         let want = match &wish.want {
             Want::Toggle(meant, _) => {
@@ -98,7 +98,7 @@ impl State {
             }
             _ => wish.want,
         };
-        tracing::info!(call_id = %self.call_id(), ?by, "control of a live call");
+        tracing::info!(call_id = %self.call_id(), account_id = %self.args.account, ?by, "control of a live call");
         match want {
             Want::Start(order) => {
                 let keys = self.start(*order, Orderer::Nobody, myself).await?;

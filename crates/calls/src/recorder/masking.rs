@@ -31,7 +31,7 @@ impl State {
             Some(Whom::Call) => self.mask_call(on, by).await,
             Some(whom) => self.mask(whom, on, by).await,
             None => {
-                tracing::warn!(call_id = %self.call_id(), ?meant, "nothing of this name to mask")
+                tracing::warn!(call_id = %self.call_id(), account_id = %self.args.account, ?meant, "nothing of this name to mask")
             }
         }
     }
@@ -67,7 +67,7 @@ impl State {
             .map(|(key, _)| *key)
             .collect();
         if !changed.is_empty() {
-            tracing::info!(call_id = %self.call_id(), masked = on, recordings = changed.len(), ?by, "mask");
+            tracing::info!(call_id = %self.call_id(), account_id = %self.args.account, masked = on, recordings = changed.len(), ?by, "mask");
             self.turn(&changed, &by).await;
         }
     }

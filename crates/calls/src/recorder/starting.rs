@@ -251,7 +251,7 @@ impl State {
         self.wait_for_word(key, myself);
         // Until then the first order may still be on its way.
         if self.context().bus.is_connected() {
-            tracing::warn!(call_id = %self.call_id(), recording_id = %running.ticket.recording_id(), "the switch did not say that it forks the call to us; it is told again");
+            tracing::warn!(call_id = %self.call_id(), account_id = %self.args.account, recording_id = %running.ticket.recording_id(), "the switch did not say that it forks the call to us; it is told again");
             let command_id = running.command_id.clone();
             let control = self.control_of(key);
             control.send(InsertAt::Now, command, Some(command_id)).await;
@@ -389,14 +389,14 @@ impl State {
         self.context().held.release(running.ticket.recording_id());
         let (spool, ticket) = (self.context().spool.clone(), running.ticket);
         if let Err(error) = blocking(move || spool.withdraw(&ticket)).await {
-            tracing::warn!(call_id = %self.call_id(), error, "the ticket of a refused recording stays on disk");
+            tracing::warn!(call_id = %self.call_id(), account_id = %self.args.account, error, "the ticket of a refused recording stays on disk");
         }
         self.refuse(running.by, running.ordered_by, reason).await;
     }
 
     /// Says that something ordered is not recorded, and cleans up after it.
     pub(super) async fn refuse(&mut self, by: Orderer, ordered_by: OrderedBy, reason: String) {
-        tracing::error!(call_id = %self.call_id(), reason, "recording refused: this audio is not kept");
+        tracing::error!(call_id = %self.call_id(), account_id = %self.args.account, reason, "recording refused: this audio is not kept");
         let (account_id, call_id) = (self.args.account.clone(), self.args.route.call_id.clone());
         let notice = RecordingNotice {
             ordered_by: Some(ordered_by),

@@ -46,7 +46,7 @@ impl State {
         {
             heir.queue = queue;
         }
-        tracing::info!(call_id = %self.call_id(), stays = %heir.call_id, recordings = self.running.len(), "recorded on from the leg that stays");
+        tracing::info!(call_id = %self.call_id(), account_id = %self.args.account, stays = %heir.call_id, recordings = self.running.len(), "recorded on from the leg that stays");
         self.heir = Some(heir);
         let fork = MediaFork { a: b, b: a };
         for running in self.running.values() {

@@ -2,7 +2,7 @@
 
 use callreel_proto::{DeliveryAction, DeliveryOrder, RecordingId, Utc, month_db};
 use callreel_spool::Error as SpoolError;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::{Heard, State};
 use crate::{ledger::Owed, watch::Tick};
@@ -107,7 +107,7 @@ impl State {
                     "the order came after the delivery"
                 );
             }
-            Err(error) => warn!(id, %error, "cannot obey the order; give it again"),
+            Err(error) => error!(id, %error, "cannot obey the order; give it again"),
         }
     }
 
@@ -132,6 +132,6 @@ impl State {
 fn refused(id: &RecordingId, error: &SpoolError) {
     // An order for a recording of another node's spool is heard here too.
     if !matches!(error, SpoolError::NoTicket(_)) {
-        warn!(recording_id = %id, %error, "cannot obey the order");
+        error!(recording_id = %id, %error, "cannot obey the order");
     }
 }

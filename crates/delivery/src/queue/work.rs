@@ -141,7 +141,7 @@ impl State {
         match self.ask(move |ledger| ledger.mended(&id, now)).await {
             Ok(mended) => Box::new(mended),
             Err(error) => {
-                error!(recording_id = %ticket.recording_id(), %error, "its account's public key cannot be written down");
+                error!(recording_id = %ticket.recording_id(), call_id = %ticket.promise().call_id, account_id = %ticket.promise().account_id, %error, "its account's public key cannot be written down");
                 ticket
             }
         }

@@ -6,7 +6,7 @@ use callreel_attachments::{Outside, answer, explain};
 use callreel_proto::Utc;
 use reqwest::header::CONTENT_TYPE;
 use tokio::sync::Semaphore;
-use tracing::{debug, warn};
+use tracing::{debug, error};
 
 use super::letter::{Letter, signature};
 use crate::{
@@ -58,7 +58,7 @@ impl Postman {
             let (reason, pause) = match self.once(letter, &id, body.clone()).await {
                 Verdict::Delivered => return Outcome::Arrived,
                 Verdict::Refused { reason } => {
-                    warn!(event, place, id, reason, "a webhook cannot be told");
+                    error!(event, place, id, reason, "a webhook cannot be told");
                     return Outcome::GivenUp;
                 }
                 Verdict::Retry {
@@ -77,7 +77,7 @@ impl Postman {
                     .recording_id
                     .as_ref()
                     .map(|id| id.as_str());
-                warn!(
+                error!(
                     event,
                     place,
                     id,
