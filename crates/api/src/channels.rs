@@ -19,6 +19,7 @@ use crate::{
     Shared,
     auth::By,
     envelope::{Answer, Page},
+    live::Live,
     metaflow,
     refusal::{Refusal, Why},
     request::Posted,
@@ -63,8 +64,9 @@ pub(crate) async fn show(
     Path((id, call_id)): Path<(String, String)>,
 ) -> Answered {
     let account = scope::account(&shared, &id).await?;
-    let channel = find(&shared, &account, &call_id).await?;
-    Ok(Answer::new(channel.picture()).wrap(&shared))
+    let channel = find(&shared, &account, &call_id);
+    let (channel, live) = tokio::join!(channel, Live::of(&shared, &account));
+    Ok(Answer::new(picture(&channel?, &live)).wrap(&shared))
 }
 
 /// `PUT` and `POST /v2/accounts/{A}/channels/{CALL_ID}`: a metaflow is done with the call.
@@ -95,9 +97,11 @@ async fn answer_list(
     account: &AccountId,
     is_meant: impl Fn(&Channel) -> bool,
 ) -> Answered {
-    let channels = shared.switches.channels(&shared.asker, account).await?;
+    let channels = shared.switches.channels(&shared.asker, account);
+    let (channels, live) = tokio::join!(channels, Live::of(shared, account));
+    let channels = channels?;
     let meant = channels.iter().filter(|channel| is_meant(channel));
-    let data: Vec<Value> = meant.map(Channel::picture).collect();
+    let data: Vec<Value> = meant.map(|channel| picture(channel, &live)).collect();
     let page = Page {
         size: data.len(),
         ..Page::default()
@@ -107,6 +111,17 @@ async fn answer_list(
         ..Answer::new(Value::Array(data))
     };
     Ok(answer.wrap(shared))
+}
+
+/// A channel with what is told of the call it belongs to; neither is there if nobody of us has that call.
+fn picture(channel: &Channel, live: &Live) -> Value {
+    let mut picture = channel.picture();
+    let of_another = || live.call(&channel.id());
+    if let Some(call) = live.call(&channel.call()).or_else(of_another) {
+        picture["flow"] = json!(call.flow);
+        picture["recordings"] = json!(call.recordings);
+    }
+    picture
 }
 
 async fn find(shared: &Shared, account: &AccountId, call_id: &str) -> Result<Channel, Refusal> {

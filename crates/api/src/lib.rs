@@ -20,6 +20,7 @@ mod flows;
 mod health;
 mod holds;
 mod listing;
+mod live;
 mod metaflow;
 mod nodes;
 mod owing;

@@ -198,6 +198,11 @@ impl Channel {
         self.text("authorizing_id", "Authorizing-ID") == Some(device)
     }
 
+    /// Its Call-ID.
+    pub(crate) fn id(&self) -> CallId {
+        CallId::new(&self.uuid)
+    }
+
     /// The call it belongs to, by the Call-ID its controller knows: a leg that was dialled for another one, and still talks to
     /// it, is part of that one's call.
     pub(crate) fn call(&self) -> CallId {

@@ -8,6 +8,7 @@
 //! | the dispatcher | `Released`, `Transferred` | another controller has it now |
 //! | the dispatcher | `Asked` | another application wants it recorded |
 //! | the dispatcher | `Act`, `Flow` | a program wants something of the live call |
+//! | the dispatcher | `Live` | somebody wants to know where it is |
 //! | the dispatcher | `Pressed` | the other party pressed a key |
 //! | its own look-up task | `Met` | the other party's feature codes are known |
 //! | its own timer | `NoMoreKeys` | a feature code is complete, or none |
@@ -33,8 +34,8 @@ use callreel_callflow::{
     web::Hidden,
 };
 use callreel_proto::{
-    AccountId, CallEvent, CallId, Envelope, EventName, MetaflowAction, MetaflowFlow, RecordRequest,
-    RouteReq, RouteWin, TraceParent,
+    AccountId, CallEvent, CallId, Envelope, EventName, FlowPosition, LiveCall, MetaflowAction,
+    MetaflowFlow, RecordRequest, RouteReq, RouteWin, TraceParent,
 };
 use callreel_telemetry::{KeyValue, Live, metrics};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
@@ -86,6 +87,8 @@ pub(crate) enum CallMsg {
     Found(u64, Box<Answer>),
     /// From this actor's timer or its recorder, or from the dispatcher: what the cursor is to be told.
     Tell(Box<Input>),
+    /// From the dispatcher: where the call is and what is recorded of it, if it is this account's; else nothing.
+    Live(AccountId, RpcReplyPort<LiveCall>),
     /// From the dispatcher, for people: where the call is.
     Describe(RpcReplyPort<Value>),
 }
@@ -179,6 +182,7 @@ impl Actor for Call {
             CallMsg::Lost(why) => state.lost(why, &myself),
             CallMsg::Found(number, answer) => state.found(number, *answer, &myself).await,
             CallMsg::Tell(input) => state.feed(*input, &myself).await,
+            CallMsg::Live(account, reply) => state.live(account, reply),
             CallMsg::Describe(reply) => drop(reply.send(state.describe().await)),
         }
         Ok(())
@@ -390,6 +394,27 @@ impl State {
             tracing::info!(call_id = %self.route.call_id, account_id = %self.account, "call over");
             myself.stop(None);
         }
+    }
+
+    /// The recorder, if there is one, says the rest; nobody waits for it here.
+    fn live(&self, account: AccountId, reply: RpcReplyPort<LiveCall>) {
+        if account != self.account {
+            return;
+        }
+        let flow = self.cursor.position().map(|position| FlowPosition {
+            pointer: position.pointer,
+            module: position.module,
+            waiting_for: position.waiting_for,
+        });
+        if let Some(recorder) = &self.recorder {
+            return drop(recorder.cast(RecorderMsg::Live(account, flow, reply)));
+        }
+        let call_id = self.call_id().clone();
+        drop(reply.send(LiveCall {
+            call_id,
+            flow,
+            recordings: Vec::new(),
+        }));
     }
 
     async fn describe(&self) -> Value {

@@ -37,6 +37,7 @@ use crate::{
     orphans,
     recorder::RecorderMsg,
     registry::{Listener, Registry, Session},
+    told,
 };
 
 /// A call that is too busy to describe itself for so long is left out.
@@ -160,6 +161,7 @@ impl State {
             Ok(Heard::Record(request)) => self.record(request, myself).await,
             Ok(Heard::Action(request)) => self.act(request),
             Ok(Heard::Flow(request)) => self.flow(request),
+            Ok(Heard::Live(request)) => self.live(*request),
             Ok(Heard::Nothing) => {}
             Err(refusal) if self.refused.count(&refusal.kind) => {
                 tracing::warn!(
@@ -235,24 +237,14 @@ impl State {
     }
 
     async fn answer(&self, request: &Headers, answer: RouteResp) {
-        let mut headers = Headers::new("dialplan", "route_resp")
+        let headers = Headers::new("dialplan", "route_resp")
             .msg_id(request.msg_id.clone())
             .server_id(self.context.queue.clone());
-        headers.node.clone_from(&self.context.node);
-        let response = Envelope {
+        let bid = Envelope {
             headers,
             body: answer,
         };
-        let Some(asker) = request.server_id.as_deref().filter(|s| !s.is_empty()) else {
-            return;
-        };
-        let bus = &self.context.bus;
-        if let Err(error) = bus
-            .send(Exchange::Targeted, asker, response.to_bytes())
-            .await
-        {
-            tracing::warn!(%error, "bid not sent");
-        }
+        told::reply(&self.context, request, bid).await;
     }
 
     fn won(&mut self, win: RouteWin) {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use callreel_bus::{Delivery, Subscription};
 use callreel_proto::{
-    CallEvent, ChannelStatusResp, Envelope, EventName, Exchange, Headers, MalformedMessage,
-    MetaflowAction, MetaflowFlow, OffnetReq, OffnetResp, RecordRequest, Requested, RouteReq,
-    RouteWin, UsurpControl,
+    CallEvent, ChannelStatusResp, Envelope, EventName, Exchange, Headers, LiveReq,
+    MalformedMessage, MetaflowAction, MetaflowFlow, OffnetReq, OffnetResp, RecordRequest,
+    Requested, RouteReq, RouteWin, UsurpControl,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -33,6 +33,8 @@ pub(crate) enum Heard {
     Action(Box<Envelope<MetaflowAction>>),
     /// Several things that a program wants of a live call.
     Flow(Box<Envelope<MetaflowFlow>>),
+    /// Somebody asks which calls of an account are here.
+    Live(Box<Envelope<LiveReq>>),
     /// Nothing for us: topics carry the talk of others, too.
     Nothing,
 }
@@ -96,6 +98,7 @@ pub(crate) fn read(delivery: &Delivery) -> Result<Heard, Refusal> {
         (Exchange::Targeted | Exchange::Kapps, "call", "command") => {
             Ok(Heard::Record(body(delivery)?))
         }
+        (Exchange::Kapps, LiveReq::CATEGORY, LiveReq::NAME) => Ok(Heard::Live(body(delivery)?)),
         (Exchange::Metaflow, MetaflowAction::CATEGORY, MetaflowAction::NAME) => {
             Ok(Heard::Action(body(delivery)?))
         }

@@ -11,6 +11,7 @@
 //! | the call, or the dispatcher | `Event` | the switch said something about the channel, or about a file of its own |
 //! | the call, or the dispatcher | `Replaced` | the channel goes on under another id |
 //! | its own timers | `Due`, `Unconfirmed` | a recording is long enough, or the switch has been silent for too long |
+//! | the call, or the dispatcher | `Live` | somebody wants to know what is recorded |
 //! | the call | `Released`, `Transferred` | another controller has the call |
 //! | the call | `CallEnded` | the channel is gone: end everything, then stop |
 //!
@@ -36,8 +37,8 @@ use std::{
 
 use callreel_callflow::{Input, Meant, RecordingOrder, Slot};
 use callreel_proto::{
-    AccountId, CallEvent, CallId, Envelope, EventName, MetaflowAction, OrderedBy, RecordRequest,
-    RecordingFact, RecordingNotice, RouteReq, TraceParent,
+    AccountId, CallEvent, CallId, Envelope, EventName, FlowPosition, LiveCall, MetaflowAction,
+    OrderedBy, RecordRequest, RecordingFact, RecordingNotice, RouteReq, TraceParent,
 };
 use callreel_spool::{Mark, Ticket};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort};
@@ -107,6 +108,9 @@ pub(crate) enum RecorderMsg {
     Transferred,
     /// From the call: the channel is gone.
     CallEnded,
+    /// From the call or the dispatcher: what is recorded of the call that stands here in its flow, if it is this account's; else
+    /// nothing.
+    Live(AccountId, Option<FlowPosition>, RpcReplyPort<LiveCall>),
     /// From the call, for people: what is being recorded.
     Describe(RpcReplyPort<Value>),
 }
@@ -218,6 +222,7 @@ impl Actor for Recorder {
             RecorderMsg::Released => state.release(&myself).await,
             RecorderMsg::Transferred => state.transferred(&myself).await,
             RecorderMsg::CallEnded => state.call_ended(&myself).await,
+            RecorderMsg::Live(account, flow, reply) => state.live(&account, flow, reply),
             RecorderMsg::Describe(reply) => drop(reply.send(state.describe())),
         }
         if state.over && state.running.is_empty() {

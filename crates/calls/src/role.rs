@@ -7,7 +7,9 @@ use std::{
 
 use callreel_attachments::{Attachments, Outside};
 use callreel_bus::{Binding, Bus, QueueOptions, Subscription};
-use callreel_proto::{CallEvent, EventName, Exchange, MetaflowAction, MetaflowFlow, RecordRequest};
+use callreel_proto::{
+    CallEvent, EventName, Exchange, LiveReq, MetaflowAction, MetaflowFlow, RecordRequest,
+};
 use callreel_spool::Writer;
 use callreel_store::Store;
 use ractor::{Actor, ActorRef, rpc::CallResult};
@@ -241,7 +243,8 @@ fn bindings(context: &Context) -> Vec<Binding> {
         .map(|name| Binding::new(Exchange::Callevt, CallEvent::pattern_of(name)));
     let live = [MetaflowAction::ACTIONS, MetaflowFlow::FLOWS]
         .map(|pattern| Binding::new(Exchange::Metaflow, pattern));
-    let own = files.into_iter().chain(live).chain([replies]);
+    let asked = Binding::new(Exchange::Kapps, LiveReq::KEY);
+    let own = files.into_iter().chain(live).chain([asked, replies]);
     own.chain(requests).collect()
 }
 

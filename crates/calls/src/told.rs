@@ -1,6 +1,9 @@
-//! Tells a program what came of what it wanted of a live call. Does nothing of it.
+//! Answers those who asked on the bus. Does nothing of what they want.
 
-use callreel_proto::{ActionStatus, CallId, Exchange, Headers, LiveRecording, MetaflowActionResp};
+use callreel_proto::{
+    ActionStatus, CallId, Envelope, Exchange, Headers, LiveRecording, MetaflowActionResp,
+};
+use serde::Serialize;
 
 use crate::context::Context;
 
@@ -12,9 +15,6 @@ pub(crate) async fn answer(
     outcome: (ActionStatus, Option<String>),
     recordings: Vec<LiveRecording>,
 ) {
-    let Some(asker) = asked.server_id.as_deref().filter(|s| !s.is_empty()) else {
-        return;
-    };
     let (status, detail) = outcome;
     let answer = MetaflowActionResp {
         call_id,
@@ -22,12 +22,24 @@ pub(crate) async fn answer(
         detail,
         recordings,
     };
-    let mut answer = answer.into_envelope(&asked.msg_id);
+    reply(context, asked, answer.into_envelope(&asked.msg_id)).await;
+}
+
+/// Sends an answer of this node to whoever asked with these headers, if they ask for one.
+pub(crate) async fn reply<T: Serialize>(
+    context: &Context,
+    asked: &Headers,
+    mut answer: Envelope<T>,
+) {
+    let Some(asker) = asked.server_id.as_deref().filter(|s| !s.is_empty()) else {
+        return;
+    };
     answer.headers.node.clone_from(&context.node);
     let sent = context
         .bus
         .send(Exchange::Targeted, asker, answer.to_bytes());
     if let Err(error) = sent.await {
-        tracing::warn!(%error, "an answer about a live call was not sent");
+        let name = answer.headers.event_name;
+        tracing::warn!(%error, asker, answer = name, "an answer was not sent");
     }
 }

@@ -18,6 +18,7 @@ mod event;
 mod hangup_cause;
 mod ids;
 mod lenient;
+mod live;
 mod menu;
 mod metaflow;
 mod mwi;
@@ -59,6 +60,7 @@ pub use event::{CallEvent, EventName, RecordingInfo, Requested};
 pub use hangup_cause::HangupCause;
 pub use ids::{AccountId, CallId, CaptureId, MalformedId, RecordingId};
 pub use lenient::{lenient_bool, lenient_f64, lenient_u64};
+pub use live::{FlowPosition, LiveCall, LiveReq, LiveResp};
 pub use menu::{Menu, MenuMedia};
 pub use metaflow::{
     ActionStatus, LiveRecording, LiveState, MetaflowAction, MetaflowActionResp, MetaflowFlow,

@@ -45,6 +45,8 @@ common! {
 }
 
 messages! {
+    "callflow.live_req"
+    "callflow.live_resp"
     "dialplan.route_req"
     "dialplan.route_resp"
     "dialplan.route_win"

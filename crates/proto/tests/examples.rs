@@ -5,11 +5,11 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use callreel_proto::{
     ActionStatus, Application, CallEvent, ChannelQuery, ChannelQueryReq, ChannelQueryResp,
     ChannelStatus, ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder,
-    DocNotice, EndReason, Envelope, EventName, Headers, InsertAt, LiveState, MetaflowAction,
-    MetaflowActionResp, MetaflowFlow, MwiQuery, MwiUpdate, NodeAdvertise, Notification,
-    NotificationName, OffnetReq, OffnetResp, OwedReq, OwedResp, RecordAction, RecordRequest,
-    RecordingFact, RecordingNotice, RegSuccess, RouteMethod, RouteReq, RouteResp, RouteWin,
-    SwitchCommand, SwitchReply, UsurpControl,
+    DocNotice, EndReason, Envelope, EventName, Headers, InsertAt, LiveReq, LiveResp, LiveState,
+    MetaflowAction, MetaflowActionResp, MetaflowFlow, MwiQuery, MwiUpdate, NodeAdvertise,
+    Notification, NotificationName, OffnetReq, OffnetResp, OwedReq, OwedResp, RecordAction,
+    RecordRequest, RecordingFact, RecordingNotice, RegSuccess, RouteMethod, RouteReq, RouteResp,
+    RouteWin, SwitchCommand, SwitchReply, UsurpControl,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -170,6 +170,8 @@ const PLAIN: &[&str] = &[
     "SwitchCommand",
     "SwitchReply",
     "MetaflowAction",
+    "LiveReq",
+    "LiveResp",
     "MetaflowFlow",
     "query_auth_id_req",
     "query_auth_id_resp",
@@ -315,6 +317,14 @@ fn shown_by(stem: &str, bytes: &[u8], held: Held) -> (Headers, Vec<&'static str>
             (headers, vec![notification(&shown)])
         }
         ["metaflow", "action", ..] => plain::<MetaflowAction>(stem, bytes, held, "MetaflowAction"),
+        ["callflow", "live_req"] => plain::<LiveReq>(stem, bytes, held, "LiveReq"),
+        ["callflow", "live_resp"] => {
+            let Envelope { headers, body } = read::<LiveResp>(stem, bytes, held);
+            let recordings = body.calls.iter().flat_map(|call| &call.recordings);
+            let mut shown = vec!["LiveResp"];
+            shown.extend(recordings.map(|one| live_state(&one.state)));
+            (headers, shown)
+        }
         ["metaflow", "flow"] => plain::<MetaflowFlow>(stem, bytes, held, "MetaflowFlow"),
         ["metaflow", "action_resp", ..] => {
             let Envelope { headers, body } = read::<MetaflowActionResp>(stem, bytes, held);

@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
-use callreel_proto::AccountDb;
+use callreel_api::Nodes;
+use callreel_bus::{Binding, Bus, QueueOptions};
+use callreel_proto::{
+    AccountDb, CallId, Envelope, Exchange, FlowPosition, LiveCall, LiveRecording, LiveReq,
+    LiveResp, LiveState, RecordingId, RecordingSource, Utc,
+};
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::{task::JoinHandle, time::Instant};
 
 use crate::{
+    nodes::{beat, until},
     switches::{CALL, OTHER_LEG, Switch, call, other_leg},
     world::{ACCOUNT, World, account},
 };
@@ -148,4 +154,88 @@ async fn what_no_switch_would_say_is_passed_over() {
     let _switch = Switch::start(&world.bus, "callreel@one", channels).await;
     tokio::time::pause();
     assert_eq!(uuids(&world.get(&path("channels")).await), [CALL]);
+}
+
+/// A node with these calls, which the test plays: answers the first question.
+async fn calls_at(bus: &Bus, node: &str, calls: Vec<LiveCall>) -> JoinHandle<()> {
+    let binding = Binding::new(Exchange::Kapps, LiveReq::KEY);
+    let subscribed = bus.subscribe(QueueOptions::private(8), vec![binding]);
+    let (mut questions, bus, node) = (subscribed.await.unwrap(), bus.clone(), node.to_owned());
+    tokio::spawn(async move {
+        let question = questions.recv().await.unwrap();
+        let question = Envelope::<LiveReq>::from_bytes(&question.body).unwrap();
+        assert_eq!(question.body.account_id, account());
+        let mut answer = LiveResp { calls }.into_envelope(&question.headers.msg_id);
+        answer.headers.node = node;
+        let to = question.headers.server_id.unwrap();
+        let sent = bus.send(Exchange::Targeted, &to, answer.to_bytes());
+        sent.await.unwrap();
+    })
+}
+
+fn recorded(name: &str, state: LiveState) -> LiveRecording {
+    LiveRecording {
+        id: RecordingId::random(Utc::from_unix_ms(1_764_000_000_000)),
+        state,
+        name: Some(name.to_owned()),
+        source: RecordingSource::Callflow,
+    }
+}
+
+#[tokio::test]
+async fn each_channel_says_where_its_call_stands_and_what_is_recorded_of_it() {
+    let world = World::new().await;
+    let of_nobody =
+        json!({"Account-ID": ACCOUNT, "Call-ID": "lone", "Timestamp": 63_961_833_999_u64});
+    let channels = vec![call(), other_leg(), of_nobody];
+    let _switch = Switch::start(&world.bus, "callreel@one", channels).await;
+    let nodes = Nodes::start(&world.bus).await.unwrap();
+    beat(&world.bus, "callreel@a", &["calls"], 15_000).await;
+    beat(&world.bus, "callreel@b", &["calls"], 15_000).await;
+    beat(&world.bus, "callreel@silent", &["calls"], 15_000).await;
+    until(
+        &nodes,
+        "calls",
+        &["callreel@a", "callreel@b", "callreel@silent"],
+    )
+    .await;
+    let flow = FlowPosition {
+        pointer: "/flow/children/_".to_owned(),
+        module: "user".to_owned(),
+        waiting_for: "the bridge to end".to_owned(),
+    };
+    let here = LiveCall {
+        call_id: CallId::new(CALL),
+        flow: Some(flow.clone()),
+        recordings: vec![recorded("desk", LiveState::Masked)],
+    };
+    // Another application records it at another node, too.
+    let beside = LiveCall {
+        flow: None,
+        recordings: vec![recorded("quality", LiveState::Recording)],
+        ..here.clone()
+    };
+    let _a = calls_at(&world.bus, "callreel@a", vec![here]).await;
+    let _b = calls_at(&world.bus, "callreel@b", vec![beside]).await;
+    tokio::time::pause();
+    let listed = world.get(&path("channels")).await.json();
+    for leg in [0, 1] {
+        let channel = &listed["data"][leg];
+        assert_eq!(channel["flow"], json!(flow), "{channel}");
+        let recordings = channel["recordings"].as_array().unwrap();
+        let mut told: Vec<_> = recordings
+            .iter()
+            .map(|r| (&r["name"], &r["state"]))
+            .collect();
+        told.sort_by_key(|(name, _)| name.as_str().map(str::to_owned));
+        assert_eq!(
+            told,
+            [
+                (&json!("desk"), &json!("masked")),
+                (&json!("quality"), &json!("recording"))
+            ]
+        );
+    }
+    let alone = listed["data"][2].as_object().unwrap();
+    assert!(!alone.contains_key("flow") && !alone.contains_key("recordings"));
 }

@@ -12,7 +12,7 @@ use crate::world::{ACCOUNT, World, account};
 
 const ADMIN: &str = "an-admin-token-of-enough-characters";
 
-async fn beat(bus: &Bus, node: &str, roles: &[&str], expires_ms: u64) {
+pub(crate) async fn beat(bus: &Bus, node: &str, roles: &[&str], expires_ms: u64) {
     let said = NodeAdvertise {
         expires_ms: Some(expires_ms),
         owed: Some(3),
@@ -26,7 +26,7 @@ async fn beat(bus: &Bus, node: &str, roles: &[&str], expires_ms: u64) {
 }
 
 /// Waits until that many nodes run this role.
-async fn until(nodes: &Nodes, role: &str, names: &[&str]) {
+pub(crate) async fn until(nodes: &Nodes, role: &str, names: &[&str]) {
     let seen = async {
         while !nodes.with(role).iter().eq(names) {
             tokio::task::yield_now().await;

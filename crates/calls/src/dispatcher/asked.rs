@@ -1,9 +1,13 @@
 //! What other applications and programs want of calls: finds whom each is for. Does none of it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use callreel_proto::{CallId, Envelope, MetaflowAction, MetaflowFlow, RecordRequest, RecordingId};
-use ractor::{Actor, ActorRef};
+use callreel_proto::{
+    AccountId, CallId, Envelope, LiveCall, LiveReq, LiveResp, MetaflowAction, MetaflowFlow,
+    RecordRequest, RecordingId,
+};
+use futures::future::join_all;
+use ractor::{Actor, ActorRef, rpc::CallResult};
 use serde_json::Value;
 
 use super::{DispatcherMsg, State};
@@ -13,7 +17,11 @@ use crate::{
     lookup,
     recorder::{self, Recorder, RecorderMsg},
     registry::{Listener, Session},
+    told,
 };
+
+/// A call that is too busy to tell of itself for so long is left out: whoever asked waits for the others.
+const TELLING: Duration = Duration::from_millis(500);
 
 impl State {
     /// What another application wants recorded: for its controller if that is here, else for a recorder of its own.
@@ -87,6 +95,26 @@ impl State {
         }
     }
 
+    /// Which calls of an account are here: all are asked at once, and the answer waits for nobody else's message.
+    pub(super) fn live(&self, request: Envelope<LiveReq>) {
+        let listeners: Vec<Listener> = self
+            .registry
+            .all()
+            .filter(|session| session.control_queue.is_some())
+            .map(|session| session.listener.clone())
+            .collect();
+        let context = Arc::clone(&self.context);
+        tokio::spawn(async move {
+            let Envelope { headers, body } = request;
+            let asked = listeners
+                .iter()
+                .map(|listener| live(listener, &body.account_id));
+            let calls = join_all(asked).await.into_iter().flatten().collect();
+            let answer = LiveResp { calls }.into_envelope(&headers.msg_id);
+            told::reply(&context, &headers, answer).await;
+        });
+    }
+
     /// A recorder for a channel that another application controls.
     async fn recorder(
         &mut self,
@@ -130,5 +158,24 @@ impl State {
         self.registry
             .add(Session::recorder(recorder.clone(), call_id.clone(), queue));
         Ok(Listener::Recorder(recorder))
+    }
+}
+
+/// What a listener tells of its call. Others' calls, and those that have ended meanwhile, are not told of.
+async fn live(listener: &Listener, account: &AccountId) -> Option<LiveCall> {
+    let account = account.clone();
+    let told = match listener {
+        Listener::Call(call) => {
+            let ask = |reply| CallMsg::Live(account, reply);
+            call.call(ask, Some(TELLING)).await.ok()
+        }
+        Listener::Recorder(recorder) => {
+            let ask = |reply| RecorderMsg::Live(account, None, reply);
+            recorder.call(ask, Some(TELLING)).await.ok()
+        }
+    };
+    match told? {
+        CallResult::Success(call) => Some(call),
+        CallResult::Timeout | CallResult::SenderError => None,
     }
 }

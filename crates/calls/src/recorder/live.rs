@@ -2,9 +2,10 @@
 
 use callreel_callflow::{Asker, Meant, Want, wish};
 use callreel_proto::{
-    ActionStatus, Envelope, LiveRecording, LiveState, MetaflowAction, OrderedBy, RecordingSource,
+    AccountId, ActionStatus, Envelope, FlowPosition, LiveCall, LiveRecording, LiveState,
+    MetaflowAction, OrderedBy, RecordingSource,
 };
-use ractor::ActorRef;
+use ractor::{ActorRef, RpcReplyPort};
 use serde_json::{Map, Value};
 
 use super::{
@@ -189,6 +190,24 @@ impl State {
                 Meant::Usual | Meant::Slot(_) => false,
             }
         })
+    }
+
+    /// Tells of the call, with the place in its flow that its controller has said, if it is this account's.
+    pub(super) fn live(
+        &self,
+        account: &AccountId,
+        flow: Option<FlowPosition>,
+        reply: RpcReplyPort<LiveCall>,
+    ) {
+        if *account != self.args.account {
+            return;
+        }
+        let going_on = self.running.values().filter(|running| running.goes_on());
+        drop(reply.send(LiveCall {
+            call_id: self.call_id().clone(),
+            flow,
+            recordings: going_on.map(told).collect(),
+        }));
     }
 
     fn tell_of(&self, keys: &[Key]) -> Vec<LiveRecording> {

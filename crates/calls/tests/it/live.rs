@@ -3,8 +3,8 @@
 use callreel_bus::{Binding, Subscription};
 use callreel_calls::CallsConfig;
 use callreel_proto::{
-    AccountDb, ActionStatus, CallId, Envelope, EventName, Exchange, LiveState, MetaflowAction,
-    MetaflowActionResp, OrderedBy, RecordingFact, RecordingSource,
+    AccountDb, ActionStatus, CallId, Envelope, EventName, Exchange, LiveCall, LiveReq, LiveResp,
+    LiveState, MetaflowAction, MetaflowActionResp, OrderedBy, RecordingFact, RecordingSource,
 };
 use serde_json::{Value, json};
 
@@ -61,6 +61,24 @@ impl Program {
         assert_eq!(answer.headers.msg_id, self.asked.to_string());
         assert_eq!(answer.body.call_id.as_str(), CALL);
         answer.body
+    }
+
+    async fn looks(&mut self, account: &str) -> Vec<LiveCall> {
+        self.asked += 1;
+        let account_id = callreel_proto::AccountId::parse(account).unwrap();
+        let mut question = LiveReq { account_id }.into_envelope();
+        question.headers.server_id = Some("a-program".to_owned());
+        question.headers.msg_id = self.asked.to_string();
+        let (bus, bytes) = (&self.world.bus, question.to_bytes());
+        bus.publish(Exchange::Kapps, LiveReq::KEY, bytes)
+            .await
+            .unwrap();
+        let answer = tokio::time::timeout(PATIENCE, self.answers.recv()).await;
+        let bytes = answer.expect("an answer comes").unwrap().body;
+        let answer = Envelope::<LiveResp>::from_bytes(&bytes).unwrap();
+        assert_eq!(answer.headers.msg_id, self.asked.to_string());
+        assert_eq!(answer.headers.node, "callreel@test");
+        answer.body.calls
     }
 
     async fn starts(&mut self, name: &str) -> MetaflowActionResp {
@@ -239,4 +257,43 @@ async fn a_feature_code_of_either_party_controls_the_recording() {
         ended.ordered_by.unwrap().source,
         RecordingSource::FeatureCode
     );
+}
+
+#[tokio::test]
+async fn whoever_asks_is_told_where_the_calls_of_an_account_stand_and_what_is_recorded() {
+    let mut program = Program::beside(recorded_by_flow()).await;
+    program.world.noticed(RecordingFact::Started).await;
+    let [call] = program.looks(ACCOUNT).await.try_into().unwrap();
+    assert_eq!(call.call_id.as_str(), CALL);
+    let flow = call.flow.as_ref().expect("it is controlled here");
+    assert_eq!(
+        (flow.pointer.as_str(), flow.module.as_str()),
+        ("/flow/children/_", "sleep"),
+        "{flow:?}"
+    );
+    let [recording] = call.recordings.as_slice() else {
+        panic!("one recording: {call:?}");
+    };
+    assert_eq!(
+        (recording.state, recording.name.as_deref(), recording.source),
+        (
+            LiveState::Recording,
+            Some("flows"),
+            RecordingSource::Callflow
+        )
+    );
+
+    program.asks(json!({"action": "mask"})).await;
+    let [masked] = program.looks(ACCOUNT).await.try_into().unwrap();
+    assert_eq!(masked.recordings[0].state, LiveState::Masked);
+
+    let id = masked.recordings[0].id.as_str();
+    program
+        .asks(json!({"action": "stop", "recording_id": id}))
+        .await;
+    let [stopped] = program.looks(ACCOUNT).await.try_into().unwrap();
+    assert_eq!(stopped.recordings, []);
+    assert!(stopped.flow.is_some());
+
+    assert_eq!(program.looks(&"0".repeat(32)).await, []);
 }

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use callreel_proto::{
     ActionStatus, Application, CallEvent, CallId, CallPickup, ChannelQueryReq, ChannelQueryResp,
     ChannelStatus, ChannelStatusReq, ChannelStatusResp, Command, DeliveryAction, DeliveryOrder,
-    DocNotice, EndReason, EventName, HangupCause, Headers, Hearers, HttpMethod, InsertAt,
-    LiveRecording, LiveState, MediaFork, MetaflowAction, MetaflowActionResp, MetaflowFlow,
-    MwiQuery, MwiUpdate, NodeAdvertise, Notification, NotificationName, OffnetReq, OffnetResp,
-    OwedReq, OwedResp, Page, PageOptions, RecordAction, RecordCall, RecordingFact, RecordingInfo,
-    RecordingNotice, RecordingSource, RegSuccess, RouteMethod, RouteReq, RouteResp, RouteWin,
-    SendHttp, SetVars, SoftHold, SwitchCommand, SwitchReply, Terminators, Tone, Transfer,
-    TransferKind, TransferLeg, UsurpControl, schema::Schema,
+    DocNotice, EndReason, EventName, FlowPosition, HangupCause, Headers, Hearers, HttpMethod,
+    InsertAt, LiveCall, LiveRecording, LiveReq, LiveResp, LiveState, MediaFork, MetaflowAction,
+    MetaflowActionResp, MetaflowFlow, MwiQuery, MwiUpdate, NodeAdvertise, Notification,
+    NotificationName, OffnetReq, OffnetResp, OwedReq, OwedResp, Page, PageOptions, RecordAction,
+    RecordCall, RecordingFact, RecordingInfo, RecordingNotice, RecordingSource, RegSuccess,
+    RouteMethod, RouteReq, RouteResp, RouteWin, SendHttp, SetVars, SoftHold, SwitchCommand,
+    SwitchReply, Terminators, Tone, Transfer, TransferKind, TransferLeg, UsurpControl,
+    schema::Schema,
 };
 use serde_json::{Map, Value};
 
@@ -219,6 +220,8 @@ fn bodies() -> Vec<(String, BTreeSet<String>)> {
             ("resource.offnet_resp", parts::<OffnetResp>()),
             ("recording", parts::<RecordingNotice>()),
             ("delivery", parts::<DeliveryOrder>()),
+            ("callflow.live_req", parts::<LiveReq>()),
+            ("callflow.live_resp", parts::<LiveResp>()),
             ("delivery.owed_req", parts::<OwedReq>()),
             ("delivery.owed_resp", parts::<OwedResp>()),
             ("nodes.advertise", parts::<NodeAdvertise>()),
@@ -318,9 +321,19 @@ fn objects_within_messages_have_the_fields_of_their_types() {
             parts::<SendHttp>(),
         ),
         (
-            "metaflow.action_resp",
-            "/$defs/sent/properties/Recordings/items",
+            "common/words",
+            "/$defs/live_recording",
             parts::<LiveRecording>(),
+        ),
+        (
+            "callflow.live_resp",
+            "/$defs/sent/properties/Calls/items",
+            parts::<LiveCall>(),
+        ),
+        (
+            "callflow.live_resp",
+            "/$defs/sent/properties/Calls/items/properties/flow",
+            parts::<FlowPosition>(),
         ),
     ] {
         let said = pages::properties(page, pointer);
@@ -408,20 +421,14 @@ fn enums_have_the_words_of_their_types() {
 
 #[test]
 fn what_is_told_of_live_recordings_has_the_words_of_its_types() {
-    let (page, each) = (
-        "metaflow.action_resp",
-        "/$defs/sent/properties/Recordings/items/properties",
-    );
-    assert_words(
-        page,
-        "/$defs/sent/properties/Status/enum",
-        &parts::<ActionStatus>(),
-    );
-    assert_words(page, &format!("{each}/state/enum"), &parts::<LiveState>());
-    let sources = parts::<RecordingSource>();
-    assert_words(page, &format!("{each}/source/enum"), &sources);
-    let ordered_by = "/$defs/ordered_by/properties/source/enum";
-    assert_words("common/words", ordered_by, &sources);
+    let status = "/$defs/sent/properties/Status/enum";
+    assert_words("metaflow.action_resp", status, &parts::<ActionStatus>());
+    let state = "/$defs/live_recording/properties/state/enum";
+    assert_words("common/words", state, &parts::<LiveState>());
+    for each in ["live_recording", "ordered_by"] {
+        let source = format!("/$defs/{each}/properties/source/enum");
+        assert_words("common/words", &source, &parts::<RecordingSource>());
+    }
 }
 
 /// An enum of a page has these words.

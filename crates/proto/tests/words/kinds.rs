@@ -2,10 +2,10 @@
 
 use callreel_proto::{
     CallEvent, ChannelQueryReq, ChannelQueryResp, ChannelStatusReq, ChannelStatusResp, Command,
-    DeliveryOrder, DocNotice, Envelope, MalformedMessage, MetaflowAction, MetaflowActionResp,
-    MetaflowFlow, MwiQuery, MwiUpdate, NodeAdvertise, Notification, OffnetReq, OffnetResp, OwedReq,
-    OwedResp, RecordRequest, RecordingNotice, RegSuccess, RouteReq, RouteResp, RouteWin,
-    SwitchCommand, SwitchReply, UsurpControl,
+    DeliveryOrder, DocNotice, Envelope, LiveReq, LiveResp, MalformedMessage, MetaflowAction,
+    MetaflowActionResp, MetaflowFlow, MwiQuery, MwiUpdate, NodeAdvertise, Notification, OffnetReq,
+    OffnetResp, OwedReq, OwedResp, RecordRequest, RecordingNotice, RegSuccess, RouteReq, RouteResp,
+    RouteWin, SwitchCommand, SwitchReply, UsurpControl,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -61,6 +61,8 @@ pub(crate) fn of(schema: &str) -> Reader {
         ["metaflow", "flow"] => reader::<MetaflowFlow>(),
         ["nodes", "advertise"] => reader::<NodeAdvertise>(),
         ["notification", _] => reader::<Notification>(),
+        ["callflow", "live_req"] => reader::<LiveReq>(),
+        ["callflow", "live_resp"] => reader::<LiveResp>(),
         ["delivery", "owed_req"] => reader::<OwedReq>(),
         ["delivery", "owed_resp"] => reader::<OwedResp>(),
         ["delivery"] => reader::<DeliveryOrder>(),
