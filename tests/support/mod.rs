@@ -28,7 +28,7 @@ pub(crate) mod web_server;
 use std::{
     path::{Path, PathBuf},
     process::Command,
-    sync::atomic::{AtomicU16, Ordering},
+    sync::atomic::{AtomicU16, AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -77,14 +77,18 @@ pub(crate) fn run(program: &str, args: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// A UDP port nobody uses now, whose successor is free too.
+/// A port that nobody uses now over UDP or TCP, below those the system gives out to whoever asks for any, and given to nobody
+/// else in this test run for a long while. Runs beside each other begin elsewhere.
 pub(crate) fn free_port() -> u16 {
+    const FIRST: u16 = 30_100;
+    const PORTS: u32 = 2_600;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
-        let port = std::net::UdpSocket::bind("127.0.0.1:0")
-            .and_then(|socket| socket.local_addr())
-            .expect("loopback has free ports")
-            .port();
-        if port < 65_000 && std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let at = std::process::id() * 97 + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = FIRST + (at % PORTS) as u16;
+        let free = std::net::UdpSocket::bind(("127.0.0.1", port)).is_ok()
+            && std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if free {
             return port;
         }
     }
