@@ -54,7 +54,8 @@ fn a_live_call_is_recorded_masked_and_stopped_by_buttons_and_then_heard() {
     browser.opens("/");
     browser.sees("No calls at the moment");
     browser.is_sound("no-calls");
-    let speech = VOICES.map(|hz| Speech::tone(hz, 30.0));
+    let [caller, callee] = VOICES.map(|hz| Speech::tone(hz, 30.0));
+    let speech = [caller, callee.losing_each_second(100)];
     let talk = Talk::begins(&node, 0, 9000, speech);
     browser.sees("talking");
     let name = browser
@@ -65,12 +66,14 @@ fn a_live_call_is_recorded_masked_and_stopped_by_buttons_and_then_heard() {
         browser.clicks("button", &format!("{verb}: {call}"));
         browser.sees(said);
     };
-    does("Record", "Done: recording");
+    // Told by the call itself, on both legs, and not by what this page has asked for.
+    does("Record", "recording: api");
     second();
-    does("Mask", "Done: masked");
+    does("Mask", "masked: api");
     second();
-    does("Unmask", "Done: recording");
+    does("Unmask", "recording: api");
     second();
+    browser.sees("user at /flow, waits for the bridge to end");
     browser.is_sound("a-call");
     browser.clicks("button", &format!("Stop: {call}"));
     browser.sees("Done: stopped");
@@ -80,6 +83,13 @@ fn a_live_call_is_recorded_masked_and_stopped_by_buttons_and_then_heard() {
     let [from, until] = [0, 1].map(|n| masked[n].as_f64().unwrap() / 1000.0);
     let length = stored["duration_ms"].as_f64().unwrap() / 1000.0;
     assert!(until - from > 0.9, "{masked}");
+    let gaps = |leg: &str| {
+        stored["gap_report"][leg]["gaps_ms"]
+            .as_array()
+            .map(Vec::len)
+    };
+    assert_eq!(gaps("a"), None, "{stored}");
+    assert!(gaps("b").is_some_and(|gaps| gaps > 0), "{stored}");
     the_list(&mut browser);
     the_picture(&mut browser, (from / length, until / length));
     the_player(&mut browser, length);
@@ -109,14 +119,20 @@ fn the_list(browser: &mut Browser) {
     browser.clicks("link", link.as_str().unwrap());
 }
 
-/// Both parties are drawn where they speak, and the mask where it was.
+/// Both parties are drawn where they speak, the mask where it was, and what was lost with whom it was lost.
 fn the_picture(browser: &mut Browser, (from, until): (f64, f64)) {
     const ABOVE: (f64, f64) = (0.05, 0.45);
     const BELOW: (f64, f64) = (0.55, 0.95);
     browser.sees("On the picture");
     browser.waits_until(r#"document.querySelector("audio").duration > 0"#);
     browser.is_sound("a-recording");
-    let before = (0.02, from - 0.02);
+    let (whole, before) = ((0.02, 0.98), (0.02, from - 0.02));
+    browser.waits_until(&format!("{} > 50", drawn("--gap", BELOW, whole)));
+    assert_eq!(
+        browser.evaluate(&drawn("--gap", ABOVE, whole)),
+        0,
+        "only the callee's packets were lost"
+    );
     let within = (from + 0.04, until - 0.04);
     for (lane, style, other) in [(ABOVE, "--leg-a", "--leg-b"), (BELOW, "--leg-b", "--leg-a")] {
         let spoken = drawn(style, lane, before);

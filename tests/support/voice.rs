@@ -40,6 +40,8 @@ struct Said {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Speech {
     packets: Vec<Said>,
+    /// So much of the beginning of each second is lost on the way.
+    lost_each_second_ms: u64,
 }
 
 /// What becomes of packets between phone and switch.
@@ -75,6 +77,7 @@ impl Speech {
         });
         Self {
             packets: said.collect(),
+            lost_each_second_ms: 0,
         }
     }
 
@@ -88,6 +91,12 @@ impl Speech {
         for (n, said) in self.packets.iter_mut().enumerate() {
             said.payload[..MARK].copy_from_slice(&mark(whose, n));
         }
+        self
+    }
+
+    /// What is said in so much of each second's beginning is sent, and never comes.
+    pub(crate) fn losing_each_second(mut self, ms: u64) -> Self {
+        self.lost_each_second_ms = ms;
         self
     }
 
@@ -153,7 +162,8 @@ impl Speech {
             if twice {
                 sent.push((said.at_ms + delay + 5, packet.clone()));
             }
-            if !lost {
+            let swallowed = said.at_ms % 1000 < self.lost_each_second_ms;
+            if !lost && !swallowed {
                 sent.push((said.at_ms + delay, packet));
             }
         }

@@ -2,18 +2,17 @@
 import { ask, get, own, poll } from "./api.js";
 import { button, el, empty, failure, say, span, table } from "./parts.js";
 
-const COLUMNS = [["From", ""], ["To", ""], ["Direction", ""], ["State", ""], ["For", "n"], ["Recording", ""]];
+const COLUMNS = [["From", ""], ["To", ""], ["Direction", ""], ["State", ""], ["Flow", ""], ["For", "n"], ["Recording", ""]];
 const ACTS = [["start", "Record"], ["stop", "Stop"], ["mask", "Mask"], ["unmask", "Unmask"]];
 
 export function show(place, { signal, expired }) {
   const body = el("div", {}, el("p", { class: "note" }, "Loading…"));
-  const states = new Map();
   place.append(el("h1", {}, "Live calls"), body);
   const load = async () => {
     try {
       const { data } = await get(own("channels"), signal);
       const held = document.activeElement?.dataset?.act;
-      body.replaceChildren(data.length ? table("Live calls", COLUMNS, data.map((channel) => row(channel, states, load))) : empty("No calls at the moment. New ones appear here by themselves."));
+      body.replaceChildren(data.length ? table("Live calls", COLUMNS, data.map((channel) => row(channel, load))) : empty("No calls at the moment. New ones appear here by themselves."));
       // Who presses keys keeps his place although the table is new.
       if (held) body.querySelector(`[data-act="${CSS.escape(held)}"]`)?.focus();
       return true;
@@ -26,21 +25,25 @@ export function show(place, { signal, expired }) {
   poll(signal, 2000, load);
 }
 
-function row(channel, states, load) {
+function row(channel, load) {
   const state = channel.is_onhold ? "on hold" : channel.answered ? "talking" : "ringing";
-  const known = states.get(channel.uuid) ?? states.get(channel.other_leg);
   const from = channel.caller_id_name ? `${channel.caller_id_name} (${channel.caller_id_number ?? "?"})` : channel.caller_id_number;
   const act = async (action) => {
     try {
       const path = own(`channels/${encodeURIComponent(channel.uuid)}`);
       const { data } = await ask("PUT", path, { data: { module: "record_call", data: { action } } });
-      const last = data.recordings?.[0]?.state;
-      if (last) states.set(channel.uuid, last);
       say(data.message ?? `Done: ${data.recordings.map((one) => one.state).join(", ")}.`);
     } catch (error) { say(error.message); }
     load();
   };
   const buttons = ACTS.map(([action, text]) => button(text, () => act(action), { "data-act": `${action} ${channel.uuid}`, "aria-label": `${text}: call of ${from ?? channel.uuid}` }));
-  return [from, channel.callee_id_number ?? channel.destination, channel.direction, state, span(channel.elapsed_s),
-    el("span", {}, known ? el("p", { class: `tag ${known === "recording" ? "bad" : "warn"}` }, known) : null, el("span", { class: "acts" }, buttons))];
+  return [from, channel.callee_id_number ?? channel.destination, channel.direction, state, flow(channel), span(channel.elapsed_s),
+    el("span", {}, (channel.recordings ?? []).map(recording), el("span", { class: "acts" }, buttons))];
 }
+
+/** Where the call stands in its callflow. */
+function flow({ flow: at }) {
+  return at ? el("span", {}, el("b", {}, at.module), ` at ${at.pointer}, waits for ${at.waiting_for}`) : null;
+}
+
+const recording = ({ state, name, source }) => el("p", { class: `tag ${state === "recording" ? "bad" : "warn"}` }, `${state}: ${name ?? source.replaceAll("_", " ")}`);

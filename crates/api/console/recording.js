@@ -78,7 +78,7 @@ function player(doc, path, { signal }) {
     const length = audio.duration || (doc.duration_ms ?? 0) / 1000;
     canvas.setAttribute("aria-valuenow", Math.round(audio.currentTime));
     canvas.setAttribute("aria-valuetext", span(audio.currentTime));
-    draw(canvas, { picture, length, at: audio.currentTime, masked: doc.masked_ms ?? [] });
+    draw(canvas, { picture, length, at: audio.currentTime, masked: doc.masked_ms ?? [], gaps: gaps(doc) });
   };
   const seek = (to) => { audio.currentTime = Math.min(Math.max(0, to), audio.duration || 0); };
   canvas.addEventListener("click", (event) => seek((event.offsetX / canvas.clientWidth) * (audio.duration || 0)));
@@ -107,7 +107,13 @@ function player(doc, path, { signal }) {
     el("div", { class: "acts" }, el("label", {}, "Speed", speed), doc.channels === 2 ? solo : null, download(doc, path)), note);
 }
 
-const legend = (doc) => el("p", { class: "note" }, doc.channels === 2 ? "Above: the recorded party. Below: the other one. " : "", doc.masked_ms?.length ? "Grey: masked." : "");
+const legend = (doc) => el("p", { class: "note" }, doc.channels === 2 ? "Above: the recorded party. Below: the other one. " : "", doc.masked_ms?.length ? "Grey: masked. " : "", gaps(doc).length ? "Red: packets are missing." : "");
+
+/** Where packets are missing: from, until, and the lane on the picture; none in a file whose legs are mixed. */
+function gaps(doc) {
+  const lanes = { left: 0, right: 1 };
+  return Object.entries(doc.gap_report ?? {}).flatMap(([leg, audio]) => (audio.gaps_ms ?? []).map(([from, until]) => [from, until, lanes[doc.legs?.[leg]?.channel]]));
+}
 
 function download(doc, path) {
   return button("Download", async () => {

@@ -20,7 +20,7 @@ export async function heights(blob) {
   });
 }
 
-export function draw(canvas, { picture, length, at, masked }) {
+export function draw(canvas, { picture, length, at, masked, gaps }) {
   const scale = devicePixelRatio || 1;
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];
   if (!width) return;
@@ -34,10 +34,14 @@ export function draw(canvas, { picture, length, at, masked }) {
   const spans = (all, name, alpha) => {
     pen.fillStyle = colour(name);
     pen.globalAlpha = alpha;
-    for (const [from, until] of all) pen.fillRect(x(from), 0, Math.max(2, x(until ?? length * 1000) - x(from)), height);
+    for (const [from, until, lane] of all) {
+      const [top, tall] = lane === undefined ? [0, height] : [(lane * height) / 2, height / 2];
+      pen.fillRect(x(from), top, Math.max(2, x(until ?? length * 1000) - x(from)), tall);
+    }
     pen.globalAlpha = 1;
   };
   spans(masked, "--mask", 0.45);
+  spans(gaps, "--gap", 1);
   const lanes = picture ?? [];
   lanes.forEach((peaks, lane) => {
     const [high, middle] = [height / lanes.length, (height / lanes.length) * (lane + 0.5)];

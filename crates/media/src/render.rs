@@ -16,6 +16,7 @@ use crate::{
 
 #[cfg(test)]
 mod conditions;
+mod gaps;
 mod keys;
 mod lane;
 mod leg;

@@ -258,6 +258,9 @@ pub struct LegAudio {
     pub duplicate: u64,
     /// Audio packets that could not be decoded: silence of the length they claimed.
     pub invalid: u64,
+    /// Where packets are missing, milliseconds from the start: from, until. When there are many, near ones are told as one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gaps_ms: Vec<(u64, u64)>,
     /// Lost audio that was covered up, milliseconds.
     pub concealed_ms: u64,
     /// Time without audio, milliseconds: before the first packet, after the last, loss, silence suppression, hold, masks.

@@ -317,23 +317,31 @@ fn shown_by(stem: &str, bytes: &[u8], held: Held) -> (Headers, Vec<&'static str>
             (headers, vec![notification(&shown)])
         }
         ["metaflow", "action", ..] => plain::<MetaflowAction>(stem, bytes, held, "MetaflowAction"),
-        ["callflow", "live_req"] => plain::<LiveReq>(stem, bytes, held, "LiveReq"),
-        ["callflow", "live_resp"] => {
-            let Envelope { headers, body } = read::<LiveResp>(stem, bytes, held);
-            let recordings = body.calls.iter().flat_map(|call| &call.recordings);
-            let mut shown = vec!["LiveResp"];
-            shown.extend(recordings.map(|one| live_state(&one.state)));
-            (headers, shown)
-        }
+        ["callflow", name] => live(name, stem, bytes, held),
         ["metaflow", "flow"] => plain::<MetaflowFlow>(stem, bytes, held, "MetaflowFlow"),
-        ["metaflow", "action_resp", ..] => {
-            let Envelope { headers, body } = read::<MetaflowActionResp>(stem, bytes, held);
-            let mut shown = vec![action_status(&body.status)];
-            shown.extend(body.recordings.iter().map(|one| live_state(&one.state)));
-            (headers, shown)
-        }
+        ["metaflow", "action_resp", ..] => answered(stem, bytes, held),
         _ => panic!("{stem}.json is named like no message we know"),
     }
+}
+
+/// What came of an action.
+fn answered(stem: &str, bytes: &[u8], held: Held) -> (Headers, Vec<&'static str>) {
+    let Envelope { headers, body } = read::<MetaflowActionResp>(stem, bytes, held);
+    let mut shown = vec![action_status(&body.status)];
+    shown.extend(body.recordings.iter().map(|one| live_state(&one.state)));
+    (headers, shown)
+}
+
+/// A question for live calls, or its answer.
+fn live(name: &str, stem: &str, bytes: &[u8], held: Held) -> (Headers, Vec<&'static str>) {
+    if name == LiveReq::NAME {
+        return plain::<LiveReq>(stem, bytes, held, "LiveReq");
+    }
+    let Envelope { headers, body } = read::<LiveResp>(stem, bytes, held);
+    let recordings = body.calls.iter().flat_map(|call| &call.recordings);
+    let mut shown = vec!["LiveResp"];
+    shown.extend(recordings.map(|one| live_state(&one.state)));
+    (headers, shown)
 }
 
 /// A message without variants.

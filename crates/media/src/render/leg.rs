@@ -8,7 +8,7 @@ use callreel_proto::Leg;
 
 use run::Missing;
 
-use super::{keys::Keys, lane::Lane, report::LegReport, tally::Tally};
+use super::{gaps::Gaps, keys::Keys, lane::Lane, report::LegReport, tally::Tally};
 use crate::{
     Codec, Decoder, TELEPHONE_EVENT,
     packet::{Kind, Packet, TICKS_PER_SECOND, ns_of_ticks, ticks_per_rtp},
@@ -69,6 +69,7 @@ pub(crate) struct LegRenderer {
     wide_out: Vec<i16>,
     tally: Tally,
     keys: Keys,
+    gaps: Gaps,
     report: LegReport,
     written_ns: i64,
 }
@@ -110,6 +111,7 @@ impl LegRenderer {
             wide_out: Vec::new(),
             tally: Tally::default(),
             keys: Keys::default(),
+            gaps: Gaps::default(),
             report: LegReport::default(),
             written_ns: 0,
         }
@@ -232,6 +234,7 @@ impl LegRenderer {
             self.report.superseded += u64::from(place >= self.start);
             return;
         }
+        self.note_gap(key);
         if payload.is_empty() {
             self.pass_over(key, segment, tick, codec);
             return;
@@ -326,6 +329,7 @@ impl LegRenderer {
     pub(crate) fn report(&self) -> LegReport {
         let mut report = self.report.clone();
         report.lost = self.tally.lost();
+        report.gaps_ms = self.gaps.spans();
         let whole = self.end - self.start;
         let silent = whole - self.written_ns.min(whole);
         report.silence = Duration::from_nanos(silent.cast_unsigned());

@@ -60,6 +60,7 @@ proptest! {
             prop_assert_eq!(leg.late, 0);
             prop_assert_eq!(leg.packets, clean.packets);
             prop_assert_eq!(leg.lost, 0);
+            prop_assert_eq!(&leg.gaps_ms, &[]);
             prop_assert_eq!(leg.silence, clean.silence);
         }
         let again: u64 = summary.legs.iter().map(|leg| leg.duplicate).sum();

@@ -27,6 +27,9 @@ pub struct LegReport {
     pub superseded: u64,
     /// Packets from more sources than a call can have.
     pub refused: u64,
+    /// Where packets are missing, in milliseconds of the file: from and until, by time, apart. When there are many, near ones are told as
+    /// one.
+    pub gaps_ms: Vec<(u64, u64)>,
     /// Lost audio that was covered up.
     pub concealed: Duration,
     /// Time without audio: before the first packet, after the last, loss, silence suppression, hold.
@@ -59,6 +62,7 @@ impl LegReport {
             late: self.late,
             duplicate: self.duplicate,
             invalid: self.invalid,
+            gaps_ms: self.gaps_ms.clone(),
             concealed_ms: ms(self.concealed),
             silence_ms: ms(self.silence),
             source_changes: self.ssrc_changes,

@@ -233,6 +233,7 @@ fn a_lost_packet_is_covered_and_counted() {
         (report.lost, report.concealed),
         (3, Duration::from_millis(60))
     );
+    assert_eq!(report.gaps_ms, [(2000, 2040), (3020, 3040)]);
     for (from, to) in [(2.0, 2.04), (3.02, 3.04)] {
         let like = likeness(&channels[0], (from, to), ARRIVAL_S, voice(CALLER));
         assert!(like > 0.5, "{from} s: {like}");

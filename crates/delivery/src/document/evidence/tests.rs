@@ -138,6 +138,7 @@ fn what_was_lost_and_what_was_taken_out_is_told() {
     let audio = LegAudio {
         packets: 498,
         lost: 2,
+        gaps_ms: vec![(60, 100)],
         concealed_ms: 40,
         ..LegAudio::default()
     };
@@ -153,6 +154,7 @@ fn what_was_lost_and_what_was_taken_out_is_told() {
     let doc = told(|promise| promise.redact_dtmf = true, |_| {}, &file);
     assert_eq!(doc["gap_report"]["a"]["lost"], 2);
     assert_eq!(doc["gap_report"]["a"]["concealed_ms"], 40);
+    assert_eq!(doc["gap_report"]["a"]["gaps_ms"], json!([[60, 100]]));
     assert!(doc["gap_report"].get("b").is_none());
     assert_eq!(doc["worst_misalignment_ms"], 1.25);
     assert_eq!(doc["redacted"], json!([{"from_ms": 100, "until_ms": 250}]));

@@ -87,6 +87,20 @@ impl LegRenderer {
         });
     }
 
+    /// Notes what is missing between the last audio and a packet of the same stream, by their numbers.
+    pub(super) fn note_gap(&mut self, (place, stream, sequence): Key) {
+        let Some(cursor) = &self.cursor else { return };
+        let lost = sequence > cursor.sequence + 1 && !cursor.interrupted;
+        if cursor.stream != stream || !lost || cursor.end < self.start {
+            return;
+        }
+        let ms = |ns: i64| u64::try_from((ns - self.start) / 1_000_000).unwrap_or(0);
+        let (from, until) = (ms(cursor.end), ms(place.min(self.end)));
+        if from < until {
+            self.gaps.note(from, until);
+        }
+    }
+
     /// What lies between the run and a packet that continues it.
     pub(super) fn missing(&self, sequence: i64, tick: i64, codec: Codec) -> Missing {
         let cursor = self.cursor.as_ref().expect("a run is continued");
