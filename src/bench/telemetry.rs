@@ -3,7 +3,6 @@
 
 use std::{io::Cursor, process::ExitCode, time::Duration};
 
-use anyhow::Context;
 use axum::{Router, routing::post};
 use callreel_media::{AudioShape, Converter, Profile};
 use callreel_proto::{AudioFormat, Channels};
@@ -11,6 +10,7 @@ use callreel_telemetry::{ACCOUNT_ID, CALL_ID, KeyValue, Span, metrics};
 use serde_json::json;
 use tokio::{net::TcpListener, sync::watch};
 
+use super::cost::own_cpu;
 use crate::{config::Config, metrics::Metrics, serve::say, telemetry::Telemetry};
 
 /// What telling of a call may cost, as a share of making the MP3 of a minute of it.
@@ -23,8 +23,6 @@ const COUNTS: usize = 40;
 const MINUTES: u32 = 20;
 /// Samples per second, and in a block.
 const RATE: u32 = 8_000;
-/// A clock tick of /proc/self/stat: Linux has 100 a second for programs, whatever the kernel's own.
-const TICK: Duration = Duration::from_millis(10);
 /// Calls told of before the exporter gets its turn: fewer spans than its queue holds, so that none is thrown away.
 const AT_ONCE: u32 = 100;
 
@@ -52,7 +50,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     tokio::spawn(callreel_api::serve(listener, collector, stopped));
     let telemetry = Telemetry::start(&config)?;
     let collected = Metrics::start(&telemetry)?;
-    let before = cpu()?;
+    let before = own_cpu()?;
     let mut told = 0;
     while told < args.calls {
         let some = AT_ONCE.min(args.calls - told);
@@ -62,7 +60,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     collected.stop().await;
     telemetry.stop().await;
-    let telling = (cpu()? - before) / args.calls;
+    let telling = (own_cpu()? - before) / args.calls;
     let share = telling.as_secs_f64() / rendering.as_secs_f64();
     say(&if args.json {
         let row = json!({"call_us": telling.as_micros(), "minute_us": rendering.as_micros(), "share": share, "goal": GOAL});
@@ -108,7 +106,7 @@ fn rendering() -> anyhow::Result<Duration> {
         format: AudioFormat::Mp3,
         ..Profile::default()
     };
-    let before = cpu()?;
+    let before = own_cpu()?;
     let mut file = Converter::new(shape, &profile, Channels::Stereo, Cursor::new(Vec::new()))?;
     // Noise that comes and goes as speech does.
     let mut seed = 1_u32;
@@ -123,15 +121,5 @@ fn rendering() -> anyhow::Result<Duration> {
         file.push(&[voice(second % 8 < 4), voice(second % 8 >= 4)])?;
     }
     file.finish()?;
-    Ok((cpu()? - before) / MINUTES)
-}
-
-/// CPU that this process has used, user and system.
-fn cpu() -> anyhow::Result<Duration> {
-    let stat = std::fs::read_to_string("/proc/self/stat").context("/proc/self/stat")?;
-    // The name of the program, in brackets, may hold anything.
-    let (_, fields) = stat.rsplit_once(')').context("/proc/self/stat")?;
-    let mut ticks = fields.split_whitespace().skip(11);
-    let mut next = || -> anyhow::Result<u32> { Ok(ticks.next().context("too short")?.parse()?) };
-    Ok(TICK * (next()? + next()?))
+    Ok((own_cpu()? - before) / MINUTES)
 }

@@ -18,6 +18,7 @@ use callreel_store::Store;
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use super::cost::own_memory;
 use crate::serve::say;
 
 /// Longest time from the start until the first recording of a backlog is on its way, for a backlog of any size.
@@ -69,7 +70,7 @@ async fn try_backlog(recordings: usize) -> anyhow::Result<Row> {
     let (spool, at) = (home.path().join("spool"), receiver.local_addr()?);
     let folder = spool.clone();
     tokio::task::spawn_blocking(move || backlog::make(&folder, recordings, at)).await??;
-    let before = memory()?;
+    let before = own_memory()?;
     let began = Instant::now();
     let outbox = tokio::task::spawn_blocking(move || Outbox::open(spool)).await??;
     let open = began.elapsed();
@@ -80,7 +81,7 @@ async fn try_backlog(recordings: usize) -> anyhow::Result<Row> {
     while delivery.describe().await["owed"] != json!(recordings) {
         tokio::time::sleep(LOOK).await;
     }
-    let (known, after) = (began.elapsed(), memory()?);
+    let (known, after) = (began.elapsed(), own_memory()?);
     drop(hanging);
     delivery.stop().await;
     Ok(Row {
@@ -104,17 +105,6 @@ async fn start(outbox: Outbox, store: &std::path::Path) -> anyhow::Result<Delive
     let delivery =
         callreel_delivery::start(config, &webhooks, bus, outbox, attachments, node).await?;
     Ok(delivery)
-}
-
-/// Bytes of memory that this process has at the moment, as Linux counts them.
-fn memory() -> anyhow::Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").context("this needs Linux")?;
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = resident.and_then(|rest| rest.trim().strip_suffix(" kB"));
-    let kilobytes: u64 = kilobytes
-        .context("/proc/self/status has no VmRSS")?
-        .parse()?;
-    Ok(kilobytes * 1024)
 }
 
 impl Row {

@@ -32,13 +32,16 @@ use anyhow::Context;
 use callreel_media::Codec;
 
 use crate::serve::say;
+pub(super) use material::Conversation;
+pub(super) use sender::Sent;
+#[cfg(test)]
+pub(super) use testing::voice;
+
 use grid::{Case, cases};
-use material::Conversation;
 use network::Network;
 use place::Place;
 use recording::{Call, Stream, record};
 use row::{Outcome, Row};
-use sender::Sent;
 
 /// When each leg sends its first packet, capture time: the other party answers a little later.
 const FIRST_NS: [u64; 2] = [1_000_000_000, 1_213_000_000];

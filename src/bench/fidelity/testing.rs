@@ -6,7 +6,7 @@ use callreel_media::Pcm;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 /// Something as lively as a voice: harmonics of a pitch that glides, in syllables, with a little breath. It never repeats.
-pub(super) fn voice(seconds: u32, sample_rate: u32) -> Pcm {
+pub(in crate::bench) fn voice(seconds: u32, sample_rate: u32) -> Pcm {
     let mut breath = StdRng::seed_from_u64(5);
     let rate = f64::from(sample_rate);
     let mut phase = 0.0;
