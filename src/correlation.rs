@@ -61,7 +61,8 @@ pub(crate) fn presence(known: &[i16], recording: &[i16], at: usize, slack: usize
         .fold(0.0, f64::max)
 }
 
-fn energy_of(samples: &[i16]) -> f64 {
+/// The sum of all samples' squares.
+pub(crate) fn energy_of(samples: &[i16]) -> f64 {
     samples
         .iter()
         .map(|sample| f64::from(*sample).powi(2))

@@ -30,7 +30,7 @@ use super::{
     cost::{own_cpu, thread_cpu},
     load::{Load, Orders, wait_until},
     row::{Row, Table},
-    talk::{PACKETS_PER_SECOND, Talk},
+    talk::Talk,
 };
 
 /// Between two looks at all sockets: as long as the recorder's.
@@ -102,7 +102,7 @@ pub(super) async fn receive(
         .collect::<Result<_, _>>()?;
     let orders = Orders {
         calls: addresses.chunks(2).map(|legs| [legs[0], legs[1]]).collect(),
-        packets: usize::try_from(seconds * PACKETS_PER_SECOND)?,
+        packets: Talk::packets_in(seconds)?,
     };
     let over = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&over);

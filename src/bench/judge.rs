@@ -4,7 +4,7 @@
 use callreel_media::Pcm;
 
 use super::talk::FRAME;
-use crate::correlation::find;
+use crate::correlation::{energy_of, find};
 
 /// Speech that is looked for first, samples: long enough to be known among all that is said.
 const PROBE: usize = 8000;
@@ -61,7 +61,7 @@ fn leg_in(said: &[i16], channel: &[i16]) -> Result<usize, String> {
     let mut frames = 0_u32;
     let mut unlike = Vec::new();
     for (at, (said, heard)) in said.chunks(FRAME).zip(heard.chunks(FRAME)).enumerate() {
-        if energy(said) < LEAST_RMS * LEAST_RMS * said.len() as f64 {
+        if energy_of(said) < LEAST_RMS * LEAST_RMS * said.len() as f64 {
             continue;
         }
         frames += 1;
@@ -83,14 +83,10 @@ fn loudest(said: &[i16]) -> Option<usize> {
     let last = said.len().checked_sub(1)?;
     let places = (0..last).step_by(PROBE / 4);
     let at = places.max_by(|a, b| {
-        let of = |at: usize| energy(&said[at..(at + PROBE).min(said.len())]);
+        let of = |at: usize| energy_of(&said[at..(at + PROBE).min(said.len())]);
         of(*a).total_cmp(&of(*b))
     })?;
-    (energy(&said[at..(at + PROBE).min(said.len())]) > 0.0).then_some(at)
-}
-
-fn energy(samples: &[i16]) -> f64 {
-    samples.iter().map(|s| f64::from(*s).powi(2)).sum()
+    (energy_of(&said[at..(at + PROBE).min(said.len())]) > 0.0).then_some(at)
 }
 
 fn likeness(said: &[i16], heard: &[i16]) -> f64 {
@@ -99,7 +95,7 @@ fn likeness(said: &[i16], heard: &[i16]) -> f64 {
         .zip(heard)
         .map(|(a, b)| f64::from(*a) * f64::from(*b))
         .sum();
-    let energies = energy(said) * energy(heard);
+    let energies = energy_of(said) * energy_of(heard);
     if energies == 0.0 {
         return 0.0;
     }

@@ -2,25 +2,18 @@
 
 use callreel_media::{Codec, Pcm};
 
-use super::fidelity::{Conversation, Sent};
+use super::fidelity::{Conversation, PACKETS_PER_SECOND, Sent};
 
 /// Length of the conversation, seconds. It goes round.
 const SECONDS: u32 = 60;
 /// Samples and bytes of a packet of 20 ms.
 pub(super) const FRAME: usize = 160;
-/// Packets per second of a leg.
-pub(super) const PACKETS_PER_SECOND: u64 = 50;
 /// Places in the conversation from one call to the next: prime, so that neighbours say different things.
 const STRIDE: usize = 617;
 
 /// Both legs, packet by packet.
 pub(super) struct Talk {
-    legs: [Leg; 2],
-}
-
-struct Leg {
-    payloads: Vec<Vec<u8>>,
-    decoded: Vec<i16>,
+    legs: [Sent; 2],
 }
 
 impl Talk {
@@ -30,13 +23,8 @@ impl Talk {
     /// There is no speech engine in this binary.
     pub(super) fn speak() -> anyhow::Result<Self> {
         let conversation = Conversation::speak(SECONDS)?;
-        let legs = [0, 1].map(|leg| {
-            let sent = Sent::encode(Codec::Pcmu, &conversation.leg(leg, 8000));
-            Leg {
-                payloads: sent.payloads,
-                decoded: sent.decoded.samples,
-            }
-        });
+        let said = |leg| conversation.leg(leg, Codec::Pcmu.sample_rate());
+        let legs = [0, 1].map(|leg| Sent::encode(Codec::Pcmu, &said(leg)));
         Ok(Self { legs })
     }
 
@@ -46,10 +34,18 @@ impl Talk {
         &payloads[(call * STRIDE + packet) % payloads.len()]
     }
 
+    /// Packets that a leg sends in so many seconds.
+    ///
+    /// # Errors
+    /// More than this machine can count.
+    pub(super) fn packets_in(seconds: u64) -> anyhow::Result<usize> {
+        Ok(usize::try_from(seconds * u64::from(PACKETS_PER_SECOND))?)
+    }
+
     /// What a perfect receiver hears of so many packets of a call, leg by leg.
     pub(super) fn heard(&self, call: usize, packets: usize) -> [Vec<i16>; 2] {
         [0, 1].map(|leg| {
-            let all = &self.legs[leg].decoded;
+            let all = &self.legs[leg].decoded.samples;
             let frames = all.len() / FRAME;
             (0..packets)
                 .flat_map(|packet| {
@@ -62,10 +58,7 @@ impl Talk {
 
     /// The whole conversation, once.
     pub(super) fn sound(&self) -> [Pcm; 2] {
-        [0, 1].map(|leg| Pcm {
-            sample_rate: 8000,
-            samples: self.legs[leg].decoded.clone(),
-        })
+        [0, 1].map(|leg| self.legs[leg].decoded.clone())
     }
 
     /// Packets until it goes round.

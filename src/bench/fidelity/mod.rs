@@ -33,7 +33,7 @@ use callreel_media::Codec;
 
 use crate::serve::say;
 pub(super) use material::Conversation;
-pub(super) use sender::Sent;
+pub(super) use sender::{PACKETS_PER_SECOND, Sent};
 #[cfg(test)]
 pub(super) use testing::voice;
 

@@ -28,7 +28,7 @@ use super::{
     judge::judge,
     load::{Load, Orders, own_program},
     row::{Row, Table},
-    talk::{PACKETS_PER_SECOND, Talk},
+    talk::Talk,
 };
 use stage::{Live, Stage};
 
@@ -117,7 +117,11 @@ async fn measure(args: &Args, calls: usize, talk: &Arc<Talk>) -> anyhow::Result<
         Format::None => None,
     };
     let mut stage = Stage::open(home.path(), &sink.url, format).await?;
-    let costs = record(&mut stage, &mut load, calls, args.seconds, format.is_some()).await;
+    let last = match format {
+        Some(_) => RecordingFact::Delivered,
+        None => RecordingFact::Ended,
+    };
+    let costs = record(&mut stage, &mut load, calls, args.seconds, last).await;
     stage.close().await;
     let costs = costs?;
     let each = Duration::from_secs(args.seconds);
@@ -135,8 +139,7 @@ async fn measure(args: &Args, calls: usize, talk: &Arc<Talk>) -> anyhow::Result<
         return Ok(vec![live, memory]);
     };
     let folder = home.path().join("received");
-    let judging = judge_all(&folder, talk, calls, args.seconds, format);
-    let (complete, apart_ms) = judging?;
+    let (complete, apart_ms) = judge_all(&folder, talk, calls, args.seconds, format)?;
     let uploading = upload_floor(&sink.url, &folder, calls, args.seconds).await?;
     let rendering = rendering_floor(talk, format).await?;
     let after = Row::new(
@@ -173,21 +176,21 @@ fn per_minute(cpu: Duration, calls: usize, seconds: u64) -> f64 {
     cpu.as_secs_f64() * 60.0 / (calls as f64 * seconds as f64)
 }
 
-/// Records all calls at once.
+/// Records all calls at once; `last` is what is told of a recording when nothing of it is left to do.
 async fn record(
     stage: &mut Stage,
     load: &mut Load,
     calls: usize,
     seconds: u64,
-    files: bool,
+    last: RecordingFact,
 ) -> anyhow::Result<Costs> {
     // What is made once for all calls is not theirs.
-    warm_up(stage, load, calls, files).await?;
+    warm_up(stage, load, calls, last).await?;
     let memory = own_memory()?;
     let live = stage.begin(0..calls, load.source()).await?;
     let orders = Orders {
         calls: live.iter().map(|call| call.fork).collect(),
-        packets: usize::try_from(seconds * PACKETS_PER_SECOND)?,
+        packets: Talk::packets_in(seconds)?,
     };
     let before = own_cpu()?;
     let sent = load.send(&orders).await?;
@@ -198,12 +201,7 @@ async fn record(
     for call in &live {
         stage.hang_up(&call.id).await?;
     }
-    let fact = if files {
-        RecordingFact::Delivered
-    } else {
-        RecordingFact::Ended
-    };
-    stage.told(fact, calls).await?;
+    stage.told(last, calls).await?;
     Ok(Costs {
         live: live_cpu,
         after: own_cpu()? - before,
@@ -217,21 +215,16 @@ async fn warm_up(
     stage: &mut Stage,
     load: &mut Load,
     number: usize,
-    files: bool,
+    last: RecordingFact,
 ) -> anyhow::Result<()> {
     let live = stage.begin(number..number + 1, load.source()).await?;
     let orders = Orders {
         calls: live.iter().map(|call| call.fork).collect(),
-        packets: usize::try_from(PACKETS_PER_SECOND)?,
+        packets: Talk::packets_in(1)?,
     };
     load.send(&orders).await?;
     stage.hang_up(&live[0].id).await?;
-    let fact = if files {
-        RecordingFact::Delivered
-    } else {
-        RecordingFact::Ended
-    };
-    stage.told(fact, 1).await?;
+    stage.told(last, 1).await?;
     Ok(())
 }
 
@@ -261,7 +254,7 @@ fn judge_all(
     seconds: u64,
     format: AudioFormat,
 ) -> anyhow::Result<(f64, f64)> {
-    let packets = usize::try_from(seconds * PACKETS_PER_SECOND)?;
+    let packets = Talk::packets_in(seconds)?;
     let (mut right, mut worst_ms) = (0, 0.0_f64);
     for call in 0..calls {
         let said = talk.heard(call, packets);
